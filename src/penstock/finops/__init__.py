@@ -1,0 +1,1 @@
+"""What it cost: prices, the ledger, and budgets that hold before the money is spent."""

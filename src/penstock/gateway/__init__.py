@@ -1,0 +1,1 @@
+"""HTTP in the shapes that clients already speak, the providers behind it, and the way between them."""

@@ -1,0 +1,1 @@
+"""Who is calling: organisations, teams, projects, people and their keys."""

@@ -1,0 +1,1 @@
+"""What walks through the house and what every room may rely on; imports nothing of ours."""

@@ -1,0 +1,275 @@
+"""The call: who, what, until when, under which trace; and the reply that comes back.
+
+Everything on the line receives the same mutable `Call` and adds what it knows: authentication the principal, admission the queue
+time, the chooser the targets, the sender the attempts, the charge the cost. A reply is bytes in the shape that the client speaks,
+whole or as a stream; nobody re-makes bytes that nobody needs to understand.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from penstock.kernel.ids import new_id, new_span_id, new_trace_id
+
+if TYPE_CHECKING:
+    from penstock.kernel.errors import PenstockError
+    from penstock.kernel.principal import Principal
+
+Headers = list[tuple[str, str]]
+
+
+class Usage(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """Tokens of one call, as the provider counted them, or estimated by us when ``estimated`` is true.
+
+    ``input`` counts all input tokens, with ``cached`` (read from the provider's prompt cache) and ``cache_written`` among them;
+    ``output`` counts all output tokens with ``reasoning`` among them. ``audio_input`` and ``audio_output`` are parts of both.
+    """
+
+    input: int = 0
+    output: int = 0
+    cached: int = 0
+    cache_written: int = 0
+    reasoning: int = 0
+    audio_input: int = 0
+    audio_output: int = 0
+    estimated: bool = False
+
+    @property
+    def total(self) -> int:
+        return self.input + self.output
+
+
+class Target(msgspec.Struct, frozen=True):
+    """One place where the call can be served: a provider's name, the model as the provider calls it, and as we call it."""
+
+    provider: str
+    model: str
+    name: str
+
+
+class Attempt(msgspec.Struct, kw_only=True):
+    """One try at one target. Times are milliseconds since the call started; ``first_token_ms`` is the first body byte.
+
+    ``status`` is the provider's HTTP status, None when none came. ``error`` is a code of the error tree, None on success.
+    """
+
+    provider: str
+    model: str
+    started_ms: float
+    first_token_ms: float | None = None
+    ended_ms: float | None = None
+    status: int | None = None
+    error: str | None = None
+    message: str | None = None
+
+
+class Verdict(msgspec.Struct, frozen=True, kw_only=True):
+    """What a guard said: ``allow``, ``flag``, ``redact``, ``block`` or ``not_scanned``; never silence."""
+
+    guard: str
+    verdict: str
+    reason: str | None = None
+
+
+class Cost(msgspec.Struct, frozen=True, kw_only=True):
+    """Money of one call in micro-units of ``currency``; ``priced`` is false when no price is known (then the amount is 0)."""
+
+    amount: int
+    currency: str = "USD"
+    priced: bool = True
+
+
+class StageTime(msgspec.Struct, frozen=True):
+    """Where time went: milliseconds since the call started at which a named station began, and how long it took itself."""
+
+    name: str
+    started_ms: float
+    took_ms: float
+
+
+class Trace:
+    """W3C trace context: the trace that the call belongs to, the caller's span, and our own span."""
+
+    __slots__ = ("flags", "parent_id", "span_id", "state", "trace_id")
+
+    def __init__(self, trace_id: str, span_id: str, parent_id: str | None, flags: str, state: str | None) -> None:
+        self.trace_id = trace_id
+        self.span_id = span_id
+        self.parent_id = parent_id
+        self.flags = flags
+        self.state = state
+
+    @classmethod
+    def begin(cls, traceparent: str | None = None, tracestate: str | None = None) -> Trace:
+        """Continue the caller's trace, or start one when the header is absent or not valid (W3C: then it is ignored)."""
+        if traceparent is not None and len(traceparent) >= 55:
+            version, _, rest = traceparent.partition("-")
+            fields = rest.split("-")
+            if (
+                len(version) == 2
+                and version != "ff"
+                and (len(fields) == 3 or version != "00")
+                and len(fields) >= 3
+                and _is_hex(version + fields[0] + fields[1] + fields[2])
+                and len(fields[0]) == 32
+                and len(fields[1]) == 16
+                and len(fields[2]) == 2
+                and fields[0] != "0" * 32
+                and fields[1] != "0" * 16
+            ):
+                return cls(fields[0], new_span_id(), fields[1], fields[2], tracestate)
+        return cls(new_trace_id(), new_span_id(), None, "01", None)
+
+    def header(self) -> str:
+        """The ``traceparent`` to send on, with our span as the parent."""
+        return f"00-{self.trace_id}-{self.span_id}-{self.flags}"
+
+
+_HEX = frozenset("0123456789abcdef")
+
+
+def _is_hex(text: str) -> bool:
+    return _HEX.issuperset(text)
+
+
+class Call:
+    """One trip down the line. Created by the edge that parsed it, mutated by the stages, read by the record.
+
+    ``operation`` is what is asked for (``chat``, ``embeddings``, ``count_tokens``), ``shape`` the wire shape of the client
+    (``openai.chat``, ``openai.responses``, ``openai.embeddings``, ``anthropic.messages``, ``anthropic.count_tokens``). ``body`` is the request
+    as received and ``fields`` its top level, each value still raw JSON. ``model`` is the name as asked for, ``task`` the task when
+    one was named. ``deadline`` is on the `time.monotonic` clock. ``labels`` are the caller's own words.
+    """
+
+    __slots__ = (
+        "attempts",
+        "body",
+        "client",
+        "cost",
+        "credential",
+        "deadline",
+        "error",
+        "fields",
+        "id",
+        "input_estimate",
+        "labels",
+        "max_output",
+        "model",
+        "notes",
+        "operation",
+        "outcome",
+        "principal",
+        "priority",
+        "queued_ms",
+        "reply_status",
+        "reply_text",
+        "shape",
+        "started",
+        "started_at",
+        "stages",
+        "stream",
+        "target",
+        "targets",
+        "task",
+        "trace",
+        "usage",
+        "verdicts",
+        "first_token_ms",
+        "total_ms",
+        "passthrough",
+    )
+
+    def __init__(
+        self,
+        *,
+        operation: str,
+        shape: str,
+        credential: str | None,
+        deadline: float,
+        trace: Trace,
+        body: bytes = b"",
+        client: str = "",
+    ) -> None:
+        self.id = new_id("call")
+        self.operation = operation
+        self.shape = shape
+        self.credential = credential
+        self.deadline = deadline
+        self.trace = trace
+        self.body = body
+        self.client = client
+        self.started = time.perf_counter()
+        self.started_at = time.time()
+        self.fields: dict[str, msgspec.Raw] = {}
+        self.model = ""
+        self.task: str | None = None
+        self.stream = False
+        self.max_output: int | None = None
+        self.input_estimate = 0
+        self.priority = "interactive"
+        self.principal: Principal | None = None
+        self.labels: Mapping[str, str] = {}
+        self.passthrough: Headers = []
+        self.targets: list[Target] = []
+        self.target: Target | None = None
+        self.attempts: list[Attempt] = []
+        self.verdicts: list[Verdict] = []
+        self.stages: list[StageTime] = []
+        self.notes: list[str] = []
+        self.queued_ms = 0.0
+        self.first_token_ms: float | None = None
+        self.total_ms = 0.0
+        self.usage: Usage | None = None
+        self.cost: Cost | None = None
+        self.error: PenstockError | None = None
+        self.outcome = "pending"
+        self.reply_status = 0
+        self.reply_text: list[bytes] = []
+
+    def elapsed_ms(self) -> float:
+        """Milliseconds since the call was received."""
+        return (time.perf_counter() - self.started) * 1e3
+
+    def remaining(self) -> float:
+        """Seconds until the deadline; negative when it has passed."""
+        return self.deadline - time.monotonic()
+
+    def __repr__(self) -> str:
+        # The credential and the body stay out: a repr ends up in logs.
+        return f"<Call {self.id} {self.shape} model={self.model!r} outcome={self.outcome}>"
+
+
+class Reply:
+    """What goes back: bytes in the client's shape, whole (``body``) or as a stream (``chunks``); exactly one of them is set.
+
+    A stage that must act when the stream ends wraps ``chunks``. The sender sets ``finished`` before it yields the bytes that tell
+    the client that the reply is complete, so that a wrapper which acts on ``finished`` acts before the client can know.
+    """
+
+    __slots__ = ("body", "chunks", "finish_reason", "finished", "headers", "status")
+
+    def __init__(
+        self,
+        *,
+        status: int = 200,
+        headers: Headers | None = None,
+        body: bytes | None = None,
+        chunks: AsyncIterator[bytes] | None = None,
+    ) -> None:
+        self.status = status
+        self.headers: Headers = headers if headers is not None else []
+        self.body = body
+        self.chunks = chunks
+        self.finished = body is not None
+        self.finish_reason: str | None = None
+
+    def __repr__(self) -> str:
+        kind = "stream" if self.chunks is not None else f"{len(self.body or b'')} bytes"
+        return f"<Reply {self.status} {kind}>"
+
+
+JsonObject = dict[str, Any]

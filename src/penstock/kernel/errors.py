@@ -1,0 +1,240 @@
+"""The error tree: one root, stable codes, a status for the wire.
+
+::
+
+    PenstockError                     500  internal_error
+    ├── SettingsError                 500  settings_invalid
+    ├── RequestError                  400  invalid_request
+    │   ├── MalformedRequest          400  malformed_request
+    │   ├── NotExpressible            400  not_expressible
+    │   ├── BodyTooLarge              413  body_too_large
+    │   ├── NotFound                  404  not_found
+    │   │   └── UnknownModel          404  model_not_found
+    │   ├── MethodNotAllowed          405  method_not_allowed
+    │   └── Conflict                  409  conflict
+    ├── Unauthenticated               401  invalid_api_key
+    ├── Forbidden                     403  permission_denied
+    ├── LimitExceeded                 429  rate_limit_exceeded
+    │   └── BudgetExceeded            429  insufficient_quota
+    ├── Unavailable                   503  unavailable
+    │   ├── Overloaded                503  overloaded
+    │   ├── Draining                  503  draining
+    │   └── StorageError              503  storage_unavailable
+    │       ├── StorageFull           503  storage_full
+    │       └── SchemaMismatch        503  schema_mismatch
+    ├── DeadlineExceeded              504  deadline_exceeded
+    ├── UpstreamError                 502  upstream_error
+    │   ├── UpstreamUnreachable       502  upstream_unreachable
+    │   ├── UpstreamReset             502  upstream_reset
+    │   ├── UpstreamMalformed         502  upstream_malformed
+    │   └── UpstreamRefused           as the upstream said  upstream_refused
+    └── CallCancelled                 499  call_cancelled
+
+A code never changes its meaning once released; programs may branch on it. A message says what was wrong, where, and what to do;
+it never contains a credential. How an error looks on the wire is the affair of the API that was called: each wire shape renders it.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class PenstockError(Exception):
+    """Root of everything that Penstock raises on purpose.
+
+    ``code`` is stable and machine-readable, ``status`` the HTTP status that fits, ``param`` the name of the offending field or
+    setting when there is one, ``retry_after`` the seconds after which trying again makes sense (None: do not retry blindly).
+    """
+
+    default_code: ClassVar[str] = "internal_error"
+    default_status: ClassVar[int] = 500
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        code: str | None = None,
+        status: int | None = None,
+        param: str | None = None,
+        retry_after: float | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.code = code or self.default_code
+        self.status = status or self.default_status
+        self.param = param
+        self.retry_after = retry_after
+
+
+class SettingsError(PenstockError):
+    """A setting is missing, unknown or of the wrong kind; the message names it and where it came from."""
+
+    default_code = "settings_invalid"
+
+
+class RequestError(PenstockError):
+    """The caller sent something that cannot be served as it stands."""
+
+    default_code = "invalid_request"
+    default_status = 400
+
+
+class MalformedRequest(RequestError):
+    """The bytes are not what the API takes: no JSON, wrong types, invalid UTF-8, nesting too deep."""
+
+    default_code = "malformed_request"
+
+
+class NotExpressible(RequestError):
+    """A field of the request has no counterpart in the shape that the chosen provider speaks."""
+
+    default_code = "not_expressible"
+
+
+class BodyTooLarge(RequestError):
+    """The body is longer than ``gateway.max_body_bytes``."""
+
+    default_code = "body_too_large"
+    default_status = 413
+
+
+class NotFound(RequestError):
+    """Nothing is known under this name."""
+
+    default_code = "not_found"
+    default_status = 404
+
+
+class UnknownModel(NotFound):
+    """No configured provider serves the model that was asked for, or the key may not use it."""
+
+    default_code = "model_not_found"
+
+
+class MethodNotAllowed(RequestError):
+    """The path exists, but not for this method."""
+
+    default_code = "method_not_allowed"
+    default_status = 405
+
+
+class Conflict(RequestError):
+    """The change clashes with what is stored: a name taken, a version outdated."""
+
+    default_code = "conflict"
+    default_status = 409
+
+
+class Unauthenticated(PenstockError):
+    """No credential, or one that is unknown, expired or revoked; the message does not repeat it."""
+
+    default_code = "invalid_api_key"
+    default_status = 401
+
+
+class Forbidden(PenstockError):
+    """Known caller, but not allowed to do this."""
+
+    default_code = "permission_denied"
+    default_status = 403
+
+
+class LimitExceeded(PenstockError):
+    """A limit on requests, tokens or concurrency of the key is reached; ``retry_after`` says when it frees."""
+
+    default_code = "rate_limit_exceeded"
+    default_status = 429
+
+
+class BudgetExceeded(LimitExceeded):
+    """The money for this period is spent or reserved; trying again at once is useless."""
+
+    default_code = "insufficient_quota"
+
+
+class Unavailable(PenstockError):
+    """Penstock cannot serve this now, through no fault of the caller."""
+
+    default_code = "unavailable"
+    default_status = 503
+
+
+class Overloaded(Unavailable):
+    """Too many calls are in flight or waiting; refused early so that the others finish."""
+
+    default_code = "overloaded"
+
+
+class Draining(Unavailable):
+    """The process is shutting down and takes no new calls."""
+
+    default_code = "draining"
+
+
+class StorageError(Unavailable):
+    """A store did not answer or refused the work."""
+
+    default_code = "storage_unavailable"
+
+
+class StorageFull(StorageError):
+    """No room to journal another ledger row, so no call may spend money."""
+
+    default_code = "storage_full"
+
+
+class SchemaMismatch(StorageError):
+    """The database's schema is behind or ahead of this version of Penstock; ``penstock migrate`` mends the former."""
+
+    default_code = "schema_mismatch"
+
+
+class DeadlineExceeded(PenstockError):
+    """The call's deadline passed before a reply was complete."""
+
+    default_code = "deadline_exceeded"
+    default_status = 504
+
+
+class UpstreamError(PenstockError):
+    """The provider failed. ``may_have_run`` says whether the provider may have done (and billed) the work."""
+
+    default_code = "upstream_error"
+    default_status = 502
+    may_have_run: ClassVar[bool] = True
+
+
+class UpstreamUnreachable(UpstreamError):
+    """No connection to the provider could be made; nothing was sent."""
+
+    default_code = "upstream_unreachable"
+    may_have_run = False
+
+
+class UpstreamReset(UpstreamError):
+    """The provider closed the connection before its reply was complete."""
+
+    default_code = "upstream_reset"
+
+
+class UpstreamMalformed(UpstreamError):
+    """The provider's reply is not what its API promises."""
+
+    default_code = "upstream_malformed"
+
+
+class UpstreamRefused(UpstreamError):
+    """The provider answered with an error of its own; its status and body are kept for clients of the same shape."""
+
+    default_code = "upstream_refused"
+
+    def __init__(self, message: str, *, status: int, body: bytes = b"", retry_after: float | None = None) -> None:
+        super().__init__(message, status=status, retry_after=retry_after)
+        self.body = body
+
+
+class CallCancelled(PenstockError):
+    """The client went away before the reply was complete. Nobody reads this error; the record shows it."""
+
+    default_code = "call_cancelled"
+    default_status = 499

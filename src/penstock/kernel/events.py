@@ -1,0 +1,64 @@
+"""Facts that capabilities publish and others subscribe to, without knowing each other.
+
+Delivery is in process, synchronous and in order of subscription; a handler must be quick and must not fail: one that raises is logged
+and the others still hear. What must survive a crash belongs in a store, not here.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import defaultdict
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import msgspec
+
+from penstock.kernel.call import Call
+
+_log = logging.getLogger("penstock.events")
+
+
+class Event(msgspec.Struct, frozen=True, kw_only=True):
+    """Root of all events."""
+
+
+class CallEnded(Event):
+    """A call has left the line: replied, refused, failed or cancelled; ``call`` is complete and must not be changed any more."""
+
+    call: Call
+
+
+class KeyRevoked(Event):
+    """A key stopped being valid; calls that it still has in flight may end."""
+
+    key_id: str
+
+
+class BudgetSpent(Event):
+    """A budget reached its limit for the current period; amounts in micro-units."""
+
+    budget_id: str
+    limit: int
+    spent: int
+
+
+E = TypeVar("E", bound=Event)
+
+
+class Events:
+    """The bus: ``subscribe(kind, handler)`` and ``publish(event)``."""
+
+    def __init__(self) -> None:
+        self._handlers: dict[type[Event], list[Callable[[Any], None]]] = defaultdict(list)
+
+    def subscribe(self, kind: type[E], handler: Callable[[E], None]) -> None:
+        """Call ``handler`` with every event of exactly this ``kind`` from now on."""
+        self._handlers[kind].append(handler)
+
+    def publish(self, event: Event) -> None:
+        """Tell every subscriber of the event's kind; returns when all have heard."""
+        for handler in self._handlers.get(type(event), ()):
+            try:
+                handler(event)
+            except Exception:  # a subscriber's fault must not fail the publisher's call
+                _log.exception("subscriber failed", extra={"event": type(event).__name__})

@@ -1,0 +1,139 @@
+"""What a capability offers over HTTP: JSON routes described by types, console pages, and raw endpoints for the hot path.
+
+A `Route` is described completely by data, so that validation, authorisation, the OpenAPI document and the docs come from one place. A
+`Page` renders HTML for a signed-in person. An `Endpoint` speaks RSGI itself and is for traffic where every microsecond counts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+import msgspec
+
+from penstock.kernel.principal import Principal, Scope
+
+if TYPE_CHECKING:
+    from starlette.requests import Request as HttpRequest
+    from starlette.responses import Response as HttpResponse
+
+T = TypeVar("T")
+
+
+class Nothing(msgspec.Struct, frozen=True):
+    """The type of an absent query or body, and of an empty answer (204)."""
+
+
+class Ask:
+    """One request to a `Route`: who asks, and the path, query and body, already validated."""
+
+    __slots__ = ("_body", "_query", "path", "principal")
+
+    def __init__(self, principal: Principal, path: dict[str, str], query: object, body: object) -> None:
+        self.principal = principal
+        self.path = path
+        self._query = query
+        self._body = body
+
+    def query(self, kind: type[T]) -> T:
+        """The query parameters as the Struct that the route declared."""
+        assert isinstance(self._query, kind)
+        return self._query
+
+    def body(self, kind: type[T]) -> T:
+        """The body as the Struct that the route declared."""
+        assert isinstance(self._body, kind)
+        return self._body
+
+
+class Route(msgspec.Struct, frozen=True, kw_only=True):
+    """A JSON route under ``/v1``. ``path`` uses ``{name}`` for parameters; the handler returns a Struct of type ``returns``.
+
+    The caller needs ``scope``. A `PenstockError` that the handler raises becomes its status with
+    ``{"error": {"code", "message", "param"}}``. ``returns=Nothing`` answers 204.
+    """
+
+    method: str
+    path: str
+    handler: Callable[[Ask], Awaitable[Any]]
+    summary: str
+    scope: Scope
+    returns: Any
+    query: type[Any] = Nothing
+    body: type[Any] | None = None
+    status: int = 200
+
+
+class Page(msgspec.Struct, frozen=True, kw_only=True):
+    """A console page or a fragment or form target of one, under ``/console``; the reader needs ``scope`` (None: no sign-in needed)."""
+
+    path: str
+    handler: Callable[[HttpRequest, Principal], Awaitable[HttpResponse]]
+    scope: Scope = Scope.READ
+    methods: tuple[str, ...] = ("GET",)
+
+
+class NavItem(msgspec.Struct, frozen=True, kw_only=True):
+    """An entry of the console's navigation. ``shortcut`` is the letter after ``g``; lower ``order`` stands higher."""
+
+    label: str
+    href: str
+    icon: str
+    section: str = ""
+    order: int = 100
+    shortcut: str = ""
+    scope: Scope = Scope.READ
+
+
+class EdgeHeaders(Protocol):
+    """Request headers as RSGI gives them; names are lower case."""
+
+    def get(self, key: str, default: str | None = None) -> str | None: ...
+    def items(self) -> list[tuple[str, str]]: ...
+    def keys(self) -> list[str]: ...
+
+
+class EdgeScope(Protocol):
+    """A request's head in RSGI (Granian's native interface)."""
+
+    proto: str
+    http_version: str
+    client: str
+    scheme: str
+    method: str
+    path: str
+    query_string: str
+
+    @property
+    def headers(self) -> EdgeHeaders: ...
+
+
+class EdgeStream(Protocol):
+    """An open streamed response; ``send_bytes`` raises when the client is gone."""
+
+    async def send_bytes(self, data: bytes) -> None: ...
+
+
+class EdgeProtocol(Protocol):
+    """The conversation of one request in RSGI: read the body by calling or iterating, then answer exactly once."""
+
+    async def __call__(self) -> bytes: ...
+    def __aiter__(self) -> Any: ...
+    async def client_disconnect(self) -> None: ...
+    def response_empty(self, status: int, headers: list[tuple[str, str]]) -> None: ...
+    def response_bytes(self, status: int, headers: list[tuple[str, str]], body: bytes) -> None: ...
+    def response_stream(self, status: int, headers: list[tuple[str, str]]) -> EdgeStream: ...
+
+
+class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
+    """A raw endpoint on an exact method and path. The handler authenticates, answers and never raises.
+
+    ``request`` and ``returns`` are JSON Schemas for the OpenAPI document (None: nothing to describe).
+    """
+
+    method: str
+    path: str
+    handler: Callable[[EdgeScope, EdgeProtocol], Awaitable[None]]
+    summary: str
+    request: dict[str, Any] | None = None
+    returns: dict[str, Any] | None = None

@@ -1,0 +1,211 @@
+"""Settings: ``penstock.toml`` and the environment become one frozen tree; each capability declares its own slice.
+
+A value is looked up in this order, the later winning: the default, ``penstock.toml``, the environment. The variable of ``[server] port`` is
+``PENSTOCK_SERVER__PORT``: the path in upper case, parts joined by two underscores. Values from the environment are read as TOML when
+they parse as such (``8080``, ``true``, ``["a"]``), otherwise as text. Unknown names are refused with the nearest known one.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import tomllib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any, TypeVar, cast
+
+import msgspec
+from msgspec import Meta, Struct
+
+from penstock.kernel.errors import SettingsError
+
+S = TypeVar("S", bound=Struct)
+
+ENV_PREFIX = "PENSTOCK_"
+ENV_CONFIG = "PENSTOCK_CONFIG"
+DEFAULT_FILE = "penstock.toml"
+
+
+class ServerSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """Where Penstock listens and keeps its data."""
+
+    host: Annotated[str, Meta(description="Address to listen on. Anything but loopback needs a key that you made yourself.")] = "127.0.0.1"
+    port: Annotated[int, Meta(ge=0, le=65535, description="TCP port; 0 takes a free one and prints it.")] = 8080
+    data_dir: Annotated[str, Meta(description="Folder for embedded stores; created when missing.")] = "penstock-data"
+    drain_seconds: Annotated[
+        float, Meta(ge=0, description="How long calls in flight may still take after SIGTERM before they are cancelled.")
+    ] = 30.0
+    backlog: Annotated[int, Meta(ge=16, description="Connections that may wait to be accepted.")] = 1024
+
+
+class StorageSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """Which engine keeps what; a URL picks it."""
+
+    records: Annotated[
+        str,
+        Meta(description="Records (keys, ledger, calls): empty for SQLite in the data folder, or a postgresql:// URL."),
+    ] = ""
+    migrate_on_start: Annotated[
+        bool | None,
+        Meta(description="Bring the schema up to date at start. Default: yes for SQLite, no elsewhere (run `penstock migrate`)."),
+    ] = None
+
+
+class LogSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """Structured logs on standard error."""
+
+    level: Annotated[str, Meta(pattern="^(debug|info|warning|error)$", description="Least severe level that is written.")] = "info"
+    format: Annotated[
+        str, Meta(pattern="^(auto|json|text)$", description="json, text, or auto: text on a terminal, json otherwise.")
+    ] = "auto"
+
+
+BASE: Mapping[str, type[Struct]] = {"server": ServerSettings, "storage": StorageSettings, "log": LogSettings}
+
+
+class Settings:
+    """The frozen tree: `of(kind)` gives a slice by its type, ``sources`` tells where each explicit value came from."""
+
+    def __init__(self, slices: Mapping[str, Struct], sources: Mapping[str, str], file: Path | None) -> None:
+        self._by_type = {type(s): s for s in slices.values()}
+        self.slices = dict(slices)
+        self.sources = dict(sources)
+        self.file = file
+
+    def of(self, kind: type[S]) -> S:
+        """The slice of this type; KeyError when no section declares it."""
+        return cast("S", self._by_type[kind])
+
+
+def load(
+    kinds: Mapping[str, type[Struct]],
+    *,
+    file: Path | None = None,
+    environ: Mapping[str, str] | None = None,
+) -> Settings:
+    """Read and validate all sections of ``kinds`` (name to Struct type) on top of `BASE`.
+
+    ``file`` must exist when given; without it ``PENSTOCK_CONFIG``, then ``penstock.toml`` in the working folder, are tried. Raises
+    `SettingsError` that names the setting, the source and the fault.
+    """
+    environ = os.environ if environ is None else environ
+    sections = {**BASE, **kinds}
+    path = _find_file(file, environ)
+    tree: dict[str, Any] = {}
+    sources: dict[str, str] = {}
+    if path is not None:
+        tree = _read_toml(path)
+        for name in _leaves(tree):
+            sources[name] = str(path)
+    for name, value, variable in _from_environment(environ, sections):
+        _put(tree, name, value, variable)
+        sources[".".join(name)] = variable
+    unknown = [name for name in tree if name not in sections]
+    if unknown:
+        raise SettingsError(_unknown(unknown[0], list(sections), "section", path), param=unknown[0])
+    slices = {name: _convert(name, tree.get(name, {}), kind, sources) for name, kind in sections.items()}
+    return Settings(slices, sources, path)
+
+
+def describe(kind: type[Struct]) -> Iterator[tuple[str, str, str, str]]:
+    """Name, type, default and description of every field of a slice: what the settings page is generated from."""
+    for field in msgspec.structs.fields(kind):
+        annotation = cast("Any", field.type)
+        description, shown = "", annotation
+        if hasattr(annotation, "__metadata__"):
+            shown = annotation.__origin__
+            description = next((m.description for m in annotation.__metadata__ if isinstance(m, Meta)), None) or ""
+        if field.default is not msgspec.NODEFAULT:
+            default = _show(field.default)
+        elif field.default_factory is not msgspec.NODEFAULT:
+            default = _show(cast("Any", field.default_factory)())
+        else:
+            default = "required"
+        yield field.name, _type_name(shown), default, description
+
+
+def _show(value: object) -> str:
+    if isinstance(value, Struct):
+        return "see below"
+    return msgspec.json.encode(value).decode()
+
+
+def _type_name(kind: object) -> str:
+    if isinstance(kind, type) and not hasattr(kind, "__origin__"):
+        return kind.__name__
+    return str(kind).replace("typing.", "").replace("NoneType", "None")
+
+
+def _find_file(file: Path | None, environ: Mapping[str, str]) -> Path | None:
+    if file is not None or environ.get(ENV_CONFIG):
+        path = file or Path(environ[ENV_CONFIG])
+        if not path.is_file():
+            raise SettingsError(f"settings file {path} does not exist; give another with --config or create it")
+        return path
+    path = Path(DEFAULT_FILE)
+    return path if path.is_file() else None
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text("utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as fault:
+        raise SettingsError(f"{path}: not valid TOML: {fault}") from fault
+
+
+def _leaves(tree: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+    for key, value in tree.items():
+        name = f"{prefix}{key}"
+        if isinstance(value, dict):
+            yield from _leaves(cast("dict[str, Any]", value), f"{name}.")
+        else:
+            yield name
+
+
+def _from_environment(
+    environ: Mapping[str, str], sections: Mapping[str, type[Struct]]
+) -> Iterator[tuple[list[str], object, str]]:
+    for variable in sorted(environ):
+        if not variable.startswith(ENV_PREFIX) or "__" not in variable:
+            continue
+        path = variable[len(ENV_PREFIX) :].lower().split("__")
+        if path[0] not in sections:
+            raise SettingsError(_unknown(path[0], list(sections), "section", None, variable), param=path[0])
+        text = environ[variable]
+        try:
+            value: object = tomllib.loads(f"v = {text}")["v"]
+        except tomllib.TOMLDecodeError:
+            value = text
+        yield path, value, variable
+
+
+def _put(tree: dict[str, Any], path: list[str], value: object, variable: str) -> None:
+    here = tree
+    for part in path[:-1]:
+        below = here.setdefault(part, {})
+        if not isinstance(below, dict):
+            raise SettingsError(f"{variable}: {part!r} holds a plain value in the settings file, not a section")
+        here = cast("dict[str, Any]", below)
+    here[path[-1]] = value
+
+
+def _convert(name: str, tree: object, kind: type[Struct], sources: Mapping[str, str]) -> Struct:
+    try:
+        return msgspec.convert(tree, kind)
+    except msgspec.ValidationError as fault:
+        message, _, where = str(fault).partition(" - at `$")
+        path = f"{name}{where.rstrip('`')}"
+        if "unknown field" in message:
+            field = message.rsplit("`", 2)[-2]
+            known = [f.name for f in msgspec.structs.fields(kind)] if not where else []
+            message = _unknown(field, known, "setting", None)
+            path = f"{path}.{field}"
+        source = sources.get(path) or next((s for n, s in sources.items() if n.startswith(path)), "defaults")
+        raise SettingsError(f"{path}: {message} (from {source})", param=path) from fault
+
+
+def _unknown(name: str, known: list[str], what: str, path: Path | None, variable: str | None = None) -> str:
+    near = difflib.get_close_matches(name, known, n=1)
+    hint = f"; did you mean {near[0]!r}?" if near else (f"; known: {', '.join(sorted(known))}" if known else "")
+    source = f"{variable}: " if variable else (f"{path}: " if path else "")
+    return f"{source}unknown {what} {name!r}{hint}"
