@@ -1,0 +1,294 @@
+// Draws every <figure data-chart> from the JSON beside it with uPlot, in the theme's colours.
+// `updateChart(id, {x, series})` changes the numbers of one that is drawn; live streams send an event "chart" with {id, x, series}.
+import { asUnit } from "./units.js";
+
+const PALETTE = 8;
+const drawn = new Map();
+let library;
+
+/** uPlot is a classic script that sets one global; it is fetched for the first chart that a session sees. */
+function uplot() {
+  library ??= new Promise((resolve, reject) => {
+    const script = document.createElement("script");
+    script.src = new URL("./vendor/uPlot.iife.min.js", import.meta.url).href;
+    script.onload = () => resolve(globalThis.uPlot);
+    script.onerror = () => reject(new Error("uPlot could not be loaded"));
+    document.head.append(script);
+  });
+  return library;
+}
+
+/** A colour token as the canvas wants it: `light-dark()` is only resolved on an element. */
+function colour(token) {
+  const probe = document.createElement("span");
+  probe.hidden = true;
+  document.body.append(probe);
+  probe.style.color = `var(${token})`;
+  const value = getComputedStyle(probe).color;
+  probe.remove();
+  return value;
+}
+
+function faded(rgb, alpha) {
+  return rgb.replace(/^rgba?\(([^,)]+),([^,)]+),([^,)]+).*\)$/, `rgba($1,$2,$3,${alpha})`);
+}
+
+function seriesName(series, index) {
+  return series.tone ?? String((index % PALETTE) + 1);
+}
+
+function seriesToken(series, index) {
+  return series.tone ? `--${series.tone}` : `--series-${(index % PALETTE) + 1}`;
+}
+
+class Chart {
+  constructor(figure, library) {
+    this.figure = figure;
+    this.library = library;
+    this.spec = JSON.parse(figure.querySelector(":scope > script").textContent);
+    this.plot = figure.querySelector(".chart-plot");
+    this.off = new Set();
+    this.tip = document.createElement("div");
+    this.tip.className = "chart-tip";
+    this.tip.hidden = true;
+    this.legend();
+    this.draw();
+    this.resize = new ResizeObserver(() => {
+      const width = Math.floor(this.plot.clientWidth);
+      if (width > 0 && width !== this.uplot.width) this.uplot.setSize({ width, height: this.spec.height });
+    });
+    this.resize.observe(this.plot);
+  }
+
+  get stacked() {
+    return this.spec.kind === "bars" || this.spec.kind === "stacked";
+  }
+
+  shown() {
+    return this.spec.series.map((series, index) => ({ series, index })).filter(({ index }) => !this.off.has(index));
+  }
+
+  /** What uPlot draws. Stacked kinds are running sums, the topmost first so that each lower one is painted over it. */
+  data() {
+    const shown = this.shown();
+    if (!this.stacked) return [this.spec.x, ...shown.map(({ series }) => series.values)];
+    const sums = [];
+    let below = this.spec.x.map(() => 0);
+    for (const { series } of shown) {
+      below = below.map((sum, at) => sum + (series.values[at] ?? 0));
+      sums.push(below);
+    }
+    return [this.spec.x, ...sums.reverse()];
+  }
+
+  draw() {
+    this.uplot?.destroy();
+    const { kind, unit, height, currency } = this.spec;
+    const text = colour("--faint");
+    const grid = { stroke: colour("--line"), width: 1 };
+    const font = `11px ${getComputedStyle(document.body).fontFamily}`;
+    const shown = this.shown();
+    const ordered = this.stacked ? [...shown].reverse() : shown;
+    const bars = kind === "bars" ? this.library.paths.bars({ size: [0.72, 48], radius: 0.12, gap: 1 }) : undefined;
+    const options = {
+      width: Math.max(120, Math.floor(this.plot.clientWidth)),
+      height,
+      padding: [10, 8, 0, 0],
+      legend: { show: false },
+      cursor: { y: false, points: { show: kind !== "bars", size: 7, width: 2 }, drag: { x: false, y: false } },
+      scales: {
+        x: { time: true, range: (u, least, most) => (kind === "bars" ? this.barRange(least, most) : [least, most]) },
+        y: { range: (u, least, most) => [Math.min(0, least ?? 0), Math.max(most ?? 0, unit === "fraction" ? 0.01 : 1e-9) * 1.08] },
+      },
+      axes: [
+        { stroke: text, font, grid: { show: false }, ticks: { show: false }, size: 28, gap: 6, space: 72 },
+        {
+          stroke: text,
+          font,
+          grid,
+          ticks: { show: false },
+          size: (u, values) => Math.max(36, 12 + 6.4 * Math.max(0, ...(values ?? []).map((word) => word.length))),
+          gap: 6,
+          space: 36,
+          values: (u, splits) => splits.map((value) => asUnit(value, unit, currency, true)),
+          incrs: unit === "count" || unit === "tokens" || unit === "micros" ? [1, 2, 5].flatMap((step) => Array.from({ length: 14 }, (_, power) => step * 10 ** power)).sort((a, b) => a - b) : undefined,
+        },
+      ],
+      series: [
+        {},
+        ...ordered.map(({ series, index }) => {
+          const stroke = colour(seriesToken(series, index));
+          const filled = kind !== "line";
+          return {
+            label: series.label,
+            stroke: kind === "bars" ? undefined : stroke,
+            width: kind === "bars" ? 0 : 1.75,
+            fill: filled ? (kind === "area" ? faded(stroke, 0.14) : kind === "stacked" ? this.over(stroke) : stroke) : undefined,
+            paths: bars,
+            points: { show: this.spec.x.length === 1 },
+          };
+        }),
+      ],
+      hooks: {
+        setCursor: [(u) => this.point(u)],
+        ready: [(u) => u.over.append(this.tip)],
+      },
+    };
+    this.uplot = new this.library(options, this.data(), this.plot);
+    this.uplot.over.addEventListener("mouseleave", () => (this.tip.hidden = true));
+  }
+
+  /** Stacked areas hide what lies below them, so their fill must be opaque: the series' colour over the card's. */
+  over(stroke) {
+    const canvas = (this.mixer ??= document.createElement("canvas").getContext("2d", { willReadFrequently: true }));
+    canvas.canvas.width = canvas.canvas.height = 1;
+    canvas.fillStyle = colour("--surface");
+    canvas.fillRect(0, 0, 1, 1);
+    canvas.globalAlpha = 0.55;
+    canvas.fillStyle = stroke;
+    canvas.fillRect(0, 0, 1, 1);
+    canvas.globalAlpha = 1;
+    const [r, g, b] = canvas.getImageData(0, 0, 1, 1).data;
+    return `rgb(${r},${g},${b})`;
+  }
+
+  /** Half a bar of room at either end, or the first and last bars are cut in two. */
+  barRange(least, most) {
+    const { x } = this.spec;
+    const step = x.length > 1 ? x[1] - x[0] : 3600;
+    return [least - step / 2, most + step / 2];
+  }
+
+  point(u) {
+    const at = u.cursor.idx;
+    if (at === null || at === undefined || u.cursor.left < 0) {
+      this.tip.hidden = true;
+      return;
+    }
+    const { unit, currency, x } = this.spec;
+    const time = document.createElement("div");
+    time.className = "chart-tip-time";
+    time.textContent = new Date(x[at] * 1000).toLocaleString(undefined, { dateStyle: "medium", timeStyle: "short" });
+    const lines = this.shown().map(({ series, index }) => this.line(series, index, asUnit(series.values[at], unit, currency)));
+    if (this.stacked && lines.length > 1) {
+      const total = this.shown().reduce((sum, { series }) => sum + (series.values[at] ?? 0), 0);
+      lines.push(this.line({ label: "Total" }, null, asUnit(total, unit, currency)));
+    }
+    this.tip.replaceChildren(time, ...lines);
+    this.tip.hidden = false;
+    const room = u.over.clientWidth;
+    const width = this.tip.offsetWidth;
+    const right = u.cursor.left + 14;
+    const left = right + width > room ? Math.max(0, u.cursor.left - width - 14) : right;
+    this.tip.style.transform = `translate(${Math.round(left)}px, 4px)`;
+  }
+
+  line(series, index, value) {
+    const row = document.createElement("div");
+    row.className = "chart-tip-row";
+    const number = document.createElement("span");
+    number.className = "num";
+    number.textContent = value;
+    if (index !== null) {
+      const swatch = document.createElement("span");
+      swatch.className = `swatch series-${seriesName(series, index)}`;
+      row.append(swatch);
+    }
+    row.append(series.label, number);
+    return row;
+  }
+
+  /** One button for each series; pressed means drawn. The last one cannot be put away. */
+  legend() {
+    const box = this.figure.querySelector(".chart-legend");
+    box.replaceChildren(
+      ...this.spec.series.map((series, index) => {
+        const button = document.createElement("button");
+        button.type = "button";
+        button.setAttribute("aria-pressed", String(!this.off.has(index)));
+        const swatch = document.createElement("span");
+        swatch.className = `swatch series-${seriesName(series, index)}`;
+        button.append(swatch, series.label);
+        button.addEventListener("click", () => {
+          if (this.off.has(index)) this.off.delete(index);
+          else if (this.off.size < this.spec.series.length - 1) this.off.add(index);
+          button.setAttribute("aria-pressed", String(!this.off.has(index)));
+          this.draw();
+        });
+        return button;
+      }),
+    );
+  }
+
+  update({ x, series }) {
+    const same = series.length === this.spec.series.length && series.every((one, at) => one.label === this.spec.series[at].label);
+    this.spec = { ...this.spec, x, series };
+    if (same) {
+      this.uplot.setData(this.data());
+    } else {
+      this.off.clear();
+      this.legend();
+      this.draw();
+    }
+    this.numbers();
+  }
+
+  /** The table under the chart, for those who read rather than look. */
+  numbers() {
+    const table = this.figure.querySelector(".chart-data table");
+    if (!table) return;
+    const { x, series, unit, currency } = this.spec;
+    const head = table.tHead.rows[0];
+    head.replaceChildren(...["Time", ...series.map((one) => one.label)].map((word, at) => {
+      const cell = document.createElement("th");
+      cell.scope = "col";
+      cell.textContent = word;
+      if (at > 0) cell.className = "num";
+      return cell;
+    }));
+    table.tBodies[0].replaceChildren(...x.map((moment, at) => {
+      const row = document.createElement("tr");
+      row.insertCell().textContent = new Date(moment * 1000).toLocaleString();
+      for (const one of series) {
+        const cell = row.insertCell();
+        cell.className = "num";
+        cell.textContent = asUnit(one.values[at], unit, currency);
+      }
+      return row;
+    }));
+  }
+
+  destroy() {
+    this.resize.disconnect();
+    this.uplot.destroy();
+  }
+}
+
+export async function drawCharts(root) {
+  const figures = [...root.querySelectorAll("figure[data-chart]")];
+  if (root.matches?.("figure[data-chart]")) figures.push(root);
+  const fresh = figures.filter((figure) => figure.querySelector(".chart-plot") && drawn.get(figure.id)?.figure !== figure);
+  if (fresh.length === 0) return;
+  const library = await uplot();
+  for (const figure of fresh) {
+    drawn.get(figure.id)?.destroy();
+    drawn.set(figure.id, new Chart(figure, library));
+    figure.dataset.drawn = "";
+  }
+}
+
+/** Give a drawn chart other numbers. Does nothing when the page has no such chart. */
+export function updateChart(id, data) {
+  drawn.get(id)?.update(data);
+}
+
+document.addEventListener("penstock:theme", () => {
+  for (const chart of drawn.values()) chart.draw();
+});
+// A page listens with <div sse-swap="chart" hx-swap="none">; the message is data, not markup.
+document.addEventListener("htmx:sseBeforeMessage", (event) => {
+  if (event.detail.type !== "chart") return;
+  event.preventDefault();
+  const { id, ...data } = JSON.parse(event.detail.data);
+  updateChart(id, data);
+});

@@ -1,0 +1,71 @@
+// The keyboard: ? for help, / for the filter, g and a letter to go somewhere, j and k through a table.
+import { openDialog } from "./shell.js";
+import { nextTheme } from "./theme.js";
+
+const GO_WINDOW_MS = 1200;
+let goSince = -Infinity;
+
+function typing(target) {
+  return target.closest?.("input, textarea, select, [contenteditable=true]") !== null;
+}
+
+function rows() {
+  return [...document.querySelectorAll("table[data-rows] tbody tr")].filter((row) => row.offsetParent !== null);
+}
+
+function move(step) {
+  const all = rows();
+  if (all.length === 0) return;
+  const at = all.indexOf(document.activeElement?.closest("tr"));
+  const to = at === -1 ? (step > 0 ? 0 : all.length - 1) : Math.min(all.length - 1, Math.max(0, at + step));
+  all[to].tabIndex = -1;
+  all[to].focus();
+  all[to].scrollIntoView({ block: "nearest" });
+}
+
+function goTo(letter) {
+  const link = document.querySelector(`[data-goto="${CSS.escape(letter)}"]`);
+  if (link) location.assign(link.href);
+  return link !== null;
+}
+
+function follow(relation) {
+  document.querySelector(`a[rel=${relation}]`)?.click();
+}
+
+const ACTIONS = {
+  "?": () => openDialog("keys-help"),
+  "/": () => {
+    const field = document.querySelector("[data-filter-focus]");
+    field?.focus();
+    field?.select();
+  },
+  t: nextTheme,
+  j: () => move(1),
+  k: () => move(-1),
+  n: () => follow("next"),
+  p: () => follow("prev"),
+  g: () => (goSince = performance.now()),
+};
+
+document.addEventListener("keydown", (event) => {
+  if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey) return;
+  if (typing(event.target)) {
+    if (event.key === "Escape" && event.target.matches("[data-filter-focus]")) event.target.blur();
+    return;
+  }
+  if (document.querySelector("dialog[open]")) return;
+  if (event.key === "Enter" && event.target.matches("tr[data-href]")) {
+    location.assign(event.target.dataset.href);
+    return;
+  }
+  if (performance.now() - goSince < GO_WINDOW_MS) {
+    goSince = -Infinity;
+    if (goTo(event.key)) event.preventDefault();
+    return;
+  }
+  const action = ACTIONS[event.key];
+  if (!action) return;
+  event.preventDefault();
+  action();
+});
