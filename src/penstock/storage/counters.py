@@ -54,8 +54,8 @@ class Counters(Protocol):
 class MemoryCounters:
     """`Counters` of one process; gone with it. Costs under 2 µs a call and about 150 bytes a bucket that is in use.
 
-    A bucket is one number: the moment at which it will be full again (the theoretical arrival time of the generic cell rate algorithm, ITU-T
-    I.371). A bucket that is full is forgotten, so memory follows the keys that were active within the last burst.
+    A bucket is one number: the moment at which it will be full again (the theoretical arrival time of the generic cell rate
+    algorithm, ITU-T I.371). A full bucket is forgotten, so memory follows the keys that were active within the last burst.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -71,10 +71,7 @@ class MemoryCounters:
         seconds = 60.0 / per_minute
         holds = 60.0 if burst is None else burst * seconds
         cost = amount * seconds
-        full_at = self._full_at.get(key, now)
-        if full_at < now:
-            full_at = now
-        full_at += cost
+        full_at = max(self._full_at.get(key, now), now) + cost
         wait = full_at - now - holds
         if wait > _SLACK:
             return wait if cost <= holds + _SLACK else math.inf

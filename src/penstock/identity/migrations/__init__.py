@@ -1,0 +1,1 @@
+"""Numbered changes of identity's tables."""
