@@ -8,7 +8,7 @@ whole or as a stream; nobody re-makes bytes that nobody needs to understand.
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -143,9 +143,16 @@ class Call:
     (``openai.chat``, ``openai.responses``, ``openai.embeddings``, ``anthropic.messages``, ``anthropic.count_tokens``). ``body`` is the request
     as received and ``fields`` its top level, each value still raw JSON. ``model`` is the name as asked for, ``task`` the task when
     one was named. ``deadline`` is on the `time.monotonic` clock. ``labels`` are the caller's own words.
+
+    ``fault`` is what the edge found wrong with the request (not JSON, too large): the call walks the line all the same, so that it is
+    authenticated and recorded, and admission raises the fault. ``input_estimate`` is the expected number of input tokens and
+    ``max_output`` the caller's own cap on output tokens. ``want_usage`` says whether the client asked for usage in its stream.
+    ``passthrough`` are request headers that providers of the same shape receive. ``outcome`` is ``pending`` until the record stage sets
+    ``ok``, ``refused``, ``failed`` or ``cancelled``. ``reply_text`` holds the reply's bytes as far as the record keeps them.
     """
 
     __slots__ = (
+        "_at_end",
         "attempts",
         "body",
         "client",
@@ -153,7 +160,9 @@ class Call:
         "credential",
         "deadline",
         "error",
+        "fault",
         "fields",
+        "first_token_ms",
         "id",
         "input_estimate",
         "labels",
@@ -162,25 +171,25 @@ class Call:
         "notes",
         "operation",
         "outcome",
+        "passthrough",
         "principal",
         "priority",
         "queued_ms",
         "reply_status",
         "reply_text",
         "shape",
+        "stages",
         "started",
         "started_at",
-        "stages",
         "stream",
         "target",
         "targets",
         "task",
+        "total_ms",
         "trace",
         "usage",
         "verdicts",
-        "first_token_ms",
-        "total_ms",
-        "passthrough",
+        "want_usage",
     )
 
     def __init__(
@@ -229,6 +238,18 @@ class Call:
         self.outcome = "pending"
         self.reply_status = 0
         self.reply_text: list[bytes] = []
+        self.fault: PenstockError | None = None
+        self.want_usage = False
+        self._at_end: list[Callable[[Call], None]] = []
+
+    def at_end(self, callback: Callable[[Call], None]) -> None:
+        """Have ``callback`` called once when the call is over, however it ended; for giving back what admission took."""
+        self._at_end.append(callback)
+
+    def end(self) -> None:
+        """Tell everyone who asked that the call is over. Whoever created the call does this last; a second time does nothing."""
+        while self._at_end:
+            self._at_end.pop()(self)
 
     def elapsed_ms(self) -> float:
         """Milliseconds since the call was received."""

@@ -49,6 +49,14 @@ class Service(Protocol):
     async def stop(self) -> None: ...
 
 
+class Drain(Protocol):
+    """Something with work in flight that may finish before the process ends."""
+
+    async def drain(self, seconds: float) -> None:
+        """Take no new work, return when what runs has ended, after ``seconds`` at the latest by cancelling the rest."""
+        ...
+
+
 class House(Protocol):
     """What `app.py` hands to a capability's ``open``."""
 
@@ -70,6 +78,7 @@ class Offer(msgspec.Struct, kw_only=True):
     pages: Sequence[Page] = ()
     nav: Sequence[NavItem] = ()
     services: Sequence[Service] = ()
+    drains: Sequence[Drain] = ()
     checks: Sequence[Check] = ()
     metrics: Sequence[MetricSource] = ()
     ports: Mapping[type[Any], object] = msgspec.field(default_factory=dict[type[Any], object])

@@ -27,7 +27,7 @@
     │   ├── UpstreamUnreachable       502  upstream_unreachable
     │   ├── UpstreamReset             502  upstream_reset
     │   ├── UpstreamMalformed         502  upstream_malformed
-    │   └── UpstreamRefused           as the upstream said  upstream_refused
+    │   └── UpstreamRefused           4xx, 502 to 504  upstream_refused
     └── CallCancelled                 499  call_cancelled
 
 A code never changes its meaning once released; programs may branch on it. A message says what was wrong, where, and what to do;
@@ -224,13 +224,13 @@ class UpstreamMalformed(UpstreamError):
 
 
 class UpstreamRefused(UpstreamError):
-    """The provider answered with an error of its own; its status and body are kept for clients of the same shape."""
+    """The provider answered with an error of its own: ``upstream_status`` is its status, ``status`` what the caller is told."""
 
     default_code = "upstream_refused"
 
-    def __init__(self, message: str, *, status: int, body: bytes = b"", retry_after: float | None = None) -> None:
+    def __init__(self, message: str, *, status: int, upstream_status: int, retry_after: float | None = None) -> None:
         super().__init__(message, status=status, retry_after=retry_after)
-        self.body = body
+        self.upstream_status = upstream_status
 
 
 class CallCancelled(PenstockError):

@@ -73,16 +73,18 @@ class Page(msgspec.Struct, frozen=True, kw_only=True):
     methods: tuple[str, ...] = ("GET",)
 
 
-class NavItem(msgspec.Struct, frozen=True, kw_only=True):
-    """An entry of the console's navigation. ``shortcut`` is the letter after ``g``; lower ``order`` stands higher."""
+class NavItem(msgspec.Struct, frozen=True):
+    """One line of the console's navigation."""
 
     label: str
     href: str
     icon: str
-    section: str = ""
+    """A name of `penstock.console.icons.ICONS`."""
+    section: str
     order: int = 100
+    """Low numbers come first within a section; equal ones go by label."""
     shortcut: str = ""
-    scope: Scope = Scope.READ
+    """One letter: `c` makes `g` then `c` open the page. Empty for none. Two items must not share one."""
 
 
 class EdgeHeaders(Protocol):

@@ -1,0 +1,170 @@
+"""The composition root: the only file that knows everybody.
+
+Adding a capability is its folder and one line in `CAPABILITIES`; one from another distribution comes by entry point
+(`penstock.kernel.capability.ENTRY_POINT_GROUP`) and adds no line.
+"""
+
+from __future__ import annotations
+
+import importlib
+import logging
+from collections.abc import Sequence
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+import msgspec
+
+from penstock import settings as settings_module
+from penstock.kernel.capability import ENTRY_POINT_GROUP, Capability, House, Offer, Service
+from penstock.kernel.errors import PenstockError, SchemaMismatch, SettingsError
+from penstock.kernel.events import Events
+from penstock.kernel.ports import MetricSources, Ports
+from penstock.kernel.stage import Line
+from penstock.settings import ServerSettings, Settings, StorageSettings
+
+if TYPE_CHECKING:
+    from penstock.storage.records import Records
+
+_log = logging.getLogger("penstock.app")
+S = TypeVar("S", bound=msgspec.Struct)
+
+# The rooms of the house, in the order of their stages where they share a slot.
+CAPABILITIES = (
+    "penstock.observability.capability:Observability",
+    "penstock.identity.capability:Identity",
+    "penstock.finops.capability:Finops",
+    "penstock.gateway.capability:Gateway",
+)
+
+
+def capabilities() -> tuple[Capability, ...]:
+    """Our own capabilities and those that other distributions bring. Raises `SettingsError` for one that cannot be loaded."""
+    found: list[Capability] = [_load(reference) for reference in CAPABILITIES]
+    for point in sorted(entry_points(group=ENTRY_POINT_GROUP), key=lambda p: p.name):
+        try:
+            found.append(cast("Capability", point.load()()))
+        except Exception as fault:  # somebody else's code: say whose it is
+            raise SettingsError(f"capability {point.name!r} of {point.value} cannot be loaded: {fault}") from fault
+    names = [c.name for c in found]
+    twice = {n for n in names if names.count(n) > 1}
+    if twice:
+        raise SettingsError(f"two capabilities are named {', '.join(sorted(twice))}")
+    return tuple(found)
+
+
+def load_settings(rooms: Sequence[Capability], file: Path | None = None) -> Settings:
+    """The settings tree with the slice of every capability."""
+    return settings_module.load({c.name: c.settings for c in rooms if c.settings is not None}, file=file)
+
+
+def open_store(settings: Settings) -> Records:
+    """The database of records that the settings name."""
+    from penstock.storage.records import open_records
+
+    return open_records(settings.of(StorageSettings).records, data_dir(settings))
+
+
+def data_dir(settings: Settings) -> Path:
+    """The data folder, made when missing, readable by its owner alone."""
+    path = Path(settings.of(ServerSettings).data_dir)
+    try:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as fault:
+        raise SettingsError(f"server.data_dir: {path} cannot be made: {fault.strerror}", param="server.data_dir") from fault
+    return path
+
+
+def migration_packages(rooms: Sequence[Capability]) -> tuple[str, ...]:
+    """The packages that hold the capabilities' migrations."""
+    return tuple(c.migrations for c in rooms if c.migrations is not None)
+
+
+class App(House):
+    """The house, opened: every capability built and wired. `start` and `stop` give it life; `penstock.edge.server` serves it."""
+
+    def __init__(self, rooms: Sequence[Capability], settings: Settings, store: Records) -> None:
+        from penstock.console import Console
+        from penstock.storage.counters import Counters, MemoryCounters
+        from penstock.storage.records import Records
+
+        self.rooms = tuple(rooms)
+        self.tree = settings
+        self.store = store
+        self.data_dir = data_dir(settings)
+        self.ports = Ports()
+        self.events = Events()
+        self.console = Console(version=_version())
+        self.ports.provide(Records, store)
+        self.ports.provide(Counters, MemoryCounters())
+        self.ports.provide(Console, self.console)
+        self.ports.provide(Events, self.events)
+        self.offers: dict[str, Offer] = {}
+        for room in self.rooms:
+            offer = self.offers[room.name] = room.open(self)
+            for kind, implementation in offer.ports.items():
+                self.ports.provide(kind, implementation)
+            if room.templates is not None:
+                static = Path(cast("str", importlib.import_module(room.templates).__file__)).parent / "static"
+                self.console.add(room.name, package=room.templates, navigation=offer.nav, static=static if static.is_dir() else None)
+            else:
+                self.console.add_navigation(*offer.nav)
+        self.line = Line((name, stage) for name, offer in self.offers.items() for stage in offer.stages)
+        self.ports.provide(Line, self.line)
+        self.ports.provide(MetricSources, MetricSources(m for o in self.offers.values() for m in o.metrics))
+        self._running: list[Service] = []
+
+    def settings(self, kind: type[S]) -> S:
+        """A slice of the settings tree by its type."""
+        return self.tree.of(kind)
+
+    async def start(self) -> None:
+        """Check or mend the schema, then start every service in order. On a fault those that run are stopped and the fault is raised."""
+        self._ready_schema()
+        try:
+            for offer in self.offers.values():
+                for service in offer.services:
+                    self._running.append(service)
+                    await service.start()
+        except BaseException:
+            await self.stop()
+            raise
+
+    async def stop(self) -> None:
+        """Stop every running service in reverse, each of them whatever the others do, and let go of the store."""
+        while self._running:
+            service = self._running.pop()
+            try:
+                await service.stop()
+            except Exception:  # one service's fault must not keep the next from flushing
+                _log.exception("service did not stop cleanly", extra={"service": service.name})
+        self.store.close()
+
+    def _ready_schema(self) -> None:
+        from penstock.storage.migrations import migrate, verify
+
+        packages = migration_packages(self.rooms)
+        state = verify(self.store, packages)
+        if state.ready:
+            return
+        on_start = self.tree.of(StorageSettings).migrate_on_start
+        if on_start if on_start is not None else self.store.dialect == "sqlite":
+            for revision in migrate(self.store, packages):
+                _log.info("migrated", extra={"revision": revision})
+            return
+        raise SchemaMismatch(f"{self.store.place}: {state.explain()}")
+
+
+def _load(reference: str) -> Capability:
+    module, _, name = reference.partition(":")
+    kind: Any = getattr(importlib.import_module(module), name)
+    return cast("Capability", kind())
+
+
+def _version() -> str:
+    from penstock import __version__
+
+    return __version__
+
+
+__all__ = ["CAPABILITIES", "App", "PenstockError", "capabilities", "data_dir", "load_settings", "migration_packages", "open_store"]

@@ -1,0 +1,124 @@
+"""The server process: Granian embedded in our own event loop, the gateway's endpoints served natively, the rest bridged to ASGI."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import logging
+import signal
+import socket
+from collections.abc import Mapping
+from typing import Any
+
+from penstock.edge.bridge import Bridge
+from penstock.kernel.errors import SettingsError
+from penstock.kernel.web import EdgeProtocol, EdgeScope, Endpoint
+
+_log = logging.getLogger("penstock.server")
+
+HEAD_SECONDS = 10
+"""Longest time a client may take to send its request's head, against connections held open on purpose."""
+
+
+class Dispatcher:
+    """The RSGI application: exact paths to their endpoints, everything else over the bridge."""
+
+    def __init__(self, endpoints: Mapping[tuple[str, str], Endpoint], bridge: Bridge) -> None:
+        self._handlers = {key: endpoint.handler for key, endpoint in endpoints.items()}
+        self._bridge = bridge
+
+    async def __rsgi__(self, scope: EdgeScope, protocol: EdgeProtocol) -> None:
+        handler = self._handlers.get((scope.method, scope.path))
+        if handler is not None:
+            await handler(scope, protocol)
+        else:
+            await self._bridge(scope, protocol)
+
+
+class Server:
+    """Listens, serves, and stops when told."""
+
+    def __init__(self, dispatcher: Dispatcher, *, host: str, port: int, backlog: int) -> None:
+        self._dispatcher = dispatcher
+        self.host = host
+        self.port = port
+        self._backlog = backlog
+        self._server: Any = None
+        self._serving: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Begin to listen; ``port`` is the real one afterwards. Raises `SettingsError` when the address cannot be had."""
+        # Granian takes 0.15 CPU-s to import and only a serving process needs it.
+        from granian.constants import HTTPModes, Interfaces
+        from granian.http import HTTP1Settings
+        from granian.server.embed import Server as Granian
+
+        check_free(self.host, self.port)
+        self._server = Granian(
+            self._dispatcher,
+            address=self.host,
+            port=self.port,
+            interface=Interfaces.RSGI,
+            http=HTTPModes.http1,
+            http1_settings=HTTP1Settings(header_read_timeout=HEAD_SECONDS * 1000),
+            websockets=False,
+            backlog=self._backlog,
+            log_enabled=False,
+        )
+        self._serving = asyncio.get_running_loop().create_task(self._server.serve())
+        while getattr(self._server, "_shd", None) is None:
+            if self._serving.done():
+                self._serving.result()
+            await asyncio.sleep(0.001)
+        with socket.socket(fileno=socket.dup(self._server._shd.get_fd())) as listening:
+            self.port = listening.getsockname()[1]
+
+    async def stop(self) -> None:
+        """Stop listening and close the connections."""
+        if self._server is not None and self._serving is not None:
+            self._server.stop()
+            await asyncio.wait([self._serving], timeout=5)
+
+    @property
+    def url(self) -> str:
+        host = "127.0.0.1" if self.host in ("0.0.0.0", "") else ("[::1]" if self.host == "::" else self.host)
+        return f"http://{f'[{host}]' if ':' in host and not host.startswith('[') else host}:{self.port}"
+
+
+def check_free(host: str, port: int) -> None:
+    """Raise `SettingsError` when ``host`` and ``port`` cannot be bound, naming what is wrong: Granian itself would only panic."""
+    try:
+        family, kind, proto, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+        with socket.socket(family, kind, proto) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+    except OSError as fault:
+        raise SettingsError(
+            f"cannot listen on {host}:{port}: {fault.strerror or fault}; choose another with server.port or --port", param="server.port"
+        ) from fault
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach ``host``; a name counts when all its addresses are loopback."""
+    try:
+        found = {str(info[4][0]) for info in socket.getaddrinfo(host, None)}
+    except OSError:
+        return False
+    return bool(found) and all(ipaddress.ip_address(a.partition("%")[0]).is_loopback for a in found)
+
+
+async def until_signal() -> str:
+    """Wait for SIGTERM or SIGINT; its name. A second one ends the process at once."""
+    loop = asyncio.get_running_loop()
+    told: asyncio.Future[str] = loop.create_future()
+
+    def tell(number: signal.Signals) -> None:
+        if told.done():
+            signal.signal(number, signal.SIG_DFL)
+            signal.raise_signal(number)
+        else:
+            told.set_result(number.name)
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, tell, number)
+    return await told

@@ -1,0 +1,1 @@
+"""Somebody else's endpoints, and what is known about them as data."""

@@ -1,0 +1,145 @@
+"""A provider reached over HTTP: any endpoint that a profile describes."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from urllib.parse import quote
+
+import msgspec
+
+from penstock.gateway.client import Answer, Client, Origin
+from penstock.gateway.providers.profiles import CHAT, MESSAGES, RESPONSES, Profile
+from penstock.gateway.settings import ProviderSettings
+from penstock.kernel.call import Headers
+from penstock.kernel.errors import PenstockError, SettingsError, UpstreamError, UpstreamMalformed
+
+MODELS_BYTES = 8 * 1024 * 1024
+_MODELS_SECONDS = 3.0
+_CHAT_SHAPES = frozenset({CHAT, RESPONSES, MESSAGES})
+_TRANSLATE_TO = (CHAT, MESSAGES)
+
+
+class HttpProvider:
+    """One endpoint, with connections of its own, so that a slow provider cannot use up another's."""
+
+    def __init__(self, name: str, profile: Profile, settings: ProviderSettings, environ: Mapping[str, str] = os.environ) -> None:
+        self.name = name
+        self.profile = profile
+        self.declared = settings.models
+        base = settings.base_url or profile.base_url
+        if base is None:
+            raise SettingsError(f"gateway.providers.{name}.base_url: {profile.title} has no common address; give yours", param="base_url")
+        self.origin = Origin(base)
+        self.base_url = base
+        self._try_seconds = settings.try_seconds
+        self._client = Client(
+            self.origin, max_connections=settings.max_connections, connect_seconds=settings.connect_seconds, label=name
+        )
+        key, self.key_source = _key(name, profile, settings, environ)
+        headers = {"host": self.origin.authority, "user-agent": "penstock", "content-type": "application/json"}
+        headers |= profile.headers | {k.lower(): v for k, v in settings.headers.items()}
+        if key is not None:
+            headers[profile.auth] = profile.auth_prefix + key
+        self._headers = _header_bytes(name, headers)
+        self._query = f"?api-version={quote(settings.api_version, safe='')}" if settings.api_version else ""
+        self._heads: dict[tuple[str, str], bytes] = {}
+
+    def speaks(self, shape: str) -> str | None:
+        """Its own shape when it has it; a chat request may be translated into either of the chat shapes."""
+        paths = self.profile.paths
+        if shape in paths:
+            return shape
+        if shape in _CHAT_SHAPES:
+            return next((s for s in _TRANSLATE_TO if s in paths), None)
+        return None
+
+    async def post(
+        self,
+        shape: str,
+        model: str,
+        body: bytes,
+        *,
+        fields: Mapping[str, bytes],
+        stream: bool,
+        headers: Headers,
+        timeout: float,
+    ) -> Answer:
+        """See `Provider.post`."""
+        head = self._heads.get((shape, model)) or self._head(shape, model)
+        if headers:
+            head += b"".join(b"%s: %s\r\n" % (n.encode("latin-1"), v.encode("latin-1")) for n, v in headers)
+        if stream:
+            # A stream may last until the call's deadline, but not pause for longer than one try may take.
+            return await self._client.request(head, body, timeout=timeout, idle_timeout=min(timeout, self._try_seconds))
+        return await self._client.request(head, body, timeout=min(timeout, self._try_seconds))
+
+    async def models(self) -> tuple[str, ...]:
+        """Names that the endpoint lists, empty when it has no list. Raises `UpstreamError` or `DeadlineExceeded` when it cannot be asked."""
+        path = self.profile.models_path
+        if path is None:
+            return ()
+        answer = await self._get(path)
+        body = await answer.read(MODELS_BYTES)
+        if answer.status != 200:
+            raise UpstreamError(f"{self.name}: {path} answers {answer.status}")
+        try:
+            return tuple(m.id for m in msgspec.json.decode(body, type=_ModelList).data)
+        except (msgspec.DecodeError, UnicodeDecodeError) as fault:
+            raise UpstreamMalformed(f"{self.name}: {path} is not a list of models") from fault
+
+    async def probe(self) -> tuple[bool, str]:
+        """Ask for the list of models, or for anything at all where there is none."""
+        try:
+            answer = await self._get(self.profile.models_path or "/")
+            answer.close()
+        except PenstockError as fault:
+            return False, fault.message
+        if answer.status in (401, 403):
+            return False, f"refuses our key ({answer.status}); it came from {self.key_source or 'nowhere'}"
+        return answer.status < 500, f"answers {answer.status}"
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self._client.close()
+
+    async def _get(self, path: str) -> Answer:
+        head = b"GET %s HTTP/1.1\r\n%s" % ((self.origin.path + path).encode("ascii"), self._headers)
+        return await self._client.request(head, b"", timeout=_MODELS_SECONDS)
+
+    def _head(self, shape: str, model: str) -> bytes:
+        path = self.profile.paths[shape].replace("{model}", quote(model, safe=""))
+        head = b"POST %s HTTP/1.1\r\n%s" % (f"{self.origin.path}{path}{self._query}".encode("ascii"), self._headers)
+        if len(self._heads) < 10_000:  # names of models come from callers; do not keep them without end
+            self._heads[(shape, model)] = head
+        return head
+
+
+class _Model(msgspec.Struct):
+    id: str
+
+
+class _ModelList(msgspec.Struct):
+    data: list[_Model]
+
+
+def _header_bytes(name: str, headers: Mapping[str, str]) -> bytes:
+    lines: list[bytes] = []
+    for header, value in headers.items():
+        if any(c in header + value for c in "\r\n\0"):
+            raise SettingsError(f"gateway.providers.{name}: header {header!r} or the key contains a line break", param=name)
+        lines.append(f"{header}: {value}\r\n".encode("latin-1"))
+    return b"".join(lines)
+
+
+def _key(name: str, profile: Profile, settings: ProviderSettings, environ: Mapping[str, str]) -> tuple[str | None, str | None]:
+    if settings.api_key:
+        return settings.api_key, "the settings"
+    variables = (settings.api_key_env,) if settings.api_key_env else profile.key_env
+    for variable in variables:
+        if environ.get(variable):
+            return environ[variable], variable
+    if profile.key_needed:
+        wanted = " or ".join(variables) or f"gateway.providers.{name}.api_key_env"
+        raise SettingsError(f"gateway.providers.{name}: {profile.title} needs a key; set {wanted} in the environment", param=name)
+    return None, None

@@ -1,0 +1,211 @@
+"""Profiles: what is known about each kind of provider, as data. No code elsewhere asks for a provider by name.
+
+The addresses, header names and variables are those of the vendors' own API references (paths named in ``reference``).
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+CHAT = "openai.chat"
+RESPONSES = "openai.responses"
+EMBEDDINGS = "openai.embeddings"
+MESSAGES = "anthropic.messages"
+COUNT_TOKENS = "anthropic.count_tokens"
+
+OPENAI_PATHS = {CHAT: "/chat/completions", EMBEDDINGS: "/embeddings"}
+
+
+class Profile(msgspec.Struct, frozen=True, kw_only=True):
+    """What a kind of provider speaks and how it wants to be spoken to.
+
+    ``paths`` maps each wire shape it speaks to a path below the base URL; ``{model}`` stands for the model's name. ``auth`` is the header
+    that carries the key and ``auth_prefix`` what stands before it. ``patterns`` are name patterns by which a bare model name is
+    recognised as its own. ``key_env`` are the variables that its own SDK reads. ``stream_usage`` says whether it takes
+    ``stream_options.include_usage``. ``max_tokens_field`` is the name it wants for the output cap, ``reasoning_field``
+    the field in which it takes back its own reasoning (None: it refuses one). ``prices_as`` is the name under which its prices
+    are published (None: its own hardware or unknown). ``pass_headers`` are client headers that it understands.
+    """
+
+    name: str
+    title: str
+    reference: str = ""
+    base_url: str | None = None
+    paths: dict[str, str] = msgspec.field(default_factory=lambda: dict(OPENAI_PATHS))
+    auth: str = "authorization"
+    auth_prefix: str = "Bearer "
+    key_env: tuple[str, ...] = ()
+    key_needed: bool = True
+    patterns: tuple[str, ...] = ()
+    headers: dict[str, str] = msgspec.field(default_factory=dict[str, str])
+    pass_headers: tuple[str, ...] = ()
+    stream_usage: bool = True
+    max_tokens_field: str = "max_tokens"
+    reasoning_field: str | None = None
+    models_path: str | None = "/models"
+    prices_as: str | None = None
+    local: bool = False
+    kind: str = "http"
+
+
+def _own(name: str, title: str, port: int, key_env: tuple[str, ...] = ()) -> Profile:
+    return Profile(
+        name=name, title=title, base_url=f"http://127.0.0.1:{port}/v1", key_env=key_env, key_needed=False, local=True
+    )
+
+
+_ALL = (
+    Profile(
+        name="openai",
+        title="OpenAI",
+        reference="https://platform.openai.com/docs/api-reference",
+        base_url="https://api.openai.com/v1",
+        paths={**OPENAI_PATHS, RESPONSES: "/responses"},
+        key_env=("OPENAI_API_KEY",),
+        patterns=("gpt-*", "chatgpt-*", "o1*", "o3*", "o4*", "text-embedding-*", "codex-*"),
+        pass_headers=("openai-beta",),
+        max_tokens_field="max_completion_tokens",
+        prices_as="openai",
+    ),
+    Profile(
+        name="azure",
+        title="Azure OpenAI",
+        reference="https://learn.microsoft.com/azure/ai-services/openai/reference",
+        paths={
+            CHAT: "/openai/deployments/{model}/chat/completions",
+            EMBEDDINGS: "/openai/deployments/{model}/embeddings",
+        },
+        auth="api-key",
+        auth_prefix="",
+        key_env=("AZURE_OPENAI_API_KEY",),
+        max_tokens_field="max_completion_tokens",
+        models_path=None,
+        prices_as="azure",
+    ),
+    Profile(
+        name="anthropic",
+        title="Anthropic",
+        reference="https://docs.anthropic.com/en/api/messages",
+        base_url="https://api.anthropic.com/v1",
+        paths={MESSAGES: "/messages", COUNT_TOKENS: "/messages/count_tokens"},
+        auth="x-api-key",
+        auth_prefix="",
+        key_env=("ANTHROPIC_API_KEY",),
+        patterns=("claude-*",),
+        headers={"anthropic-version": "2023-06-01"},
+        pass_headers=("anthropic-beta", "anthropic-version"),
+        prices_as="anthropic",
+    ),
+    Profile(
+        name="mistral",
+        title="Mistral",
+        reference="https://docs.mistral.ai/api",
+        base_url="https://api.mistral.ai/v1",
+        key_env=("MISTRAL_API_KEY",),
+        patterns=("mistral-*", "ministral-*", "codestral-*", "magistral-*", "pixtral-*", "devstral-*", "open-mi*"),
+        # Mistral refuses unknown parameters and always ends a stream with usage.
+        stream_usage=False,
+        prices_as="mistral",
+    ),
+    Profile(
+        name="groq",
+        title="Groq",
+        reference="https://console.groq.com/docs/api-reference",
+        base_url="https://api.groq.com/openai/v1",
+        key_env=("GROQ_API_KEY",),
+        prices_as="groq",
+    ),
+    Profile(
+        name="together",
+        title="Together",
+        reference="https://docs.together.ai/reference",
+        base_url="https://api.together.xyz/v1",
+        key_env=("TOGETHER_API_KEY",),
+        prices_as="together",
+    ),
+    Profile(
+        name="fireworks",
+        title="Fireworks",
+        reference="https://docs.fireworks.ai/api-reference",
+        base_url="https://api.fireworks.ai/inference/v1",
+        key_env=("FIREWORKS_API_KEY",),
+        prices_as="fireworks",
+    ),
+    Profile(
+        name="deepseek",
+        title="DeepSeek",
+        reference="https://api-docs.deepseek.com",
+        base_url="https://api.deepseek.com/v1",
+        paths={CHAT: "/chat/completions"},
+        key_env=("DEEPSEEK_API_KEY",),
+        patterns=("deepseek-*",),
+        reasoning_field="reasoning_content",
+        prices_as="deepseek",
+    ),
+    Profile(
+        name="xai",
+        title="xAI",
+        reference="https://docs.x.ai/docs/api-reference",
+        base_url="https://api.x.ai/v1",
+        key_env=("XAI_API_KEY",),
+        patterns=("grok-*",),
+        prices_as="x-ai",
+    ),
+    Profile(
+        name="openrouter",
+        title="OpenRouter",
+        reference="https://openrouter.ai/docs/api-reference",
+        base_url="https://openrouter.ai/api/v1",
+        reasoning_field="reasoning",
+        key_env=("OPENROUTER_API_KEY",),
+        prices_as="openrouter",
+    ),
+    Profile(
+        name="modal",
+        title="Modal",
+        reference="https://modal.com/docs/examples/llm_inference",
+        key_env=("MODAL_API_KEY",),
+        key_needed=False,
+    ),
+    Profile(
+        name="replicate",
+        title="Replicate",
+        reference="https://replicate.com/docs",
+        base_url="https://openai-proxy.replicate.com/v1",
+        paths={CHAT: "/chat/completions"},
+        key_env=("REPLICATE_API_TOKEN",),
+        prices_as="replicate",
+    ),
+    Profile(
+        name="baseten",
+        title="Baseten",
+        reference="https://docs.baseten.co/inference/model-apis/overview",
+        base_url="https://inference.baseten.co/v1",
+        key_env=("BASETEN_API_KEY",),
+    ),
+    Profile(
+        name="ollama",
+        title="Ollama",
+        reference="https://docs.ollama.com/openai",
+        base_url="http://127.0.0.1:11434/v1",
+        key_needed=False,
+        local=True,
+    ),
+    _own("vllm", "vLLM", 8000, ("VLLM_API_KEY",)),
+    _own("sglang", "SGLang", 30000),
+    _own("llamacpp", "llama.cpp", 8080),
+    _own("lmstudio", "LM Studio", 1234),
+    Profile(name="openai-compatible", title="Any OpenAI-compatible endpoint", key_needed=False),
+    Profile(name="minilm", title="Local MiniLM embeddings", paths={EMBEDDINGS: ""}, key_needed=False, local=True, models_path=None, kind="minilm"),
+    Profile(
+        name="replay",
+        title="Replay of a recording",
+        paths={CHAT: "", RESPONSES: "", EMBEDDINGS: "", MESSAGES: "", COUNT_TOKENS: ""},
+        key_needed=False,
+        models_path=None,
+        kind="replay",
+    ),
+    Profile(name="recording", title="Recording of another provider", key_needed=False, models_path=None, kind="recording"),
+)
+
+PROFILES: dict[str, Profile] = {profile.name: profile for profile in _ALL}

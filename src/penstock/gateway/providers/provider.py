@@ -1,0 +1,67 @@
+"""What a provider is to the gateway: something that takes a body in a wire shape it speaks and gives back an answer, whole or in chunks."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from typing import Protocol
+
+from penstock.gateway.providers.profiles import Profile
+from penstock.kernel.call import Headers
+
+
+class Upstream(Protocol):
+    """A provider's answer, its head received and its body still to be read, once, whole or in chunks.
+
+    ``close`` drops the rest and is safe to call twice; an answer read to its end needs none.
+    """
+
+    status: int
+
+    def header(self, name: str) -> str | None: ...
+
+    async def read(self, limit: int) -> bytes:
+        """The whole body. Raises `UpstreamReset`, `DeadlineExceeded`, or `UpstreamMalformed` when longer than ``limit`` bytes."""
+        ...
+
+    def chunks(self) -> AsyncIterator[bytes]:
+        """The body as it arrives. Raises `UpstreamReset` or `DeadlineExceeded` from the iteration."""
+        ...
+
+    def close(self) -> None: ...
+
+
+class Provider(Protocol):
+    """One configured endpoint. Extend by wrapping: the recording provider wraps any other."""
+
+    name: str
+    profile: Profile
+    declared: tuple[str, ...]
+    """Names of models it is known to serve; may grow by discovery."""
+
+    def speaks(self, shape: str) -> str | None:
+        """The wire shape in which a request of client shape ``shape`` is best sent here, None when it cannot be served."""
+        ...
+
+    async def post(
+        self,
+        shape: str,
+        model: str,
+        body: bytes,
+        *,
+        fields: Mapping[str, bytes],
+        stream: bool,
+        headers: Headers,
+        timeout: float,
+    ) -> Upstream:
+        """Send ``body`` (its top level also given as raw ``fields``) and return as soon as the head of the answer is there.
+
+        ``timeout`` is in seconds, for the whole exchange. Raises `UpstreamUnreachable` when nothing was sent, `UpstreamReset`
+        when the connection broke, `DeadlineExceeded` when time ran out.
+        """
+        ...
+
+    async def probe(self) -> tuple[bool, str]:
+        """Whether it can be reached now, and a word on it; asked by ``penstock doctor``. Never raises."""
+        ...
+
+    async def close(self) -> None: ...

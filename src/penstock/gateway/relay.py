@@ -1,0 +1,282 @@
+"""One attempt at one target: the same shape passes through as bytes, another shape goes through the normal form.
+
+A streamed reply is handed back only once its first bytes are there and make sense, so that until then another target may still be tried.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import AsyncIterator, Mapping
+from email.utils import parsedate_to_datetime
+from typing import Protocol
+
+import msgspec
+
+from penstock.gateway.providers.profiles import Profile
+from penstock.gateway.providers.provider import Provider, Upstream
+from penstock.gateway.settings import GatewaySettings
+from penstock.gateway.shapes import chat
+from penstock.gateway.shapes.shape import ChatShape, Dialect, Shape
+from penstock.kernel.call import Attempt, Call, Headers, Reply, Target, Usage
+from penstock.kernel.errors import NotExpressible, PenstockError, UpstreamRefused
+
+ERROR_BYTES = 64 * 1024
+BYTES_PER_TOKEN = 4
+"""Rough size of a token in English text (OpenAI's own rule of thumb); only used where a provider reports no usage."""
+
+
+class Relay:
+    """Sends a call to a target and turns the answer into a reply in the client's shape."""
+
+    def __init__(self, shapes: Mapping[str, Shape], settings: GatewaySettings) -> None:
+        self._shapes = shapes
+        self._max_reply = settings.max_reply_bytes
+        self._default_max_tokens = settings.default_max_tokens
+
+    async def attempt(self, call: Call, target: Target, provider: Provider, wire: str, attempt: Attempt) -> Reply:
+        """One exchange. Raises `UpstreamError` or `DeadlineExceeded` as long as nothing has been handed back, `NotExpressible` before anything is sent."""
+        shape, spoken = self._shapes[call.shape], self._shapes[wire]
+        profile = provider.profile
+        if wire == call.shape:
+            body = shape.upstream_body(
+                call.fields,
+                model=target.model,
+                stream=call.stream,
+                want_usage=call.stream and profile.stream_usage,
+            )
+            fields: Mapping[str, bytes] = call.fields
+        else:
+            request = chat(shape).decode_request(call.fields)
+            body = chat(spoken).encode_request(request, model=target.model, stream=call.stream, dialect=self._dialect(profile))
+            for dropped in request.dropped:
+                note = f"{dropped} has no counterpart at {target.provider} and was left out"
+                if note not in call.notes:
+                    call.notes.append(note)
+            fields = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
+        upstream = await provider.post(
+            wire,
+            target.model,
+            body,
+            fields=fields,
+            stream=call.stream,
+            headers=_headers(call, profile.pass_headers if wire == call.shape else ()),
+            timeout=call.remaining(),
+        )
+        try:
+            attempt.status = upstream.status
+            if upstream.status != 200:
+                raise await _refusal(provider.name, upstream)
+            if call.stream:
+                return await self._stream(call, target, upstream, chat(shape), chat(spoken), attempt)
+            return await self._whole(call, target, upstream, shape, spoken, attempt)
+        except BaseException:
+            upstream.close()
+            raise
+
+    def _dialect(self, profile: Profile) -> Dialect:
+        return Dialect(
+            max_tokens_field=profile.max_tokens_field,
+            stream_usage=profile.stream_usage,
+            reasoning_field=profile.reasoning_field,
+            default_max_tokens=self._default_max_tokens,
+        )
+
+    async def _whole(
+        self, call: Call, target: Target, upstream: Upstream, shape: Shape, spoken: Shape, attempt: Attempt
+    ) -> Reply:
+        attempt.first_token_ms = call.elapsed_ms()
+        body = await upstream.read(self._max_reply)
+        if shape is spoken:
+            usage = shape.usage(body)
+        else:
+            completion = chat(spoken).decode_reply(body)
+            usage = completion.usage
+            body = chat(shape).encode_reply(completion, model=target.name)
+        call.usage = usage or _estimate(call, len(body))
+        attempt.ended_ms = call.elapsed_ms()
+        return Reply(body=body, headers=[("content-type", "application/json")])
+
+    async def _stream(
+        self, call: Call, target: Target, upstream: Upstream, shape: ChatShape, spoken: ChatShape, attempt: Attempt
+    ) -> Reply:
+        reply = Reply(headers=[("content-type", "text/event-stream"), ("cache-control", "no-cache"), ("x-accel-buffering", "no")])
+        source = upstream.chunks()
+        pump: _Pump = _Passthrough(call, reply, shape) if shape is spoken else _Translation(call, reply, target, shape, spoken)
+        # Until something can be shown the attempt can still fail over: a comment or an empty event is no answer yet.
+        first = b""
+        while not first and not reply.finished:
+            chunk = await anext(source, None)
+            if chunk is None:
+                first = pump.close()
+                break
+            first = pump.feed(chunk)
+        attempt.first_token_ms = call.elapsed_ms()
+        reply.chunks = self._pump(call, upstream, source, pump, first, attempt)
+        return reply
+
+    async def _pump(
+        self, call: Call, upstream: Upstream, source: AsyncIterator[bytes], pump: _Pump, first: bytes, attempt: Attempt
+    ) -> AsyncIterator[bytes]:
+        try:
+            if first:
+                yield first
+            async for chunk in source:
+                out = pump.feed(chunk)
+                if out:
+                    yield out
+            rest = pump.close()
+            if rest:
+                yield rest
+        except PenstockError as fault:
+            attempt.error, attempt.message = fault.code, fault.message
+            raise
+        finally:
+            pump.settle()
+            attempt.ended_ms = call.elapsed_ms()
+            upstream.close()
+
+
+class _Pump(Protocol):
+    """What turns a provider's chunks into the client's; one per stream."""
+
+    def feed(self, chunk: bytes) -> bytes:
+        """What to send on for ``chunk``; may be empty. Sets the reply finished before the bytes that say so are returned."""
+        ...
+
+    def close(self) -> bytes:
+        """The provider's stream has ended. Raises `UpstreamReset` when it was cut short."""
+        ...
+
+    def settle(self) -> None:
+        """Leave on the call what is known of the usage, whole or cut short."""
+        ...
+
+
+class _Passthrough:
+    """The same shape on both sides: bytes go through, a tap looks for usage and the end."""
+
+    __slots__ = ("_call", "_reply", "_tap")
+
+    def __init__(self, call: Call, reply: Reply, shape: ChatShape) -> None:
+        self._call = call
+        self._reply = reply
+        self._tap = shape.tap(keep_usage=call.want_usage)
+
+    def feed(self, chunk: bytes) -> bytes:
+        out = self._tap.feed(chunk)
+        if self._tap.finished and not self._reply.finished:
+            self.settle()
+        return out
+
+    def close(self) -> bytes:
+        out = self._tap.close()
+        self.settle()
+        return out
+
+    def settle(self) -> None:
+        tap, reply = self._tap, self._reply
+        self._call.usage = tap.usage or _estimate(self._call, tap.output_bytes)
+        reply.finish_reason = tap.finish_reason
+        reply.finished = tap.finished
+
+
+class _Translation:
+    """Another shape upstream: decoded into deltas, encoded anew."""
+
+    __slots__ = ("_call", "_decoder", "_encoder", "_reply")
+
+    def __init__(self, call: Call, reply: Reply, target: Target, shape: ChatShape, spoken: ChatShape) -> None:
+        self._call = call
+        self._reply = reply
+        self._decoder = spoken.stream_decoder()
+        self._encoder = shape.stream_encoder(model=target.name, include_usage=call.want_usage)
+
+    def feed(self, chunk: bytes) -> bytes:
+        encode = self._encoder.encode
+        return b"".join([encode(delta) for delta in self._decoder.feed(chunk)])
+
+    def close(self) -> bytes:
+        encode = self._encoder.encode
+        out = b"".join([encode(delta) for delta in self._decoder.close()])
+        # Settled first: the bytes that follow tell the client that the reply is complete.
+        self.settle()
+        self._reply.finished = True
+        return out + self._encoder.finish()
+
+    def settle(self) -> None:
+        decoder = self._decoder
+        self._call.usage = decoder.usage or _estimate(self._call, decoder.output_bytes)
+        self._reply.finish_reason = decoder.finish_reason
+
+
+def _estimate(call: Call, output_bytes: int) -> Usage:
+    output = 0 if call.operation == "embeddings" else output_bytes // BYTES_PER_TOKEN
+    return Usage(input=call.input_estimate, output=output, estimated=True)
+
+
+def _headers(call: Call, passed: tuple[str, ...]) -> Headers:
+    headers: Headers = [("traceparent", call.trace.header())]
+    if call.trace.state:
+        headers.append(("tracestate", call.trace.state))
+    if passed and call.passthrough:
+        headers += [pair for pair in call.passthrough if pair[0] in passed]
+    return headers
+
+
+class _Detail(msgspec.Struct):
+    message: str = ""
+
+
+class _ErrorBody(msgspec.Struct):
+    error: _Detail | str | None = None
+    message: str | None = None
+    detail: str | None = None
+
+
+async def _refusal(provider: str, upstream: Upstream) -> UpstreamRefused:
+    status = upstream.status
+    try:
+        body = await upstream.read(ERROR_BYTES)
+    except PenstockError:
+        body = b""
+    return UpstreamRefused(
+        f"{provider} answered {status}: {_said(status, body)}",
+        status=_status(status),
+        upstream_status=status,
+        retry_after=_retry_after(upstream),
+    )
+
+
+def _said(status: int, body: bytes) -> str:
+    if status in (401, 403):
+        # Providers quote the key in these; it is ours, not the caller's, and must not travel.
+        return "our credentials are not accepted there; the operator must check the provider's key"
+    try:
+        fault = msgspec.json.decode(body, type=_ErrorBody)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return "no further explanation"
+    said = fault.error.message if isinstance(fault.error, _Detail) else fault.error
+    return (said or fault.message or fault.detail or "no further explanation")[:1000]
+
+
+def _status(status: int) -> int:
+    if status in (401, 402, 403, 404, 405, 407) or status < 400:
+        return 502  # our fault or the operator's, never the caller's
+    if status >= 500:
+        return {503: 503, 504: 504, 529: 503}.get(status, 502)
+    return status
+
+
+def _retry_after(upstream: Upstream) -> float | None:
+    value = upstream.header("retry-after-ms") or upstream.header("retry-after")
+    if value is None:
+        return None
+    try:
+        seconds = float(value) / (1000 if upstream.header("retry-after-ms") else 1)
+    except ValueError:
+        try:
+            seconds = parsedate_to_datetime(value).timestamp() - time.time()
+        except ValueError:
+            return None
+    return max(0.0, seconds) if math.isfinite(seconds) else None

@@ -1,0 +1,130 @@
+"""How the gateway's parts are put together, and what it does besides answering: discovery, draining, doctor's checks."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from collections.abc import Iterable, Sequence
+
+from penstock.gateway.admission import Admission
+from penstock.gateway.choose import Catalogue, Choose
+from penstock.gateway.discovery import OLLAMA, configured, find_ollama
+from penstock.gateway.http import Edge
+from penstock.gateway.models import listing
+from penstock.gateway.pages import pages
+from penstock.gateway.relay import Relay
+from penstock.gateway.send import Send
+from penstock.gateway.settings import GatewaySettings
+from penstock.gateway.shapes import SHAPES
+from penstock.kernel.capability import Finding, House, Offer
+from penstock.kernel.errors import PenstockError
+from penstock.kernel.ports import Authenticator, Metric, Sessions
+from penstock.kernel.stage import Line
+from penstock.kernel.web import NavItem
+from penstock.storage.counters import Counters
+
+_log = logging.getLogger("penstock.gateway")
+
+
+def wire(house: House) -> Offer:
+    """Build the gateway inside ``house``."""
+    settings = house.settings(GatewaySettings)
+    catalogue = Catalogue(configured(settings, house.data_dir, os.environ), settings.models)
+    admission = Admission(house.ports.get(Counters), max_in_flight=settings.max_in_flight)
+    edge = Edge(settings)
+    life = GatewayLife(house, settings, catalogue, admission, edge)
+    return Offer(
+        stages=(admission, Choose(catalogue), Send(catalogue, Relay(SHAPES, settings), settings)),
+        endpoints=edge.endpoints(SHAPES),
+        routes=listing(catalogue),
+        pages=pages(house.ports),
+        nav=(NavItem("Playground", "/console/playground", "playground", "Build", 10, "p"),),
+        services=(life,),
+        drains=(life,),
+        checks=(life.check,),
+        metrics=(life,),
+    )
+
+
+class GatewayLife:
+    """The gateway as a service: joins the line at the start, finds a local Ollama, drains, closes connections."""
+
+    name = "gateway"
+
+    def __init__(self, house: House, settings: GatewaySettings, catalogue: Catalogue, admission: Admission, edge: Edge) -> None:
+        self._house = house
+        self._settings = settings
+        self._catalogue = catalogue
+        self._admission = admission
+        self._edge = edge
+        self._discovery: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Join the edge to the line; look for an Ollama meanwhile."""
+        ports = self._house.ports
+        self._edge.open(ports.get(Line).walk, ports.get(Authenticator), ports.find(Sessions))
+        if self._settings.discover and OLLAMA not in self._catalogue.providers:
+            self._discovery = asyncio.get_running_loop().create_task(self._discover())
+
+    async def drain(self, seconds: float) -> None:
+        """Refuse new calls, wait for those in flight, cancel what is left after ``seconds``."""
+        self._admission.draining = True
+        running = set(self._edge.open_calls)
+        if running:
+            _log.info("draining", extra={"calls": len(running), "seconds": seconds})
+            _, late = await asyncio.wait(running, timeout=seconds)
+            for task in late:
+                task.cancel()
+            if late:
+                _log.warning("calls cancelled at shutdown", extra={"calls": len(late)})
+                await asyncio.wait(late, timeout=5)
+
+    async def stop(self) -> None:
+        """Close every provider's connections."""
+        if self._discovery is not None:
+            self._discovery.cancel()
+        await asyncio.gather(*(p.close() for p in self._catalogue.providers.values()), return_exceptions=True)
+
+    async def check(self) -> Sequence[Finding]:
+        """Whether each provider can be reached and accepts our key."""
+        providers = list(self._catalogue.providers.values())
+        if not providers:
+            return [
+                Finding(
+                    name="providers",
+                    status="warn",
+                    what="no provider is configured, so no model can be called",
+                    mend="set a provider's key (such as OPENAI_API_KEY) in the environment, or add [gateway.providers.NAME] to penstock.toml",
+                )
+            ]
+        probes = await asyncio.gather(*(p.probe() for p in providers))
+        return [
+            Finding(
+                name=f"provider {provider.name}",
+                status="ok" if good else "fail",
+                what=what,
+                mend=None if good else f"check [gateway.providers.{provider.name}] and its key",
+            )
+            for provider, (good, what) in zip(providers, probes, strict=True)
+        ]
+
+    def metrics(self) -> Iterable[Metric]:
+        """Calls in flight and calls refused at the door."""
+        admission = self._admission
+        yield Metric(name="penstock_calls_in_flight", help="Calls on the line now.", kind="gauge", samples=(({}, admission.in_flight),))
+        yield Metric(
+            name="penstock_calls_refused_overload",
+            help="Calls refused because of overload or draining.",
+            kind="counter",
+            samples=(({}, admission.refused),),
+        )
+
+    async def _discover(self) -> None:
+        try:
+            found = await find_ollama(os.environ)
+        except PenstockError as fault:
+            _log.debug("no Ollama here", extra={"reason": fault.message})
+            return
+        self._catalogue.add(found)
+        _log.info("found Ollama", extra={"models": len(found.declared)})
