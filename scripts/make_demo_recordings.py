@@ -60,18 +60,19 @@ def main() -> None:
     asked.out.mkdir(parents=True, exist_ok=True)
 
     sampled = "" if rows is None else f"A sample: the {rows} questions whose SHA-256 is smallest. "
-    write(
-        asked.out / "gsm8k.jsonl.gz",
-        Header(
-            penstock_recording=VERSION,
-            source="lm-sys/RouteLLM: routellm/evals/gsm8k/gsm8k_responses.csv (questions: GSM8K test split, openai/grade-school-math, MIT)",
-            licence="Apache-2.0",
-            note=NOTE + sampled + "meta.correct is RouteLLM's own verdict on the reply.",
-            timing="modelled",
-            usage="estimated",
-        ),
-        gsm8k(asked.data / "routellm/gsm8k_responses.csv", rows),
-    )
+    for name, model in (("gsm8k-gpt4", GPT4), ("gsm8k-mixtral", MIXTRAL)):
+        write(
+            asked.out / f"{name}.jsonl.gz",
+            Header(
+                penstock_recording=VERSION,
+                source="lm-sys/RouteLLM: routellm/evals/gsm8k/gsm8k_responses.csv (questions: GSM8K test split, openai/grade-school-math, MIT)",
+                licence="Apache-2.0",
+                note=NOTE + sampled + "meta.correct is RouteLLM's own verdict on the reply.",
+                timing="modelled",
+                usage="estimated",
+            ),
+            gsm8k(asked.data / "routellm/gsm8k_responses.csv", model, rows),
+        )
     write(
         asked.out / "halueval.jsonl.gz",
         Header(
@@ -88,14 +89,13 @@ def main() -> None:
     )
 
 
-def gsm8k(path: Path, rows: int | None) -> Iterator[Exchange]:
-    """Each chosen question as asked of GPT-4 and of Mixtral, in that order."""
+def gsm8k(path: Path, model: str, rows: int | None) -> Iterator[Exchange]:
+    """Each chosen question as asked of ``model``; the same questions for every model."""
     with path.open(newline="", encoding="utf-8") as file:
         found = [(row["prompt"], number, row) for number, row in enumerate(csv.DictReader(file))]
     for question, number, row in chosen(found, rows):
-        for model in (GPT4, MIXTRAL):
-            meta = {"dataset": "gsm8k", "row": number, "correct": row[model] == "True"}
-            yield exchange(model, question, row[f"{model}_response"], meta)
+        meta = {"dataset": "gsm8k", "row": number, "correct": row[model] == "True"}
+        yield exchange(model, question, row[f"{model}_response"], meta)
 
 
 def halueval(path: Path, rows: int | None) -> Iterator[Exchange]:
