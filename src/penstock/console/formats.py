@@ -5,6 +5,7 @@ Every filter takes `None` for "not known" and writes an em dash, so that a missi
 
 from __future__ import annotations
 
+import math
 from datetime import UTC, datetime
 
 UNKNOWN = "—"
@@ -149,6 +150,27 @@ def share(part: float | None, whole: float | None) -> float:
     return min(1.0, max(0.0, part / whole))
 
 
+def ticks(whole: float, most: int = 5) -> list[tuple[float, str]]:
+    """Return where to mark an axis from 0 to `whole` milliseconds, as shares of it and words: round lengths, at most `most` after 0."""
+    if whole <= 0:
+        return [(0.0, "0")]
+    power = 10.0 ** math.floor(math.log10(whole / most))
+    step = next(power * factor for factor in (1, 2, 5, 10) if whole / (power * factor) <= most)
+    # A sum of steps drifts (0.30000000000000004), and a mark a hair beyond the end would be lost.
+    return [(min(1.0, i * step / whole), _short(i * step)) for i in range(int(whole / step + 1e-9) + 1)]
+
+
+def _short(milliseconds: float) -> str:
+    """A round length without needless zeros: `0`, `0.2 ms`, `500 ms`, `1.5 s`, `2 min`."""
+    if milliseconds == 0:
+        return "0"
+    if milliseconds < 1000:
+        return f"{milliseconds:.4g} ms"
+    if milliseconds < 120_000:
+        return f"{milliseconds / 1000:.4g} s"
+    return f"{milliseconds / 60_000:.4g} min"
+
+
 def initials(name: str) -> str:
     """Return one or two capital letters for an avatar: `Ada Lovelace` is `AL`, `ci-runner` is `CR`, nothing is `?`."""
     words = [word for word in name.replace("-", " ").replace("_", " ").replace(".", " ").split() if word[0].isalnum()]
@@ -168,5 +190,6 @@ FILTERS = {
     "ago": ago,
     "share": share,
     "initials": initials,
+    "ticks": ticks,
 }
 """Template filter name to function."""

@@ -82,12 +82,12 @@ def sample() -> dict[str, object]:
             {"label": "unnamed (ci-runner)", "value": 3.1, "text": "$3.10", "href": "#"},
         ],
         "rows": [
-            _row(0, "support.intent", "mixtral-8x7b", "ok", (412, 3), (184, 231), 121),
-            _row(2, "contracts.summary", "gpt-4-1106", "ok", (18_204, 612), (1_204, 14_310), 200_410),
-            _row(3, "support.intent", "mixtral-8x7b", "fallback", (398, 4), (2_204, 2_260), 1_310),
-            _row(5, "research.answers", "claude-sonnet", "streaming", (2_210, 140), (640, None), None),
-            _row(9, "unnamed", "gpt-4-1106", "refused", (90, 0), (None, 0.31), 0),
-            _row(14, "contracts.summary", "gpt-4-1106", "error", (9_120, 0), (None, 30_000), 91_200),
+            _row(0, ("support.intent", "mixtral-8x7b", "ok"), (412, 3), (184, 231), 121),
+            _row(2, ("contracts.summary", "gpt-4-1106", "ok"), (18_204, 612), (1_204, 14_310), 200_410),
+            _row(3, ("support.intent", "mixtral-8x7b", "fallback"), (398, 4), (2_204, 2_260), 1_310),
+            _row(5, ("research.answers", "claude-sonnet", "streaming"), (2_210, 140), (640, None), None),
+            _row(9, ("unnamed", "gpt-4-1106", "refused"), (90, 0), (None, 0.31), 0),
+            _row(14, ("contracts.summary", "gpt-4-1106", "error"), (9_120, 0), (None, 30_000), 91_200),
         ],
         "waterfall": _waterfall(),
         "prompt": "Natalia sold clips to 48 of her friends in April, and then she sold half as many clips in May. "
@@ -100,13 +100,12 @@ def sample() -> dict[str, object]:
 
 def _row(
     minutes: int,
-    task: str,
-    model: str,
-    status: str,
+    named: tuple[str, str, str],
     tokens: tuple[int, int],
     timing: tuple[float | None, float | None],
     cost: int | None,
 ) -> dict[str, object]:
+    task, model, status = named
     return {
         "href": f"/console/calls/{minutes}",
         "started": NOW - minutes * 61,

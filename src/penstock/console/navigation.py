@@ -6,22 +6,10 @@ from collections.abc import Iterable
 
 import msgspec
 
+from penstock.kernel.web import NavItem
+
 SECTIONS = ("Observe", "Build", "Govern", "Operate")
 """The navigation's headings, in order. A section that is not here follows these, in the order of its first item."""
-
-
-class NavItem(msgspec.Struct, frozen=True):
-    """One line of the navigation."""
-
-    label: str
-    href: str
-    icon: str
-    """A name of `penstock.console.icons.ICONS`."""
-    section: str
-    order: int = 100
-    """Low numbers come first within a section; equal ones go by label."""
-    shortcut: str = ""
-    """One letter: `c` makes `g` then `c` open the page. Empty for none. Two items must not share one."""
 
 
 class Viewer(msgspec.Struct, frozen=True):

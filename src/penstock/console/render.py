@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, cast
 
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
@@ -82,13 +82,15 @@ class Console:
             lstrip_blocks=True,
             auto_reload=False,
         )
-        environment.filters.update(FILTERS)
-        environment.globals.update(
-            icon=icon,
-            static_url=self.static.url,
-            product=self.product,
-            version=self.version,
-        )
+        offered: dict[str, object] = {
+            "icon": icon,
+            "static_url": self.static.url,
+            "product": self.product,
+            "version": self.version,
+        }
+        # Jinja declares both with the types of its own defaults only.
+        cast("dict[str, object]", environment.filters).update(FILTERS)
+        cast("dict[str, object]", environment.globals).update(offered)
         return environment
 
     def navigation(self) -> tuple[NavSection, ...]:

@@ -41,6 +41,27 @@ function seriesToken(series, index) {
   return series.tone ? `--${series.tone}` : `--series-${(index % PALETTE) + 1}`;
 }
 
+/** Round steps for the axis; whole ones for what is counted. */
+function steps(unit) {
+  const whole = unit === "count" || unit === "tokens" || unit === "micros";
+  return Array.from({ length: 20 }, (_, at) => at - (whole ? 0 : 6)).flatMap((power) => [1, 2, 5].map((step) => step * 10 ** power));
+}
+
+const HOUR = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
+const SECOND = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit" });
+const DATE = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short" });
+
+/** Words for the marks of a time axis: the date at midnight and for whole days, else the time of day. */
+function moments(splits) {
+  const step = splits.length > 1 ? splits[1] - splits[0] : 3600;
+  return splits.map((seconds) => {
+    const moment = new Date(seconds * 1000);
+    const midnight = moment.getHours() === 0 && moment.getMinutes() === 0 && moment.getSeconds() === 0;
+    if (step >= 86_400 || midnight) return DATE.format(moment);
+    return (step < 60 ? SECOND : HOUR).format(moment);
+  });
+}
+
 class Chart {
   constructor(figure, library) {
     this.figure = figure;
@@ -101,7 +122,7 @@ class Chart {
         y: { range: (u, least, most) => [Math.min(0, least ?? 0), Math.max(most ?? 0, unit === "fraction" ? 0.01 : 1e-9) * 1.08] },
       },
       axes: [
-        { stroke: text, font, grid: { show: false }, ticks: { show: false }, size: 28, gap: 6, space: 72 },
+        { stroke: text, font, grid: { show: false }, ticks: { show: false }, size: 26, gap: 6, space: 76, values: (u, splits) => moments(splits) },
         {
           stroke: text,
           font,
@@ -111,7 +132,7 @@ class Chart {
           gap: 6,
           space: 36,
           values: (u, splits) => splits.map((value) => asUnit(value, unit, currency, true)),
-          incrs: unit === "count" || unit === "tokens" || unit === "micros" ? [1, 2, 5].flatMap((step) => Array.from({ length: 14 }, (_, power) => step * 10 ** power)).sort((a, b) => a - b) : undefined,
+          incrs: steps(unit),
         },
       ],
       series: [
