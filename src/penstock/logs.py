@@ -57,9 +57,9 @@ class TextFormatter(logging.Formatter):
 
 def configure(settings: LogSettings, stream: TextIO | None = None) -> None:
     """Send all logs of this process to ``stream`` (standard error), in the format of the settings. Replaces what was configured before."""
-    stream = stream or sys.stderr
-    as_text = settings.format == "text" or (settings.format == "auto" and stream.isatty())
-    handler = logging.StreamHandler(stream)
+    out: TextIO = stream if stream is not None else sys.stderr
+    as_text = settings.format == "text" or (settings.format == "auto" and out.isatty())
+    handler = logging.StreamHandler(out)
     handler.setFormatter(TextFormatter() if as_text else JsonFormatter())
     root = logging.getLogger()
     root.handlers[:] = [handler]

@@ -55,9 +55,9 @@ class LogSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """Structured logs on standard error."""
 
     level: Annotated[str, Meta(pattern="^(debug|info|warning|error)$", description="Least severe level that is written.")] = "info"
-    format: Annotated[
-        str, Meta(pattern="^(auto|json|text)$", description="json, text, or auto: text on a terminal, json otherwise.")
-    ] = "auto"
+    format: Annotated[str, Meta(pattern="^(auto|json|text)$", description="json, text, or auto: text on a terminal, json otherwise.")] = (
+        "auto"
+    )
 
 
 BASE: Mapping[str, type[Struct]] = {"server": ServerSettings, "storage": StorageSettings, "log": LogSettings}
@@ -110,7 +110,7 @@ def load(
 def describe(kind: type[Struct]) -> Iterator[tuple[str, str, str, str]]:
     """Name, type, default and description of every field of a slice: what the settings page is generated from."""
     for field in msgspec.structs.fields(kind):
-        annotation = cast("Any", field.type)
+        annotation: Any = field.type
         description, shown = "", annotation
         if hasattr(annotation, "__metadata__"):
             shown = annotation.__origin__
@@ -118,7 +118,7 @@ def describe(kind: type[Struct]) -> Iterator[tuple[str, str, str, str]]:
         if field.default is not msgspec.NODEFAULT:
             default = _show(field.default)
         elif field.default_factory is not msgspec.NODEFAULT:
-            default = _show(cast("Any", field.default_factory)())
+            default = _show(field.default_factory())
         else:
             default = "required"
         yield field.name, _type_name(shown), default, description
@@ -162,9 +162,7 @@ def _leaves(tree: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
             yield name
 
 
-def _from_environment(
-    environ: Mapping[str, str], sections: Mapping[str, type[Struct]]
-) -> Iterator[tuple[list[str], object, str]]:
+def _from_environment(environ: Mapping[str, str], sections: Mapping[str, type[Struct]]) -> Iterator[tuple[list[str], object, str]]:
     for variable in sorted(environ):
         if not variable.startswith(ENV_PREFIX) or "__" not in variable:
             continue

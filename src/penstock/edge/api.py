@@ -6,9 +6,11 @@ import logging
 import math
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, cast
+from urllib.parse import quote
 
 import msgspec
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute
@@ -31,9 +33,11 @@ ErrorPage = Callable[[Request, PenstockError], Response]
 class Doors:
     """Who comes in: a key in the usual headers, or a signed-in browser whose request comes from our own pages."""
 
-    def __init__(self, authenticator: Authenticator, sessions: Sessions | None) -> None:
+    def __init__(self, authenticator: Authenticator, sessions: Sessions | None, greet: Callable[[Request, Principal], None]) -> None:
         self._authenticator = authenticator
         self._sessions = sessions
+        self.greet = greet
+        """Told who looks at a page, before the page is drawn."""
 
     def principal(self, request: Request, scope: Scope | None) -> Principal:
         """The caller, who holds ``scope``. Raises `Unauthenticated` or `Forbidden`; without a scope anyone may come (`ANONYMOUS`)."""
@@ -55,23 +59,24 @@ class Doors:
         return principal
 
 
-def application(routes: Sequence[Route], pages: Sequence[Page], extra: Sequence[BaseRoute], doors: Doors, error_page: ErrorPage) -> Starlette:
+def application(
+    routes: Sequence[Route], pages: Sequence[Page], extra: Sequence[BaseRoute], doors: Doors, error_page: ErrorPage
+) -> Starlette:
     """All JSON routes, pages and static files as one ASGI application."""
     mounted: list[BaseRoute] = list(extra)
     for page in pages:
         mounted.append(HttpRoute(page.path, _page(page, doors, error_page), methods=list(page.methods)))
     for path, methods in _by_path(routes).items():
         mounted.append(HttpRoute(path, _json(methods, doors), methods=list(methods)))
-    mounted.append(HttpRoute("/", _home, methods=["GET"]))
 
     async def lost(request: Request, fault: Exception) -> Response:
         missing = NotFound(f"there is nothing at {request.method} {request.url.path[:200]}", code="unknown_url")
         return error_page(request, missing) if _wants_html(request) else error_response(missing)
 
     async def wrong_method(request: Request, fault: Exception) -> Response:
-        allowed = getattr(fault, "headers", None) or {}
         response = error_response(MethodNotAllowed(f"{request.method} is not allowed at {request.url.path[:200]}"))
-        response.headers.update(allowed)
+        if isinstance(fault, HTTPException):
+            response.headers.update(fault.headers or {})
         return response
 
     handlers = cast("dict[Any, Callable[[Request, Exception], Awaitable[Response]]]", {404: lost, 405: wrong_method})
@@ -152,6 +157,8 @@ def _page(page: Page, doors: Doors, error_page: ErrorPage) -> Callable[[Request]
     async def answer(request: Request) -> Response:
         try:
             principal = doors.principal(request, page.scope)
+            if principal is not ANONYMOUS:
+                doors.greet(request, principal)
             return await page.handler(request, principal)
         except Unauthenticated as fault:
             if request.headers.get("hx-request"):
@@ -166,14 +173,8 @@ def _page(page: Page, doors: Doors, error_page: ErrorPage) -> Callable[[Request]
 
 
 def _next(request: Request) -> str:
-    from urllib.parse import quote
-
     query = f"?{request.url.query}" if request.url.query else ""
     return quote(request.url.path + query, safe="")
-
-
-async def _home(request: Request) -> Response:
-    return RedirectResponse("/console/", 307)
 
 
 def _key(request: Request) -> str | None:

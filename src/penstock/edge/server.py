@@ -16,6 +16,9 @@ from penstock.kernel.web import EdgeProtocol, EdgeScope, Endpoint
 
 _log = logging.getLogger("penstock.server")
 
+# "Every interface" is what one listens on, not where one connects to.
+_REACH = {"0.0.0.0": "127.0.0.1", "": "127.0.0.1", "::": "::1"}  # noqa: S104
+
 HEAD_SECONDS = 10
 """Longest time a client may take to send its request's head, against connections held open on purpose."""
 
@@ -81,8 +84,9 @@ class Server:
 
     @property
     def url(self) -> str:
-        host = "127.0.0.1" if self.host in ("0.0.0.0", "") else ("[::1]" if self.host == "::" else self.host)
-        return f"http://{f'[{host}]' if ':' in host and not host.startswith('[') else host}:{self.port}"
+        """Where this machine reaches it."""
+        host = _REACH.get(self.host, self.host)
+        return f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
 
 
 def check_free(host: str, port: int) -> None:

@@ -53,7 +53,9 @@ class Admission:
             slot = f"{key}/calls"
             if not counters.enter(slot, limits.concurrency):
                 raise LimitExceeded(
-                    f"key {principal.name!r} has {limits.concurrency} calls in flight, its limit", code="concurrency_limit_exceeded", retry_after=1
+                    f"key {principal.name!r} has {limits.concurrency} calls in flight, its limit",
+                    code="concurrency_limit_exceeded",
+                    retry_after=1,
                 )
             call.at_end(lambda _: counters.leave(slot))
         try:
@@ -75,7 +77,9 @@ class Admission:
         if wait > 0:
             if principal.limits.requests_per_minute is not None:
                 counters.adjust(f"{principal.key_id}/requests", -1, principal.limits.requests_per_minute)
-            raise LimitExceeded(f"key {principal.name!r} may use {per_minute} tokens a minute", code="token_limit_exceeded", retry_after=wait)
+            raise LimitExceeded(
+                f"key {principal.name!r} may use {per_minute} tokens a minute", code="token_limit_exceeded", retry_after=wait
+            )
 
         def settle(ended: Call) -> None:
             used = ended.usage.total if ended.usage is not None else 0

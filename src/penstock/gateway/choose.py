@@ -1,7 +1,7 @@
 """Which models may serve a call: names, aliases, fallback chains.
 
-A name is resolved in this order: an entry of ``[gateway.models]``; ``provider/model``; a model that a provider declares or was found to serve;
-a provider whose profile recognises the name; the only provider there is. Where evidence decides instead of a name, the routing
+A name is resolved in this order: an entry of ``[gateway.models]``; ``provider/model``; a model that a provider declares or was found to
+serve; a provider whose profile recognises the name; the only provider there is. Where evidence decides instead of a name, the routing
 capability stands in the same slot.
 """
 
@@ -46,7 +46,7 @@ class Catalogue:
 
     def names(self) -> list[tuple[str, str]]:
         """Every name that can be listed, with the provider that owns it (``penstock`` for aliases), sorted by name."""
-        listed = {name: "penstock" for name in self.models}
+        listed = dict.fromkeys(self.models, "penstock")
         for provider in self.providers.values():
             for model in provider.declared:
                 listed.setdefault(model, provider.name)

@@ -209,7 +209,6 @@ class Client:
                 return
 
 
-
 class _Connection(asyncio.Protocol):
     """One socket and the exchange that it carries, if any."""
 

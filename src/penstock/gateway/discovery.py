@@ -1,4 +1,4 @@
-"""Providers from the settings, and those that are found by themselves: keys in the environment, an Ollama on this machine, the local model."""
+"""Providers from the settings, and those found by themselves: keys in the environment, an Ollama on this machine, the local model."""
 
 from __future__ import annotations
 
@@ -46,7 +46,8 @@ def configured(settings: GatewaySettings, data_dir: Path, environ: Mapping[str, 
         inner = providers.get(section.records or "")
         if inner is None:
             raise SettingsError(
-                f"gateway.providers.{name}.records: names no configured provider ({section.records!r}); known: {', '.join(providers)}", param=name
+                f"gateway.providers.{name}.records: names no configured provider ({section.records!r}); known: {', '.join(providers)}",
+                param=name,
             )
         providers[name] = RecordingProvider(name, profile, section, inner)
     return providers
@@ -57,7 +58,7 @@ async def find_ollama(environ: Mapping[str, str]) -> HttpProvider:
     host = environ.get("OLLAMA_HOST", "127.0.0.1:11434").strip()
     base = host if "://" in host else f"http://{host}"
     if base.startswith("http://0.0.0.0"):  # what `ollama serve` is told to listen on, not where to reach it
-        base = base.replace("0.0.0.0", "127.0.0.1", 1)
+        base = base.replace("http://0.0.0.0", "http://127.0.0.1", 1)
     if base.count(":") == 1:
         base += ":11434"
     provider = HttpProvider(OLLAMA, PROFILES[OLLAMA], ProviderSettings(base_url=f"{base.rstrip('/')}/v1", connect_seconds=0.5), environ)

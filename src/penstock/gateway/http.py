@@ -21,9 +21,10 @@ from penstock.kernel.call import Call, Headers, Reply, Trace
 from penstock.kernel.errors import BodyTooLarge, CallCancelled, DeadlineExceeded, MalformedRequest, PenstockError
 from penstock.kernel.ports import Authenticator, Sessions
 from penstock.kernel.stage import Proceed
-from penstock.kernel.web import Endpoint, EdgeProtocol, EdgeScope
+from penstock.kernel.web import EdgeProtocol, EdgeScope, Endpoint
 
 _log = logging.getLogger("penstock.gateway")
+
 
 def _body_schema(*required: str, **properties: dict[str, Any]) -> dict[str, Any]:
     # The vendors' own documents describe the rest; unknown fields pass through.
@@ -75,7 +76,9 @@ class Edge:
     def endpoints(self, shapes: Mapping[str, Shape]) -> list[Endpoint]:
         """One endpoint for each shape that has a path in `PATHS`."""
         return [
-            Endpoint(method="POST", path=path, handler=self.endpoint(shapes[name]), summary=summary, request=schema, returns={"type": "object"})
+            Endpoint(
+                method="POST", path=path, handler=self.endpoint(shapes[name]), summary=summary, request=schema, returns={"type": "object"}
+            )
             for path, name, summary, schema in PATHS
         ]
 

@@ -72,9 +72,7 @@ def listing(catalogue: Catalogue) -> Sequence[Route]:
             query=ModelListQuery,
             returns=ModelList,
         ),
-        Route(
-            method="GET", path="/v1/models/{model:path}", handler=one, summary="Show one model.", scope=Scope.CALL, returns=Model
-        ),
+        Route(method="GET", path="/v1/models/{model:path}", handler=one, summary="Show one model.", scope=Scope.CALL, returns=Model),
     )
 
 

@@ -19,7 +19,7 @@ from penstock.gateway.settings import GatewaySettings
 from penstock.gateway.shapes import chat
 from penstock.gateway.shapes.shape import ChatShape, Dialect, Shape
 from penstock.kernel.call import Attempt, Call, Headers, Reply, Target, Usage
-from penstock.kernel.errors import NotExpressible, PenstockError, UpstreamRefused
+from penstock.kernel.errors import PenstockError, UpstreamRefused
 
 ERROR_BYTES = 64 * 1024
 BYTES_PER_TOKEN = 4
@@ -35,7 +35,10 @@ class Relay:
         self._default_max_tokens = settings.default_max_tokens
 
     async def attempt(self, call: Call, target: Target, provider: Provider, wire: str, attempt: Attempt) -> Reply:
-        """One exchange. Raises `UpstreamError` or `DeadlineExceeded` as long as nothing has been handed back, `NotExpressible` before anything is sent."""
+        """One exchange.
+
+        Raises `UpstreamError` or `DeadlineExceeded` as long as nothing has been handed back, `NotExpressible` before anything is sent.
+        """
         shape, spoken = self._shapes[call.shape], self._shapes[wire]
         profile = provider.profile
         if wire == call.shape:
@@ -82,9 +85,7 @@ class Relay:
             default_max_tokens=self._default_max_tokens,
         )
 
-    async def _whole(
-        self, call: Call, target: Target, upstream: Upstream, shape: Shape, spoken: Shape, attempt: Attempt
-    ) -> Reply:
+    async def _whole(self, call: Call, target: Target, upstream: Upstream, shape: Shape, spoken: Shape, attempt: Attempt) -> Reply:
         attempt.first_token_ms = call.elapsed_ms()
         body = await upstream.read(self._max_reply)
         if shape is spoken:
@@ -97,9 +98,7 @@ class Relay:
         attempt.ended_ms = call.elapsed_ms()
         return Reply(body=body, headers=[("content-type", "application/json")])
 
-    async def _stream(
-        self, call: Call, target: Target, upstream: Upstream, shape: ChatShape, spoken: ChatShape, attempt: Attempt
-    ) -> Reply:
+    async def _stream(self, call: Call, target: Target, upstream: Upstream, shape: ChatShape, spoken: ChatShape, attempt: Attempt) -> Reply:
         reply = Reply(headers=[("content-type", "text/event-stream"), ("cache-control", "no-cache"), ("x-accel-buffering", "no")])
         source = upstream.chunks()
         pump: _Pump = _Passthrough(call, reply, shape) if shape is spoken else _Translation(call, reply, target, shape, spoken)

@@ -1,7 +1,7 @@
 """Making the attempts: one target after another, repeating only what is safe to repeat, never after the client has seen a byte.
 
-Safe to repeat on the same target: no connection was made, or the provider said that it did not do the work (429, 5xx). A timeout or a broken
-connection may have run, and may be billed: it is not repeated there, but the next target of the fallback chain is tried. What the
+Safe to repeat on the same target: no connection was made, or the provider said that it did not do the work (429, 5xx). A timeout or a
+broken connection may have run, and may be billed: it is not repeated there, but the next target of the fallback chain is tried. What the
 caller got wrong (other 4xx) ends the call at once: every other target would say the same.
 """
 

@@ -23,7 +23,7 @@ class ProviderSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         Meta(description="Models it serves, listed by /v1/models and found by their bare name. Empty: the profile's name patterns."),
     ] = ()
     api_version: Annotated[str | None, Meta(description="Value of the api-version query parameter (Azure OpenAI).")] = None
-    try_seconds: Annotated[float, Meta(gt=0, description="Longest wait for one attempt's reply, or for the next bytes of a stream.")] = 300.0
+    try_seconds: Annotated[float, Meta(gt=0, description="Longest wait for an attempt's reply, or a stream's next bytes.")] = 300.0
     connect_seconds: Annotated[float, Meta(gt=0, description="Longest wait for a connection.")] = 5.0
     max_connections: Annotated[int, Meta(ge=1, description="Most connections open to it at once; further calls wait for one.")] = 1024
     file: Annotated[str | None, Meta(description="Recording file (profiles recording and replay).")] = None

@@ -95,7 +95,7 @@ class GatewayLife:
                     name="providers",
                     status="warn",
                     what="no provider is configured, so no model can be called",
-                    mend="set a provider's key (such as OPENAI_API_KEY) in the environment, or add [gateway.providers.NAME] to penstock.toml",
+                    mend="set a provider's key (such as OPENAI_API_KEY) in the environment, or add [gateway.providers.NAME]",
                 )
             ]
         probes = await asyncio.gather(*(p.probe() for p in providers))

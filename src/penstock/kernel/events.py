@@ -9,31 +9,35 @@ from __future__ import annotations
 import logging
 from collections import defaultdict
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, TypeVar
-
-import msgspec
 
 from penstock.kernel.call import Call
 
 _log = logging.getLogger("penstock.events")
 
 
-class Event(msgspec.Struct, frozen=True, kw_only=True):
+class Event:
     """Root of all events."""
 
+    __slots__ = ()
 
+
+@dataclass(frozen=True, slots=True)
 class CallEnded(Event):
     """A call has left the line: replied, refused, failed or cancelled; ``call`` is complete and must not be changed any more."""
 
     call: Call
 
 
+@dataclass(frozen=True, slots=True)
 class KeyRevoked(Event):
     """A key stopped being valid; calls that it still has in flight may end."""
 
     key_id: str
 
 
+@dataclass(frozen=True, slots=True)
 class BudgetSpent(Event):
     """A budget reached its limit for the current period; amounts in micro-units."""
 

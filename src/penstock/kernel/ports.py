@@ -64,6 +64,18 @@ class Sessions(Protocol):
         ...
 
 
+class FirstKey(Protocol):
+    """How a fresh installation gets its first key."""
+
+    async def configured(self) -> bool:
+        """Whether a live key exists that somebody made on purpose."""
+        ...
+
+    async def ensure(self) -> str | None:
+        """Make an admin key when no key exists at all; its secret, which is told this once, or None."""
+        ...
+
+
 class Directory(Protocol):
     """Names of organisations, teams, projects, people and keys, for showing; from memory."""
 

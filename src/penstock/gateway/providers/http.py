@@ -33,9 +33,7 @@ class HttpProvider:
         self.origin = Origin(base)
         self.base_url = base
         self._try_seconds = settings.try_seconds
-        self._client = Client(
-            self.origin, max_connections=settings.max_connections, connect_seconds=settings.connect_seconds, label=name
-        )
+        self._client = Client(self.origin, max_connections=settings.max_connections, connect_seconds=settings.connect_seconds, label=name)
         key, self.key_source = _key(name, profile, settings, environ)
         headers = {"host": self.origin.authority, "user-agent": "penstock", "content-type": "application/json"}
         headers |= profile.headers | {k.lower(): v for k, v in settings.headers.items()}
@@ -75,7 +73,7 @@ class HttpProvider:
         return await self._client.request(head, body, timeout=min(timeout, self._try_seconds))
 
     async def models(self) -> tuple[str, ...]:
-        """Names that the endpoint lists, empty when it has no list. Raises `UpstreamError` or `DeadlineExceeded` when it cannot be asked."""
+        """Names that the endpoint lists, empty when it has none. Raises `UpstreamError` or `DeadlineExceeded` when it cannot be asked."""
         path = self.profile.models_path
         if path is None:
             return ()

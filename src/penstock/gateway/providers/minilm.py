@@ -17,7 +17,7 @@ from penstock.kernel.call import Headers
 from penstock.kernel.errors import MalformedRequest, NotExpressible, PenstockError
 
 if TYPE_CHECKING:
-    from penstock.gateway.minilm import MiniLM
+    from penstock.gateway.minilm import Embeddings, MiniLM
 
 MODEL = "all-MiniLM-L6-v2"
 DIMENSIONS = 384
@@ -81,9 +81,11 @@ class MiniLMProvider:
             raise MalformedRequest(f"input must hold 1 to {LARGEST_BATCH} texts, not {len(texts)}", param="input")
         async with self._lock:
             found = await asyncio.to_thread(self._embed, texts)
-        data = [
-            {"object": "embedding", "index": i, "embedding": _encode(vector, asked.encoding_format)} for i, vector in enumerate(found.vectors)
-        ]
+        packed = asked.encoding_format == "base64"
+        data: list[dict[str, object]] = []
+        for i, vector in enumerate(found.vectors):
+            embedding = base64.b64encode(vector.tobytes()).decode() if packed else vector.tolist()
+            data.append({"object": "embedding", "index": i, "embedding": embedding})
         tokens = sum(found.tokens)
         usage = {"prompt_tokens": tokens, "total_tokens": tokens}
         return LocalAnswer(msgspec.json.encode({"object": "list", "data": data, "model": MODEL, "usage": usage}))

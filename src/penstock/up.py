@@ -1,0 +1,129 @@
+"""``penstock up``: open the house, serve it, and close it cleanly when told."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute
+from starlette.routing import Route as HttpRoute
+
+from penstock import __version__
+from penstock.app import App, capabilities, load_settings, open_store
+from penstock.edge.api import Doors, application
+from penstock.edge.bridge import Bridge
+from penstock.edge.openapi import document
+from penstock.edge.server import Dispatcher, Server, is_loopback, until_signal
+from penstock.kernel.errors import PenstockError, SettingsError
+from penstock.kernel.ports import Authenticator, Directory, FirstKey, Sessions
+from penstock.kernel.principal import Principal, Scope
+from penstock.kernel.web import Endpoint
+from penstock.logs import configure
+from penstock.settings import LogSettings, ServerSettings
+
+_log = logging.getLogger("penstock.server")
+
+CONTROL_BODY_BYTES = 1024 * 1024
+"""Largest body of a route or form that is not the gateway's."""
+
+
+def run(config: Path | None, *, host: str | None = None, port: int | None = None) -> None:
+    """Serve until SIGTERM or SIGINT. Raises `SettingsError` or `StorageError` when it cannot start."""
+    rooms = capabilities()
+    settings = load_settings(rooms, config)
+    configure(settings.of(LogSettings))
+    server = settings.of(ServerSettings)
+    app = App(rooms, settings, open_store(settings))
+    serving = _serve(app, host if host is not None else server.host, port if port is not None else server.port, server)
+    try:
+        import uvloop
+    except ImportError:  # not made for Windows; the standard loop serves too, more slowly
+        asyncio.run(serving)
+    else:
+        uvloop.run(serving)
+
+
+async def _serve(app: App, host: str, port: int, settings: ServerSettings) -> None:
+    await app.start()
+    try:
+        first = app.ports.find(FirstKey)
+        if first is not None and not is_loopback(host) and not await first.configured():
+            raise SettingsError(
+                f"server.host is {host}, which others can reach, but no key has been made yet; "
+                "run `penstock keys create --admin` first, or listen on 127.0.0.1",
+                param="server.host",
+            )
+        key = await first.ensure() if first is not None else None
+        server = Server(dispatcher(app), host=host, port=port, backlog=settings.backlog)
+        await server.start()
+        _announce(server.url, key)
+        name = await until_signal()
+        _log.info("stopping", extra={"signal": name})
+        drains = [drain for offer in app.offers.values() for drain in offer.drains]
+        await asyncio.gather(*(drain.drain(settings.drain_seconds) for drain in drains))
+        await server.stop()
+    finally:
+        await app.stop()
+
+
+def dispatcher(app: App) -> Dispatcher:
+    """Everything that the open house answers, behind one RSGI application."""
+    endpoints = [endpoint for offer in app.offers.values() for endpoint in offer.endpoints]
+    routes = [route for offer in app.offers.values() for route in offer.routes]
+    pages = [page for offer in app.offers.values() for page in offer.pages]
+    described = msgspec.json.encode(document(routes, endpoints, __version__))
+    console, directory = app.console, app.ports.find(Directory)
+
+    def sign(request: Request, principal: Principal) -> None:
+        from penstock.console import Viewer
+
+        role = "admin" if principal.may(Scope.ADMIN) else ("reader" if principal.may(Scope.READ) else "caller")
+        organisation = directory.name(principal.organisation) if directory is not None else principal.organisation
+        request.state.viewer = Viewer(name=principal.name, role=role, organisation=organisation)
+
+    def error_page(request: Request, fault: PenstockError) -> Response:
+        return console.error(request, fault.status, _heading(fault.status), fault.message, code=fault.code)
+
+    async def openapi(request: Request) -> Response:
+        return Response(described, media_type="application/json")
+
+    async def healthy(request: Request) -> Response:
+        return Response(b'{"status":"ok"}', media_type="application/json")
+
+    extra: list[BaseRoute] = [
+        *console.routes(),
+        HttpRoute("/openapi.json", openapi, methods=["GET"]),
+        HttpRoute("/healthz", healthy, methods=["GET"]),
+    ]
+    doors = Doors(app.ports.get(Authenticator), app.ports.find(Sessions), sign)
+    asgi = application(routes, pages, extra, doors, error_page)
+    return Dispatcher(_by_address(endpoints), Bridge(asgi, max_body=CONTROL_BODY_BYTES))
+
+
+def _by_address(endpoints: Sequence[Endpoint]) -> dict[tuple[str, str], Endpoint]:
+    found: dict[tuple[str, str], Endpoint] = {}
+    for endpoint in endpoints:
+        address = (endpoint.method, endpoint.path)
+        if address in found:
+            raise RuntimeError(f"two endpoints answer {endpoint.method} {endpoint.path}")
+        found[address] = endpoint
+    return found
+
+
+def _heading(status: int) -> str:
+    return {401: "Sign in first", 403: "Not allowed", 404: "Nothing here"}.get(status, "That did not work")
+
+
+def _announce(url: str, key: str | None) -> None:
+    # To standard output, which is the operator's terminal, never to the log.
+    out = sys.stdout
+    out.write(f"Penstock {__version__} at {url}  (console: {url}/console/)\n")
+    if key is not None:
+        out.write(f"Admin key, shown this once: {key}\n")
+    out.flush()
