@@ -144,6 +144,8 @@ class IndexLine(msgspec.Struct):
     loose: str = ""
 
 
+# Beyond 2^53 a float is not a number that somebody wrote as an integer.
+_EXACT = 1 << 53
 _encoder = msgspec.json.Encoder()
 _sorted = msgspec.json.Encoder(order="sorted")
 _line = msgspec.json.Decoder(Line)
@@ -291,7 +293,7 @@ def _canonical(value: Any) -> Any:
         return made
     if isinstance(value, list):
         return [_canonical(v) for v in cast("list[Any]", value)]
-    if isinstance(value, float) and value.is_integer():
+    if isinstance(value, float) and value.is_integer() and abs(value) <= _EXACT:
         return int(value)
     return value
 

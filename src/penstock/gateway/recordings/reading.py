@@ -96,28 +96,33 @@ def _is_header(line: bytes) -> bool:
 def _gunzip(packed: IO[bytes], plain: IO[bytes]) -> int:
     """Unpack all members of ``packed``; how many were torn. After a torn one, reading goes on at the next that can be read.
 
-    A torn member's readable beginning is kept and closed with a line feed, so that a single-member file that was cut keeps its whole lines.
+    A torn member's readable beginning is kept and closed with a line feed, so that a single-member file that was cut keeps its whole
+    lines. One that was torn inside a line is not counted here: the line is no exchange and counts by itself.
     """
     packed.seek(0)
     torn = 0
+    open_line = False
     unpack = zlib.decompressobj(wbits=31)
     data = packed.read(_COPY)
     while data:
         try:
-            plain.write(unpack.decompress(data))
+            text, broken = unpack.decompress(data), False
         except zlib.error:
-            torn += 1
-            plain.write(b"\n")
-            data = _next_member(packed, data)
-            unpack = zlib.decompressobj(wbits=31)
-            continue
+            text, broken = b"", True
+        if text:
+            plain.write(text)
+            open_line = not text.endswith(b"\n")
         if unpack.eof:
             data = unpack.unused_data or packed.read(_COPY)
             unpack = zlib.decompressobj(wbits=31)
             continue
-        data = packed.read(_COPY)
-        if not data:
-            torn += 1
+        rest = _next_member(packed, data) if broken else packed.read(_COPY)
+        if broken or not rest:
+            torn += not open_line
+            plain.write(b"\n")
+            open_line = False
+            unpack = zlib.decompressobj(wbits=31)
+        data = rest
     return torn
 
 

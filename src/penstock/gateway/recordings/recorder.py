@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import fcntl
 import os
@@ -89,7 +90,9 @@ class Recorder:
             while rest:
                 rest = rest[os.write(self._file, rest) :]
         except OSError:
-            os.ftruncate(self._file, size)
+            # Where even this fails, the next writer closes the torn end off.
+            with contextlib.suppress(OSError):
+                os.ftruncate(self._file, size)
             raise
         self._sound = size + len(data)
 
