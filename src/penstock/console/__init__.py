@@ -13,19 +13,19 @@
     {% endcall %}
     {% endblock %}
 
-tells the console, once, where its templates are and what belongs in the navigation:
+says where its templates are (`templates = "penstock.observability"`; a `static/` folder beside them is served as `observability/...`)
+and offers the page and its line in the navigation:
 
-    console.add(
-        "observability",
-        package="penstock.observability",
-        navigation=[NavItem("Calls", "/console/calls", "calls", "Observe", 10, shortcut="c")],
-    )
-
-and answers its route with a page. Whoever guards the route has put a `Viewer` at `request.state.viewer`, or the handler passes one:
-
-    async def calls(request: Request) -> Response:
+    async def calls(request: Request, principal: Principal) -> Response:
         rows = await service.calls(request.query_params)
         return console.page(request, "observability/calls.html", title="Calls", calls=rows)
+
+    Offer(
+        pages=[Page(path="/console/calls", handler=calls)],
+        nav=[NavItem("Calls", "/console/calls", "calls", "Observe", 10, shortcut="c")],
+    )
+
+The shell shows whoever is at `request.state.viewer`, which the guard of pages puts there, or the `viewer` that the handler passes.
 
 **What a page may count on.** `ui` holds every macro of `console/components.html`; the filters of `formats.py` write money (integer
 micro-units), durations (milliseconds), counts, shares and times; `icon(name)` and `static_url(path)` are there. Names that the
@@ -33,7 +33,7 @@ context lacks are errors, so pass `None` for what is not known: it is shown as a
 
 **What it may not do.** The Content-Security-Policy allows no inline script, no `style` attribute, no `on...` attribute and nothing
 from other hosts. Widths of bars are SVG attributes, behaviour is a module: `{% block head %}<script type="module"
-src="{{ static_url('observability/calls.js') }}"></script>{% endblock %}`, with the folder passed as `static=` to `add`.
+src="{{ static_url('observability/calls.js') }}"></script>{% endblock %}`.
 
 **Filters** are in the URL: wrap fields in `ui.filter_bar(action, target="results")` and the list in `<div id="results">`. The handler
 always draws the whole page; htmx takes the part that it needs. **Live pages** use htmx's `sse-connect` and `sse-swap`; the shell
@@ -43,9 +43,10 @@ pauses streams of hidden tabs, reconnects, and shows the state. An event named `
 `penstock.console.gallery` and `console/gallery.html` show everything; look there after changing a component.
 """
 
-from penstock.console.headers import CONTENT_SECURITY_POLICY, PAGE_HEADERS, sent_by_own_page
-from penstock.console.navigation import NavItem, Viewer
+from penstock.console.headers import CONTENT_SECURITY_POLICY, PAGE_HEADERS
+from penstock.console.navigation import Viewer
 from penstock.console.render import Console, Crumb, toast
+from penstock.kernel.web import NavItem
 
 __all__ = [
     "CONTENT_SECURITY_POLICY",
@@ -54,6 +55,5 @@ __all__ = [
     "Crumb",
     "NavItem",
     "Viewer",
-    "sent_by_own_page",
     "toast",
 ]

@@ -6,7 +6,8 @@ import math
 from typing import TypedDict
 
 from penstock.console.icons import ICONS
-from penstock.console.navigation import NavItem, Viewer
+from penstock.console.navigation import Viewer
+from penstock.kernel.web import NavItem
 
 NOW = 1_795_168_867.0
 """2026-11-20 21:21:07 UTC: a fixed moment, so that two pictures of the gallery differ only where the design does."""

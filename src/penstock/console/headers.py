@@ -1,4 +1,4 @@
-"""The security headers of every console page, and the check that a form was sent by one of our own pages."""
+"""The security headers of every console page."""
 
 from __future__ import annotations
 
@@ -34,16 +34,3 @@ PAGE_HEADERS: Mapping[str, str] = {
     "Cache-Control": "no-store",
 }
 """Sent with every page and fragment."""
-
-
-def sent_by_own_page(headers: Mapping[str, str], origin: str) -> bool:
-    """Say whether a request that changes something came from a page of this origin.
-
-    `origin` is the scheme, host and port that the browser sees, such as `http://127.0.0.1:8080`. Browsers of the last years send
-    `Sec-Fetch-Site`; the others send `Origin` with every form post. A request with neither is refused: no browser sends that, and
-    programs use a key, not the console's cookie.
-    """
-    site = headers.get("sec-fetch-site")
-    if site is not None:
-        return site == "same-origin"
-    return headers.get("origin") == origin

@@ -15,7 +15,8 @@ from penstock.console.assets import StaticFiles
 from penstock.console.formats import FILTERS
 from penstock.console.headers import PAGE_HEADERS
 from penstock.console.icons import icon
-from penstock.console.navigation import NavItem, NavSection, Viewer, active_href, arrange
+from penstock.console.navigation import NavSection, Viewer, active_href, arrange
+from penstock.kernel.web import NavItem
 
 if TYPE_CHECKING:
     from jinja2 import BaseLoader, Environment

@@ -69,8 +69,9 @@ async def chat(request: Request) -> Response:
         usage = {"prompt_tokens": 41, "completion_tokens": len(words), "total_tokens": 41 + len(words)}
         yield f"data: {json.dumps({'choices': [], 'usage': usage})}\n\n"
         yield "data: [DONE]\n\n"
+        yield ": x-penstock-cost-micros=123\n\n"
 
-    return StreamingResponse(chunks(), media_type="text/event-stream", headers={"x-penstock-cost": "0.000123"})
+    return StreamingResponse(chunks(), media_type="text/event-stream")
 
 
 async def live(request: Request) -> Response:

@@ -1,6 +1,8 @@
 // Streams one chat completion and says how it goes. No part of the page is touched here.
 
-/** Yields the data of each event of a server-sent stream, whole, however the bytes were cut. */
+const COST = "x-penstock-cost-micros";
+
+/** Yields {data, comment} for each block of a server-sent stream, whole, however the bytes were cut. */
 export async function* events(stream) {
   const reader = stream.pipeThrough(new TextDecoderStream()).getReader();
   let rest = "";
@@ -13,8 +15,9 @@ export async function* events(stream) {
       const held = !done && rest.endsWith("\r") ? "\r" : "";
       rest = done ? "" : blocks.pop() + held;
       for (const block of blocks) {
-        const data = block.split("\n").filter((line) => line.startsWith("data:")).map((line) => line.slice(5).replace(/^ /, ""));
-        if (data.length > 0) yield data.join("\n");
+        const lines = block.split("\n");
+        const after = (mark) => lines.filter((line) => line.startsWith(mark)).map((line) => line.slice(mark.length).replace(/^ /, "")).join("\n");
+        yield { data: after("data:"), comment: after(":") };
       }
       if (done) return;
     }
@@ -35,11 +38,12 @@ async function refusal(response) {
   return new Error(words ? `${response.status}: ${words}` : `The server answered ${response.status}.`);
 }
 
-/** Cost in micro-units from the response header (units of currency, as a decimal), else from the usage chunk; null when neither tells. */
-function costOf(header, usage) {
-  const cost = header ?? usage?.cost;
-  const number = cost === null || cost === undefined || cost === "" ? NaN : Number(cost);
-  return Number.isFinite(number) ? Math.round(number * 1e6) : null;
+/**
+ * Cost in micro-units, or null. A whole reply has it in a header. A stream's is only known at its end, where it comes as a comment,
+ * `: x-penstock-cost-micros=123`, which every other client of the API passes over.
+ */
+function costOf(text) {
+  return /^\d+$/.test(text ?? "") ? Number(text) : null;
 }
 
 /**
@@ -57,18 +61,15 @@ export async function complete({ body, signal, on }) {
     signal,
   });
   if (!response.ok) throw await refusal(response);
-  const header = response.headers.get("x-penstock-cost");
-  figures.cost = costOf(header, null);
+  figures.cost = costOf(response.headers.get(COST));
   let ending = null;
   try {
-    for await (const data of events(response.body)) {
-      if (data === "[DONE]") break;
+    for await (const { data, comment } of events(response.body)) {
+      if (comment.startsWith(`${COST}=`)) figures.cost = costOf(comment.slice(COST.length + 1));
+      if (data === "" || data === "[DONE]") continue;
       const chunk = JSON.parse(data);
       if (chunk.error) throw new Error(chunk.error.message ?? "The stream ended with an error.");
-      if (chunk.usage) {
-        figures.usage = chunk.usage;
-        figures.cost = costOf(header, chunk.usage);
-      }
+      if (chunk.usage) figures.usage = chunk.usage;
       const choice = chunk.choices?.[0];
       const words = choice?.delta?.content;
       const thinking = choice?.delta?.reasoning_content ?? choice?.delta?.reasoning;
