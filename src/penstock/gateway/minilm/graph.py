@@ -6,7 +6,7 @@ the word pieces and L2 normalisation, as the model's own ``modules.json`` and ``
 The graph takes **one text**: ``input_ids`` int64 [s] to ``vector`` float32 [384]. No batch axis, so no padding and no attention mask:
 the mean over the mask is the mean. That is a choice, not a shortcut. Dynamic int8 takes one scale per activation tensor, so in a batch
 the vector of a text would depend on its neighbours (measured: cosine 0.990 to 0.996 between alone and in a batch of five), and from
-16 word pieces on a batch on one thread saves nothing.
+30 word pieces on a batch on one thread saves nothing (at 8 pieces, eight at once take about 0.6 of the time).
 """
 
 from __future__ import annotations
