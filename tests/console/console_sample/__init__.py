@@ -89,6 +89,13 @@ async def show_live(request: Request) -> Response:
     return console.page(request, "console_sample/live.html", title="Live", viewer=gallery.VIEWER)
 
 
+async def show_call(request: Request) -> Response:
+    crumbs = [("Calls", "/console/calls")]
+    return console.page(
+        request, "console_sample/call.html", title="Call", viewer=gallery.VIEWER, crumbs=crumbs, rows=gallery.sample()["waterfall"]
+    )
+
+
 def _routes() -> list[Route]:
     console.add("console_sample", package="console_sample")
     return [
@@ -97,6 +104,7 @@ def _routes() -> list[Route]:
         Route("/console/sign-in", show_sign_in),
         Route("/console/error", show_error),
         Route("/console/playground", show_playground),
+        Route("/console/calls/{id}", show_call),
         Route("/console/live", show_live),
         Route("/console/live/events", live),
         Route("/v1/models", models),

@@ -4,6 +4,8 @@ import { nextTheme } from "./theme.js";
 
 const GO_WINDOW_MS = 1200;
 let goSince = -Infinity;
+/** The row that j or k went to last. */
+let last = null;
 
 function typing(target) {
   return target.closest?.("input, textarea, select, [contenteditable=true]") !== null;
@@ -13,15 +15,32 @@ function rows() {
   return [...document.querySelectorAll("table[data-rows] tbody tr")].filter((row) => row.offsetParent !== null);
 }
 
+/** Where the keyboard is: the focused row, or the one that has taken its place since the list was drawn anew. */
+function position(all) {
+  const focused = all.indexOf(document.activeElement?.closest("tr"));
+  if (focused !== -1 || last === null) return focused;
+  return all.findIndex((row) => row.dataset.href && row.dataset.href === last.dataset.href);
+}
+
 function move(step) {
   const all = rows();
   if (all.length === 0) return;
-  const at = all.indexOf(document.activeElement?.closest("tr"));
+  const at = position(all);
   const to = at === -1 ? (step > 0 ? 0 : all.length - 1) : Math.min(all.length - 1, Math.max(0, at + step));
-  all[to].tabIndex = -1;
-  all[to].focus();
-  all[to].scrollIntoView({ block: "nearest" });
+  last = all[to];
+  last.tabIndex = -1;
+  last.focus();
+  last.scrollIntoView({ block: "nearest" });
 }
+
+// A live list replaces its rows under the reader's cursor: the cursor stays on the same call.
+document.addEventListener("htmx:afterSettle", () => {
+  if (last === null || last.isConnected || document.activeElement !== document.body) return;
+  const all = rows();
+  last = all[position(all)] ?? null;
+  last?.focus({ preventScroll: true });
+});
+document.addEventListener("pointerdown", () => (last = null));
 
 function goTo(letter) {
   const link = document.querySelector(`[data-goto="${CSS.escape(letter)}"]`);
