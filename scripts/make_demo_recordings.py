@@ -31,22 +31,23 @@ from penstock.gateway.recordings.exchange import VERSION, Exchange, Header, keys
 
 ROWS = 300
 SHAPE = "openai.chat"
+ROUTELLM = "lm-sys/RouteLLM: routellm/evals/gsm8k/gsm8k_responses.csv"
 GPT4 = "gpt-4-1106-preview"
 MIXTRAL = "mistralai/Mixtral-8x7B-Instruct-v0.1"
 CHATGPT = "gpt-3.5-turbo"
 
 # Median seconds to the first token, and output tokens a second.
 # Speeds: artificialanalysis.ai as of February 2024 (tokens/s: Mixtral 8x7B 107, GPT-3.5 Turbo 78, GPT-4 Turbo 20).
-# First token: GPT-4 Turbo 0.50 s (latestly.ai, API response times, "streaming start"); GPT-3.5 Turbo Instruct 0.63 s (artificialanalysis.ai);
-# Mixtral as Together served Llama 2 13B, the size of its active weights, 0.54 s (ray-project/llmperf-leaderboard, December 2023).
+# First token: GPT-4 Turbo 0.50 s (latestly.ai, API response times, "streaming start"); GPT-3.5 Turbo Instruct 0.63 s
+# (artificialanalysis.ai); Mixtral as Together served Llama 2 13B, the size of its active weights, 0.54 s (ray-project/llmperf-leaderboard, December 2023).
 PACE = {GPT4: (0.50, 20.0), MIXTRAL: (0.54, 107.0), CHATGPT: (0.63, 78.0)}
 # Spread of the logarithms: LLMPerf's quartiles for Together (0.46 / 0.54 / 0.60 s; 98 / 102 / 108 tokens/s) give 0.2 and 0.07.
 FIRST_SPREAD, SPEED_SPREAD = 0.2, 0.07
 
 NOTE = (
     "Replies are real, as published. Times are modelled: log-normal around published medians for each model, seeded by the match key. "
-    "Tokens are estimated: one for every 4 characters, rounded up, plus 7 for the frame of a one-message prompt. The data holds the question "
-    "alone: whatever stood before it in the prompt is not known. "
+    "Tokens are estimated: one for every 4 characters, rounded up, plus 7 for the frame of a one-message prompt. "
+    "The data holds the question alone: whatever stood before it in the prompt is not known. "
 )
 
 
@@ -65,7 +66,7 @@ def main() -> None:
             asked.out / f"{name}.jsonl.gz",
             Header(
                 penstock_recording=VERSION,
-                source="lm-sys/RouteLLM: routellm/evals/gsm8k/gsm8k_responses.csv (questions: GSM8K test split, openai/grade-school-math, MIT)",
+                source=f"{ROUTELLM} (questions: GSM8K test split, openai/grade-school-math, MIT)",
                 licence="Apache-2.0",
                 note=NOTE + sampled + "meta.correct is RouteLLM's own verdict on the reply.",
                 timing="modelled",

@@ -36,9 +36,9 @@ BURST_LIMIT = 5
 class Ask(msgspec.Struct, frozen=True, kw_only=True):
     """One call as its application makes it.
 
-    ``key`` is the name of a key of the organisation, or ``""`` (none) or ``"forged"``. ``status`` and ``code`` say what must come back; ``code`` is the error's,
-    ``""`` for a reply. ``cancel`` leaves the stream after its first text. ``group`` ties calls together that share a limit and so are made one by one.
-    ``traceparent`` belongs to the caller.
+    ``key`` is the name of a key of the organisation, or ``""`` (none) or ``"forged"``. ``status`` and ``code`` say what must come back;
+    ``code`` is the error's: ``""`` for a reply, ``"*"`` for any. ``cancel`` leaves the stream after its first text. ``group`` ties calls
+    together that share a limit and so are made one by one; what comes back then depends on the limit, and ``status`` is 0.
     """
 
     number: int
@@ -83,7 +83,9 @@ def plan(samples: Mapping[str, Sequence[Sample]], *, embeddings: bool) -> list[A
         asks.append(_told("ledger-bot", shape, model, sample, stream=index % 5 == 0, labels={"run": f"night-{index // 100}"}))
     for index, sample in enumerate(samples[CHATGPT]):
         shape = (CHAT, MESSAGES)[index % 2]
-        asks.append(_told("helpdesk", shape, ANSWER, sample, stream=index % 3 != 0, labels={"channel": ("web", "mail", "phone")[index % 3]}))
+        asks.append(
+            _told("helpdesk", shape, ANSWER, sample, stream=index % 3 != 0, labels={"channel": ("web", "mail", "phone")[index % 3]})
+        )
     first = samples[GPT4][0]
     for index, sample in enumerate(samples[GPT4][:8]):
         asks.append(_told("mobile-app", CHAT if index % 2 else MESSAGES, UNHURRIED, sample, stream=True, cancel=True))
@@ -93,7 +95,14 @@ def plan(samples: Mapping[str, Sequence[Sample]], *, embeddings: bool) -> list[A
     for name in ("gpt-4-1106-previw", "claude-of-the-north", "task:support.anwser"):
         add(key="helpdesk", shape=CHAT, model=name, text=first.question, status=404, code="model_not_found")
     for index in range(3):
-        add(key="learning-app", shape=CHAT, model=GPT4, text=f"What was never asked before, number {index}?", status=404, code="recording_miss")
+        add(
+            key="learning-app",
+            shape=CHAT,
+            model=GPT4,
+            text=f"What was never asked before, number {index}?",
+            status=404,
+            code="recording_miss",
+        )
     for index in range(3):
         add(key="ledger-bot", shape=CHAT, model=GPT4, text=samples[GPT4][index].question, status=403, code="permission_denied")
     if embeddings:

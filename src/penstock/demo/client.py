@@ -25,7 +25,8 @@ PATIENCE_SECONDS = 120.0
 class Heard(msgspec.Struct, kw_only=True):
     """What came back for one ask. ``call`` is the id that Penstock gave it; ``complete`` whether the reply was heard to its end.
 
-    ``input`` and ``output`` are the tokens that the reply reported, ``cost`` the micro-units that Penstock named in a header (whole replies).
+    ``input`` and ``output`` are the tokens that the reply reported, ``cost`` the micro-units that Penstock named in a header of a whole
+    reply.
     """
 
     ask: Ask
@@ -120,7 +121,7 @@ def whole(heard: Heard, data: bytes) -> None:
     """Note what a whole reply, or an error, says."""
     said = msgspec.json.decode(data)
     if heard.status != 200:
-        error = said.get("error") or {}
+        error: dict[str, Any] = said.get("error") or {}
         heard.code = error.get("code") or error.get("type") or ""
         return
     shape = heard.ask.shape

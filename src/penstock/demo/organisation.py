@@ -8,7 +8,7 @@ from typing import Any
 import aiohttp
 import msgspec
 
-from penstock.demo.asks import ANSWER, BURST_LIMIT, CHECK, RESILIENT, UNHURRIED
+from penstock.demo.asks import BURST_LIMIT, CHECK, RESILIENT
 from penstock.demo.samples import MIXTRAL
 from penstock.kernel.errors import PenstockError
 
@@ -126,7 +126,9 @@ async def found(api: Api) -> Organisation:
     budgets: dict[str, str] = {}
     for budget in BUDGETS:
         scope, owner = ("team", teams[budget.team]) if budget.team else ("project", projects[budget.project or ""])
-        made = await api.post("/v1/budgets", {"name": budget.name, "scope": scope, "scope_id": owner, "limit": budget.limit, "period": "month"})
+        made = await api.post(
+            "/v1/budgets", {"name": budget.name, "scope": scope, "scope_id": owner, "limit": budget.limit, "period": "month"}
+        )
         budgets[budget.name] = made["id"]
     return Organisation(secrets=secrets, keys=keys, teams=teams, projects=projects, budgets=budgets)
 
@@ -136,6 +138,3 @@ async def _said(response: aiohttp.ClientResponse) -> Any:
     if response.status >= 300:
         raise ApiFault(f"{response.method} {response.url.path} answered {response.status}: {data[:500].decode('utf-8', 'replace')}")
     return msgspec.json.decode(data) if data else None
-
-
-__all__ = ["ANSWER", "UNHURRIED", "Api", "ApiFault", "Budget", "KeyPlan", "Organisation", "found"]

@@ -197,7 +197,11 @@ def test_lines_of_the_first_version_parse_for_ever():
     text = b'{"shape":"openai.chat","request":{"model":"m"},"key":"00","status":429,"headers":[["retry-after","2"]],"body":"{}"}'
     raw = base64.b64encode(b"\xff").decode()
     chunked = b'{"shape":"s","request":{},"chunks":[[1,"a"],[2.5,"b"]],"first_byte_ms":1,"total_ms":2.5,"recorded_at":1.5,"meta":{"x":1}}'
-    refused, binary, streamed = from_line(text), from_line(b'{"shape":"s","request":{},"body_base64":"%s"}' % raw.encode()), from_line(chunked)
+    refused, binary, streamed = (
+        from_line(text),
+        from_line(b'{"shape":"s","request":{},"body_base64":"%s"}' % raw.encode()),
+        from_line(chunked),
+    )
     assert (refused.status, refused.body, refused.model) == (429, b"{}", "m")
     assert binary.body == b"\xff"
     assert streamed.chunks == [(1.0, b"a"), (2.5, b"b")]

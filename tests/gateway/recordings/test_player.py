@@ -114,7 +114,10 @@ def test_joined_files_are_one_recording(tmp_path: Path):
         assert player.find(CHAT, asked("b")).body == b"b"
 
 
-@pytest.mark.parametrize("bad", [b"garbage\n", b'{"shape":1}\n', b'{"shape":"s","request":[],"body":""}\n', b'{"shape":"s","request":{},"key":"zz"}\n', b"\xff\n"])
+@pytest.mark.parametrize(
+    "bad",
+    [b"garbage\n", b'{"shape":1}\n', b'{"shape":"s","request":[],"body":""}\n', b'{"shape":"s","request":{},"key":"zz"}\n', b"\xff\n"],
+)
 def test_damaged_lines_are_counted_and_left_out(tmp_path: Path, bad: bytes):
     path = tmp_path / "r.jsonl"
     with Recorder(path) as recorder:
@@ -169,7 +172,12 @@ def test_a_broken_gzip_member_in_the_middle_costs_only_itself(tmp_path: Path):
 
 @pytest.mark.parametrize(
     ("content", "said"),
-    [(b"", "first line is not a header"), (b"{}\n", "first line is not a header"), (b'{"penstock_recording":2}\n', "update it"), (b"\xff\xfe\n", "not a header")],
+    [
+        (b"", "first line is not a header"),
+        (b"{}\n", "first line is not a header"),
+        (b'{"penstock_recording":2}\n', "update it"),
+        (b"\xff\xfe\n", "not a header"),
+    ],
 )
 def test_what_is_no_recording_is_refused(tmp_path: Path, content: bytes, said: str):
     path = tmp_path / "r.jsonl"

@@ -121,9 +121,7 @@ while True:
 @pytest.mark.parametrize("name", NAMES)
 def test_what_add_returned_for_survives_kill_9_of_several_writers(tmp_path: Path, name: str):
     path = tmp_path / name
-    writers = [
-        subprocess.Popen([sys.executable, "-c", WRITER, str(path), str(who)], stdout=subprocess.PIPE, text=True) for who in range(3)
-    ]
+    writers = [subprocess.Popen([sys.executable, "-c", WRITER, str(path), str(who)], stdout=subprocess.PIPE, text=True) for who in range(3)]
     told = []
     for after, writer in enumerate(writers):
         assert writer.stdout is not None

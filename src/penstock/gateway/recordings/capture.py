@@ -18,9 +18,7 @@ class Capture:
     ``clock`` gives seconds.
     """
 
-    def __init__(
-        self, shape: str, fields: Mapping[str, msgspec.Raw | bytes], clock: Callable[[], float] = time.perf_counter
-    ) -> None:
+    def __init__(self, shape: str, fields: Mapping[str, msgspec.Raw | bytes], clock: Callable[[], float] = time.perf_counter) -> None:
         self._shape = shape
         self._request = {name: raw if isinstance(raw, msgspec.Raw) else msgspec.Raw(raw) for name, raw in fields.items()}
         self._clock = clock
@@ -49,9 +47,7 @@ class Capture:
         """The exchange of a stream that has ended."""
         return self._exchange(chunks=self._chunks, first_byte_ms=self._chunks[0][0] if self._chunks else self._head_ms)
 
-    def _exchange(
-        self, *, first_byte_ms: float, body: bytes | None = None, chunks: list[tuple[float, bytes]] | None = None
-    ) -> Exchange:
+    def _exchange(self, *, first_byte_ms: float, body: bytes | None = None, chunks: list[tuple[float, bytes]] | None = None) -> Exchange:
         return Exchange(
             shape=self._shape,
             request=self._request,

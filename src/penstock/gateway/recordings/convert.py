@@ -250,6 +250,4 @@ class _Assembly:
             for index, growing in sorted(self._choices.items())
         )
         begin = self._begin
-        return Completion(
-            id=begin.id, model=begin.model, choices=choices, usage=usage or self._usage or begin.usage, created=begin.created
-        )
+        return Completion(id=begin.id, model=begin.model, choices=choices, usage=usage or self._usage or begin.usage, created=begin.created)

