@@ -1,0 +1,229 @@
+"""Budgets that hold before the money is spent: the most that a call can cost is reserved, then settled against what it did cost.
+
+All in memory and synchronous, so that two calls can never both take the last cent. What was spent in the current period is counted from
+the ledger when Penstock starts and kept up to date from then on; a reservation lives as long as its call.
+"""
+
+from __future__ import annotations
+
+import datetime
+import time
+from collections.abc import Callable, Iterable
+from typing import Literal
+
+import msgspec
+
+from penstock.finops.money import decimal
+from penstock.kernel.errors import BudgetExceeded
+from penstock.kernel.events import BudgetSpent, Events
+
+Period = Literal["day", "week", "month", "total"]
+SubjectKind = Literal["everything", "organisation", "team", "project", "person", "key", "task", "model"]
+
+
+class Budget(msgspec.Struct, frozen=True, kw_only=True):
+    """A limit on money. ``subject`` is the id (or name, for tasks and models) that it applies to, empty for everything.
+
+    ``limit`` is in micro-units per ``period``; periods are calendar ones in UTC, weeks begin on Monday. A ``hard`` budget refuses, another
+    only tells. ``created_at`` is Unix seconds.
+    """
+
+    id: str
+    name: str
+    subject_kind: SubjectKind
+    subject: str
+    period: Period
+    limit: int
+    hard: bool
+    created_at: float
+
+
+class Standing(msgspec.Struct, frozen=True, kw_only=True):
+    """How a budget stands now: micro-units spent and reserved in the current period, and when it ends (Unix seconds, None: never)."""
+
+    spent: int
+    reserved: int
+    resets_at: float | None
+
+
+class Owners(msgspec.Struct, frozen=True):
+    """Whom a call's money counts for; the subjects that budgets can be set on."""
+
+    organisation: str | None
+    team: str | None
+    project: str | None
+    person: str | None
+    key: str | None
+    task: str | None
+    model: str
+
+
+Subject = tuple[str, str]
+
+
+def subjects(owners: Owners) -> Iterable[Subject]:
+    """The (kind, id) pairs under which budgets for these owners are found."""
+    yield ("everything", "")
+    for kind in ("organisation", "team", "project", "person", "key", "task", "model"):
+        value: str | None = getattr(owners, kind)
+        if value:
+            yield (kind, value)
+
+
+def period_of(period: Period, at: float) -> tuple[float, float | None]:
+    """Begin and end of the period that holds ``at``, in Unix seconds; (0, None) for ``total``."""
+    if period == "total":
+        return 0.0, None
+    moment = datetime.datetime.fromtimestamp(at, datetime.UTC)
+    day = moment.replace(hour=0, minute=0, second=0, microsecond=0)
+    if period == "day":
+        begin, end = day, day + datetime.timedelta(days=1)
+    elif period == "week":
+        begin = day - datetime.timedelta(days=day.weekday())
+        end = begin + datetime.timedelta(days=7)
+    else:
+        begin = day.replace(day=1)
+        end = (begin + datetime.timedelta(days=32)).replace(day=1)
+    return begin.timestamp(), end.timestamp()
+
+
+class _Account:
+    __slots__ = ("begin", "budget", "end", "reserved", "spent", "told")
+
+    def __init__(self, budget: Budget, begin: float, end: float | None, spent: int) -> None:
+        self.budget = budget
+        self.begin = begin
+        self.end = end
+        self.spent = spent
+        self.reserved = 0
+        self.told = spent >= budget.limit
+
+
+class Reservation:
+    """What one call holds of its budgets; settled exactly once."""
+
+    __slots__ = ("accounts", "amount", "open")
+
+    def __init__(self, accounts: tuple[_Account, ...], amount: int) -> None:
+        self.accounts = accounts
+        self.amount = amount
+        self.open = True
+
+
+class Budgets:
+    """All budgets and how they stand. One per process, used from the event loop's thread."""
+
+    def __init__(self, events: Events, clock: Callable[[], float] = time.time) -> None:
+        self._events = events
+        self._clock = clock
+        self._accounts: dict[str, _Account] = {}
+        self._by_subject: dict[Subject, list[_Account]] = {}
+
+    def put(self, budget: Budget, spent: int) -> None:
+        """Add or replace a budget; ``spent`` is what the ledger says for its current period. Calls in flight keep what they reserved."""
+        begin, end = period_of(budget.period, self._clock())
+        account = _Account(budget, begin, end, spent)
+        old = self._accounts.get(budget.id)
+        if old is not None:
+            self._unlist(old)
+            # The calls in flight settle against the account that they reserved on; it lives on under its new terms.
+            old.budget, old.begin, old.end, old.spent = budget, begin, end, spent
+            account = old
+        self._accounts[budget.id] = account
+        self._by_subject.setdefault((budget.subject_kind, budget.subject), []).append(account)
+
+    def remove(self, id: str) -> None:
+        """Forget a budget; an unknown one is ignored."""
+        account = self._accounts.pop(id, None)
+        if account is not None:
+            self._unlist(account)
+
+    def standing(self, id: str) -> Standing | None:
+        """How a budget stands, None when it is unknown."""
+        account = self._accounts.get(id)
+        if account is None:
+            return None
+        self._turn(account)
+        return Standing(spent=account.spent, reserved=account.reserved, resets_at=account.end)
+
+    def check(self, owners: Owners) -> None:
+        """Raise `BudgetExceeded` when a hard budget of these owners is spent already."""
+        for account in self._of(owners):
+            if account.budget.hard and account.spent >= account.budget.limit:
+                raise self._exceeded(account, 0)
+
+    def reserve(self, owners: Owners, amount: int) -> Reservation | None:
+        """Set ``amount`` micro-units aside in every budget of these owners, or in none. Raises `BudgetExceeded`.
+
+        None when no budget applies, so that nothing needs settling. A call that costs nothing still needs a budget that is not spent.
+        """
+        accounts = self._of(owners)
+        if not accounts:
+            return None
+        for account in accounts:
+            budget = account.budget
+            if budget.hard and (account.spent + account.reserved + amount > budget.limit or account.spent >= budget.limit):
+                raise self._exceeded(account, amount)
+        for account in accounts:
+            account.reserved += amount
+        return Reservation(tuple(accounts), amount)
+
+    def settle(self, reservation: Reservation | None, owners: Owners, amount: int) -> None:
+        """Replace what was reserved by what was spent. Without a reservation (a budget made meanwhile) the spending still counts."""
+        if reservation is not None and not reservation.open:
+            return
+        counted: list[_Account]
+        if reservation is not None:
+            reservation.open = False
+            for account in reservation.accounts:
+                account.reserved -= reservation.amount
+            counted = list(dict.fromkeys([*reservation.accounts, *self._of(owners)]))
+        else:
+            counted = self._of(owners)
+        if amount:
+            for account in counted:
+                self._turn(account)
+                account.spent += amount
+                self._tell(account)
+
+    def _of(self, owners: Owners) -> list[_Account]:
+        if not self._accounts:
+            return []
+        found: list[_Account] = []
+        for subject in subjects(owners):
+            found.extend(self._by_subject.get(subject, ()))
+        for account in found:
+            self._turn(account)
+        return found
+
+    def _turn(self, account: _Account) -> None:
+        now = self._clock()
+        if account.end is not None and now >= account.end:
+            account.begin, account.end = period_of(account.budget.period, now)
+            account.spent = 0
+            account.told = False
+
+    def _tell(self, account: _Account) -> None:
+        budget = account.budget
+        if not account.told and account.spent >= budget.limit:
+            account.told = True
+            self._events.publish(BudgetSpent(budget_id=budget.id, limit=budget.limit, spent=account.spent))
+
+    def _unlist(self, account: _Account) -> None:
+        key = (account.budget.subject_kind, account.budget.subject)
+        self._by_subject[key].remove(account)
+        if not self._by_subject[key]:
+            del self._by_subject[key]
+
+    def _exceeded(self, account: _Account, amount: int) -> BudgetExceeded:
+        budget = account.budget
+        left = max(0, budget.limit - account.spent - account.reserved)
+        resets = ""
+        retry: float | None = None
+        if account.end is not None:
+            retry = max(1.0, account.end - self._clock())
+            resets = f"; it resets at {datetime.datetime.fromtimestamp(account.end, datetime.UTC):%Y-%m-%d %H:%M} UTC"
+        needs = f" and this call may cost up to {decimal(amount)}" if amount else ""
+        return BudgetExceeded(
+            f"budget {budget.name!r} of {decimal(budget.limit)} USD per {budget.period} has {decimal(left)} left{needs}{resets}", retry_after=retry
+        )

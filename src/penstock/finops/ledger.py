@@ -1,0 +1,157 @@
+"""Charging a call: reserve before the spend, settle after it, journal the row before the client can know that the reply is complete."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator
+
+from penstock.finops.budgets import Budgets, Owners, Reservation
+from penstock.finops.money import UnitPrices, amount
+from penstock.finops.pricing import PriceBook
+from penstock.finops.rows import encode, row_of
+from penstock.kernel.call import Call, Cost, Reply, Usage
+from penstock.kernel.errors import CallCancelled, StorageError
+from penstock.kernel.stage import Proceed, Slot
+from penstock.storage.spool import Spool
+
+_log = logging.getLogger("penstock.finops")
+_NOTHING = Usage()
+
+
+class Tills:
+    """What calls in flight have reserved, by call id: the thread between `Reserve` and `Charge`."""
+
+    def __init__(self) -> None:
+        self.reservations: dict[str, Reservation] = {}
+
+
+class Charge:
+    """Refuses when a budget is spent or no row can be journalled; on the way back writes exactly one ledger row per call that reached a provider.
+
+    A whole reply is settled before it is handed back. A stream is settled as soon as it is known to be complete, before the bytes that
+    say so leave; when it is cut short, with what is known by then.
+    """
+
+    name = "charge"
+    slot = Slot.CHARGE
+
+    def __init__(self, spool: Spool, budgets: Budgets, book: PriceBook, tills: Tills) -> None:
+        self._spool = spool
+        self._budgets = budgets
+        self._book = book
+        self._reservations = tills.reservations
+        self.unpriced = 0
+        self.rows = 0
+
+    async def __call__(self, call: Call, proceed: Proceed) -> Reply:
+        self._budgets.check(owners_of(call))
+        self._spool.hold()  # raises StorageFull: nothing may be spent that could not be written down
+        try:
+            reply = await proceed(call)
+        except BaseException as fault:  # cancellation too: what was spent is spent
+            self._settle(call, "cancelled" if _left(fault) else "failed")
+            raise
+        if reply.chunks is not None:
+            reply.chunks = self._watch(call, reply, reply.chunks)
+            return reply
+        self._settle(call, "ok")
+        await self._spool.commit()
+        return reply
+
+    async def _watch(self, call: Call, reply: Reply, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+        settled = False
+        status = "failed"
+        try:
+            async for chunk in chunks:
+                if not settled and reply.finished:
+                    settled = True
+                    self._settle(call, "ok")
+                    await self._spool.commit()
+                yield chunk
+            status = "ok"
+        except BaseException as fault:
+            status = "cancelled" if _left(fault) else "failed"
+            raise
+        finally:
+            if not settled:
+                close = getattr(chunks, "aclose", None)
+                try:
+                    if close is not None:
+                        await close()  # the sender leaves on the call what it knows of the usage
+                finally:
+                    self._settle(call, status)
+
+    def _settle(self, call: Call, status: str) -> None:
+        reservation = self._reservations.pop(call.id, None)
+        reached = call.target is not None or any(a.status is not None or a.error != "upstream_unreachable" for a in call.attempts)
+        if not reached and status != "ok":
+            self._spool.release()
+            self._budgets.settle(reservation, owners_of(call), 0)
+            return
+        usage = call.usage or _NOTHING
+        prices, total = self._price(call, usage)
+        call.cost = Cost(amount=total, priced=prices is not None)
+        if prices is None:
+            self.unpriced += 1
+        try:
+            self._spool.append(encode(row_of(call, usage, prices, total, status)))
+            self.rows += 1
+        except StorageError:
+            self._spool.release()
+            _log.exception("a ledger row could not be journalled", extra={"call": call.id, "amount": total})
+            raise
+        finally:
+            self._budgets.settle(reservation, owners_of(call), total)
+
+    def _price(self, call: Call, usage: Usage) -> tuple[UnitPrices | None, int]:
+        if call.operation == "count_tokens":
+            return UnitPrices(), 0
+        target = call.target
+        if target is None:
+            # Failed everywhere: what a provider may have billed is not known, and says so by having no price.
+            return None, 0
+        total, prices = self._book.cost(target.provider, target.model, usage)
+        return prices, total
+
+
+class Reserve:
+    """Sets aside the most that the call can cost at the dearest of its targets, or refuses."""
+
+    name = "reserve"
+    slot = Slot.RESERVE
+
+    def __init__(self, budgets: Budgets, book: PriceBook, tills: Tills, assumed_output: int) -> None:
+        self._budgets = budgets
+        self._book = book
+        self._reservations = tills.reservations
+        self._assumed = assumed_output
+
+    async def __call__(self, call: Call, proceed: Proceed) -> Reply:
+        reservation = self._budgets.reserve(owners_of(call), self._most(call))
+        if reservation is not None:
+            self._reservations[call.id] = reservation
+        return await proceed(call)
+
+    def _most(self, call: Call) -> int:
+        if call.operation == "count_tokens":
+            return 0
+        output = 0 if call.operation == "embeddings" else (call.max_output if call.max_output is not None else self._assumed)
+        usage = Usage(input=call.input_estimate, output=output)
+        most = 0
+        for target in call.targets:
+            prices = self._book.quote(target.provider, target.model).prices(usage.input)
+            if prices is not None:
+                most = max(most, amount(prices, usage))
+        return most
+
+
+def owners_of(call: Call) -> Owners:
+    """Whom the call's money counts for."""
+    who = call.principal
+    if who is None:
+        return Owners(None, None, None, None, None, call.task, call.model)
+    return Owners(who.organisation, who.team, who.project, who.person, who.key_id, call.task, call.model)
+
+
+def _left(fault: BaseException) -> bool:
+    return not isinstance(fault, Exception) or isinstance(fault, CallCancelled)

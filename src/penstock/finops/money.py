@@ -1,0 +1,91 @@
+"""Money as integers: micro-units of one currency, so that sums are exact and nobody's rounding differs.
+
+A price is micro-units per million tokens: 2.50 USD per million is 2,500,000. An amount is micro-units: 0.000015 USD is 15. A call's amount is
+rounded once, half up, after everything was added; calls cheaper than half a micro-unit therefore cost 0, and their tokens and prices stay
+on the ledger for whoever wants the exact sum.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal, InvalidOperation
+
+import msgspec
+
+from penstock.kernel.call import Usage
+
+MICRO = 1_000_000
+PER = 1_000_000
+"""Tokens (and requests) that a price is for."""
+
+
+class UnitPrices(msgspec.Struct, frozen=True, kw_only=True):
+    """What each kind of token costs, in micro-units per million; ``request`` is per million requests.
+
+    Every field is resolved: a kind without a price of its own has the price of the tokens that it is part of.
+    """
+
+    input: int = 0
+    output: int = 0
+    cached: int = 0
+    cache_written: int = 0
+    reasoning: int = 0
+    audio_input: int = 0
+    audio_output: int = 0
+    request: int = 0
+
+
+def amount(prices: UnitPrices, usage: Usage) -> int:
+    """What ``usage`` costs at ``prices``, in micro-units, rounded half up.
+
+    Parts never count twice: cached and cache-written tokens come off the input first, then audio; audio comes off the output first, then
+    reasoning. Parts that exceed the whole are cut to it.
+    """
+    fresh = usage.input
+    text = usage.output
+    total = prices.request
+    if usage.cached:
+        part = min(usage.cached, fresh)
+        total += part * prices.cached
+        fresh -= part
+    if usage.cache_written:
+        part = min(usage.cache_written, fresh)
+        total += part * prices.cache_written
+        fresh -= part
+    if usage.audio_input:
+        part = min(usage.audio_input, fresh)
+        total += part * prices.audio_input
+        fresh -= part
+    if usage.audio_output:
+        part = min(usage.audio_output, text)
+        total += part * prices.audio_output
+        text -= part
+    if usage.reasoning:
+        part = min(usage.reasoning, text)
+        total += part * prices.reasoning
+        text -= part
+    total += fresh * prices.input + text * prices.output
+    return (total + PER // 2) // PER
+
+
+def micro(value: str | float | Decimal) -> int:
+    """A decimal number of currency units as micro-units. ValueError when it is negative, no number, or finer than a micro-unit.
+
+    A float is read as the decimal that it is written as: 0.15 is 150,000.
+    """
+    try:
+        exact = (value if isinstance(value, Decimal) else Decimal(str(value))) * MICRO
+    except InvalidOperation as fault:
+        raise ValueError(f"{value!r} is not a decimal number") from fault
+    if not exact.is_finite() or exact < 0:
+        raise ValueError(f"{value!r} is not an amount of money")
+    if exact != exact.to_integral_value():
+        raise ValueError(f"{value!r} is finer than a millionth")
+    return int(exact)
+
+
+def decimal(amount: int) -> str:
+    """Micro-units as a decimal number without trailing zeros beyond the cents: 1500000 is ``1.50``, 15 is ``0.000015``."""
+    sign = "-" if amount < 0 else ""
+    whole, part = divmod(abs(amount), MICRO)
+    digits = f"{part:06d}".rstrip("0").ljust(2, "0")
+    return f"{sign}{whole}.{digits}"

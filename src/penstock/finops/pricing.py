@@ -1,0 +1,130 @@
+"""What a provider's model costs now: own prices first, then free providers, then the published list; never a guess."""
+
+from __future__ import annotations
+
+import datetime
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+
+from penstock.finops import pricelist
+from penstock.finops.money import UnitPrices, amount, micro
+from penstock.finops.pricelist import ListPrice, PriceList, Rate
+from penstock.finops.settings import FinopsSettings, PriceSettings
+from penstock.kernel.call import Usage
+from penstock.kernel.errors import SettingsError
+
+FREE = UnitPrices()
+_REMEMBERED = 10_000
+
+
+class Quote(msgspec.Struct, frozen=True, kw_only=True):
+    """The price of one model until the moment ``until`` (Unix seconds).
+
+    ``source`` is ``settings``, ``free``, the list's name and version, or ``unknown``; then ``flat`` is None and nothing can be charged. ``tiered``
+    holds the list's price where it depends on the length of the input.
+    """
+
+    flat: UnitPrices | None
+    source: str
+    until: float = float("inf")
+    tiered: ListPrice | None = None
+
+    def prices(self, input_tokens: int) -> UnitPrices | None:
+        """Unit prices of a call with this many input tokens, None when no price is known."""
+        return self.flat if self.tiered is None else _resolve(self.tiered, input_tokens)
+
+
+class PriceBook:
+    """Looks prices up by (provider, the provider's model). The published list is read with the first name that needs it."""
+
+    def __init__(self, settings: FinopsSettings, data_dir: Path | None, clock: Callable[[], float] = time.time) -> None:
+        self._own = {name: _own(name, price) for name, price in settings.prices.items()}
+        self._lists = settings.price_lists
+        self._free = frozenset(settings.free_providers)
+        self._data_dir = data_dir
+        self._clock = clock
+        self._list: PriceList | None = None
+        self._known: dict[tuple[str, str], Quote] = {}
+
+    def quote(self, provider: str, model: str) -> Quote:
+        """The price now; a dictionary look-up after the first time."""
+        found = self._known.get((provider, model))
+        if found is None or found.until <= self._clock():
+            found = self._look_up(provider, model)
+            if len(self._known) >= _REMEMBERED:  # names of models come from callers
+                self._known.clear()
+            self._known[(provider, model)] = found
+        return found
+
+    def cost(self, provider: str, model: str, usage: Usage) -> tuple[int, UnitPrices | None]:
+        """Amount in micro-units and the unit prices behind it; (0, None) when no price is known."""
+        prices = self.quote(provider, model).prices(usage.input)
+        return (amount(prices, usage), prices) if prices is not None else (0, None)
+
+    def warm(self) -> None:
+        """Read the published list now rather than inside somebody's call; for a thread."""
+        if self._list is None:
+            self._list = pricelist.load(self._data_dir)
+
+    def _look_up(self, provider: str, model: str) -> Quote:
+        own = self._own.get(f"{provider}/{model}") or self._own.get(f"{provider}/*")
+        if own is not None:
+            return Quote(flat=own, source="settings")
+        if provider in self._free:
+            return Quote(flat=FREE, source="free")
+        self.warm()
+        assert self._list is not None
+        found = self._list.find(self._lists.get(provider, provider), model)
+        if found is None:
+            return Quote(flat=None, source="unknown")
+        _, listed = found
+        moment = datetime.datetime.fromtimestamp(self._clock(), datetime.UTC)
+        price = listed.price(moment)
+        if price is None:
+            return Quote(flat=None, source="unknown")
+        source = f"{self._list.source} {self._list.version}"
+        tiered = any(isinstance(getattr(price, f), tuple) for f in UnitPrices.__struct_fields__)
+        return Quote(flat=_resolve(price, 0), source=source, until=listed.next_change(moment), tiered=price if tiered else None)
+
+
+def _own(name: str, price: PriceSettings) -> UnitPrices:
+    if "/" not in name:
+        raise SettingsError(f"finops.prices.{name!r}: write provider/model or provider/*", param=f"finops.prices.{name}")
+    given: dict[str, int] = {}
+    for field in PriceSettings.__struct_fields__:
+        value: float | None = getattr(price, field)
+        if value is not None:
+            try:
+                given[field] = micro(value)
+            except ValueError as fault:
+                raise SettingsError(f"finops.prices.{name!r}.{field}: {fault}", param=f"finops.prices.{name}.{field}") from fault
+    return _complete(given)
+
+
+def _resolve(price: ListPrice, input_tokens: int) -> UnitPrices:
+    given = {f: _at(rate, input_tokens) for f in UnitPrices.__struct_fields__ if (rate := getattr(price, f)) is not None}
+    return _complete(given)
+
+
+def _at(rate: Rate, input_tokens: int) -> int:
+    if isinstance(rate, int):
+        return rate
+    base, tiers = rate
+    return next((price for start, price in reversed(tiers) if input_tokens > start), base)
+
+
+def _complete(given: dict[str, int]) -> UnitPrices:
+    base_in, base_out = given.get("input", 0), given.get("output", 0)
+    return UnitPrices(
+        input=base_in,
+        output=base_out,
+        cached=given.get("cached", base_in),
+        cache_written=given.get("cache_written", base_in),
+        reasoning=given.get("reasoning", base_out),
+        audio_input=given.get("audio_input", base_in),
+        audio_output=given.get("audio_output", base_out),
+        request=given.get("request", 0),
+    )

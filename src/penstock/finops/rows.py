@@ -1,0 +1,81 @@
+"""The ledger row: what a call cost, with everything needed to compute it again."""
+
+from __future__ import annotations
+
+import msgspec
+
+from penstock.finops.money import UnitPrices
+from penstock.kernel.call import Call, Usage
+
+LABEL_BYTES = 2048
+NAME_LENGTH = 200
+
+
+class LedgerRow(msgspec.Struct, frozen=True, array_like=True):
+    """One call's money. Journalled as a MessagePack array: fields are only ever added at the end, with a default.
+
+    ``at`` is Unix milliseconds, ``amount`` micro-units of ``currency``, ``prices`` the frozen unit prices (None: none was known). ``status`` is
+    ``ok``, ``failed`` or ``cancelled``. Owners are ids.
+    """
+
+    id: str
+    at: int
+    organisation: str | None
+    team: str | None
+    project: str | None
+    person: str | None
+    key_id: str | None
+    task: str | None
+    model: str
+    provider: str | None
+    provider_model: str | None
+    operation: str
+    usage: Usage
+    prices: UnitPrices | None
+    amount: int
+    currency: str
+    status: str
+    trace_id: str
+    labels: dict[str, str]
+
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(LedgerRow)
+
+
+def row_of(call: Call, usage: Usage, prices: UnitPrices | None, amount: int, status: str) -> LedgerRow:
+    """The row of a call that is over, or is about to be."""
+    who = call.principal
+    target = call.target
+    attempt = call.attempts[-1] if target is None and call.attempts else None
+    return LedgerRow(
+        call.id,
+        int(call.started_at * 1000),
+        who.organisation if who else None,
+        who.team if who else None,
+        who.project if who else None,
+        who.person if who else None,
+        who.key_id if who else None,
+        call.task,
+        call.model[:NAME_LENGTH],
+        target.provider if target else (attempt.provider if attempt else None),
+        (target.model if target else (attempt.model if attempt else ""))[:NAME_LENGTH] or None,
+        call.operation,
+        usage,
+        prices,
+        amount,
+        "USD",
+        status,
+        call.trace.trace_id,
+        dict(call.labels),
+    )
+
+
+def encode(row: LedgerRow) -> bytes:
+    """The row as the spool keeps it."""
+    return _encoder.encode(row)
+
+
+def decode(data: bytes) -> LedgerRow:
+    """The row that `encode` wrote, by this version or an earlier one. Raises `msgspec.DecodeError`."""
+    return _decoder.decode(data)

@@ -1,0 +1,50 @@
+"""Settings of finops: the ``[finops]`` section."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct, field
+
+
+class PriceSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Prices of one model, in dollars per million tokens: ``[finops.prices."provider/model"]``. A kind that is left out costs what it is part of."""
+
+    input: Annotated[float, Meta(ge=0, description="Input tokens.")] = 0.0
+    output: Annotated[float, Meta(ge=0, description="Output tokens.")] = 0.0
+    cached: Annotated[float | None, Meta(description="Input tokens read from the provider's prompt cache.")] = None
+    cache_written: Annotated[float | None, Meta(description="Input tokens written to the provider's prompt cache.")] = None
+    reasoning: Annotated[float | None, Meta(description="Reasoning tokens.")] = None
+    audio_input: Annotated[float | None, Meta(description="Audio input tokens.")] = None
+    audio_output: Annotated[float | None, Meta(description="Audio output tokens.")] = None
+    request: Annotated[float, Meta(ge=0, description="Per million requests.")] = 0.0
+
+
+class FinopsSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Prices, the ledger and budgets."""
+
+    prices: Annotated[dict[str, PriceSettings], Meta(description="Own prices by provider/model; provider/* stands for all its models.")] = field(
+        default_factory=dict[str, PriceSettings]
+    )
+    price_lists: Annotated[
+        dict[str, str], Meta(description="Whose published prices a provider charges, where its name does not say: NAME = 'openai'.")
+    ] = field(default_factory=dict[str, str])
+    free_providers: Annotated[tuple[str, ...], Meta(description="Providers whose calls cost nothing: own hardware, recordings.")] = (
+        "local",
+        "ollama",
+        "vllm",
+        "sglang",
+        "llamacpp",
+        "lmstudio",
+    )
+    durability: Annotated[
+        Literal["process", "disk"],
+        Meta(
+            description="When a ledger row is safe before its reply ends: 'process' survives a kill of Penstock, 'disk' also loss of power,"
+            " at the cost of a disk flush shared by the calls of a moment."
+        ),
+    ] = "process"
+    assumed_output_tokens: Annotated[
+        int, Meta(ge=0, description="Output tokens reserved against budgets for a call that names no cap of its own.")
+    ] = 1024
+    drain_seconds: Annotated[float, Meta(gt=0, le=60, description="How often journalled rows are moved into the database.")] = 0.25

@@ -1,0 +1,50 @@
+"""The tables of finops: the ledger, append only, and the budgets."""
+
+from __future__ import annotations
+
+from sqlalchemy import BigInteger, Boolean, Column, Double, Index, Table, Text
+
+from penstock.storage.schema import metadata
+
+METADATA = metadata()
+
+LEDGER = Table(
+    "ledger",
+    METADATA,
+    Column("id", Text, primary_key=True),  # the call's id, so that a row delivered twice is one row
+    Column("at", BigInteger, nullable=False),  # Unix milliseconds
+    Column("organisation", Text),
+    Column("team", Text),
+    Column("project", Text),
+    Column("person", Text),
+    Column("key_id", Text),
+    Column("task", Text),
+    Column("model", Text, nullable=False),
+    Column("provider", Text),
+    Column("provider_model", Text),
+    Column("operation", Text, nullable=False),
+    Column("input_tokens", BigInteger, nullable=False),
+    Column("output_tokens", BigInteger, nullable=False),
+    Column("usage", Text, nullable=False),  # JSON, all counts
+    Column("prices", Text),  # JSON, micro-units per million; null when no price was known
+    Column("amount", BigInteger, nullable=False),  # micro-units
+    Column("currency", Text, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("estimated", Boolean, nullable=False),
+    Column("trace_id", Text, nullable=False),
+    Column("labels", Text, nullable=False),
+)
+Index("ix_ledger_at", LEDGER.c.at)
+
+BUDGETS = Table(
+    "budgets",
+    METADATA,
+    Column("id", Text, primary_key=True),
+    Column("name", Text, nullable=False, unique=True),
+    Column("subject_kind", Text, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("period", Text, nullable=False),
+    Column("limit", BigInteger, nullable=False),
+    Column("hard", Boolean, nullable=False),
+    Column("created_at", Double, nullable=False),
+)
