@@ -39,7 +39,8 @@ CHATGPT = "gpt-3.5-turbo"
 # Median seconds to the first token, and output tokens a second.
 # Speeds: artificialanalysis.ai as of February 2024 (tokens/s: Mixtral 8x7B 107, GPT-3.5 Turbo 78, GPT-4 Turbo 20).
 # First token: GPT-4 Turbo 0.50 s (latestly.ai, API response times, "streaming start"); GPT-3.5 Turbo Instruct 0.63 s
-# (artificialanalysis.ai); Mixtral as Together served Llama 2 13B, the size of its active weights, 0.54 s (ray-project/llmperf-leaderboard, December 2023).
+# (artificialanalysis.ai); Mixtral as Together served Llama 2 13B, the size of its active weights, 0.54 s
+# (ray-project/llmperf-leaderboard, December 2023).
 PACE = {GPT4: (0.50, 20.0), MIXTRAL: (0.54, 107.0), CHATGPT: (0.63, 78.0)}
 # Spread of the logarithms: LLMPerf's quartiles for Together (0.46 / 0.54 / 0.60 s; 98 / 102 / 108 tokens/s) give 0.2 and 0.07.
 FIRST_SPREAD, SPEED_SPREAD = 0.2, 0.07

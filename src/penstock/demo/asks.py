@@ -76,7 +76,7 @@ def plan(samples: Mapping[str, Sequence[Sample]], *, embeddings: bool) -> list[A
     for index, sample in enumerate(samples[GPT4]):
         shape = (CHAT, MESSAGES, CHAT, RESPONSES)[index % 4]
         model = TUTOR if index % 3 else GPT4
-        asks.append(_told("learning-app", shape, model, sample, stream=index % 2 == 1, labels={"lesson": f"unit-{index % 7}"}))
+        asks.append(_told("learning-app", shape, model, sample, stream=index // 4 % 2 == 1, labels={"lesson": f"unit-{index % 7}"}))
     for index, sample in enumerate(samples[MIXTRAL]):
         shape = (CHAT, CHAT, MESSAGES)[index % 3]
         model = (CHECK, MIXTRAL, CHECK, RESILIENT if index % 60 == 3 else CHECK)[index % 4]
@@ -89,9 +89,8 @@ def plan(samples: Mapping[str, Sequence[Sample]], *, embeddings: bool) -> list[A
     first = samples[GPT4][0]
     for index, sample in enumerate(samples[GPT4][:8]):
         asks.append(_told("mobile-app", CHAT if index % 2 else MESSAGES, UNHURRIED, sample, stream=True, cancel=True))
-    for index in range(6):
-        who, code = (("forged", "invalid_api_key"), ("", ""))[index % 2]
-        add(key=who, shape=(CHAT, MESSAGES)[index % 2], model=GPT4, text=first.question, status=401, code=code or "*")
+    for who, shape in (("forged", CHAT), ("forged", MESSAGES), ("", CHAT), ("", MESSAGES), ("forged", RESPONSES)):
+        add(key=who, shape=shape, model=GPT4, text=first.question, status=401, code="*")
     for name in ("gpt-4-1106-previw", "claude-of-the-north", "task:support.anwser"):
         add(key="helpdesk", shape=CHAT, model=name, text=first.question, status=404, code="model_not_found")
     for index in range(3):
