@@ -4,8 +4,10 @@ import tomllib
 from pathlib import Path
 
 from penstock.demo.asks import ANSWERED_BY, plan
-from penstock.demo.configure import settings
+from penstock.demo.configure import PRICES, PROVIDER_OF, settings
 from penstock.demo.samples import read_all
+from penstock.finops.pricing import PriceBook
+from penstock.finops.settings import FinopsSettings
 from penstock.gateway.settings import GatewaySettings
 from penstock.settings import ServerSettings, load
 
@@ -18,15 +20,22 @@ def written(tmp_path: Path) -> str:
 def test_penstock_takes_the_settings(tmp_path: Path):
     file = tmp_path / "penstock.toml"
     file.write_text(written(tmp_path), "utf-8")
-    text = tomllib.loads(file.read_text("utf-8"))
-    (tmp_path / "only.toml").write_text("\n".join(_without(file.read_text("utf-8"), "finops")), "utf-8")
-    tree = load({"gateway": GatewaySettings}, file=tmp_path / "only.toml", environ={})
+    tree = load({"gateway": GatewaySettings, "finops": FinopsSettings}, file=file, environ={})
     gateway, server = tree.of(GatewaySettings), tree.of(ServerSettings)
     assert server.data_dir == str(tmp_path / 'a "quoted" folder')
     assert server.port == 0
     assert gateway.providers["openai"].speed == 4.0
     assert not gateway.discover
-    assert set(text["gateway"]["models"]) == set(ANSWERED_BY)
+    assert set(gateway.models) == set(ANSWERED_BY)
+
+
+def test_prices_are_those_that_the_amounts_are_computed_with(tmp_path: Path):
+    file = tmp_path / "penstock.toml"
+    file.write_text(written(tmp_path), "utf-8")
+    book = PriceBook(load({"gateway": GatewaySettings, "finops": FinopsSettings}, file=file, environ={}).of(FinopsSettings), None)
+    for model, price in PRICES.items():
+        quote = book.quote(PROVIDER_OF[model], model)
+        assert (quote.source, quote.flat and (quote.flat.input, quote.flat.output)) == ("settings", (price.input, price.output))
 
 
 def test_every_target_is_a_provider_with_that_model(tmp_path: Path):
@@ -37,13 +46,3 @@ def test_every_target_is_a_provider_with_that_model(tmp_path: Path):
         provider, _, model = last.partition("/")
         assert provider in tree["providers"]
         assert model == ANSWERED_BY[name]
-
-
-def _without(text: str, section: str) -> list[str]:
-    kept, keep = [], True
-    for line in text.splitlines():
-        if line.startswith("["):
-            keep = not line.lstrip("[").startswith(section)
-        if keep:
-            kept.append(line)
-    return kept

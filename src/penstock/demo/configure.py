@@ -59,6 +59,14 @@ def settings(*, recordings: Mapping[str, Path], data: Path, port: int, speed: fl
         UNHURRIED: [f"{LIVE}/{GPT4}"],
     }.items():
         lines += [f"[gateway.models.{_text(name)}]", f"targets = {json.dumps(targets)}", ""]
+    for model, price in PRICES.items():
+        for provider in (PROVIDER_OF[model], *((LIVE,) if PROVIDER_OF[model] == "openai" else ())):
+            lines += [
+                f"[finops.prices.{_text(f'{provider}/{model}')}]",
+                f"input = {price.input / 1e6}",
+                f"output = {price.output / 1e6}",
+                "",
+            ]
     return "\n".join(lines)
 
 

@@ -125,11 +125,10 @@ async def found(api: Api) -> Organisation:
         keys[plan.name] = made["key"]["id"]
     budgets: dict[str, str] = {}
     for budget in BUDGETS:
-        scope, owner = ("team", teams[budget.team]) if budget.team else ("project", projects[budget.project or ""])
-        made = await api.post(
-            "/v1/budgets", {"name": budget.name, "scope": scope, "scope_id": owner, "limit": budget.limit, "period": "month"}
-        )
-        budgets[budget.name] = made["id"]
+        kind, owner = ("team", teams[budget.team]) if budget.team else ("project", projects[budget.project or ""])
+        body = {"name": budget.name, "limit": budget.limit, "period": "month", "subject_kind": kind, "subject": owner, "hard": True}
+        made = await api.post("/v1/budgets", body)
+        budgets[budget.name] = made["budget"]["id"]
     return Organisation(secrets=secrets, keys=keys, teams=teams, projects=projects, budgets=budgets)
 
 

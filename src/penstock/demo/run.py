@@ -145,11 +145,11 @@ async def _books(api: Api, heard: Sequence[Heard], organisation: Organisation) -
     while True:
         calls = {call["id"]: call for call in await api.pages("/v1/calls", limit=200)}
         rows: dict[str, list[dict[str, object]]] = {}
-        for row in await api.pages("/v1/ledger", limit=200):
-            rows.setdefault(row["call"], []).append(row)
+        for row in await api.pages("/v1/ledger", limit=1000):
+            rows.setdefault(row["id"], []).append(row)
         if (wanted <= calls.keys() and complete <= rows.keys()) or time.monotonic() > deadline:
             break
         await asyncio.sleep(0.2)
-    spend = await api.get("/v1/spend")
+    spent = sum(row["amount"] for row in (await api.get("/v1/spend", group="team"))["data"])
     budget = await api.get(f"/v1/budgets/{organisation.budgets['Sandbox, monthly']}")
-    return verify.Books(calls=calls, rows=rows, spent=spend["total"], sandbox=budget["spent"], dropped=0)
+    return verify.Books(calls=calls, rows=rows, spent=spent, sandbox=budget["standing"]["spent"], dropped=0)

@@ -31,7 +31,7 @@ class Check(msgspec.Struct, frozen=True):
 class Books(msgspec.Struct, frozen=True, kw_only=True):
     """What Penstock says afterwards. Amounts are micro-dollars.
 
-    ``calls`` are the records by id; ``rows`` the ledger's rows by call; ``spent`` the total of the spend report; ``sandbox`` what the
+    ``calls`` are the records by id; ``rows`` the ledger's rows by call; ``spent`` the sum of the spending by team; ``sandbox`` what the
     sandbox's budget says is spent; ``dropped`` how many records were dropped.
     """
 
