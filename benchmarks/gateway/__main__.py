@@ -14,14 +14,14 @@ from benchmarks.gateway.contestants import CannotRun, Contestant, LiteLLM, Mock,
 from benchmarks.gateway.load import LoadFailed, generator
 from benchmarks.gateway.machine import describe
 from benchmarks.gateway.measure import Started, check, measure
-from benchmarks.gateway.ours import Penstock
+from benchmarks.gateway.ours import Bare, Penstock
 from benchmarks.gateway.processes import Running, free_port
 from benchmarks.gateway.report import Outcome
 
 ROOT = Path(__file__).resolve().parents[2]
 HOMES = ROOT / ".bench"
 RESULT = ROOT / "benchmarks" / "results" / "gateway.json"
-EVERYONE: tuple[type[Contestant], ...] = (Mock, Penstock, TensorZero, Portkey, LiteLLM)
+EVERYONE: tuple[type[Contestant], ...] = (Mock, Bare, Penstock, TensorZero, Portkey, LiteLLM)
 
 
 def say(text: str) -> None:
@@ -31,13 +31,20 @@ def say(text: str) -> None:
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.gateway", description=__doc__)
     names = [kind.name for kind in EVERYONE]
-    parser.add_argument("--quick", action="store_true", help="One round of one second a phase: to see that everything runs, not for figures.")
+    parser.add_argument(
+        "--quick", action="store_true", help="One round of one second a phase: to see that everything runs, not for figures."
+    )
     parser.add_argument("--only", metavar="NAMES", help=f"Comma-separated contestants; the mock always runs. All: {','.join(names)}.")
     parser.add_argument("--rounds", type=int, default=3, help="Interleaved rounds; the report shows medians. Default 3.")
     parser.add_argument("--seconds", type=float, default=3.0, help="Length of each phase. Default 3.")
     parser.add_argument("--skip-install", action="store_true", help="Install nothing; a contestant that is not there is reported as such.")
     parser.add_argument("--memory", action="store_true", help="Instead: Penstock's memory over 200,000 requests and 2,000 aborted streams.")
-    parser.add_argument("--output", type=Path, default=None, help=f"Where the JSON goes. Default {RESULT.relative_to(ROOT)}; a --quick or --only run writes none.")
+    parser.add_argument(
+        "--output",
+        type=Path,
+        default=None,
+        help=f"Where the JSON goes. Default {RESULT.relative_to(ROOT)}; a --quick or --only run writes none.",
+    )
     chosen = parser.parse_args()
     chosen.only = [*dict.fromkeys(["mock", *chosen.only.split(",")])] if chosen.only else names
     unknown = set(chosen.only) - set(names)
@@ -57,9 +64,9 @@ def install(kinds: list[type[Contestant]], *, skip: bool) -> tuple[list[Contesta
         contestant = kind()
         home = HOMES / contestant.name
         try:
-            if skip and kind not in (Mock, Penstock) and not home.exists():
+            if skip and kind not in (Mock, Bare, Penstock) and not home.exists():
                 raise CannotRun("Not installed, and --skip-install was given.")
-            say(f"{contestant.name}: installing" if not home.exists() and kind not in (Mock, Penstock) else f"{contestant.name}: is there")
+            say(f"{contestant.name}: installing" if not home.exists() and kind not in (Mock, Bare, Penstock) else f"{contestant.name}: is there")
             outcomes[contestant.name] = Outcome(contestant.install(home), [])
             ready.append(contestant)
         except CannotRun as error:
@@ -87,7 +94,9 @@ def compete(ready: list[Contestant], outcomes: dict[str, Outcome], chosen: argpa
                 say(f"{contestant.name}: {error}")
                 continue
             outcomes[contestant.name].samples.append(sample)
-            say(f"round {number}/{chosen.rounds} {contestant.name}: p5 {sample['c1.p5']:.3f} ms, {sample['c32.per_second']:,.0f}/s, {sample['c32.cpu_ms']:.3f} CPU-ms")
+            say(
+                f"round {number}/{chosen.rounds} {contestant.name}: p5 {sample['c1.p5']:.3f} ms, {sample['c32.per_second']:,.0f}/s, {sample['c32.cpu_ms']:.3f} CPU-ms"
+            )
 
 
 def main() -> int:

