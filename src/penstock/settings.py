@@ -82,9 +82,11 @@ def load(
     *,
     file: Path | None = None,
     environ: Mapping[str, str] | None = None,
+    others: bool = False,
 ) -> Settings:
     """Read and validate all sections of ``kinds`` (name to Struct type) on top of `BASE`.
 
+    ``others`` passes over sections that are not among ``kinds``, for a capability's own commands, which know only their slice.
     ``file`` must exist when given; without it ``PENSTOCK_CONFIG``, then ``penstock.toml`` in the working folder, are tried. Raises
     `SettingsError` that names the setting, the source and the fault.
     """
@@ -97,11 +99,11 @@ def load(
         tree = _read_toml(path)
         for name in _leaves(tree):
             sources[name] = str(path)
-    for name, value, variable in _from_environment(environ, sections):
+    for name, value, variable in _from_environment(environ, sections, others):
         _put(tree, name, value, variable)
         sources[".".join(name)] = variable
     unknown = [name for name in tree if name not in sections]
-    if unknown:
+    if unknown and not others:
         raise SettingsError(_unknown(unknown[0], list(sections), "section", path), param=unknown[0])
     slices = {name: _convert(name, tree.get(name, {}), kind, sources) for name, kind in sections.items()}
     return Settings(slices, sources, path)
@@ -168,6 +170,8 @@ def _from_environment(environ: Mapping[str, str], sections: Mapping[str, type[St
             continue
         path = variable[len(ENV_PREFIX) :].lower().split("__")
         if path[0] not in sections:
+            if others:
+                continue
             raise SettingsError(_unknown(path[0], list(sections), "section", None, variable), param=path[0])
         text = environ[variable]
         try:

@@ -225,5 +225,6 @@ class Budgets:
             resets = f"; it resets at {datetime.datetime.fromtimestamp(account.end, datetime.UTC):%Y-%m-%d %H:%M} UTC"
         needs = f" and this call may cost up to {decimal(amount)}" if amount else ""
         return BudgetExceeded(
-            f"budget {budget.name!r} of {decimal(budget.limit)} USD per {budget.period} has {decimal(left)} left{needs}{resets}", retry_after=retry
+            f"budget {budget.name!r} of {decimal(budget.limit)} USD per {budget.period} has {decimal(left)} left{needs}{resets}",
+            retry_after=retry,
         )

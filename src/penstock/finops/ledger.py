@@ -10,7 +10,7 @@ from penstock.finops.money import UnitPrices, amount
 from penstock.finops.pricing import PriceBook
 from penstock.finops.rows import encode, row_of
 from penstock.kernel.call import Call, Cost, Reply, Usage
-from penstock.kernel.errors import CallCancelled, StorageError
+from penstock.kernel.errors import CallCancelled, StorageError, Unavailable
 from penstock.kernel.stage import Proceed, Slot
 from penstock.storage.spool import Spool
 
@@ -35,13 +35,23 @@ class Charge:
     name = "charge"
     slot = Slot.CHARGE
 
-    def __init__(self, spool: Spool, budgets: Budgets, book: PriceBook, tills: Tills) -> None:
-        self._spool = spool
+    def __init__(self, budgets: Budgets, book: PriceBook, tills: Tills) -> None:
+        self._held: Spool | None = None
         self._budgets = budgets
         self._book = book
         self._reservations = tills.reservations
         self.unpriced = 0
         self.rows = 0
+
+    def open(self, spool: Spool) -> None:
+        """Give the stage the spool it writes to; before the first call."""
+        self._held = spool
+
+    @property
+    def _spool(self) -> Spool:
+        if self._held is None:
+            raise Unavailable("the ledger is not open yet", retry_after=1)
+        return self._held
 
     async def __call__(self, call: Call, proceed: Proceed) -> Reply:
         self._budgets.check(owners_of(call))

@@ -23,8 +23,8 @@ class PriceSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
 class FinopsSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Prices, the ledger and budgets."""
 
-    prices: Annotated[dict[str, PriceSettings], Meta(description="Own prices by provider/model; provider/* stands for all its models.")] = field(
-        default_factory=dict[str, PriceSettings]
+    prices: Annotated[dict[str, PriceSettings], Meta(description="Own prices by provider/model; provider/* stands for all its models.")] = (
+        field(default_factory=dict[str, PriceSettings])
     )
     price_lists: Annotated[
         dict[str, str], Meta(description="Whose published prices a provider charges, where its name does not say: NAME = 'openai'.")

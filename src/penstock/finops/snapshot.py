@@ -95,7 +95,7 @@ def _rate(value: Decimal | types.TieredPrices, times: int) -> Rate:
 
 
 def _whole(price: Decimal) -> int:
-    # Some prices in the package came through binary floats (0.18000000000000002) and mean the nearest micro-unit.
+    # Some prices in the package came through binary floats (0.18000000000000002) or are thirds of a cent.
     return micro(price.quantize(_MICRO, ROUND_HALF_UP))
 
 

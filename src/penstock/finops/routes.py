@@ -1,0 +1,156 @@
+"""The JSON routes of finops: budgets, ledger, spending, prices."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+from penstock.finops.money import UnitPrices
+from penstock.finops.pricing import PriceBook
+from penstock.finops.service import BudgetChange, BudgetView, Filter, Group, LedgerPage, Money, SpendRow
+from penstock.kernel.principal import Scope
+from penstock.kernel.web import Ask, Nothing, Route
+
+EXPORT_ROWS = 100_000
+"""Rows in one CSV at most; narrow the period for more."""
+
+
+class BudgetList(Struct, frozen=True, kw_only=True):
+    """All budgets."""
+
+    data: list[BudgetView]
+
+
+class LedgerQuery(Filter, frozen=True, kw_only=True):
+    """A filter, a page size, and where the last page ended."""
+
+    limit: Annotated[int, Meta(ge=1, le=1000)] = 100
+    cursor: str | None = None
+
+
+class SpendQuery(Filter, frozen=True, kw_only=True):
+    """A filter and what to group by."""
+
+    group: Group = "task"
+
+
+class SpendList(Struct, frozen=True, kw_only=True):
+    """Spending by group."""
+
+    group: Group
+    data: list[SpendRow]
+
+
+class PriceQuery(Struct, frozen=True, kw_only=True):
+    """Whose price is asked for."""
+
+    provider: str
+    model: str
+    input_tokens: Annotated[int, Meta(ge=0, description="For prices that depend on the length of the input.")] = 0
+
+
+class PriceView(Struct, frozen=True, kw_only=True):
+    """What a model costs now, in micro-units per million tokens; ``prices`` is null when no price is known."""
+
+    provider: str
+    model: str
+    source: str
+    prices: UnitPrices | None
+
+
+class Export(Struct, frozen=True, kw_only=True):
+    """Rows as CSV text."""
+
+    rows: int
+    csv: str
+
+
+def routes(money: Money, book: PriceBook) -> Sequence[Route]:
+    """All routes of finops."""
+
+    async def list_budgets(ask: Ask) -> BudgetList:
+        return BudgetList(data=money.budgets())
+
+    async def create_budget(ask: Ask) -> BudgetView:
+        return await money.create_budget(ask.body(BudgetChange))
+
+    async def get_budget(ask: Ask) -> BudgetView:
+        return money.budget(ask.path["id"])
+
+    async def change_budget(ask: Ask) -> BudgetView:
+        return await money.change_budget(ask.path["id"], ask.body(BudgetChange))
+
+    async def remove_budget(ask: Ask) -> None:
+        await money.remove_budget(ask.path["id"])
+
+    async def ledger(ask: Ask) -> LedgerPage:
+        query = ask.query(LedgerQuery)
+        return await money.ledger(query, query.cursor, query.limit)
+
+    async def export(ask: Ask) -> Export:
+        page = await money.ledger(ask.query(Filter), None, EXPORT_ROWS)
+        out = io.StringIO()
+        writer = csv.writer(out)
+        writer.writerow(
+            ["id", "at_ms", "task", "model", "provider", "key", "team", "project", "input", "output", "amount_micros", "status"]
+        )
+        for e in page.data:
+            writer.writerow(
+                [e.id, e.at, e.task, e.model, e.provider, e.key_id, e.team, e.project, e.usage.input, e.usage.output, e.amount, e.status]
+            )
+        return Export(rows=len(page.data), csv=out.getvalue())
+
+    async def spend(ask: Ask) -> SpendList:
+        query = ask.query(SpendQuery)
+        return SpendList(group=query.group, data=await money.spend(query, query.group))
+
+    async def price(ask: Ask) -> PriceView:
+        query = ask.query(PriceQuery)
+        quote = book.quote(query.provider, query.model)
+        return PriceView(provider=query.provider, model=query.model, source=quote.source, prices=quote.prices(query.input_tokens))
+
+    read, admin = Scope.READ, Scope.ADMIN
+    return (
+        Route(method="GET", path="/v1/budgets", handler=list_budgets, summary="List budgets.", scope=read, returns=BudgetList),
+        Route(
+            method="POST",
+            path="/v1/budgets",
+            handler=create_budget,
+            summary="Add a budget.",
+            scope=admin,
+            body=BudgetChange,
+            returns=BudgetView,
+            status=201,
+        ),
+        Route(method="GET", path="/v1/budgets/{id}", handler=get_budget, summary="Show a budget.", scope=read, returns=BudgetView),
+        Route(
+            method="PUT",
+            path="/v1/budgets/{id}",
+            handler=change_budget,
+            summary="Replace a budget's terms.",
+            scope=admin,
+            body=BudgetChange,
+            returns=BudgetView,
+        ),
+        Route(method="DELETE", path="/v1/budgets/{id}", handler=remove_budget, summary="Delete a budget.", scope=admin, returns=Nothing),
+        Route(
+            method="GET", path="/v1/ledger", handler=ledger, summary="List ledger rows.", scope=read, query=LedgerQuery, returns=LedgerPage
+        ),
+        Route(
+            method="GET",
+            path="/v1/ledger/export",
+            handler=export,
+            summary="Ledger rows as CSV.",
+            scope=read,
+            query=Filter,
+            returns=Export,
+        ),
+        Route(method="GET", path="/v1/spend", handler=spend, summary="Spending by group.", scope=read, query=SpendQuery, returns=SpendList),
+        Route(
+            method="GET", path="/v1/prices", handler=price, summary="What a model costs.", scope=read, query=PriceQuery, returns=PriceView
+        ),
+    )

@@ -1,0 +1,126 @@
+"""The SQL of the ledger and the budgets; decides nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+from sqlalchemy import ColumnElement, Connection, and_, func, insert, select
+from sqlalchemy import delete as sql_delete
+from sqlalchemy import update as sql_update
+
+from penstock.finops.budgets import Budget, SubjectKind
+from penstock.finops.rows import LedgerRow
+from penstock.finops.tables import BUDGETS, LEDGER
+from penstock.storage.schema import encode_json
+
+_COLUMN_OF_SUBJECT = {
+    "organisation": LEDGER.c.organisation,
+    "team": LEDGER.c.team,
+    "project": LEDGER.c.project,
+    "person": LEDGER.c.person,
+    "key": LEDGER.c.key_id,
+    "task": LEDGER.c.task,
+    "model": LEDGER.c.model,
+}
+
+
+def add_rows(connection: Connection, rows: Sequence[LedgerRow]) -> int:
+    """Insert the rows that are not there yet; how many were new. Delivering a row twice leaves one."""
+    if not rows:
+        return 0
+    ids = {row.id for row in rows}
+    known = set(connection.execute(select(LEDGER.c.id).where(LEDGER.c.id.in_(ids))).scalars())
+    fresh = {row.id: row for row in rows if row.id not in known}
+    if fresh:
+        connection.execute(insert(LEDGER), [_values(row) for row in fresh.values()])
+    return len(fresh)
+
+
+def spent(connection: Connection, kind: SubjectKind, subject: str, since_ms: int) -> int:
+    """Micro-units on the ledger for a subject since a moment (Unix milliseconds)."""
+    where = [LEDGER.c.at >= since_ms]
+    if kind != "everything":
+        where.append(_COLUMN_OF_SUBJECT[kind] == subject)
+    return int(connection.execute(select(func.coalesce(func.sum(LEDGER.c.amount), 0)).where(and_(*where))).scalar_one())
+
+
+def rows(connection: Connection, where: Sequence[ColumnElement[bool]], before: str | None, limit: int) -> list[Mapping[str, Any]]:
+    """Ledger rows, newest first, from below the id ``before``."""
+    conditions = [*where, *([LEDGER.c.id < before] if before else [])]
+    asked = select(LEDGER).where(and_(True, *conditions)).order_by(LEDGER.c.id.desc()).limit(limit)
+    return [dict(r) for r in connection.execute(asked).mappings()]
+
+
+def totals(connection: Connection, where: Sequence[ColumnElement[bool]]) -> tuple[int, int, int]:
+    """Number of rows, their amount in micro-units, and how many have no known price."""
+    unpriced = func.count().filter(LEDGER.c.prices.is_(None))
+    asked = select(func.count(), func.coalesce(func.sum(LEDGER.c.amount), 0), unpriced).where(and_(True, *where))
+    count, amount, missing = connection.execute(asked).one()
+    return int(count), int(amount), int(missing)
+
+
+def grouped(
+    connection: Connection, where: Sequence[ColumnElement[bool]], column: str, limit: int
+) -> list[tuple[str | None, int, int, int, int]]:
+    """Group, calls, micro-units, input and output tokens; the dearest groups first. ``column`` is a column's name or ``day``."""
+    key: ColumnElement[Any] = (LEDGER.c.at / 86_400_000) if column == "day" else LEDGER.c[column]
+    if column == "day":
+        key = func.floor(LEDGER.c.at / 86_400_000) if connection.dialect.name == "postgresql" else LEDGER.c.at // 86_400_000
+    amount = func.sum(LEDGER.c.amount)
+    asked = (
+        select(key, func.count(), amount, func.sum(LEDGER.c.input_tokens), func.sum(LEDGER.c.output_tokens))
+        .where(and_(True, *where))
+        .group_by(key)
+        .order_by(key if column == "day" else amount.desc())
+        .limit(limit)
+    )
+    return [(None if g is None else str(g), int(c), int(a), int(i), int(o)) for g, c, a, i, o in connection.execute(asked)]
+
+
+def budgets(connection: Connection) -> list[Budget]:
+    """All budgets by name."""
+    found = connection.execute(select(BUDGETS).order_by(BUDGETS.c.name)).mappings()
+    return [msgspec.convert(dict(row), Budget) for row in found]
+
+
+def put_budget(connection: Connection, budget: Budget, *, new: bool) -> None:
+    """Insert or overwrite one budget. Raises `Conflict` (from the records) when the name is taken."""
+    values = msgspec.structs.asdict(budget)
+    if new:
+        connection.execute(insert(BUDGETS).values(values))
+    else:
+        connection.execute(sql_update(BUDGETS).where(BUDGETS.c.id == budget.id).values(values))
+
+
+def remove_budget(connection: Connection, id: str) -> None:
+    """Delete one budget."""
+    connection.execute(sql_delete(BUDGETS).where(BUDGETS.c.id == id))
+
+
+def _values(row: LedgerRow) -> dict[str, Any]:
+    return {
+        "id": row.id,
+        "at": row.at,
+        "organisation": row.organisation,
+        "team": row.team,
+        "project": row.project,
+        "person": row.person,
+        "key_id": row.key_id,
+        "task": row.task,
+        "model": row.model,
+        "provider": row.provider,
+        "provider_model": row.provider_model,
+        "operation": row.operation,
+        "input_tokens": row.usage.input,
+        "output_tokens": row.usage.output,
+        "usage": encode_json(row.usage),
+        "prices": encode_json(row.prices) if row.prices is not None else None,
+        "amount": row.amount,
+        "currency": row.currency,
+        "status": row.status,
+        "estimated": row.usage.estimated,
+        "trace_id": row.trace_id,
+        "labels": encode_json(row.labels),
+    }

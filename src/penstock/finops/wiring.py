@@ -1,0 +1,123 @@
+"""How the parts of finops are put together, and what they do besides charging: recovery, draining, checks, measures."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from penstock.finops.budgets import Budgets
+from penstock.finops.drain import Drain
+from penstock.finops.ledger import Charge, Reserve, Tills
+from penstock.finops.pages import pages
+from penstock.finops.pricing import PriceBook
+from penstock.finops.routes import routes
+from penstock.finops.service import Money
+from penstock.finops.settings import FinopsSettings
+from penstock.kernel.capability import Finding, House, Offer
+from penstock.kernel.ports import Metric
+from penstock.kernel.web import NavItem
+from penstock.storage.records import Records
+from penstock.storage.spool import Spool, damaged_files
+
+_log = logging.getLogger("penstock.finops")
+
+SPOOL = "ledger"
+"""Folder of the ledger's spool inside the data folder."""
+
+
+def wire(house: House) -> Offer:
+    """Build finops inside ``house``."""
+    settings = house.settings(FinopsSettings)
+    records = house.ports.get(Records)
+    book = PriceBook(settings, house.data_dir)
+    budgets = Budgets(house.events)
+    tills = Tills()
+    charge = Charge(budgets, book, tills)
+    life = FinopsLife(records, settings, house.data_dir / SPOOL, book, charge, budgets)
+    return Offer(
+        stages=(charge, Reserve(budgets, book, tills, settings.assumed_output_tokens)),
+        routes=routes(life.money, book),
+        pages=pages(house.ports, life.money),
+        nav=(
+            NavItem("Spend", "/console/spend", "spend", "Govern", 10, "s"),
+            NavItem("Budgets", "/console/budgets", "budgets", "Govern", 20, "b"),
+        ),
+        services=(life,),
+        checks=(life.check,),
+        metrics=(life,),
+    )
+
+
+class FinopsLife:
+    """Finops as a service: recovers what dead processes journalled, counts budgets, drains."""
+
+    name = "finops"
+
+    def __init__(self, records: Records, settings: FinopsSettings, root: Path, book: PriceBook, charge: Charge, budgets: Budgets) -> None:
+        self._records = records
+        self._settings = settings
+        self._root = root
+        self._book = book
+        self._charge = charge
+        self._drain: Drain | None = None
+        self.money = Money(records, budgets, self._flush)
+
+    async def start(self) -> None:
+        """Recover, open the spool, count what is spent. Raises `StorageError` when the database or the disk does not take part."""
+        spool = Spool(self._root, durability=self._settings.durability)
+        self._drain = Drain(self._records, spool, self._root, self._settings.drain_seconds)
+        recovered = await self._drain.recover()
+        if recovered:
+            _log.info("recovered ledger rows of a process that was killed", extra={"rows": recovered})
+        await self.money.load()
+        self._charge.open(spool)
+        self._drain.begin()
+        # Read off the line, so that no call waits for the price list; 30 ms on a thread.
+        self._warming = asyncio.create_task(asyncio.to_thread(self._book.warm), name="price list")
+
+    async def stop(self) -> None:
+        """Move the last rows into the database."""
+        if self._drain is not None:
+            await self._drain.end()
+            self._drain = None
+
+    async def check(self) -> Sequence[Finding]:
+        """Whether rows wait in spools, or could not be read."""
+        damaged = damaged_files(self._root)
+        if damaged:
+            return [
+                Finding(
+                    name="ledger",
+                    status="fail",
+                    what=f"{len(damaged)} journal files hold entries that cannot be read, such as {damaged[0]}",
+                    mend="keep the files and look at what wrote them; nothing else was lost",
+                )
+            ]
+        return [Finding(name="ledger", status="ok", what=f"journal in {self._root}, no damaged files")]
+
+    def metrics(self) -> Iterable[Metric]:
+        """Rows written, rows without a price, bytes that wait in the spool, and how budgets stand."""
+        charge = self._charge
+        yield Metric(name="penstock_ledger_rows", help="Ledger rows journalled.", kind="counter", samples=(({}, charge.rows),))
+        yield Metric(
+            name="penstock_ledger_unpriced_rows",
+            help="Ledger rows without a known price.",
+            kind="counter",
+            samples=(({}, charge.unpriced),),
+        )
+        waiting = self._drain.waiting if self._drain is not None else 0
+        yield Metric(
+            name="penstock_ledger_spool_bytes", help="Journalled bytes not yet in the database.", kind="gauge", samples=(({}, waiting),)
+        )
+        used = tuple(
+            ({"budget": v.budget.name}, (v.standing.spent + v.standing.reserved) / v.budget.limit if v.budget.limit else 1.0)
+            for v in self.money.budgets()
+        )
+        if used:
+            yield Metric(name="penstock_budget_used_ratio", help="Spent and reserved part of each budget.", kind="gauge", samples=used)
+
+    async def _flush(self) -> None:
+        if self._drain is not None:
+            await self._drain.flush()
