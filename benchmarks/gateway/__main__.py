@@ -66,7 +66,11 @@ def install(kinds: list[type[Contestant]], *, skip: bool) -> tuple[list[Contesta
         try:
             if skip and kind not in (Mock, Bare, Penstock) and not home.exists():
                 raise CannotRun("Not installed, and --skip-install was given.")
-            say(f"{contestant.name}: installing" if not home.exists() and kind not in (Mock, Bare, Penstock) else f"{contestant.name}: is there")
+            say(
+                f"{contestant.name}: installing"
+                if not home.exists() and kind not in (Mock, Bare, Penstock)
+                else f"{contestant.name}: is there"
+            )
             outcomes[contestant.name] = Outcome(contestant.install(home), [])
             ready.append(contestant)
         except CannotRun as error:
@@ -94,9 +98,8 @@ def compete(ready: list[Contestant], outcomes: dict[str, Outcome], chosen: argpa
                 say(f"{contestant.name}: {error}")
                 continue
             outcomes[contestant.name].samples.append(sample)
-            say(
-                f"round {number}/{chosen.rounds} {contestant.name}: p5 {sample['c1.p5']:.3f} ms, {sample['c32.per_second']:,.0f}/s, {sample['c32.cpu_ms']:.3f} CPU-ms"
-            )
+            figures = f"p5 {sample['c1.p5']:.3f} ms, {sample['c32.per_second']:,.0f}/s, {sample['c32.cpu_ms']:.3f} CPU-ms"
+            say(f"round {number}/{chosen.rounds} {contestant.name}: {figures}")
 
 
 def main() -> int:

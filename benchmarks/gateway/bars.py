@@ -18,7 +18,7 @@ def medians(samples: Sequence[Sample]) -> Sample:
 
 
 def added(samples: Sequence[Sample], mock: Sequence[Sample]) -> Sample:
-    """Milliseconds that a contestant adds at concurrency 1: its percentile minus the mock's same percentile of the same round; the median over rounds."""
+    """Milliseconds that a contestant adds at concurrency 1: its percentile minus the mock's in the same round; the median over rounds."""
     rounds: list[Sample] = []
     for sample, base in zip(samples, mock, strict=False):
         keys = [f"{phase.name}.{part}" for phase in PHASES if phase.concurrency == 1 for part in ("p5", "p50", "p99", "first_p50")]

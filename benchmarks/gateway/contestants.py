@@ -146,7 +146,7 @@ class Portkey:
 
 
 class LiteLLM:
-    """LiteLLM's proxy, one worker, with its master key as the only key: it keeps limits and budgets in PostgreSQL, which this does not start."""
+    """LiteLLM's proxy, one worker, with its master key as the only key: limits and budgets would need a PostgreSQL."""
 
     name = "litellm"
 

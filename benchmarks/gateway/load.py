@@ -2,8 +2,8 @@
 
 Latency at concurrency 1 is taken by a loop over one blocking socket with ``perf_counter_ns`` around send and receive. Throughput is
 taken by ``wrk`` (one thread) where it is installed, since it costs less processor time than anything in Python, and otherwise by an
-asyncio client on uvloop in a process of its own; the result says which. Every reply counts only when its status is 200; a stream counts when its
-last chunk has come.
+asyncio client on uvloop in a process of its own; the result says which. A reply counts only when its status is 200, a stream only when
+its last chunk has come.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ class Connection:
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     def exchange(self, wire: bytes) -> tuple[int, bytes, int]:
-        """Send; read the whole reply. Returns the status, the raw bytes after the head, and when (perf_counter_ns) the first of them came."""
+        """Send; read the whole reply. Returns the status, the bytes after the head, and when (perf_counter_ns) the first of them came."""
         receive = self._socket.recv
         self._socket.sendall(wire)
         data = receive(262144)
@@ -176,7 +176,9 @@ wrk.body = [==[%s]==]
 %s
 done = function(summary, latency, requests)
   local e = summary.errors
-  io.write(string.format('\\nRESULT {"count":%%d,"micros":%%d,"p50":%%d,"p99":%%d,"errors":{"connect":%%d,"read":%%d,"write":%%d,"status":%%d,"timeout":%%d}}\\n',
+  local form = '\\nRESULT {"count":%%d,"micros":%%d,"p50":%%d,"p99":%%d,"errors":' ..
+    '{"connect":%%d,"read":%%d,"write":%%d,"status":%%d,"timeout":%%d}}\\n'
+  io.write(string.format(form,
     summary.requests, summary.duration, latency:percentile(50), latency:percentile(99), e.connect, e.read, e.write, e.status, e.timeout))
 end
 """
@@ -199,6 +201,7 @@ def throughput(request: Request, concurrency: int, seconds: float, *, folder: Pa
         lines = "\n".join(f'wrk.headers["{name}"] = "{value}"' for name, value in headers.items())
         script.write_text(_LUA % (request.path, request.body().decode(), lines))
         whole = max(1, round(seconds))
+        url = f"http://127.0.0.1:{request.port}{request.path}"
         command = [
             "wrk",
             "-t1",
@@ -208,7 +211,7 @@ def throughput(request: Request, concurrency: int, seconds: float, *, folder: Pa
             "30s",
             "-s",
             str(script),
-            f"http://127.0.0.1:{request.port}{request.path}",
+            url,
         ]
         output = subprocess.run(command, capture_output=True, text=True, timeout=whole + 60, check=False).stdout
     found = re.search(r"^RESULT (.*)$", output, re.MULTILINE)

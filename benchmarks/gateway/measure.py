@@ -38,7 +38,8 @@ PHASES = (
 )
 
 Sample = dict[str, float]
-"""Figure name -> value. ``<phase>.p5`` and so on in milliseconds, ``<phase>.per_second``, ``<phase>.cpu_ms`` a reply, ``start.cpu_seconds``,
+"""Figure name -> value. ``<phase>.p5`` and so on in milliseconds, ``<phase>.per_second``, ``<phase>.cpu_ms`` a reply,
+``start.cpu_seconds``,
 ``start.wall_seconds``, ``rss.idle_mb``, ``rss.after_mb``."""
 
 
@@ -67,7 +68,7 @@ class Started:
             time.sleep(0.005)
 
     def _first_reply(self) -> None:
-        """Wait until a chat request is answered with 200, and note what that took. Refused connections and other statuses are tried again."""
+        """Wait until a chat request is answered with 200, and note what that took. Refusals and other statuses are tried again."""
         wire = self.contestant.request(self.port, SMALL, stream=False).wire()
         last = "It does not listen"
         while True:
@@ -140,7 +141,7 @@ def _warm(started: Started, folder: Path) -> None:
 
 
 def _rest(started: Started) -> None:
-    """Wait until the process is idle, or fifteen seconds: some go on for long with requests whose clients have left at the end of a phase."""
+    """Wait until the process is idle, or fifteen seconds: some go on for long with requests whose clients left when a phase ended."""
     deadline = time.monotonic() + 15
     used = started.process.usage().cpu_seconds
     while time.monotonic() < deadline:

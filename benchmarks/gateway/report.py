@@ -32,7 +32,7 @@ class Outcome:
 
 
 def table(outcomes: Mapping[str, Outcome]) -> str:
-    """Plain text: one row a figure, one column a contestant. Latencies at c=1 are what a gateway adds to the mock; the mock's own are absolute."""
+    """Plain text: a row for each figure. Latencies at c=1 are what a gateway adds to the mock; the mock's own are absolute."""
     mock = outcomes["mock"].samples if "mock" in outcomes else []
     header = ["", *outcomes]
     rows = [["version", *(outcome.version for outcome in outcomes.values())]]
