@@ -164,7 +164,9 @@ def _leaves(tree: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
             yield name
 
 
-def _from_environment(environ: Mapping[str, str], sections: Mapping[str, type[Struct]]) -> Iterator[tuple[list[str], object, str]]:
+def _from_environment(
+    environ: Mapping[str, str], sections: Mapping[str, type[Struct]], others: bool
+) -> Iterator[tuple[list[str], object, str]]:
     for variable in sorted(environ):
         if not variable.startswith(ENV_PREFIX) or "__" not in variable:
             continue

@@ -26,7 +26,7 @@ class Tills:
 
 
 class Charge:
-    """Refuses when a budget is spent or no row can be journalled; on the way back writes exactly one ledger row per call that reached a provider.
+    """Refuses when a budget is spent or no row can be journalled; on the way back writes one ledger row per call that reached a provider.
 
     A whole reply is settled before it is handed back. A stream is settled as soon as it is known to be complete, before the bytes that
     say so leave; when it is cut short, with what is known by then.

@@ -23,8 +23,8 @@ _REMEMBERED = 10_000
 class Quote(msgspec.Struct, frozen=True, kw_only=True):
     """The price of one model until the moment ``until`` (Unix seconds).
 
-    ``source`` is ``settings``, ``free``, the list's name and version, or ``unknown``; then ``flat`` is None and nothing can be charged. ``tiered``
-    holds the list's price where it depends on the length of the input.
+    ``source`` is ``settings``, ``free``, the list's name and version, or ``unknown``; then ``flat`` is None and nothing can be charged.
+    ``tiered`` holds the list's price where it depends on the length of the input.
     """
 
     flat: UnitPrices | None

@@ -6,6 +6,7 @@ Speaks RSGI, Granian's native interface: it costs about a third less per request
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import math
 import re
@@ -202,6 +203,10 @@ class Edge:
         try:
             async for chunk in chunks:
                 await send(chunk)
+            if call.cost is not None:
+                # A comment to every SSE reader, and the only place where a stream can still say what it cost; the client may be gone.
+                with contextlib.suppress(RuntimeError):
+                    await send(b": x-penstock-cost-micros=%d\n\n" % call.cost.amount)
         except PenstockError as fault:
             await send(as_chat(shape).stream_error(fault))
         finally:

@@ -125,4 +125,4 @@ SESSIONS = Table(
     Column("expires_at", Double, nullable=False, index=True),
     Column("version", BigInteger, nullable=False, index=True),
 )
-"""SHA-256 of a browser's session token, and of the key secret it was opened with. Signing out sets ``expires_at`` to 0."""
+"""SHA-256 of a browser's session token, and of the key secret it was opened with. Signing out sets ``expires_at`` to that moment."""

