@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from types import TracebackType
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
@@ -69,5 +70,5 @@ def verdict(console: Console, checks: Sequence[Check]) -> None:
     table.add_column("check")
     table.add_column("found", overflow="fold")
     for check in checks:
-        table.add_row("[green]ok[/green]" if check.right else "[bold red]WRONG[/bold red]", check.what, check.found)
+        table.add_row("[green]ok[/green]" if check.right else "[bold red]WRONG[/bold red]", escape(check.what), escape(check.found))
     console.print(table)
