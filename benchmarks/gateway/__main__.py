@@ -91,15 +91,18 @@ def compete(ready: list[Contestant], outcomes: dict[str, Outcome], chosen: argpa
                         check(contestant, started.port)
                         say(f"{contestant.name} {outcomes[contestant.name].version}: answers as it should")
                         continue
-                    sample = measure(started, chosen.seconds, work)
+                    sample, failures = measure(started, chosen.seconds, work)
             except (CannotRun, LoadFailed) as error:
                 running.remove(contestant)
                 outcomes[contestant.name].failure = f"round {number}: {error}"
                 say(f"{contestant.name}: {error}")
                 continue
             outcomes[contestant.name].samples.append(sample)
-            figures = f"p5 {sample['c1.p5']:.3f} ms, {sample['c32.per_second']:,.0f}/s, {sample['c32.cpu_ms']:.3f} CPU-ms"
-            say(f"round {number}/{chosen.rounds} {contestant.name}: {figures}")
+            shown = " ".join(f"{key}={sample[key]:.4g}" for key in ("c1.p5", "c32.per_second", "c32.cpu_ms") if key in sample)
+            say(f"round {number}/{chosen.rounds} {contestant.name}: {shown}")
+            for failure in failures:
+                outcomes[contestant.name].failure = f"round {number}: {failure}"
+                say(f"{contestant.name}: {failure}")
 
 
 def main() -> int:

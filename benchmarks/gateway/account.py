@@ -1,8 +1,9 @@
 """``python -m benchmarks.gateway.account``: what each station of the line spends on one call, in microseconds of CPU.
 
-Opens the house in this process, with the same settings as the benchmark's Penstock, puts a clock around every stage, and sends calls one at
-a time through the gateway's own endpoint against the mock upstream. A stage's figure is its own: what the stages further in spend is taken off.
-``edge`` is what is spent outside the line (reading, parsing, answering), without Granian. Run with ``--profile FILE`` for a cProfile of the same.
+Opens the house in this process with the settings of the benchmark's Penstock, puts a clock around every stage, and sends calls one at
+a time through the gateway's endpoint against the mock upstream. A stage's figure is its own, without the stages further in.
+``edge`` is what is spent outside the line (reading, parsing, answering), without Granian.
+With ``--profile FILE`` it writes a cProfile of the same.
 """
 
 from __future__ import annotations
