@@ -41,7 +41,7 @@ def wire(house: House) -> Offer:
         routes=routes(life.money, book),
         pages=pages(house.ports, life.money),
         nav=(
-            NavItem("Spend", "/console/spend", "spend", "Govern", 10, "s"),
+            NavItem("Spend", "/console/spend", "download", "Govern", 10, "s"),
             NavItem("Budgets", "/console/budgets", "budgets", "Govern", 20, "b"),
         ),
         services=(life,),
