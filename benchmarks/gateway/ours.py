@@ -41,9 +41,9 @@ class Bare:
 class Penstock:
     """``penstock up`` from the environment that runs the benchmark.
 
-    Once, a first start makes the data folder: a team, a project, a key with limits, and a hard budget each for team, project and key. Every
-    start that is measured begins with a copy of that folder: keys checked, limits counted, budgets reserved and settled, prices known, every
-    call journalled in the ledger and recorded with its prompt and reply, which are the defaults.
+    Once, a first start makes the data folder: a team, a project, a key with limits, and a hard budget each for team, project and
+    key. Every measured start begins with a copy of that folder: keys checked, limits counted, budgets reserved and settled, prices
+    known, every call journalled in the ledger and recorded with its prompt and reply, which are the defaults.
     """
 
     name = "penstock"
