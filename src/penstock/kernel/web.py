@@ -69,7 +69,7 @@ class Page(msgspec.Struct, frozen=True, kw_only=True):
 
     path: str
     handler: Callable[[HttpRequest, Principal], Awaitable[HttpResponse]]
-    scope: Scope = Scope.READ
+    scope: Scope | None = Scope.READ
     methods: tuple[str, ...] = ("GET",)
 
 
