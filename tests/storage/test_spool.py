@@ -18,7 +18,7 @@ from penstock.storage import segments
 from penstock.storage.segments import FRAME, HEADER, MAGIC, checksum, scan
 from penstock.storage.spool import MAX_ENTRY, Spool, SpoolFolder, adopt, damaged_files
 
-SMALL = 16 << 10
+SMALL = 64 << 10
 
 payloads = st.lists(st.binary(min_size=1, max_size=300), min_size=1, max_size=30)
 
@@ -54,7 +54,7 @@ def frames(*entries: bytes, base: int = len(HEADER)) -> bytes:
 
 def test_entries_come_back_in_order_across_segments(tmp_path: Path) -> None:
     spool = Spool(tmp_path, segment_bytes=SMALL)
-    entries = [b"%d" % i * 200 for i in range(300)]
+    entries = [b"%d" % i * 300 for i in range(300)]
     write(spool, *entries)
     assert spool.depth().segments > 3
     assert drain(spool) == entries
@@ -256,7 +256,7 @@ def test_a_really_full_disk(tmp_path: Path) -> None:
 from pathlib import Path
 from penstock.kernel.errors import StorageFull
 from penstock.storage.spool import MAX_ENTRY, Spool
-spool = Spool(Path({str(tmp_path)!r}), segment_bytes=16 << 10)
+spool = Spool(Path({str(tmp_path)!r}), segment_bytes=64 << 10)
 held = 0
 try:
     while True:
@@ -272,7 +272,7 @@ while batch := spool.pending():
     spool.done(batch)
 print(held, read)
 """
-    mount = f'mount -t tmpfs -o size=128k none "{tmp_path}" && exec "{sys.executable}" -c "$0"'
+    mount = f'mount -t tmpfs -o size=1024k none "{tmp_path}" && exec "{sys.executable}" -c "$0"'
     done = subprocess.run(["unshare", "-rm", "sh", "-c", mount, script], capture_output=True, text=True, timeout=30, check=False)
     if "unshare" in done.stderr or "mount" in done.stderr:
         pytest.skip(f"no private mounts here: {done.stderr.strip()}")

@@ -19,8 +19,8 @@ import msgspec
 
 from penstock.kernel.errors import StorageError
 
-MAX_ENTRY = 4096
-"""Longest payload in bytes."""
+MAX_ENTRY = 16 << 10
+"""Longest payload in bytes. A ledger row with all the labels that a caller may send is about 13 kB, and must fit once it is paid for."""
 
 HEADER = b"PNSPOOL1"
 FRAME = struct.Struct("<III")
