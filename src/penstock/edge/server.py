@@ -56,7 +56,7 @@ class Server:
         from granian.http import HTTP1Settings
         from granian.server.embed import Server as Granian
 
-        check_free(self.host, self.port)
+        self.port = free_port(self.host, self.port)
         self._server = Granian(
             self._dispatcher,
             address=self.host,
@@ -69,12 +69,11 @@ class Server:
             log_enabled=False,
         )
         self._serving = asyncio.get_running_loop().create_task(self._server.serve())
-        while getattr(self._server, "_shd", None) is None:
+        # Granian does not tell when it listens; a connection does.
+        while not await _answers(_REACH.get(self.host, self.host), self.port):
             if self._serving.done():
                 self._serving.result()
-            await asyncio.sleep(0.001)
-        with socket.socket(fileno=socket.dup(self._server._shd.get_fd())) as listening:
-            self.port = listening.getsockname()[1]
+            await asyncio.sleep(0.002)
 
     async def stop(self) -> None:
         """Stop listening and close the connections."""
@@ -89,13 +88,27 @@ class Server:
         return f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
 
 
-def check_free(host: str, port: int) -> None:
-    """Raise `SettingsError` when ``host`` and ``port`` cannot be bound, naming what is wrong: Granian itself would only panic."""
+async def _answers(host: str, port: int) -> bool:
+    try:
+        _, writer = await asyncio.open_connection(host, port)
+    except OSError:
+        return False
+    writer.close()
+    return True
+
+
+def free_port(host: str, port: int) -> int:
+    """``port``, or a free one for 0. Raises `SettingsError` when it cannot be bound, naming what is wrong.
+
+    Granian itself would panic, or, since it sets SO_REUSEPORT, share the port with whoever listens there already.
+    """
     try:
         family, kind, proto, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
         with socket.socket(family, kind, proto) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(address)
+            bound: int = probe.getsockname()[1]
+            return bound
     except OSError as fault:
         raise SettingsError(
             f"cannot listen on {host}:{port}: {fault.strerror or fault}; choose another with server.port or --port", param="server.port"

@@ -1,1 +1,34 @@
 """The wire shapes that clients and providers speak: reading, re-emitting, watching and translating them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, cast
+
+from penstock.gateway.shapes.anthropic_messages import AnthropicCountTokens, AnthropicMessagesPassthrough
+from penstock.gateway.shapes.openai_chat import OpenAIChatPassthrough
+from penstock.gateway.shapes.openai_embeddings import OpenAIEmbeddings
+from penstock.gateway.shapes.openai_responses import OpenAIResponsesPassthrough
+from penstock.kernel.errors import NotExpressible
+
+if TYPE_CHECKING:
+    from penstock.gateway.shapes.shape import ChatShape, Shape
+
+SHAPES: Mapping[str, Shape] = {
+    shape.name: shape
+    for shape in (
+        OpenAIChatPassthrough(),
+        OpenAIResponsesPassthrough(),
+        OpenAIEmbeddings(),
+        AnthropicMessagesPassthrough(),
+        AnthropicCountTokens(),
+    )
+}
+"""Every wire shape by its name."""
+
+
+def chat(shape: Shape) -> ChatShape:
+    """``shape`` as a shape of conversation. Raises `NotExpressible` for one that is none."""
+    if shape.operation != "chat":
+        raise NotExpressible(f"{shape.name} is no conversation: it neither streams nor translates", param="stream")
+    return cast("ChatShape", shape)

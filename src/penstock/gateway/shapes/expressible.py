@@ -1,0 +1,54 @@
+"""What to do with what only another shape understands: name it, or leave it out and say so when nothing depends on it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from msgspec import Raw
+
+from penstock.kernel.errors import NotExpressible
+from penstock.kernel.messages import Request
+
+
+class Audit:
+    """Collects, for one request and one target shape, what is left out, and refuses what cannot be said.
+
+    ``harmless`` are fields whose absence changes nothing that was asked for: by name, with the values for which that holds (empty: all).
+    """
+
+    __slots__ = ("_dropped", "_harmless", "_shape", "_target")
+
+    def __init__(self, request: Request, target: str, harmless: Mapping[str, frozenset[bytes]]) -> None:
+        self._shape = request.shape
+        self._target = target
+        self._dropped = request.dropped
+        self._harmless = harmless
+
+    def drop(self, name: str) -> None:
+        """Note that a field is left out."""
+        if name not in self._dropped:
+            self._dropped.append(name)
+
+    def refuse(self, name: str, why: str) -> NotExpressible:
+        """The error that says that a field has no counterpart."""
+        return NotExpressible(f"'{name}' cannot be expressed for a provider that speaks {self._target}: {why}.", param=name)
+
+    def extra(self, extra: Mapping[str, Raw], place: str = "") -> Mapping[str, Raw]:
+        """Unknown fields of one object that may be sent on: all of them to the shape they came in, none to another one.
+
+        Raises `NotExpressible` for the first one that is not harmless.
+        """
+        if not extra or self._shape == self._target:
+            return extra
+        for name, raw in extra.items():
+            where = f"{place}.{name}" if place else name
+            values = self._harmless.get(name)
+            if values is None or (values and bytes(raw) not in values):
+                raise self.refuse(where, f"it belongs to {self._shape}")
+            self.drop(where)
+        return {}
+
+    def own(self, shape: str, kind: str, place: str) -> None:
+        """Check that something opaque belongs to the target."""
+        if shape != self._target:
+            raise self.refuse(place, f"only {shape} knows what '{kind}' is")

@@ -1,0 +1,144 @@
+"""OpenAI chat completions on the hot path: read, re-emit, watch (https://platform.openai.com/docs/api-reference/chat)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import msgspec
+from msgspec import Raw, Struct
+
+from penstock.gateway.shapes import openai_error, openai_usage
+from penstock.gateway.shapes.body import CAP, CAP_FROM_ZERO, COUNT, FLAG, expect, head, model_of, rewritten, top_level
+from penstock.gateway.shapes.openai_usage import ChatUsage
+from penstock.gateway.shapes.shape import Fields, Head, StreamTap
+from penstock.gateway.shapes.sse import event
+from penstock.gateway.shapes.tap import Tap
+from penstock.kernel.call import Usage
+from penstock.kernel.errors import PenstockError, UpstreamMalformed
+
+DONE = b"[DONE]"
+_INCLUDE_USAGE = Raw(b'{"include_usage":true}')
+
+
+class _StreamOptions(Struct):
+    include_usage: bool | None = None
+
+
+class _Choice(Struct):
+    finish_reason: str | None = None
+
+
+class _Chunk(Struct):
+    choices: list[_Choice] | None = None
+    usage: ChatUsage | None = None
+    error: Raw | None = None
+
+
+_OPTIONS = msgspec.json.Decoder(_StreamOptions | None)
+_OPTION_FIELDS = msgspec.json.Decoder(dict[str, Raw] | None)
+_CHUNK = msgspec.json.Decoder(_Chunk)
+
+
+class OpenAIChatPassthrough:
+    """The same-shape half of the shape ``openai.chat``."""
+
+    name = "openai.chat"
+    operation = "chat"
+
+    def read(self, body: bytes) -> tuple[Fields, Head]:
+        """See `Shape.read`."""
+        fields = top_level(body)
+        model = model_of(fields)
+        expect(fields, "messages", b"[")
+        stream = head(fields, "stream", FLAG) or False
+        cap = head(fields, "max_completion_tokens", CAP)
+        if cap is None:
+            cap = head(fields, "max_tokens", CAP_FROM_ZERO)
+        options = head(fields, "stream_options", _OPTIONS) if stream else None
+        found = Head(
+            model=model,
+            stream=stream,
+            max_output=cap,
+            include_usage=bool(options and options.include_usage),
+            n=head(fields, "n", COUNT) or 1,
+        )
+        return fields, found
+
+    def upstream_body(
+        self,
+        fields: Fields,
+        *,
+        model: str,
+        stream: bool,
+        want_usage: bool,
+        drop: frozenset[str] = frozenset(),
+        set: Mapping[str, Raw] | None = None,
+    ) -> bytes:
+        """See `Shape.upstream_body`."""
+        out = rewritten(fields, model=model, stream=stream, drop=drop, set=set)
+        if want_usage:
+            given = fields.get("stream_options")
+            options = (_OPTION_FIELDS.decode(given) if given is not None else None) or {}
+            out["stream_options"] = {**options, "include_usage": True} if options else _INCLUDE_USAGE
+        return msgspec.json.encode(out)
+
+    def error(self, error: PenstockError) -> tuple[int, bytes]:
+        """See `Shape.error`."""
+        return openai_error.render(error)
+
+    def stream_error(self, error: PenstockError) -> bytes:
+        """See `ChatShape.stream_error`."""
+        return event(msgspec.json.encode({"error": openai_error.error_object(error)}))
+
+    def usage(self, body: bytes) -> Usage | None:
+        """See `Shape.usage`."""
+        return openai_usage.of_chat_body(body)
+
+    def tap(self, *, keep_usage: bool) -> StreamTap:
+        """See `ChatShape.tap`."""
+        return Tap(_Eye(keep_usage), (b'"content":"', b'"reasoning_content":"', b'"arguments":"'))
+
+
+class _Eye:
+    """Looks for the usage chunk, the last finish reason, a failure, and ``[DONE]``."""
+
+    def __init__(self, keep_usage: bool) -> None:
+        self.usage: Usage | None = None
+        self.finished = False
+        self.finish_reason: str | None = None
+        self._keep_usage = keep_usage
+
+    def quiet(self, chunk: bytes) -> bool:
+        """See `Eye.quiet`."""
+        if DONE in chunk or b'"error"' in chunk:
+            return False
+        # Every chunk may carry "usage":null and "finish_reason":null; only a value is of interest.
+        return not _has_value(chunk, b'"usage":') and not _has_value(chunk, b'"finish_reason":')
+
+    def see(self, data: bytes) -> bool:
+        """See `Eye.see`."""
+        if data.strip() == DONE:
+            self.finished = True
+            return True
+        try:
+            chunk = _CHUNK.decode(data)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as fault:
+            raise UpstreamMalformed("The provider's stream holds an event that is no chat completion chunk.") from fault
+        if chunk.error is not None and bytes(chunk.error) != b"null":
+            raise openai_error.upstream_error(chunk.error)
+        for choice in chunk.choices or ():
+            self.finish_reason = choice.finish_reason or self.finish_reason
+        if chunk.usage is not None:
+            self.usage = openai_usage.from_chat(chunk.usage)
+            return self._keep_usage or bool(chunk.choices)
+        return True
+
+
+def _has_value(chunk: bytes, name: bytes) -> bool:
+    at = chunk.find(name)
+    while at >= 0:
+        at += len(name)
+        if chunk[at : at + 5].lstrip()[:4] != b"null":
+            return True
+        at = chunk.find(name, at)
+    return False
