@@ -82,7 +82,7 @@ def grouped(
 def budgets(connection: Connection) -> list[Budget]:
     """All budgets by name."""
     found = connection.execute(select(BUDGETS).order_by(BUDGETS.c.name)).mappings()
-    return [msgspec.convert(dict(row), Budget) for row in found]
+    return [msgspec.convert({str(name): value for name, value in row.items()}, Budget) for row in found]
 
 
 def put_budget(connection: Connection, budget: Budget, *, new: bool) -> None:
