@@ -148,7 +148,8 @@ class Call:
     authenticated and recorded, and admission raises the fault. ``input_estimate`` is the expected number of input tokens and
     ``max_output`` the caller's own cap on output tokens. ``want_usage`` says whether the client asked for usage in its stream.
     ``passthrough`` are request headers that providers of the same shape receive. ``outcome`` is ``pending`` until the record stage sets
-    ``ok``, ``refused``, ``failed`` or ``cancelled``. ``reply_text`` holds the reply's bytes as far as the record keeps them.
+    ``ok``, ``refused``, ``failed`` or ``cancelled``. ``reply_text`` holds the reply's bytes as far as the record keeps them,
+    and ``counted`` says that the record's summaries have the call already.
     """
 
     __slots__ = (
@@ -157,6 +158,7 @@ class Call:
         "body",
         "client",
         "cost",
+        "counted",
         "credential",
         "deadline",
         "error",
@@ -240,6 +242,7 @@ class Call:
         self.reply_text: list[bytes] = []
         self.fault: PenstockError | None = None
         self.want_usage = False
+        self.counted = False
         self._at_end: list[Callable[[Call], None]] = []
 
     def at_end(self, callback: Callable[[Call], None]) -> None:

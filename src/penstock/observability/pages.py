@@ -1,0 +1,159 @@
+"""Observability in the console: the overview, the list of calls, one call."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, cast
+
+import msgspec
+
+from penstock.console import Console
+from penstock.kernel.errors import MalformedRequest
+from penstock.kernel.ports import Directory, MetricSources, Ports
+from penstock.kernel.principal import Principal, Scope
+from penstock.kernel.web import Page
+from penstock.observability.metrics import CONTENT_TYPE, Exposition
+from penstock.observability.service import CallFilter, CallRow, Group, Questions
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+    from starlette.responses import Response
+
+RANGES = {"3600": "Last hour", "21600": "Last 6 hours", "86400": "Last day", "604800": "Last 7 days", "2592000": "Last 30 days"}
+GROUPS = {"model": "Model", "task": "Task", "team": "Team", "key": "Key", "provider": "Provider"}
+OUTCOMES = (("", "Any outcome"), ("ok", "Answered"), ("refused", "Refused"), ("failed", "Failed"), ("cancelled", "Cancelled"))
+PER_PAGE = 50
+
+
+def pages(ports: Ports, questions: Questions, exposition: Exposition, *, metrics_open: bool) -> Sequence[Page]:
+    """Overview, Calls, one call, and ``/metrics``."""
+
+    def console() -> Console:
+        return ports.get(Console)
+
+    def name(kind: str, id: str | None) -> str:
+        directory = ports.find(Directory)
+        if not id:
+            return f"no {kind}"
+        return directory.name(id) if directory is not None and kind in ("team", "key", "project") else id
+
+    async def overview(request: Request, principal: Principal) -> Response:
+        seconds, group = request.query_params.get("seconds", "3600"), request.query_params.get("group", "model")
+        if seconds not in RANGES or group not in GROUPS:
+            raise MalformedRequest("seconds or group is not one of the choices")
+        found = await questions.overview(int(seconds), cast("Group", group))
+        latest = await questions.calls(CallFilter(), None, 8)
+        times = [b.at for b in found.buckets]
+        charts: dict[str, Any] = {
+            "latency": {
+                "x": times,
+                "series": [
+                    {"label": "p50", "values": [b.p50 for b in found.buckets]},
+                    {"label": "p95", "values": [b.p95 for b in found.buckets]},
+                    {"label": "p99", "values": [b.p99 for b in found.buckets]},
+                ],
+            },
+            "calls": {
+                "x": times,
+                "series": [
+                    {"label": "Calls", "values": [b.calls for b in found.buckets]},
+                    {"label": "Errors", "values": [b.errors for b in found.buckets]},
+                ],
+            },
+        }
+        groups = [{"name": name(group, s.group), "share": s} for s in found.groups]
+        return console().page(
+            request,
+            "observability/overview.html",
+            title="Overview",
+            found=found,
+            charts=charts,
+            groups=groups,
+            rows=[_shown(c) for c in latest.data],
+            seconds=seconds,
+            group=group,
+            ranges=RANGES,
+            group_names=GROUPS,
+        )
+
+    async def calls(request: Request, principal: Principal) -> Response:
+        query = request.query_params
+        given = {k: v for k, v in query.items() if v and k in ("task", "model", "provider", "team", "key", "outcome", "error", "trace")}
+        try:
+            wanted = msgspec.convert(given, CallFilter)
+        except msgspec.ValidationError as fault:
+            raise MalformedRequest(f"filter: {fault}") from fault
+        if query.get("hours"):
+            try:
+                wanted = msgspec.structs.replace(wanted, since=time.time() - float(query["hours"]) * 3600)
+            except ValueError as fault:
+                raise MalformedRequest("hours is a number", param="hours") from fault
+        page = await questions.calls(wanted, query.get("cursor") or None, PER_PAGE)
+        kept = "&".join(f"{k}={v}" for k, v in given.items())
+        return console().page(
+            request,
+            "observability/calls.html",
+            title="Calls",
+            rows=[_shown(c) for c in page.data],
+            given=given,
+            outcomes=OUTCOMES,
+            older=f"/console/calls?{kept}&cursor={page.next_cursor}" if page.next_cursor else "",
+        )
+
+    async def call(request: Request, principal: Principal) -> Response:
+        found = await questions.call(request.path_params["id"])
+        payload = await questions.payload(found.id)
+        owners = [("Organisation", found.organisation), ("Team", found.team), ("Project", found.project), ("Key", found.key_id)]
+        directory = ports.find(Directory)
+        return console().page(
+            request,
+            "observability/call.html",
+            title="Call",
+            crumbs=(("Calls", "/console/calls"),),
+            call=found,
+            payload=payload,
+            owners=[(label, directory.name(id) if directory is not None else id) for label, id in owners if id],
+            bars=_bars(found),
+        )
+
+    async def metrics(request: Request, principal: Principal) -> Response:
+        from starlette.responses import Response
+
+        return Response(exposition.text(ports.get(MetricSources)), media_type=CONTENT_TYPE)
+
+    return (
+        Page(path="/console/", handler=overview),
+        Page(path="/console/calls", handler=calls),
+        Page(path="/console/calls/{id}", handler=call),
+        Page(path="/metrics", handler=metrics, scope=None if metrics_open else Scope.READ),
+    )
+
+
+def _shown(call: CallRow) -> dict[str, Any]:
+    return {"call": call, "href": f"/console/calls/{call.id}", "at": call.started_at / 1000}
+
+
+def _bars(call: CallRow) -> list[dict[str, Any]]:
+    bars: list[dict[str, Any]] = [{"label": "call", "start": 0.0, "duration": call.total_ms, "kind": "stage", "note": call.outcome}]
+    for number, attempt in enumerate(call.attempts, 1):
+        end = attempt.ended_ms if attempt.ended_ms is not None else call.total_ms
+        note = attempt.error or (str(attempt.status) if attempt.status is not None else "")
+        took = max(0.0, end - attempt.started_ms)
+        bar: dict[str, Any] = {
+            "label": f"attempt {number}: {attempt.provider}/{attempt.model}",
+            "start": attempt.started_ms,
+            "duration": took,
+            "kind": "failed" if attempt.error else "attempt",
+            "note": note,
+            "depth": 1,
+        }
+        first = attempt.first_token_ms
+        if first is not None and not attempt.error:
+            waited = max(0.0, first - attempt.started_ms)
+            bar["segments"] = [
+                {"kind": "wait", "start": attempt.started_ms, "duration": waited, "label": "until the first byte"},
+                {"kind": "stream", "start": first, "duration": max(0.0, took - waited), "label": "reply"},
+            ]
+        bars.append(bar)
+    return bars

@@ -1,0 +1,163 @@
+"""Finished calls on their way into the store: a bounded queue, batches in one transaction off the event loop, drops counted by reason."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections import Counter, deque
+from functools import partial
+
+from penstock.kernel.call import Call
+from penstock.kernel.errors import PenstockError
+from penstock.observability import store
+from penstock.observability.payloads import PACK_BYTES, Entry, PayloadKeeper, encode_pack, new_pack_id
+from penstock.observability.redaction import Redactor
+from penstock.observability.rows import Row, row_of
+from penstock.observability.settings import ObservabilitySettings
+from penstock.observability.summaries import Summaries
+from penstock.storage.records import Records
+
+_log = logging.getLogger("penstock.observability")
+
+RETENTION_SECONDS = 600.0
+SAY_AGAIN_SECONDS = 60.0
+
+
+class Recorder:
+    """A `Sink` and a service. `take` only puts the call into the queue; everything else happens on a thread.
+
+    A batch that the database does not take is tried again with the next one; while it fails, the queue fills and calls are dropped
+    and counted (``queue_full``). A payload that does not fit ``queue_bytes`` is dropped alone (``payload_bytes``).
+    """
+
+    name = "observability"
+
+    def __init__(self, records: Records, settings: ObservabilitySettings, redactor: Redactor, keeper: PayloadKeeper) -> None:
+        self._records = records
+        self._settings = settings
+        self._redactor = redactor
+        self._keeper = keeper
+        self._queue: deque[tuple[Call, int]] = deque()
+        self._bytes = 0
+        self._summaries = Summaries()
+        self._task: asyncio.Task[None] | None = None
+        self._one_at_a_time = asyncio.Lock()
+        self._wake: asyncio.Event | None = None
+        self._said_at = 0.0
+        self.stored = 0
+        self.drops: Counter[str] = Counter()
+
+    def take(self, call: Call, payload_bytes: int) -> None:
+        """Queue one finished call; never blocks and never fails."""
+        settings = self._settings
+        if len(self._queue) >= settings.queue_calls:
+            self.drops["queue_full"] += 1
+            return
+        if payload_bytes and self._bytes + payload_bytes > settings.queue_bytes:
+            self.drops["payload_bytes"] += 1
+            call.body = b""
+            call.reply_text.clear()
+            payload_bytes = 0
+        self._bytes += payload_bytes
+        self._queue.append((call, payload_bytes))
+        if len(self._queue) == settings.batch_calls and self._wake is not None:
+            self._wake.set()
+
+    @property
+    def waiting(self) -> int:
+        """Calls in the queue."""
+        return len(self._queue)
+
+    async def start(self) -> None:
+        """Begin to store what comes."""
+        self._wake = asyncio.Event()
+        self._task = asyncio.create_task(self._run(), name="recorder")
+
+    async def stop(self) -> None:
+        """Store what is queued, as far as the database takes it."""
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+            self._task = None
+        try:
+            await self.flush()
+        except PenstockError as fault:
+            _log.warning("records were lost at shutdown", extra={"calls": len(self._queue), "fault": fault.message})
+
+    async def flush(self) -> None:
+        """Store everything that is queued at this moment. Raises `StorageError` when the database does not take it."""
+        async with self._one_at_a_time:
+            for _ in range(len(self._queue) // self._settings.batch_calls + 1):
+                if self._queue:
+                    await self._store()
+
+    async def _run(self) -> None:
+        assert self._wake is not None
+        clean_at = time.monotonic()
+        while True:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._settings.flush_seconds):
+                    await self._wake.wait()
+            self._wake.clear()
+            try:
+                await self.flush()
+                if time.monotonic() >= clean_at:
+                    clean_at = time.monotonic() + RETENTION_SECONDS
+                    await self._forget()
+            except PenstockError as fault:
+                self._say("records cannot be stored and wait", fault.message)
+            if self.drops and time.monotonic() - self._said_at > SAY_AGAIN_SECONDS:
+                self._say("records were dropped", ", ".join(f"{n} {reason}" for reason, n in self.drops.items()))
+
+    async def _store(self) -> None:
+        batch = [self._queue[i] for i in range(min(len(self._queue), self._settings.batch_calls))]
+        await asyncio.to_thread(self._write, [call for call, _ in batch])
+        # Only now: a batch that was not taken stays in the queue.
+        for _, size in batch:
+            self._queue.popleft()
+            self._bytes -= size
+        self.stored += len(batch)
+
+    def _write(self, calls: list[Call]) -> None:
+        rows: list[Row] = []
+        packs: list[tuple[int, int, bytes]] = []
+        entries: list[Entry] = []
+        pack, size = new_pack_id(), 0
+        for call in calls:
+            entry = self._keeper.entry(call)
+            rows.append(row_of(call, pack if entry is not None else None, self._redactor))
+            if entry is not None:
+                entries.append(entry)
+                size += len(entry.request.data) + len(entry.reply.data)
+                if size >= PACK_BYTES:
+                    packs.append((pack, len(entries), encode_pack(entries)))
+                    entries, pack, size = [], new_pack_id(), 0
+        if entries:
+            packs.append((pack, len(entries), encode_pack(entries)))
+        for call in calls:
+            if not call.counted:
+                call.counted = True
+                self._summaries.add(call)
+        with self._records.begin() as connection:
+            store.add(connection, rows, packs, self._summaries.changed())
+        self._summaries.written(time.time())
+
+    async def _forget(self) -> None:
+        settings, now = self._settings, time.time()
+        for table, days in (
+            ("calls", settings.call_retention_days),
+            ("payloads", min(settings.payload_retention_days, settings.call_retention_days)),
+            ("summaries", settings.summary_retention_days),
+        ):
+            # In small pieces, so that nothing else waits long for the database.
+            more = True
+            while more:
+                more = await self._records.write(partial(store.forget, what=table, before=now - days * 86_400))
+
+    def _say(self, what: str, why: str) -> None:
+        if time.monotonic() - self._said_at > SAY_AGAIN_SECONDS or not self._said_at:
+            self._said_at = time.monotonic()
+            _log.warning(what, extra={"waiting": len(self._queue), "reason": why})

@@ -1,0 +1,112 @@
+"""From a finished call to the row that is stored: all in the background, a few microseconds each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from penstock.kernel.call import Call
+from penstock.observability.redaction import Redactor
+from penstock.observability.tables import calls
+
+COLUMNS: tuple[str, ...] = tuple(column.name for column in calls.columns)
+NULLABLE: frozenset[str] = frozenset(column.name for column in calls.columns if column.nullable)
+
+ABSENT = ""
+"""Stands for NULL in a row: binding None takes SQLite's driver a microsecond, and a call has a dozen of them."""
+
+NAME_LIMIT = 200
+MESSAGE_LIMIT = 2000
+JSON_LIMIT = 32_768
+
+Row = tuple[Any, ...]
+
+_encode = msgspec.json.Encoder().encode
+
+
+def row_of(call: Call, payload: int | None, redactor: Redactor) -> Row:
+    """The values of `COLUMNS` for this call, `ABSENT` for null. ``payload`` is the pack that holds prompt and reply, if any."""
+    who = call.principal
+    usage = call.usage
+    cost = call.cost
+    error = call.error
+    trace = call.trace
+    provider, provider_model = served_by(call)
+    return (
+        call.id,
+        int(call.started_at * 1e3),
+        *(
+            (who.organisation, who.team or ABSENT, who.project or ABSENT, who.person or ABSENT, who.key_id)
+            if who is not None
+            else (ABSENT, ABSENT, ABSENT, ABSENT, ABSENT)
+        ),
+        clean(call.task, NAME_LIMIT) if call.task else ABSENT,
+        clean(call.model, NAME_LIMIT),
+        provider or ABSENT,
+        clean(provider_model, NAME_LIMIT) if provider_model else ABSENT,
+        call.operation,
+        call.shape,
+        call.stream,
+        call.reply_status,
+        call.outcome,
+        *((error.code, clean(redactor.text(error.message), MESSAGE_LIMIT)) if error is not None else (ABSENT, ABSENT)),
+        call.queued_ms,
+        call.first_token_ms if call.first_token_ms is not None else ABSENT,
+        call.total_ms,
+        *(
+            (
+                usage.input,
+                usage.output,
+                usage.cached,
+                usage.cache_written,
+                usage.reasoning,
+                usage.audio_input + usage.audio_output,
+                usage.estimated,
+            )
+            if usage is not None
+            else (ABSENT, ABSENT, ABSENT, ABSENT, ABSENT, ABSENT, ABSENT)
+        ),
+        *((cost.amount, cost.currency, cost.priced) if cost is not None else (ABSENT, ABSENT, ABSENT)),
+        trace.trace_id,
+        trace.span_id,
+        trace.parent_id or ABSENT,
+        _labels(call.labels, redactor) if call.labels else ABSENT,
+        _json(call.attempts, redactor) if call.attempts else ABSENT,
+        _json(call.stages, None) if call.stages else ABSENT,
+        _json(call.verdicts, redactor) if call.verdicts else ABSENT,
+        _json(call.notes, redactor) if call.notes else ABSENT,
+        payload if payload is not None else ABSENT,
+    )
+
+
+def served_by(call: Call) -> tuple[str | None, str | None]:
+    """Provider and its name for the model: where the call was served, else where it was tried last; None twice when nowhere."""
+    if call.target is not None:
+        return call.target.provider, call.target.model
+    if call.attempts:
+        last = call.attempts[-1]
+        return last.provider, last.model
+    return None, None
+
+
+def clean(text: str, limit: int) -> str:
+    """The text as every database takes it: no NUL, no half surrogates, at most ``limit`` characters."""
+    if len(text) > limit:
+        text = text[: limit - 1] + "…"
+    if text.isascii():
+        return text.replace("\0", "") if "\0" in text else text
+    return text.replace("\0", "").encode("utf-8", "replace").decode()
+
+
+def _json(value: object, redactor: Redactor | None) -> str:
+    data = _encode(value)
+    if redactor is not None:
+        data, _ = redactor.bytes(data)
+    # A JSON text that was cut is no JSON; something that long is not worth keeping. "\u0000" is valid JSON and no valid text.
+    return data.decode() if len(data) <= JSON_LIMIT and b"\\u0000" not in data else ABSENT
+
+
+def _labels(labels: Mapping[str, str], redactor: Redactor) -> str:
+    return _json({clean(key, 100): clean(value, 500) for key, value in labels.items()}, redactor)

@@ -1,0 +1,68 @@
+"""The ``[observability]`` section: what is recorded, for how long, and where else it goes."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+
+class OtelSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """Sending spans to an OpenTelemetry collector over OTLP/HTTP; needs the extra ``otel``."""
+
+    endpoint: Annotated[
+        str,
+        Meta(
+            description="Base URL of the OTLP/HTTP receiver, such as http://127.0.0.1:4318; /v1/traces is added. Empty: "
+            "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT or OTEL_EXPORTER_OTLP_ENDPOINT when set, else nothing is sent."
+        ),
+    ] = ""
+    headers: Annotated[dict[str, str], Meta(description="Headers sent with every export, such as the collector's own credential.")] = {}
+    service_name: Annotated[str, Meta(min_length=1, description="service.name of the spans.")] = "penstock"
+    content: Annotated[
+        bool, Meta(description="Send prompts and replies too, redacted like the stored ones; needs payloads to be kept.")
+    ] = False
+    queue: Annotated[int, Meta(ge=1, description="Calls that may wait to be exported; more are dropped and counted.")] = 20_000
+    timeout_seconds: Annotated[float, Meta(gt=0, description="How long one export may take.")] = 10.0
+
+
+class ObservabilitySettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """Records of calls: payloads, redaction, retention, the queue before the store, metrics and OpenTelemetry."""
+
+    payloads: Annotated[
+        str,
+        Meta(
+            pattern="^(full|redacted|none)$",
+            description="Prompts and replies: kept as they came (full), with secrets replaced (redacted), or not at all (none).",
+        ),
+    ] = "redacted"
+    payload_max_bytes: Annotated[
+        int, Meta(ge=0, description="Most bytes kept of one request and of one reply each; the rest is cut off and the record says so.")
+    ] = 131_072
+    redact_emails: Annotated[bool, Meta(description="Replace e-mail addresses before storing payloads.")] = False
+    redact_phones: Annotated[bool, Meta(description="Replace what looks like an international telephone number.")] = False
+    redact_patterns: Annotated[
+        dict[str, str],
+        Meta(description="Further regular expressions to replace, by the name that takes their place: [redacted: name]."),
+    ] = {}
+    call_retention_days: Annotated[float, Meta(gt=0, description="How long calls are kept.")] = 30.0
+    payload_retention_days: Annotated[
+        float, Meta(gt=0, description="How long prompts and replies are kept; never longer than their calls.")
+    ] = 14.0
+    summary_retention_days: Annotated[
+        float, Meta(gt=0, description="How long the counted summaries behind the overview are kept; they hold no payloads.")
+    ] = 400.0
+    queue_calls: Annotated[int, Meta(ge=1, description="Finished calls that may wait to be stored; more are dropped and counted.")] = 20_000
+    queue_bytes: Annotated[
+        int, Meta(ge=1, description="Bytes of payload that may wait to be stored; beyond it calls keep their facts and lose their payload.")
+    ] = 67_108_864
+    flush_seconds: Annotated[float, Meta(gt=0, le=10, description="Longest time a finished call waits before it is stored.")] = 0.25
+    batch_calls: Annotated[int, Meta(ge=1, le=5000, description="Most calls stored in one transaction.")] = 500
+    metrics_open: Annotated[
+        bool, Meta(description="Serve /metrics without a key. Otherwise a key with the scope read is needed as bearer token.")
+    ] = False
+    metrics_series: Annotated[
+        int,
+        Meta(ge=1, description="Most combinations of task, model, provider and outcome in /metrics; later ones are counted as 'other'."),
+    ] = 500
+    otel: OtelSettings = OtelSettings()

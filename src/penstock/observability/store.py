@@ -1,0 +1,93 @@
+"""The SQL of the records of calls; decides nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, and_, delete, func, select
+
+from penstock.observability.payloads import Entry, decode_pack, pack_id_at
+from penstock.observability.rows import ABSENT, COLUMNS, NULLABLE, Row
+from penstock.observability.tables import call_payloads, call_summaries, calls, id_at
+
+PIECE = 2000
+"""Rows deleted in one transaction."""
+EXACT_ROWS = 50_000
+"""Calls of a period up to which latencies are taken from the calls themselves."""
+
+_SUMMARY_COLUMNS = tuple(c.name for c in call_summaries.columns)
+_TOTALS = ("calls", "input_tokens", "output_tokens", "cost_micros", "unpriced", "total_ms", "first_token_ms")
+
+
+def add(connection: Connection, rows: Sequence[Row], packs: Sequence[tuple[int, int, bytes]], summaries: Sequence[tuple[Any, ...]]) -> None:
+    """Write a batch; writing it again changes nothing."""
+    # Driver SQL: the compiler costs more per row than the database does.
+    postgres = connection.dialect.name == "postgresql"
+    mark = "%s" if postgres else "?"
+    if rows:
+        if postgres:
+            values = ", ".join(mark for _ in COLUMNS)
+            rows = [tuple(None if v == ABSENT and c in NULLABLE else v for c, v in zip(COLUMNS, row, strict=True)) for row in rows]
+        else:
+            values = ", ".join("nullif(?, '')" if c in NULLABLE else mark for c in COLUMNS)
+        sql = f"INSERT INTO calls ({', '.join(COLUMNS)}) VALUES ({values}) ON CONFLICT (id) DO NOTHING"  # noqa: S608 - our own column names
+        connection.exec_driver_sql(sql, list(rows))
+    if packs:
+        connection.exec_driver_sql(
+            f"INSERT INTO call_payloads (id, entries, data) VALUES ({mark}, {mark}, {mark}) ON CONFLICT (id) DO NOTHING",  # noqa: S608
+            list(packs),
+        )
+    if summaries:
+        marks = ", ".join(mark for _ in _SUMMARY_COLUMNS)
+        updates = ", ".join(f"{c} = excluded.{c}" for c in _TOTALS)
+        sql = (
+            f"INSERT INTO call_summaries ({', '.join(_SUMMARY_COLUMNS)}) VALUES ({marks})"  # noqa: S608 - our own column names
+            f" ON CONFLICT (id) DO UPDATE SET {updates}"
+        )
+        connection.exec_driver_sql(sql, list(summaries))
+
+
+def forget(connection: Connection, what: str, before: float) -> bool:
+    """Delete a piece of what is older than ``before`` (Unix seconds); whether there may be more."""
+    if what == "calls":
+        table, key, old = calls, calls.c.id, calls.c.id < id_at(before * 1000)
+    elif what == "payloads":
+        table, key, old = call_payloads, call_payloads.c.id, call_payloads.c.id < pack_id_at(before)
+    else:
+        table, key, old = call_summaries, call_summaries.c.id, call_summaries.c.period < int(before)
+    piece = select(key).where(old).order_by(key).limit(PIECE)
+    return connection.execute(delete(table).where(key.in_(piece))).rowcount >= PIECE
+
+
+def page(connection: Connection, where: Sequence[ColumnElement[bool]], before: str | None, limit: int) -> list[Mapping[str, Any]]:
+    """Calls, newest first, from below the id ``before``."""
+    conditions = [*where, *([calls.c.id < before] if before else [])]
+    asked = select(calls).where(and_(True, *conditions)).order_by(calls.c.id.desc()).limit(limit)
+    return [dict(row) for row in connection.execute(asked).mappings()]
+
+
+def one(connection: Connection, id: str) -> Mapping[str, Any] | None:
+    """One call."""
+    row = connection.execute(select(calls).where(calls.c.id == id)).mappings().first()
+    return dict(row) if row is not None else None
+
+
+def payload(connection: Connection, pack: int, id: str) -> Entry | None:
+    """The payload of one call, None when it is gone."""
+    data = connection.execute(select(call_payloads.c.data).where(call_payloads.c.id == pack)).scalar()
+    if data is None:
+        return None
+    return next((entry for entry in decode_pack(bytes(data)) if entry.call == id), None)
+
+
+def summaries(connection: Connection, since: int, until: int, where: Mapping[str, str]) -> list[Mapping[str, Any]]:
+    """Summary rows of a period (Unix seconds)."""
+    conditions = [call_summaries.c[name] == value for name, value in where.items()]
+    asked = select(call_summaries).where(call_summaries.c.period >= since, call_summaries.c.period < until, *conditions)
+    return [dict(row) for row in connection.execute(asked).mappings()]
+
+
+def count(connection: Connection) -> int:
+    """How many calls are stored."""
+    return int(connection.execute(select(func.count()).select_from(calls)).scalar_one())

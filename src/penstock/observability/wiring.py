@@ -1,0 +1,72 @@
+"""How the parts of observability are put together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from penstock.kernel.capability import Check, Finding, House, Offer
+from penstock.kernel.events import CallEnded
+from penstock.kernel.ports import Metric
+from penstock.kernel.web import NavItem
+from penstock.observability.metrics import CallMeasures, Exposition
+from penstock.observability.pages import pages
+from penstock.observability.payloads import PayloadKeeper
+from penstock.observability.record import RecordStage
+from penstock.observability.recorder import Recorder
+from penstock.observability.redaction import Redactor
+from penstock.observability.routes import routes
+from penstock.observability.service import Questions
+from penstock.observability.settings import ObservabilitySettings
+from penstock.storage.records import Records
+
+
+def wire(house: House) -> Offer:
+    """Build observability inside ``house``."""
+    settings = house.settings(ObservabilitySettings)
+    records = house.ports.get(Records)
+    redactor = Redactor(emails=settings.redact_emails, phones=settings.redact_phones, patterns=settings.redact_patterns)
+    keeper = PayloadKeeper(settings.payloads, settings.payload_max_bytes, redactor)
+    recorder = Recorder(records, settings, redactor, keeper)
+    questions = Questions(records, recorder.flush)
+    measures = CallMeasures(settings.metrics_series)
+    house.events.subscribe(CallEnded, measures.ended)
+    keep = settings.payload_max_bytes if settings.payloads != "none" else 0
+    return Offer(
+        stages=(RecordStage(recorder, house.events, keep),),
+        routes=routes(questions),
+        pages=pages(house.ports, questions, Exposition(measures), metrics_open=settings.metrics_open),
+        nav=(
+            NavItem("Overview", "/console/", "overview", "Observe", 10, "o"),
+            NavItem("Calls", "/console/calls", "calls", "Observe", 20, "c"),
+        ),
+        services=(recorder,),
+        checks=(_check(settings),),
+        metrics=(_RecorderMetrics(recorder),),
+    )
+
+
+class _RecorderMetrics:
+    def __init__(self, recorder: Recorder) -> None:
+        self._recorder = recorder
+
+    def metrics(self) -> Iterable[Metric]:
+        recorder = self._recorder
+        yield Metric(
+            name="penstock_records_waiting", help="Finished calls not stored yet.", kind="gauge", samples=(({}, recorder.waiting),)
+        )
+        yield Metric(name="penstock_records_stored", help="Calls stored.", kind="counter", samples=(({}, recorder.stored),))
+        drops = tuple(({"reason": reason}, float(count)) for reason, count in sorted(recorder.drops.items()))
+        yield Metric(
+            name="penstock_records_dropped",
+            help="Calls or payloads dropped because the queue was full.",
+            kind="counter",
+            samples=drops or (({"reason": "queue_full"}, 0.0),),
+        )
+
+
+def _check(settings: ObservabilitySettings) -> Check:
+    async def check() -> Sequence[Finding]:
+        kept = f"payloads {settings.payloads}, calls for {settings.call_retention_days:g} days"
+        return [Finding(name="records of calls", status="ok", what=kept)]
+
+    return check
