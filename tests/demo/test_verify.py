@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -21,12 +22,19 @@ def a_good_run() -> tuple[list[Heard], dict[str, Any]]:
     turn = {"budget": 0, "rate": 0}
     for ask in plan(read_all(), embeddings=True):
         heard.append(hear(ask, turn))
-    calls = {h.call: {"outcome": verify._outcome(h), "trace_id": h.ask.trace_id, "provider": "together"} for h in heard}
+    calls = {
+        h.call: {"outcome": verify._outcome(h), "trace_id": h.ask.trace_id, "provider": "together", "cost_micros": expected(h)}
+        for h in heard
+    }
     rows = {h.call: [{"amount": expected(h)}] for h in heard if h.complete}
     left = next(h for h in heard if h.ask.cancel)
     rows[left.call] = [{"amount": 77}]
     sandbox = sum(expected(h) for h in heard if h.complete and h.ask.key == "sandbox")
-    return heard, {"calls": calls, "rows": rows, "spent": sum(r[0]["amount"] for r in rows.values()), "sandbox": sandbox, "dropped": 0}
+    spent = sum(r[0]["amount"] for r in rows.values())
+    one = next(h for h in heard if h.complete and h.ask.sample)
+    kept = {one.call: {"request": json.dumps({"messages": [{"content": one.ask.text}]}), "reply": json.dumps([one.text]), "redacted": 0}}
+    said = {"calls": calls, "rows": rows, "spent": spent, "sandbox": sandbox, "dropped": 0, "overview": (len(heard), spent), "kept": kept}
+    return heard, said
 
 
 def hear(ask: Ask, turn: dict[str, int]) -> Heard:
@@ -87,6 +95,9 @@ BENDS: dict[str, Bend] = {
     "outcome as": lambda h, s: s["calls"][h[5].call].update(outcome="lost"),
     "trace continued": lambda h, s: s["calls"][h[5].call].update(trace_id="0" * 32),
     "fallback after": lambda h, s: s["calls"][first(h, model="assistant").call].update(provider="offline"),
+    "cost on the record": lambda h, s: s["calls"][first(h, complete=True).call].update(cost_micros=1),
+    "overview counts": lambda h, s: s.update(overview=(s["overview"][0] - 1, s["spent"])),
+    "prompts and replies kept": lambda h, s: next(iter(s["kept"].values())).update(reply='["something else"]'),
     "records dropped": lambda h, s: s.update(dropped=1),
     "one ledger row": lambda h, s: s["rows"].pop(first(h, complete=True).call),
     "each row's amount": lambda h, s: s["rows"].update({first(h, complete=True).call: [{"amount": 1}]}),

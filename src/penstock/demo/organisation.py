@@ -75,6 +75,14 @@ class Api:
         async with self._session.get(self._url + path, params=query, headers=self._headers) as response:
             return await _said(response)
 
+    async def text(self, path: str) -> str:
+        """The text at ``path``. Raises `ApiFault` for any status but 2xx."""
+        async with self._session.get(self._url + path, headers=self._headers) as response:
+            text = await response.text()
+            if response.status >= 300:
+                raise ApiFault(f"GET {path} answered {response.status}: {text[:500]}")
+            return text
+
     async def post(self, path: str, body: Mapping[str, Any]) -> Any:
         """The JSON that came back for ``body``. Raises `ApiFault` for any status but 2xx."""
         async with self._session.post(self._url + path, json=body, headers=self._headers) as response:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
+import re
 import time
 from collections.abc import AsyncGenerator, Sequence
 from pathlib import Path
@@ -29,6 +30,8 @@ CALLS_PER_SECOND = 6.0
 AFTERWARDS_PER_SECOND = 1.0
 CHECK_AT_ONCE = 32
 SETTLE_SECONDS = 15.0
+LOOKED_AT_EVERY = 25
+_DROPPED = re.compile(r"^penstock_records_dropped\S* (\S+)$", re.MULTILINE)
 
 
 def run(*, check: bool, directory: Path, port: int) -> int:
@@ -152,4 +155,14 @@ async def _books(api: Api, heard: Sequence[Heard], organisation: Organisation) -
         await asyncio.sleep(0.2)
     spent = sum(row["amount"] for row in (await api.get("/v1/spend", group="team"))["data"])
     budget = await api.get(f"/v1/budgets/{organisation.budgets['Sandbox, monthly']}")
-    return verify.Books(calls=calls, rows=rows, spent=spent, sandbox=budget["standing"]["spent"], dropped=0)
+    overview = await api.get("/v1/overview", seconds=3600)
+    looked_at = [h.call for h in heard if h.complete and h.ask.sample is not None and not h.ask.stream][::LOOKED_AT_EVERY]
+    return verify.Books(
+        calls=calls,
+        rows=rows,
+        spent=spent,
+        sandbox=budget["standing"]["spent"],
+        dropped=sum(int(float(count)) for count in _DROPPED.findall(await api.text("/metrics"))),
+        overview=(overview["calls"], overview["cost_micros"]),
+        kept={call: await api.get(f"/v1/calls/{call}/payload") for call in looked_at},
+    )

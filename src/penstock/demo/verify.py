@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, cast
 from urllib.parse import urljoin
 
 import aiohttp
@@ -32,7 +32,8 @@ class Books(msgspec.Struct, frozen=True, kw_only=True):
     """What Penstock says afterwards. Amounts are micro-dollars.
 
     ``calls`` are the records by id; ``rows`` the ledger's rows by call; ``spent`` the sum of the spending by team; ``sandbox`` what the
-    sandbox's budget says is spent; ``dropped`` how many records were dropped.
+    sandbox's budget says is spent; ``dropped`` how many records were dropped; ``overview`` the overview's count of calls and their cost;
+    ``kept`` what is kept of some calls' prompts and replies, by call.
     """
 
     calls: Mapping[str, Mapping[str, Any]]
@@ -40,6 +41,8 @@ class Books(msgspec.Struct, frozen=True, kw_only=True):
     spent: int
     sandbox: int
     dropped: int
+    overview: tuple[int, int]
+    kept: Mapping[str, Mapping[str, Any]]
 
 
 def replies(heard: Sequence[Heard]) -> list[Check]:
@@ -122,8 +125,42 @@ def _records(heard: Sequence[Heard], said: Books) -> list[Check]:
     fallen = [h for h in recorded if h.ask.model == RESILIENT]
     wrong = [h for h in fallen if said.calls[h.call]["provider"] != "together"]
     checks.append(Check("fallback after a target that is not there", _of(fallen, wrong), bool(fallen) and not wrong))
+    done = [h for h in recorded if h.complete]
+    wrong = [h for h in done if said.calls[h.call]["cost_micros"] != expected(h)]
+    checks.append(Check("cost on the record", _of(done, wrong), bool(done) and not wrong))
     checks.append(Check("records dropped", str(said.dropped), said.dropped == 0))
+    counted, cost = said.overview
+    found = f"{counted} calls, {cost} micro-dollars"
+    checks.append(Check("overview counts the same", found, (counted, cost) == (len(heard), said.spent)))
+    looked = [h for h in heard if h.call in said.kept]
+    wrong = [h for h in looked if not _is_kept(h, said.kept[h.call])]
+    checks.append(Check("prompts and replies kept, some looked at", _of(looked, wrong), bool(looked) and not wrong))
     return checks
+
+
+def _is_kept(heard: Heard, payload: Mapping[str, Any]) -> bool:
+    """Whether the kept prompt and reply hold what was asked and heard; nothing in the samples looks like a secret."""
+    if payload.get("redacted") or payload.get("request_cut") or payload.get("reply_cut"):
+        return False
+    return _holds(payload.get("request"), heard.ask.text) and _holds(payload.get("reply"), heard.text)
+
+
+def _holds(kept: str | None, text: str) -> bool:
+    try:
+        return kept is not None and text in _texts(msgspec.json.decode(kept))
+    except msgspec.DecodeError:
+        return False
+
+
+def _texts(value: Any) -> list[str]:
+    if isinstance(value, str):
+        return [value]
+    inner: Iterable[Any] = ()
+    if isinstance(value, dict):
+        inner = cast("dict[str, Any]", value).values()
+    elif isinstance(value, list):
+        inner = cast("list[Any]", value)
+    return [text for member in inner for text in _texts(member)]
 
 
 def _outcome(heard: Heard) -> str:
