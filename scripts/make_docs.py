@@ -62,8 +62,8 @@ def line_page() -> str:
     out += ["| slot | what it is for |\n| --- | --- |"]
     source = inspect.getsource(Slot)
     for slot in Slot:
-        after = source.split(f"{slot.name} = ", 1)[1]
-        out.append(f"| `{slot.name.lower()}` | {after.split('"""')[1]} |")
+        text = source.split(f"{slot.name} = ", 1)[1].split('"' * 3)[1]
+        out.append(f"| `{slot.name.lower()}` | {text} |")
     out += ["\n## Stages\n", "| slot | stage | capability | what it does | file |\n| --- | --- | --- | --- | --- |"]
     # The line number moves with every edit; `penstock line` tells it.
     out += [f"| `{p.slot}` | `{p.stage}` | {p.capability} | {_cell(p.summary)} | `src/{p.file}` |" for p in rows]

@@ -1,8 +1,8 @@
 """Money as integers: micro-units of one currency, so that sums are exact and nobody's rounding differs.
 
 A price is micro-units per million tokens: 2.50 USD per million is 2,500,000. An amount is micro-units: 0.000015 USD is 15. A call's amount
-is rounded once, half up, after everything was added; calls cheaper than half a micro-unit therefore cost 0, and their tokens and prices stay
-on the ledger for whoever wants the exact sum.
+is rounded once, half up, after everything was added; calls cheaper than half a micro-unit therefore cost 0, and their tokens and prices
+stay on the ledger for whoever wants the exact sum.
 """
 
 from __future__ import annotations

@@ -14,8 +14,8 @@ NAME_LENGTH = 200
 class LedgerRow(msgspec.Struct, frozen=True, array_like=True):
     """One call's money. Journalled as a MessagePack array: fields are only ever added at the end, with a default.
 
-    ``at`` is Unix milliseconds, ``amount`` micro-units of ``currency``, ``prices`` the frozen unit prices (None: none was known). ``status``
-    is ``ok``, ``failed`` or ``cancelled``. Owners are ids.
+    ``at`` is Unix milliseconds, ``amount`` micro-units of ``currency``, ``prices`` the frozen unit prices (None: none was known).
+    ``status`` is ``ok``, ``failed`` or ``cancelled``. Owners are ids.
     """
 
     id: str

@@ -133,7 +133,7 @@ def _block(block: JsonMap) -> Part:
             return Part("refusal", _text(block.get("refusal")))
         case "image_url" | "input_image":
             url = block.get("image_url")
-            return Part("image", media=_media(_text(_map(url).get("url") if isinstance(url, dict) else url)))
+            return Part("image", media=_media(_text(_map(url).get("url") or url)))
         case "image" | "document":
             source = _map(block.get("source"))
             media = _text(source.get("url") or source.get("media_type") or source.get("file_id"))

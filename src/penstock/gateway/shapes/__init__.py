@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, cast
 
-from penstock.gateway.shapes.anthropic_messages import AnthropicCountTokens, AnthropicMessagesPassthrough
-from penstock.gateway.shapes.openai_chat import OpenAIChatPassthrough
+from penstock.gateway.shapes.anthropic_messages import AnthropicCountTokens, AnthropicMessages
+from penstock.gateway.shapes.openai_chat import OpenAIChat
 from penstock.gateway.shapes.openai_embeddings import OpenAIEmbeddings
 from penstock.gateway.shapes.openai_responses import OpenAIResponsesPassthrough
 from penstock.kernel.errors import NotExpressible
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 SHAPES: Mapping[str, Shape] = {
     shape.name: shape
     for shape in (
-        OpenAIChatPassthrough(),
+        OpenAIChat(),
         OpenAIResponsesPassthrough(),
         OpenAIEmbeddings(),
-        AnthropicMessagesPassthrough(),
+        AnthropicMessages(),
         AnthropicCountTokens(),
     )
 }

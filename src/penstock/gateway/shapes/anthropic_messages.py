@@ -7,14 +7,15 @@ from collections.abc import Mapping
 import msgspec
 from msgspec import Raw, Struct
 
-from penstock.gateway.shapes import anthropic_error, anthropic_usage
+from penstock.gateway.shapes import anthropic_error, anthropic_reply, anthropic_request, anthropic_usage
 from penstock.gateway.shapes.anthropic_usage import UsageWire
 from penstock.gateway.shapes.body import CAP, FLAG, expect, head, model_of, rewritten, top_level
-from penstock.gateway.shapes.shape import Fields, Head, StreamTap
+from penstock.gateway.shapes.shape import PLAIN, Dialect, Fields, Head, StreamDecoder, StreamEncoder, StreamTap
 from penstock.gateway.shapes.sse import event
 from penstock.gateway.shapes.tap import Tap
 from penstock.kernel.call import Usage
 from penstock.kernel.errors import MalformedRequest, PenstockError, UpstreamMalformed
+from penstock.kernel.messages import Completion, Request
 
 _MARKS = (b"message_start", b"message_delta", b"message_stop", b'"error"')
 
@@ -144,3 +145,31 @@ class _Eye:
         if seen.type == "message_stop":
             self.finished = True
         return True
+
+
+class AnthropicMessages(AnthropicMessagesPassthrough):
+    """The shape ``anthropic.messages``, whole: passed through and translated."""
+
+    def decode_request(self, fields: Fields) -> Request:
+        """See `ChatShape.decode_request`."""
+        return anthropic_request.decode_request(fields)
+
+    def encode_request(self, request: Request, *, model: str, stream: bool, dialect: Dialect = PLAIN) -> bytes:
+        """See `ChatShape.encode_request`."""
+        return anthropic_request.encode_request(request, model=model, stream=stream, dialect=dialect)
+
+    def decode_reply(self, body: bytes) -> Completion:
+        """See `ChatShape.decode_reply`."""
+        return anthropic_reply.decode_reply(body)
+
+    def encode_reply(self, completion: Completion, *, model: str) -> bytes:
+        """See `ChatShape.encode_reply`."""
+        return anthropic_reply.encode_reply(completion, model)
+
+    def stream_decoder(self) -> StreamDecoder:
+        """See `ChatShape.stream_decoder`."""
+        return anthropic_reply.MessagesDecoder()
+
+    def stream_encoder(self, *, model: str, include_usage: bool) -> StreamEncoder:
+        """See `ChatShape.stream_encoder`; usage is part of every stream here."""
+        return anthropic_reply.MessagesEncoder(model)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Optional, TypeVar
 
 import msgspec
 from msgspec import Meta, Raw
@@ -17,18 +17,18 @@ _TOP = msgspec.json.Decoder(dict[str, Raw])
 TRUE = Raw(b"true")
 FALSE = Raw(b"false")
 
-MODEL = msgspec.json.Decoder(Annotated[str, Meta(min_length=1, max_length=512)])
+MODEL: msgspec.json.Decoder[str] = msgspec.json.Decoder(Annotated[str, Meta(min_length=1, max_length=512)])
 FLAG = msgspec.json.Decoder(bool | None)
 # Token counts end up in 64-bit columns and are multiplied by prices; 2^31 - 1 tokens is beyond any model.
-CAP = msgspec.json.Decoder(Annotated[int, Meta(ge=1, le=2**31 - 1)] | None)
-CAP_FROM_ZERO = msgspec.json.Decoder(Annotated[int, Meta(ge=0, le=2**31 - 1)] | None)
-COUNT = msgspec.json.Decoder(Annotated[int, Meta(ge=1, le=128)] | None)
+CAP: msgspec.json.Decoder[int | None] = msgspec.json.Decoder(Optional[Annotated[int, Meta(ge=1, le=2**31 - 1)]])  # noqa: UP045 - Annotated takes no |
+CAP_FROM_ZERO: msgspec.json.Decoder[int | None] = msgspec.json.Decoder(Optional[Annotated[int, Meta(ge=0, le=2**31 - 1)]])  # noqa: UP045 - Annotated takes no |
+COUNT: msgspec.json.Decoder[int | None] = msgspec.json.Decoder(Optional[Annotated[int, Meta(ge=1, le=128)]])  # noqa: UP045 - Annotated takes no |
 
 
 def top_level(body: bytes) -> Fields:
-    """The top level of a request body. Raises `MalformedRequest` unless the whole body is valid UTF-8 and valid JSON with an object at the top.
+    """The top level of a request body. Raises `MalformedRequest` unless it is valid UTF-8 and valid JSON with an object at the top.
 
-    Of duplicate keys the last one wins. Nesting is limited by the interpreter's own guard, about 1,000 levels less what the caller's stack takes.
+    Of duplicate keys the last one wins. Nesting is limited by the interpreter's own guard: about 1,000 levels less what the stack takes.
     """
     try:
         # Values are skipped over, not decoded, below; so this is where invalid UTF-8 inside them is seen.

@@ -24,6 +24,11 @@ class Audit:
         self._dropped = request.dropped
         self._harmless = harmless
 
+    @property
+    def shape(self) -> str:
+        """The shape that the request came in."""
+        return self._shape
+
     def drop(self, name: str) -> None:
         """Note that a field is left out."""
         if name not in self._dropped:

@@ -7,14 +7,15 @@ from collections.abc import Mapping
 import msgspec
 from msgspec import Raw, Struct
 
-from penstock.gateway.shapes import openai_error, openai_usage
+from penstock.gateway.shapes import openai_chat_reply, openai_chat_request, openai_error, openai_usage
 from penstock.gateway.shapes.body import CAP, CAP_FROM_ZERO, COUNT, FLAG, expect, head, model_of, rewritten, top_level
 from penstock.gateway.shapes.openai_usage import ChatUsage
-from penstock.gateway.shapes.shape import Fields, Head, StreamTap
+from penstock.gateway.shapes.shape import PLAIN, Dialect, Fields, Head, StreamDecoder, StreamEncoder, StreamTap
 from penstock.gateway.shapes.sse import event
 from penstock.gateway.shapes.tap import Tap
 from penstock.kernel.call import Usage
 from penstock.kernel.errors import PenstockError, UpstreamMalformed
+from penstock.kernel.messages import Completion, Request
 
 DONE = b"[DONE]"
 _INCLUDE_USAGE = Raw(b'{"include_usage":true}')
@@ -142,3 +143,31 @@ def _has_value(chunk: bytes, name: bytes) -> bool:
             return True
         at = chunk.find(name, at)
     return False
+
+
+class OpenAIChat(OpenAIChatPassthrough):
+    """The shape ``openai.chat``, whole: passed through and translated."""
+
+    def decode_request(self, fields: Fields) -> Request:
+        """See `ChatShape.decode_request`."""
+        return openai_chat_request.decode_request(fields)
+
+    def encode_request(self, request: Request, *, model: str, stream: bool, dialect: Dialect = PLAIN) -> bytes:
+        """See `ChatShape.encode_request`."""
+        return openai_chat_request.encode_request(request, model=model, stream=stream, dialect=dialect)
+
+    def decode_reply(self, body: bytes) -> Completion:
+        """See `ChatShape.decode_reply`."""
+        return openai_chat_reply.decode_reply(body)
+
+    def encode_reply(self, completion: Completion, *, model: str) -> bytes:
+        """See `ChatShape.encode_reply`."""
+        return openai_chat_reply.encode_reply(completion, model)
+
+    def stream_decoder(self) -> StreamDecoder:
+        """See `ChatShape.stream_decoder`."""
+        return openai_chat_reply.ChatDecoder()
+
+    def stream_encoder(self, *, model: str, include_usage: bool) -> StreamEncoder:
+        """See `ChatShape.stream_encoder`."""
+        return openai_chat_reply.ChatEncoder(model, include_usage)

@@ -1,7 +1,7 @@
 """Usage as OpenAI's APIs count it, to and from the normal form.
 
-Chat and embeddings say prompt and completion tokens, Responses says input and output tokens. Cached, reasoning and audio tokens are parts of
-these. DeepSeek's older form of cached tokens (``prompt_cache_hit_tokens``) is understood as well.
+Chat and embeddings say prompt and completion tokens, Responses says input and output tokens. Cached, reasoning and audio tokens are
+parts of these. DeepSeek's older form of cached tokens (``prompt_cache_hit_tokens``) is understood as well.
 """
 
 from __future__ import annotations

@@ -28,12 +28,12 @@ _NULL = b"null"
 
 def is_text(raw: Raw) -> bool:
     """Whether the value is a JSON string."""
-    return memoryview(raw)[:1] == b'"'
+    return bytes(memoryview(raw)[:1]) == b'"'
 
 
 def is_list(raw: Raw) -> bool:
     """Whether the value is a JSON array."""
-    return memoryview(raw)[:1] == b"["
+    return bytes(memoryview(raw)[:1]) == b"["
 
 
 class Reader:

@@ -69,10 +69,14 @@ class Watch(Protocol):
     generated text so far, from which the usage of a cut stream can be estimated. ``finish_reason`` is the upstream's own word.
     """
 
-    usage: Usage | None
-    finished: bool
-    finish_reason: str | None
-    output_bytes: int
+    @property
+    def usage(self) -> Usage | None: ...
+    @property
+    def finished(self) -> bool: ...
+    @property
+    def finish_reason(self) -> str | None: ...
+    @property
+    def output_bytes(self) -> int: ...
 
 
 class StreamTap(Watch, Protocol):

@@ -1,0 +1,288 @@
+"""OpenAI chat completions, whole and streamed, to and from the normal form."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import msgspec
+from msgspec import Raw, Struct
+
+from penstock.gateway.shapes import openai_error, openai_usage
+from penstock.gateway.shapes.openai_usage import ChatUsage
+from penstock.gateway.shapes.sse import EventCutter, data_of, event
+from penstock.kernel import messages as m
+from penstock.kernel.call import Usage
+from penstock.kernel.errors import UpstreamMalformed, UpstreamReset
+
+DONE = b"[DONE]"
+_FINISH: dict[str, m.FinishReason] = {
+    "stop": "stop",
+    "length": "length",
+    "tool_calls": "tool_calls",
+    "function_call": "tool_calls",
+    "content_filter": "filter",
+}
+_WORD = {
+    "stop": "stop",
+    "stop_sequence": "stop",
+    "length": "length",
+    "context": "length",
+    "tool_calls": "tool_calls",
+    "filter": "content_filter",
+    "refusal": "content_filter",
+    "pause": "stop",
+}
+
+
+class _Function(Struct):
+    name: str | None = None
+    arguments: str | None = None
+
+
+class _Call(Struct):
+    id: str | None = None
+    function: _Function | None = None
+    index: int = 0
+
+
+class _Said(Struct):
+    content: str | None = None
+    refusal: str | None = None
+    reasoning_content: str | None = None
+    reasoning: str | None = None
+    tool_calls: list[_Call] | None = None
+
+
+class _Choice(Struct):
+    message: _Said | None = None
+    delta: _Said | None = None
+    finish_reason: str | None = None
+    index: int = 0
+    logprobs: Raw | None = None
+
+
+class _Body(Struct):
+    id: str = ""
+    model: str = ""
+    created: float | None = None
+    choices: list[_Choice] | None = None
+    usage: ChatUsage | None = None
+    system_fingerprint: str | None = None
+    service_tier: str | None = None
+    error: Raw | None = None
+
+
+_BODY = msgspec.json.Decoder(_Body)
+
+
+def _read(data: bytes) -> _Body:
+    try:
+        body = _BODY.decode(data)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as fault:
+        raise UpstreamMalformed("The provider's reply is no chat completion.") from fault
+    if body.error is not None and bytes(body.error) != b"null":
+        raise openai_error.upstream_error(body.error)
+    return body
+
+
+def decode_reply(data: bytes) -> m.Completion:
+    """A whole completion. Raises `UpstreamMalformed`, or `UpstreamError` when it reports a failure."""
+    body = _read(data)
+    if not body.choices:
+        raise UpstreamMalformed("The provider's chat completion has no choices.")
+    return m.Completion(
+        id=body.id,
+        model=body.model,
+        created=int(body.created) if body.created is not None else None,
+        choices=tuple(
+            m.Choice(
+                parts=_parts(choice.message or _Said()),
+                finish=_FINISH.get(choice.finish_reason or "", "stop"),
+                index=choice.index,
+                logprobs=choice.logprobs if choice.logprobs is not None and bytes(choice.logprobs) != b"null" else None,
+            )
+            for choice in body.choices
+        ),
+        usage=openai_usage.from_chat(body.usage) if body.usage is not None else None,
+        service_tier=body.service_tier,
+        fingerprint=body.system_fingerprint,
+    )
+
+
+def _parts(said: _Said) -> tuple[m.Part, ...]:
+    parts: list[m.Part] = []
+    thoughts = said.reasoning_content or said.reasoning
+    if thoughts:
+        parts.append(m.Reasoning(thoughts))
+    if said.content:
+        parts.append(m.Text(said.content))
+    if said.refusal:
+        parts.append(m.Refusal(said.refusal))
+    for number, call in enumerate(said.tool_calls or ()):
+        function = call.function or _Function()
+        parts.append(m.ToolCall(call.id or f"call_{number}", function.name or "", function.arguments or ""))
+    return tuple(parts)
+
+
+def encode_reply(completion: m.Completion, model: str) -> bytes:
+    """The completion for a client, naming ``model``."""
+    out: dict[str, Any] = {
+        "id": completion.id,
+        "object": "chat.completion",
+        "created": completion.created if completion.created is not None else int(time.time()),
+        "model": model,
+        "choices": [_choice_out(choice) for choice in completion.choices],
+    }
+    if completion.usage is not None:
+        out["usage"] = openai_usage.chat_object(completion.usage)
+    for name, value in (("service_tier", completion.service_tier), ("system_fingerprint", completion.fingerprint)):
+        if value is not None:
+            out[name] = value
+    return msgspec.json.encode(out)
+
+
+def _choice_out(choice: m.Choice) -> dict[str, Any]:
+    texts = [p.text for p in choice.parts if isinstance(p, m.Text)]
+    refusals = [p.text for p in choice.parts if isinstance(p, m.Refusal)]
+    thoughts = [p.text or "\n".join(p.summary) for p in choice.parts if isinstance(p, m.Reasoning)]
+    calls = [p for p in choice.parts if isinstance(p, m.ToolCall)]
+    message: dict[str, Any] = {
+        "role": "assistant",
+        "content": "".join(texts) if texts else None,
+        "refusal": "".join(refusals) if refusals else None,
+    }
+    if any(thoughts):
+        message["reasoning_content"] = "".join(thoughts)
+    if calls:
+        message["tool_calls"] = [{"id": c.id, "type": "function", "function": {"name": c.name, "arguments": c.arguments}} for c in calls]
+    return {
+        "index": choice.index,
+        "message": message,
+        "finish_reason": _WORD[choice.finish] if choice.finish is not None else "stop",
+        "logprobs": choice.logprobs,
+    }
+
+
+class ChatDecoder:
+    """A `StreamDecoder` for chat completion chunks."""
+
+    def __init__(self) -> None:
+        self.usage: Usage | None = None
+        self.finished = False
+        self.finish_reason: str | None = None
+        self.output_bytes = 0
+        self._cutter = EventCutter()
+        self._begun = False
+        self._open: dict[int, tuple[str, int]] = {}
+
+    def feed(self, chunk: bytes) -> list[m.Delta]:
+        """See `StreamDecoder.feed`."""
+        return self._events(self._cutter.feed(chunk))
+
+    def close(self) -> list[m.Delta]:
+        """See `StreamDecoder.close`."""
+        deltas = self._events(self._cutter.close())
+        if not self.finished:
+            raise UpstreamReset("The provider's stream ended before the reply was complete.")
+        return deltas
+
+    def _events(self, whole: bytes) -> list[m.Delta]:
+        deltas: list[m.Delta] = []
+        for piece in whole.split(b"\n\n"):
+            data = data_of(piece.strip(b"\n") + b"\n") if piece.strip(b"\n") else None
+            if data is None or self.finished:
+                continue
+            if data.strip() == DONE:
+                self.finished = True
+                continue
+            self._chunk(_read(data), deltas)
+        return deltas
+
+    def _chunk(self, body: _Body, deltas: list[m.Delta]) -> None:
+        if not self._begun:
+            self._begun = True
+            deltas.append(m.Begin(body.id, body.model, int(body.created) if body.created is not None else None))
+        for choice in body.choices or ():
+            self._said(choice.delta or _Said(), choice.index, deltas)
+            if choice.finish_reason:
+                self._part(choice.index, ("", 0), deltas)
+                self.finish_reason = choice.finish_reason
+                deltas.append(m.Finish(_FINISH.get(choice.finish_reason, "stop"), choice=choice.index))
+        if body.usage is not None:
+            self.usage = openai_usage.from_chat(body.usage)
+            deltas.append(m.UsageDelta(self.usage))
+
+    def _said(self, said: _Said, choice: int, deltas: list[m.Delta]) -> None:
+        thoughts = said.reasoning_content or said.reasoning
+        for kind, text in (("reasoning", thoughts), ("text", said.content), ("refusal", said.refusal)):
+            if text:
+                self._part(choice, (kind, 0), deltas)
+                self.output_bytes += len(text)
+                made = {"reasoning": m.ReasoningDelta, "text": m.TextDelta, "refusal": m.RefusalDelta}[kind]
+                deltas.append(made(text, choice=choice))
+        for call in said.tool_calls or ():
+            function = call.function or _Function()
+            if self._open.get(choice) != ("call", call.index):
+                self._part(choice, ("call", call.index), deltas)
+                deltas.append(m.ToolBegin(call.index, call.id or f"call_{call.index}", function.name or "", choice))
+            if function.arguments:
+                self.output_bytes += len(function.arguments)
+                deltas.append(m.ArgumentsDelta(call.index, function.arguments, choice))
+
+    def _part(self, choice: int, now: tuple[str, int], deltas: list[m.Delta]) -> None:
+        before = self._open.get(choice, ("", 0))
+        if before != now and before[0]:
+            deltas.append(m.PartEnd(choice))
+        self._open[choice] = now
+
+
+class ChatEncoder:
+    """A `StreamEncoder` that writes chat completion chunks."""
+
+    def __init__(self, model: str, include_usage: bool) -> None:
+        self._model = model
+        self._include_usage = include_usage
+        self._id = ""
+        self._created = int(time.time())
+        self._usage: Usage | None = None
+
+    def encode(self, delta: m.Delta) -> bytes:
+        """See `StreamEncoder.encode`."""
+        match delta:
+            case m.Begin():
+                self._id = delta.id
+                self._created = delta.created if delta.created is not None else self._created
+                return self._chunk(0, {"role": "assistant", "content": ""})
+            case m.TextDelta():
+                return self._chunk(delta.choice, {"content": delta.text})
+            case m.RefusalDelta():
+                return self._chunk(delta.choice, {"refusal": delta.text})
+            case m.ReasoningDelta():
+                return self._chunk(delta.choice, {"reasoning_content": delta.text})
+            case m.ToolBegin():
+                call = {"index": delta.index, "id": delta.id, "type": "function", "function": {"name": delta.name, "arguments": ""}}
+                return self._chunk(delta.choice, {"tool_calls": [call]})
+            case m.ArgumentsDelta():
+                return self._chunk(delta.choice, {"tool_calls": [{"index": delta.index, "function": {"arguments": delta.text}}]})
+            case m.Finish():
+                return self._chunk(delta.choice, {}, _WORD[delta.reason])
+            case m.UsageDelta():
+                self._usage = delta.usage
+                return b""
+            case m.SealDelta() | m.CitationDelta() | m.PartEnd():
+                return b""  # chat chunks have no place for these
+
+    def finish(self) -> bytes:
+        """See `StreamEncoder.finish`."""
+        out = b""
+        if self._include_usage and self._usage is not None:
+            out = event(msgspec.json.encode({**self._head(), "choices": [], "usage": openai_usage.chat_object(self._usage)}))
+        return out + event(DONE)
+
+    def _head(self) -> dict[str, Any]:
+        return {"id": self._id, "object": "chat.completion.chunk", "created": self._created, "model": self._model}
+
+    def _chunk(self, choice: int, delta: dict[str, Any], finish: str | None = None) -> bytes:
+        one = {"index": choice, "delta": delta, "finish_reason": finish, "logprobs": None}
+        return event(msgspec.json.encode({**self._head(), "choices": [one]}))
