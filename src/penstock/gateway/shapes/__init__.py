@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, cast
 from penstock.gateway.shapes.anthropic_messages import AnthropicCountTokens, AnthropicMessages
 from penstock.gateway.shapes.openai_chat import OpenAIChat
 from penstock.gateway.shapes.openai_embeddings import OpenAIEmbeddings
-from penstock.gateway.shapes.openai_responses import OpenAIResponsesPassthrough
+from penstock.gateway.shapes.openai_responses import OpenAIResponses
 from penstock.kernel.errors import NotExpressible
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ SHAPES: Mapping[str, Shape] = {
     shape.name: shape
     for shape in (
         OpenAIChat(),
-        OpenAIResponsesPassthrough(),
+        OpenAIResponses(),
         OpenAIEmbeddings(),
         AnthropicMessages(),
         AnthropicCountTokens(),

@@ -7,14 +7,15 @@ from collections.abc import Mapping
 import msgspec
 from msgspec import Raw, Struct
 
-from penstock.gateway.shapes import openai_error, openai_usage
+from penstock.gateway.shapes import openai_error, openai_responses_reply, openai_responses_request, openai_usage
 from penstock.gateway.shapes.body import CAP, FLAG, expect, head, model_of, rewritten, top_level
 from penstock.gateway.shapes.openai_usage import ResponsesUsage
-from penstock.gateway.shapes.shape import Fields, Head, StreamTap
+from penstock.gateway.shapes.shape import PLAIN, Dialect, Fields, Head, StreamDecoder, StreamEncoder, StreamTap
 from penstock.gateway.shapes.sse import event
 from penstock.gateway.shapes.tap import Tap
 from penstock.kernel.call import Usage
-from penstock.kernel.errors import PenstockError, UpstreamMalformed
+from penstock.kernel.errors import NotExpressible, PenstockError, UpstreamMalformed
+from penstock.kernel.messages import Completion, Request
 
 _ENDS = (b'"response.completed"', b'"response.incomplete"', b'"response.failed"')
 
@@ -106,3 +107,38 @@ class _Eye:
                 self.usage = openai_usage.from_responses(seen.response.usage)
             self.finished = True
         return True
+
+
+class OpenAIResponses(OpenAIResponsesPassthrough):
+    """The shape ``openai.responses``: passed through, or translated for clients.
+
+    Providers of this shape serve clients of this shape only; towards other clients OpenAI's chat completions say the same.
+    """
+
+    def decode_request(self, fields: Fields) -> Request:
+        """See `ChatShape.decode_request`."""
+        return openai_responses_request.decode_request(fields)
+
+    def encode_request(self, request: Request, *, model: str, stream: bool, dialect: Dialect = PLAIN) -> bytes:
+        """Raises `NotExpressible`: no provider is asked in this shape on behalf of another."""
+        raise _one_way()
+
+    def decode_reply(self, body: bytes) -> Completion:
+        """Raises `NotExpressible`, as `encode_request` does."""
+        raise _one_way()
+
+    def encode_reply(self, completion: Completion, *, model: str) -> bytes:
+        """See `ChatShape.encode_reply`."""
+        return openai_responses_reply.encode_reply(completion, model)
+
+    def stream_decoder(self) -> StreamDecoder:
+        """Raises `NotExpressible`, as `encode_request` does."""
+        raise _one_way()
+
+    def stream_encoder(self, *, model: str, include_usage: bool) -> StreamEncoder:
+        """See `ChatShape.stream_encoder`; usage is part of every stream here."""
+        return openai_responses_reply.ResponsesEncoder(model)
+
+
+def _one_way() -> NotExpressible:
+    return NotExpressible("a provider that speaks responses serves clients that speak responses; others reach it as chat completions")
