@@ -87,7 +87,8 @@ def providers_page() -> str:
 
 def errors_page() -> str:
     """The error tree."""
-    return f"# Errors\n\n{inspect.getdoc(errors)}\n".replace("::\n\n", "\n```text\n", 1).replace("\n\nA code never", "\n```\n\nA code never", 1)
+    text = f"# Errors\n\n{inspect.getdoc(errors)}\n"
+    return text.replace("::\n\n", "\n```text\n", 1).replace("\n\nA code never", "\n```\n\nA code never", 1)
 
 
 PAGES = {"settings.md": settings_page, "line.md": line_page, "providers.md": providers_page, "errors.md": errors_page}

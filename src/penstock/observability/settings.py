@@ -65,4 +65,4 @@ class ObservabilitySettings(Struct, frozen=True, forbid_unknown_fields=True):
         int,
         Meta(ge=1, description="Most combinations of task, model, provider and outcome in /metrics; later ones are counted as 'other'."),
     ] = 500
-    otel: OtelSettings = OtelSettings()
+    otel: Annotated[OtelSettings, Meta(description="Where spans are sent, if anywhere: [observability.otel].")] = OtelSettings()
