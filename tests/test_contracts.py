@@ -44,7 +44,8 @@ def test_a_planted_violation_is_seen(tmp_path: Path, file: str, planted: str, br
     shutil.copytree(ROOT / "src", tmp_path / "src", ignore=shutil.ignore_patterns("__pycache__", "static", "templates", "recordings"))
     shutil.copy(ROOT / "pyproject.toml", tmp_path)
     target = tmp_path / "src/penstock" / file
-    target.write_text(target.read_text().replace("from __future__ import annotations\n", f"from __future__ import annotations\n\n{planted}\n", 1))
+    first = "from __future__ import annotations\n"
+    target.write_text(target.read_text().replace(first, f"{first}\n{planted}\n", 1))
     found = lint(tmp_path)
     assert found.returncode == 1, found.stdout + found.stderr
     assert any(broken in line and "BROKEN" in line for line in found.stdout.splitlines()), found.stdout

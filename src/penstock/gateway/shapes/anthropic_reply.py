@@ -308,7 +308,7 @@ class MessagesEncoder:
         return self._end() + _event(closing) + _event({"type": "message_stop"})
 
     def _begin(self, id: str, usage: Usage | None) -> bytes:
-        message = {
+        message: dict[str, Any] = {
             "id": id if id.startswith("msg_") else f"msg_{id}",
             "type": "message",
             "role": "assistant",

@@ -79,7 +79,7 @@ class OpenAIChatPassthrough:
         out = rewritten(fields, model=model, stream=stream, drop=drop, set=set)
         if want_usage:
             given = fields.get("stream_options")
-            options = (_OPTION_FIELDS.decode(given) if given is not None else None) or {}
+            options: dict[str, Raw] = (_OPTION_FIELDS.decode(given) if given is not None else None) or {}
             out["stream_options"] = {**options, "include_usage": True} if options else _INCLUDE_USAGE
         return msgspec.json.encode(out)
 

@@ -284,23 +284,23 @@ def _part_out(part: m.Part, audit: Audit) -> dict[str, Any]:
     match part:
         case m.Text():
             return {"type": "text", "text": part.text, **audit.extra(part.extra, "messages.content")}
-        case m.Image(source=m.Inline() | m.Link()):
-            image: dict[str, Any] = {"url": to_url(part.source)}
+        case m.Image(source=m.Inline() | m.Link() as source):
+            image: dict[str, Any] = {"url": to_url(source)}
             if part.detail is not None:
                 image["detail"] = part.detail
             return {"type": "image_url", "image_url": image}
-        case m.Audio(source=m.Inline()):
-            return {"type": "input_audio", "input_audio": {"data": part.source.data, "format": part.source.media_type.partition("/")[2]}}
-        case m.Video(source=m.Inline() | m.Link()):
-            return {"type": "video_url", "video_url": {"url": to_url(part.source)}}
-        case m.File(source=m.Inline()):
-            return {"type": "file", "file": {"file_data": to_url(part.source), "filename": part.name or "document"}}
-        case m.File(source=m.Stored()):
+        case m.Audio(source=m.Inline() as source):
+            return {"type": "input_audio", "input_audio": {"data": source.data, "format": source.media_type.partition("/")[2]}}
+        case m.Video(source=m.Inline() | m.Link() as source):
+            return {"type": "video_url", "video_url": {"url": to_url(source)}}
+        case m.File(source=m.Inline() as source):
+            return {"type": "file", "file": {"file_data": to_url(source), "filename": part.name or "document"}}
+        case m.File(source=m.Stored() as source):
             if audit.shape != NAME:
                 raise audit.refuse("messages.content", "a file that was uploaded to one provider is not known to another")
-            return {"type": "file", "file": {"file_id": part.source.id}}
-        case m.File(source=m.Written()):
-            return {"type": "text", "text": part.source.text}
+            return {"type": "file", "file": {"file_id": source.id}}
+        case m.File(source=m.Written() as source):
+            return {"type": "text", "text": source.text}
         case _:
             raise audit.refuse("messages.content", f"chat messages have no {type(part).__name__.lower()} of this kind")
 

@@ -86,7 +86,8 @@ def _item(r: Reader, conversation: list[m.Message]) -> None:
         role = r.need("role")
         if role not in ("system", "developer", "user", "assistant"):
             raise r.fault("role", "is none of system, developer, user, assistant")
-        r.raw("id"), r.raw("status"), r.raw("phase")
+        for told in ("id", "status", "phase"):
+            r.raw(told)
         conversation.append(m.Message(role, tuple(_content(r)), extra=r.rest()))  # type: ignore[arg-type]
     elif kind == "function_call":
         call = m.ToolCall(r.need("call_id"), r.need("name"), r.text("arguments") or "")
