@@ -53,45 +53,27 @@ class Charge:
             raise Unavailable("the ledger is not open yet", retry_after=1)
         return self._held
 
+    async def commit(self) -> None:
+        """Wait until what was journalled is as safe as the settings ask."""
+        await self._spool.commit()
+
     async def __call__(self, call: Call, proceed: Proceed) -> Reply:
         self._budgets.check(owners_of(call))
         self._spool.hold()  # raises StorageFull: nothing may be spent that could not be written down
         try:
             reply = await proceed(call)
         except BaseException as fault:  # cancellation too: what was spent is spent
-            self._settle(call, "cancelled" if _left(fault) else "failed")
+            self.settle(call, "cancelled" if _left(fault) else "failed")
             raise
         if reply.chunks is not None:
-            reply.chunks = self._watch(call, reply, reply.chunks)
+            reply.chunks = ChargedStream(self, call, reply, reply.chunks)
             return reply
-        self._settle(call, "ok")
+        self.settle(call, "ok")
         await self._spool.commit()
         return reply
 
-    async def _watch(self, call: Call, reply: Reply, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-        settled = False
-        status = "failed"
-        try:
-            async for chunk in chunks:
-                if not settled and reply.finished:
-                    settled = True
-                    self._settle(call, "ok")
-                    await self._spool.commit()
-                yield chunk
-            status = "ok"
-        except BaseException as fault:
-            status = "cancelled" if _left(fault) else "failed"
-            raise
-        finally:
-            if not settled:
-                close = getattr(chunks, "aclose", None)
-                try:
-                    if close is not None:
-                        await close()  # the sender leaves on the call what it knows of the usage
-                finally:
-                    self._settle(call, status)
-
-    def _settle(self, call: Call, status: str) -> None:
+    def settle(self, call: Call, status: str) -> None:
+        """Write the call's row and put what it cost in the place of what was reserved. Called once per call."""
         reservation = self._reservations.pop(call.id, None)
         reached = call.target is not None or any(a.status is not None or a.error != "upstream_unreachable" for a in call.attempts)
         if not reached and status != "ok":
@@ -122,6 +104,58 @@ class Charge:
             return None, 0
         total, prices = self._book.cost(target.provider, target.model, usage)
         return prices, total
+
+
+class ChargedStream:
+    """A streamed reply that is settled exactly once: when it is known to be complete, else when it fails or is closed, read or not.
+
+    Not a generator: closing one that nobody has begun to read would run none of its code.
+    """
+
+    __slots__ = ("_call", "_charge", "_chunks", "_ended", "_reply", "_settled")
+
+    def __init__(self, charge: Charge, call: Call, reply: Reply, chunks: AsyncIterator[bytes]) -> None:
+        self._charge = charge
+        self._call = call
+        self._reply = reply
+        self._chunks = chunks
+        self._settled = False
+        self._ended = False
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self
+
+    async def __anext__(self) -> bytes:
+        try:
+            chunk = await anext(self._chunks)
+        except StopAsyncIteration:
+            await self._end("ok")
+            raise
+        except BaseException as fault:  # cancellation too: what was spent is spent
+            await self._end("cancelled" if _left(fault) else "failed")
+            raise
+        if not self._settled and self._reply.finished:
+            self._settled = True
+            self._charge.settle(self._call, "ok")
+            await self._charge.commit()
+        return chunk
+
+    async def aclose(self) -> None:
+        """The reader is done, or has left; a second time does nothing."""
+        await self._end("cancelled")
+
+    async def _end(self, status: str) -> None:
+        if self._ended:
+            return
+        self._ended = True
+        close = getattr(self._chunks, "aclose", None)
+        try:
+            if close is not None:
+                await close()  # the sender leaves on the call what it knows of the usage
+        finally:
+            if not self._settled:
+                self._settled = True
+                self._charge.settle(self._call, status)
 
 
 class Reserve:

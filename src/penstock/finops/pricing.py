@@ -83,7 +83,8 @@ class PriceBook:
         _, listed = found
         moment = datetime.datetime.fromtimestamp(self._clock(), datetime.UTC)
         price = listed.price(moment)
-        if price is None:
+        if price is None or (price.input is None and price.output is None and price.request is None):
+            # Listed without a price for tokens: by the hour, by the picture, or not published.
             return Quote(flat=None, source="unknown")
         source = f"{self._list.source} {self._list.version}"
         tiered = any(isinstance(getattr(price, f), tuple) for f in UnitPrices.__struct_fields__)
