@@ -62,8 +62,10 @@ async def _serve(app: App, host: str, port: int, settings: ServerSettings) -> No
         key = await first.ensure() if first is not None else None
         server = Server(dispatcher(app), host=host, port=port, backlog=settings.backlog)
         await server.start()
+        told = asyncio.create_task(until_signal())
+        await asyncio.sleep(0)  # its handlers are in place before anyone knows whom to signal
         _announce(server.url, key)
-        name = await until_signal()
+        name = await told
         _log.info("stopping", extra={"signal": name})
         drains = [drain for offer in app.offers.values() for drain in offer.drains]
         await asyncio.gather(*(drain.drain(settings.drain_seconds) for drain in drains))
