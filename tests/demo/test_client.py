@@ -190,6 +190,12 @@ async def test_leaving_a_stream_closes_the_connection(upstream: tuple[Upstream, 
     assert (heard.text, heard.complete, heard.call) == ("Hel", False, "call_s")
 
 
+async def test_a_broken_connection_is_heard_too():
+    async with Applications("http://127.0.0.1:9", {"app": "psk_x"}) as applications:
+        (heard,) = await make_all(applications, [an_ask()], at_once=1)
+    assert (heard.status, heard.code, heard.complete) == (0, "no reply: ClientConnectorError", False)
+
+
 async def test_all_are_made_within_the_door_and_groups_in_order(upstream: tuple[Upstream, str]):
     server, url = upstream
     asks = [an_ask(number=n, group="g" if n >= 20 else "") for n in range(30)]

@@ -206,7 +206,10 @@ async def events(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
 
 
 async def make_all(applications: Applications, asks: list[Ask], *, at_once: int, told: Any = None) -> list[Heard]:
-    """Make all asks, ``at_once`` of them at a time; those of one group one after the other. ``told`` hears of each reply."""
+    """Make all asks, ``at_once`` of them at a time; those of one group one after the other. ``told`` hears of each reply.
+
+    A connection that broke is heard as status 0 with the reason as its code.
+    """
     alone = [ask for ask in asks if not ask.group]
     groups = [[ask for ask in asks if ask.group == name] for name in dict.fromkeys(a.group for a in asks if a.group)]
     door = asyncio.Semaphore(at_once)
@@ -214,7 +217,11 @@ async def make_all(applications: Applications, asks: list[Ask], *, at_once: int,
 
     async def one(ask: Ask) -> None:
         async with door:
-            reply = await applications.ask(ask)
+            try:
+                reply = await applications.ask(ask)
+            except (aiohttp.ClientError, TimeoutError) as fault:
+                # Heard as a reply without a status, so that it is judged with the others instead of ending them.
+                reply = Heard(ask=ask, code=f"no reply: {type(fault).__name__}")
         heard.append(reply)
         if told is not None:
             told(reply)
