@@ -33,7 +33,7 @@ class _Event(Struct):
     message: _Start | None = None
     delta: _Stop | None = None
     usage: UsageWire | None = None
-    error: Raw | None = None
+    error: Raw = Raw(b"")
 
 
 class _CountBody(Struct):
@@ -135,7 +135,7 @@ class _Eye:
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as fault:
             raise UpstreamMalformed("The provider's stream holds an event that is no event of a message.") from fault
         if seen.type == "error":
-            raise anthropic_error.upstream_error(seen.error or b"{}")
+            raise anthropic_error.upstream_error(seen.error)
         wire = seen.message.usage if seen.message is not None else seen.usage
         if wire is not None:
             self._wire = wire.over(self._wire)

@@ -40,7 +40,7 @@ class _Block(Struct):
     text: str = ""
     id: str = ""
     name: str = ""
-    input: Raw | None = None
+    input: Raw = Raw(b"")
     thinking: str = ""
     signature: str | None = None
     data: str | None = None
@@ -53,7 +53,7 @@ class _Body(Struct):
     stop_reason: str | None = None
     stop_sequence: str | None = None
     usage: UsageWire | None = None
-    error: Raw | None = None
+    error: Raw = Raw(b"")
 
 
 class _Delta(Struct):
@@ -73,7 +73,7 @@ class _Event(Struct):
     content_block: _Block | None = None
     delta: _Delta | None = None
     usage: UsageWire | None = None
-    error: Raw | None = None
+    error: Raw = Raw(b"")
 
 
 _BODY = msgspec.json.Decoder(_Body)
@@ -86,7 +86,7 @@ def decode_reply(data: bytes) -> m.Completion:
         body = _BODY.decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as fault:
         raise UpstreamMalformed("The provider's reply is no message.") from fault
-    if body.error is not None:
+    if bytes(body.error) not in (b"", b"null"):
         raise anthropic_error.upstream_error(body.error)
     if body.content is None:
         raise UpstreamMalformed("The provider's message has no content.")
@@ -109,7 +109,7 @@ def _part(block: _Block) -> m.Part:
         case "text":
             return m.Text(block.text)
         case "tool_use":
-            return m.ToolCall(block.id, block.name, bytes(block.input).decode() if block.input is not None else "{}")
+            return m.ToolCall(block.id, block.name, bytes(block.input).decode() or "{}")
         case "thinking":
             return m.Reasoning(block.thinking, signature=block.signature)
         case "redacted_thinking":
@@ -199,7 +199,7 @@ class MessagesDecoder:
     def _event(self, seen: _Event, deltas: list[m.Delta]) -> None:
         match seen.type:
             case "error":
-                raise anthropic_error.upstream_error(seen.error or b"{}")
+                raise anthropic_error.upstream_error(seen.error)
             case "message_start":
                 body = seen.message or _Body()
                 self._count(body.usage)

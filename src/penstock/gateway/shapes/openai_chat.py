@@ -32,7 +32,7 @@ class _Choice(Struct):
 class _Chunk(Struct):
     choices: list[_Choice] | None = None
     usage: ChatUsage | None = None
-    error: Raw | None = None
+    error: Raw = Raw(b"")
 
 
 _OPTIONS = msgspec.json.Decoder(_StreamOptions | None)
@@ -125,7 +125,7 @@ class _Eye:
             chunk = _CHUNK.decode(data)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as fault:
             raise UpstreamMalformed("The provider's stream holds an event that is no chat completion chunk.") from fault
-        if chunk.error is not None and bytes(chunk.error) != b"null":
+        if bytes(chunk.error) not in (b"", b"null"):
             raise openai_error.upstream_error(chunk.error)
         for choice in chunk.choices or ():
             self.finish_reason = choice.finish_reason or self.finish_reason

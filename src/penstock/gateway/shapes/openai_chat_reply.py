@@ -59,7 +59,7 @@ class _Choice(Struct):
     delta: _Said | None = None
     finish_reason: str | None = None
     index: int = 0
-    logprobs: Raw | None = None
+    logprobs: Raw = Raw(b"")
 
 
 class _Body(Struct):
@@ -70,7 +70,7 @@ class _Body(Struct):
     usage: ChatUsage | None = None
     system_fingerprint: str | None = None
     service_tier: str | None = None
-    error: Raw | None = None
+    error: Raw = Raw(b"")
 
 
 _BODY = msgspec.json.Decoder(_Body)
@@ -81,7 +81,7 @@ def _read(data: bytes) -> _Body:
         body = _BODY.decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as fault:
         raise UpstreamMalformed("The provider's reply is no chat completion.") from fault
-    if body.error is not None and bytes(body.error) != b"null":
+    if bytes(body.error) not in (b"", b"null"):
         raise openai_error.upstream_error(body.error)
     return body
 
@@ -100,7 +100,7 @@ def decode_reply(data: bytes) -> m.Completion:
                 parts=_parts(choice.message or _Said()),
                 finish=_FINISH.get(choice.finish_reason or "", "stop"),
                 index=choice.index,
-                logprobs=choice.logprobs if choice.logprobs is not None and bytes(choice.logprobs) != b"null" else None,
+                logprobs=choice.logprobs if bytes(choice.logprobs) not in (b"", b"null") else None,
             )
             for choice in body.choices
         ),

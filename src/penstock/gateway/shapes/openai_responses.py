@@ -23,7 +23,7 @@ _ENDS = (b'"response.completed"', b'"response.incomplete"', b'"response.failed"'
 class _Response(Struct):
     status: str | None = None
     usage: ResponsesUsage | None = None
-    error: Raw | None = None
+    error: Raw = Raw(b"")
 
 
 class _Event(Struct):
@@ -101,7 +101,7 @@ class _Eye:
             raise openai_error.upstream_error(data)
         if seen.type.encode() in (end.strip(b'"') for end in _ENDS) and seen.response is not None:
             if seen.type == "response.failed":
-                raise openai_error.upstream_error(seen.response.error or b"{}")
+                raise openai_error.upstream_error(seen.response.error)
             self.finish_reason = seen.response.status
             if seen.response.usage is not None:
                 self.usage = openai_usage.from_responses(seen.response.usage)
