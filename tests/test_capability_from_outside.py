@@ -1,4 +1,4 @@
-"""Another distribution brings a capability by entry point: nothing of ours is edited, and it is on the line, in the settings, in the schema."""
+"""Another distribution brings a capability by entry point: nothing of ours is edited, and it is on the line and in the schema."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class Weather:
         return Offer(stages=(Look(),), routes=(route,))
 '''
 
-MIGRATION = '''
+MIGRATION = """
 import sqlalchemy as sa
 from alembic import op
 
@@ -77,7 +77,7 @@ depends_on = None
 
 def upgrade() -> None:
     op.create_table("weather", sa.Column("id", sa.Text, primary_key=True))
-'''
+"""
 
 
 @pytest.fixture

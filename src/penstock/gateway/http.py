@@ -202,13 +202,17 @@ class Edge:
         send = transport.send_bytes
         try:
             async for chunk in chunks:
-                await send(chunk)
+                try:
+                    await send(chunk)
+                except RuntimeError:  # RSGI's word for a client that left; closing the chunks below puts it on the record
+                    return
             if call.cost is not None:
                 # A comment to every SSE reader, and the only place where a stream can still say what it cost; the client may be gone.
                 with contextlib.suppress(RuntimeError):
                     await send(b": x-penstock-cost-micros=%d\n\n" % call.cost.amount)
         except PenstockError as fault:
-            await send(as_chat(shape).stream_error(fault))
+            with contextlib.suppress(RuntimeError):
+                await send(as_chat(shape).stream_error(fault))
         finally:
             close = getattr(chunks, "aclose", None)
             if close is not None:

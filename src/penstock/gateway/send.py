@@ -84,6 +84,9 @@ class Send:
             except NotExpressible:
                 call.attempts.pop()  # nothing was sent
                 raise
+            except PenstockError as fault:
+                _close(call, attempt, fault)
+                raise
             except BaseException:
                 _close(call, attempt, CallCancelled("the client went away"))
                 raise

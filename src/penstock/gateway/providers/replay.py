@@ -26,7 +26,7 @@ class ReplayProvider:
         self.profile = profile
         self._player = Player(settings.file, settings.speed)
         self._speed = settings.speed
-        self.declared: tuple[str, ...] = tuple(self._player.models)
+        self.declared: tuple[str, ...] = settings.models or tuple(self._player.models)
 
     def speaks(self, shape: str) -> str | None:
         """The shapes that the file holds; any conversation can be answered from any recorded conversation by translation."""
