@@ -20,6 +20,7 @@ from benchmarks.gateway.mock import SLOW_USER
 from benchmarks.gateway.ours import Penstock
 
 ALLOWED = 0.05
+WARM_REQUESTS, WARM_ABORTS = 20_000, 200
 
 
 def abort_streams(request: Request, count: int, *, at_once: int = 32) -> None:
@@ -59,8 +60,8 @@ def main(home: Path, folder: Path, mock_port: int, *, quick: bool) -> int:
     with Started(ours, home, folder / "memory", mock_port) as started:
         plain = ours.request(started.port, SMALL, stream=False)
         slow = replace(ours.request(started.port, SMALL, stream=True), user=SLOW_USER)
-        _requests(plain, requests // 10, folder)
-        abort_streams(slow, aborts // 10)
+        _requests(plain, WARM_REQUESTS, folder)
+        abort_streams(slow, WARM_ABORTS)
         streams_open(mock_port)
         readings = [_settled(started, "warm")]
         for step in range(1, 11):
