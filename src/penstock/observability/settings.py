@@ -19,9 +19,6 @@ class OtelSettings(Struct, frozen=True, forbid_unknown_fields=True):
     ] = ""
     headers: Annotated[dict[str, str], Meta(description="Headers sent with every export, such as the collector's own credential.")] = {}
     service_name: Annotated[str, Meta(min_length=1, description="service.name of the spans.")] = "penstock"
-    content: Annotated[
-        bool, Meta(description="Send prompts and replies too, redacted like the stored ones; needs payloads to be kept.")
-    ] = False
     queue: Annotated[int, Meta(ge=1, description="Calls that may wait to be exported; more are dropped and counted.")] = 20_000
     timeout_seconds: Annotated[float, Meta(gt=0, description="How long one export may take.")] = 10.0
 

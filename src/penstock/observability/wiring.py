@@ -9,6 +9,7 @@ from penstock.kernel.events import CallEnded
 from penstock.kernel.ports import Metric
 from penstock.kernel.web import NavItem
 from penstock.observability.metrics import CallMeasures, Exposition
+from penstock.observability.otel import OtelOut, endpoint
 from penstock.observability.pages import pages
 from penstock.observability.payloads import PayloadKeeper
 from penstock.observability.record import RecordStage
@@ -30,6 +31,10 @@ def wire(house: House) -> Offer:
     questions = Questions(records, recorder.flush)
     measures = CallMeasures(settings.metrics_series)
     house.events.subscribe(CallEnded, measures.ended)
+    url = endpoint(settings.otel)
+    out = [OtelOut(settings.otel, url)] if url else []
+    for sender in out:
+        house.events.subscribe(CallEnded, sender.ended)
     keep = settings.payload_max_bytes if settings.payloads != "none" else 0
     return Offer(
         stages=(RecordStage(recorder, house.events, keep),),
@@ -39,9 +44,9 @@ def wire(house: House) -> Offer:
             NavItem("Overview", "/console/", "overview", "Observe", 10, "o"),
             NavItem("Calls", "/console/calls", "calls", "Observe", 20, "c"),
         ),
-        services=(recorder,),
+        services=(recorder, *out),
         checks=(_check(settings),),
-        metrics=(_RecorderMetrics(recorder),),
+        metrics=(_RecorderMetrics(recorder), *out),
     )
 
 
