@@ -1,6 +1,6 @@
 """Penstock's memory over 200,000 requests and 2,000 aborted streams: flat within 5 % once warm, and nothing left running upstream.
 
-Warm is after 20,000 requests and 200 aborted streams, when pools, caches and the allocator's arenas have their size. Then RSS is read
+Warm is after 50,000 requests and 200 aborted streams, when pools, caches and the allocator's arenas have their size. Then RSS is read
 after every tenth of the requests and of the aborts; the bar is the largest distance of any reading from the first.
 """
 
@@ -20,7 +20,7 @@ from benchmarks.gateway.mock import SLOW_USER
 from benchmarks.gateway.ours import Penstock
 
 ALLOWED = 0.05
-WARM_REQUESTS, WARM_ABORTS = 20_000, 200
+WARM_REQUESTS, WARM_ABORTS = 50_000, 200
 
 
 def abort_streams(request: Request, count: int, *, at_once: int = 32) -> None:
