@@ -111,6 +111,7 @@ async def test_the_keyboard_goes_everywhere(visit: Visit) -> None:
     await page.keyboard.type("jk?")
     await expect(search).to_have_value("jk?")
     await expect(page).to_have_url(re.compile(r"q=jk%3F$"))  # the list has been drawn anew
+    await expect(page.locator(".htmx-request, .htmx-swapping, .htmx-settling")).to_have_count(0)
     await page.keyboard.press("Escape")
     rows = page.locator("table[data-rows] tbody tr")
     await page.keyboard.press("j")
