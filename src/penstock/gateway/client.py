@@ -3,6 +3,8 @@
 Behind the gateway, the client is most of what a call costs: aiohttp spent 0.25 to 0.3 CPU-ms a request here, this one 0.05
 (``docs/performance.md``; decision note 0004). Parsing is llhttp's through `httptools`, TLS and sockets are asyncio's; ours are the pool and
 the bookkeeping. No redirects, no cookies, no compression: providers' APIs need none of them.
+
+Over 400 lines, since the pool and its connections are one state machine and are read together.
 """
 
 from __future__ import annotations

@@ -11,6 +11,8 @@ when it meets another one. The form lives in memory; what is sent or kept is a w
     Delta       one piece of a stream: Begin, then parts piece by piece, Finish, UsageDelta
 
 JSON inside the form (schemas, unknown fields) is `msgspec.Raw`: bytes as somebody wrote them, never re-made.
+
+Over 400 lines, since it is one vocabulary: short types that refer to each other.
 """
 
 from __future__ import annotations
