@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, cast
+from urllib.parse import urlencode
 
 import msgspec
 
@@ -42,8 +43,8 @@ def pages(ports: Ports, questions: Questions, exposition: Exposition, *, metrics
         seconds, group = request.query_params.get("seconds", "3600"), request.query_params.get("group", "model")
         if seconds not in RANGES or group not in GROUPS:
             raise MalformedRequest("seconds or group is not one of the choices")
-        found = await questions.overview(int(seconds), cast("Group", group))
-        latest = await questions.calls(CallFilter(), None, 8)
+        found = await questions.overview(principal, int(seconds), cast("Group", group))
+        latest = await questions.calls(principal, CallFilter(), None, 8)
         times = [b.at for b in found.buckets]
         charts: dict[str, Any] = {
             "latency": {
@@ -89,8 +90,8 @@ def pages(ports: Ports, questions: Questions, exposition: Exposition, *, metrics
                 wanted = msgspec.structs.replace(wanted, since=time.time() - float(query["hours"]) * 3600)
             except ValueError as fault:
                 raise MalformedRequest("hours is a number", param="hours") from fault
-        page = await questions.calls(wanted, query.get("cursor") or None, PER_PAGE)
-        kept = "&".join(f"{k}={v}" for k, v in given.items())
+        page = await questions.calls(principal, wanted, query.get("cursor") or None, PER_PAGE)
+        kept = {**given, **({"hours": query["hours"]} if query.get("hours") else {})}
         return console().page(
             request,
             "observability/calls.html",
@@ -98,12 +99,12 @@ def pages(ports: Ports, questions: Questions, exposition: Exposition, *, metrics
             rows=[_shown(c) for c in page.data],
             given=given,
             outcomes=OUTCOMES,
-            older=f"/console/calls?{kept}&cursor={page.next_cursor}" if page.next_cursor else "",
+            older=f"/console/calls?{urlencode({**kept, 'cursor': page.next_cursor})}" if page.next_cursor else "",
         )
 
     async def call(request: Request, principal: Principal) -> Response:
-        found = await questions.call(request.path_params["id"])
-        payload = await questions.payload(found.id)
+        found = await questions.call(principal, request.path_params["id"])
+        payload = await questions.payload(principal, found.id)
         owners = [("Organisation", found.organisation), ("Team", found.team), ("Project", found.project), ("Key", found.key_id)]
         directory = ports.find(Directory)
         return console().page(

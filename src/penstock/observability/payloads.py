@@ -24,6 +24,12 @@ PACK_BYTES = 1 << 20
 SLACK = 256
 """Bytes beyond the cap that the redaction still sees, so that a secret is not cut in two and missed."""
 
+
+def keep_bytes(mode: str, max_bytes: int) -> int:
+    """How much of a reply the record stage has to keep so that `PayloadKeeper` can redact across the cap and tell that it was cut."""
+    return max_bytes + SLACK + 1 if mode != "none" and max_bytes else 0
+
+
 RAW, CONDENSED, OMITTED = "raw", "condensed", "omitted"
 
 

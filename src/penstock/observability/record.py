@@ -25,6 +25,9 @@ from penstock.kernel.stage import Proceed, Slot
 OK, REFUSED, FAILED, CANCELLED = "ok", "refused", "failed", "cancelled"
 OUTCOMES = (OK, REFUSED, FAILED, CANCELLED)
 
+FRAMING = 8
+"""How much longer a stream is than what it says, at most: an event of some 200 bytes carries a word or two."""
+
 
 def outcome_of(error: PenstockError) -> str:
     """How an error counts: ``refused`` before anyone worked on it, ``cancelled`` by the client, ``failed`` for the rest."""
@@ -46,7 +49,7 @@ class RecordStage:
 
     A streamed reply ends when its last chunk was taken, when it fails, or when its reader goes away; on the last two the stages
     further in are closed first, so that what they settle on their way out is on the record. ``keep_bytes`` is how much of the reply
-    is kept for the payload: 0 keeps none.
+    is kept for the payload: 0 keeps none. Of a stream `FRAMING` times as much is kept, since most of it is not the reply's text.
     """
 
     name = "record"
@@ -65,7 +68,7 @@ class RecordStage:
             raise
         call.reply_status = reply.status
         if reply.chunks is not None:
-            reply.chunks = RecordedStream(call, reply, reply.chunks, self._keep, self._end)
+            reply.chunks = RecordedStream(call, reply, reply.chunks, self._keep * FRAMING, self._end)
         else:
             if self._keep and reply.body:
                 call.reply_text.append(reply.body[: self._keep])

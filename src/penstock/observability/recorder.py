@@ -8,6 +8,7 @@ import logging
 import time
 from collections import Counter, deque
 from functools import partial
+from itertools import islice
 
 from penstock.kernel.call import Call
 from penstock.kernel.errors import PenstockError
@@ -29,7 +30,8 @@ class Recorder:
     """A `Sink` and a service. `take` only puts the call into the queue; everything else happens on a thread.
 
     A batch that the database does not take is tried again with the next one; while it fails, the queue fills and calls are dropped
-    and counted (``queue_full``). A payload that does not fit ``queue_bytes`` is dropped alone (``payload_bytes``).
+    and counted (``queue_full``). A payload that does not fit ``queue_bytes`` is dropped alone (``payload_bytes``), and so is a call
+    that cannot be written down at all (``unwritable``), which would be a mistake of ours.
     """
 
     name = "observability"
@@ -46,6 +48,7 @@ class Recorder:
         self._one_at_a_time = asyncio.Lock()
         self._wake: asyncio.Event | None = None
         self._said_at = 0.0
+        self._stopping = False
         self.stored = 0
         self.drops: Counter[str] = Counter()
 
@@ -77,10 +80,11 @@ class Recorder:
 
     async def stop(self) -> None:
         """Store what is queued, as far as the database takes it."""
-        if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+        if self._task is not None and self._wake is not None:
+            # Told rather than cancelled: the thread of a cancelled write would go on beside the one that follows.
+            self._stopping = True
+            self._wake.set()
+            await self._task
             self._task = None
         try:
             await self.flush()
@@ -97,7 +101,7 @@ class Recorder:
     async def _run(self) -> None:
         assert self._wake is not None
         clean_at = time.monotonic()
-        while True:
+        while not self._stopping:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._settings.flush_seconds):
                     await self._wake.wait()
@@ -109,11 +113,13 @@ class Recorder:
                     await self._forget()
             except PenstockError as fault:
                 self._say("records cannot be stored and wait", fault.message)
+            except Exception:  # whatever it is, the recorder must live on: the queue fills and says so
+                _log.exception("records cannot be stored and wait")
             if self.drops and time.monotonic() - self._said_at > SAY_AGAIN_SECONDS:
                 self._say("records were dropped", ", ".join(f"{n} {reason}" for reason, n in self.drops.items()))
 
     async def _store(self) -> None:
-        batch = [self._queue[i] for i in range(min(len(self._queue), self._settings.batch_calls))]
+        batch = list(islice(self._queue, self._settings.batch_calls))
         await asyncio.to_thread(self._write, [call for call, _ in batch])
         # Only now: a batch that was not taken stays in the queue.
         for _, size in batch:
@@ -127,8 +133,19 @@ class Recorder:
         entries: list[Entry] = []
         pack, size = new_pack_id(), 0
         for call in calls:
-            entry = self._keeper.entry(call)
-            rows.append(row_of(call, pack if entry is not None else None, self._redactor))
+            try:
+                entry = self._keeper.entry(call)
+                row = row_of(call, pack if entry is not None else None, self._redactor)
+            except Exception:  # one call that we cannot write down must not hold up all that follow
+                if not call.counted:
+                    self.drops["unwritable"] += 1
+                    _log.exception("a call cannot be recorded", extra={"call": call.id})
+                    call.counted = True
+                continue
+            rows.append(row)
+            if call.error is not None:
+                # The traceback's frames hold the call, which holds the error: a ring that only the garbage collector would find.
+                call.error.__traceback__ = None
             if entry is not None:
                 entries.append(entry)
                 size += len(entry.request.data) + len(entry.reply.data)

@@ -23,7 +23,11 @@ _BUILT_IN: tuple[tuple[str, tuple[bytes, ...], str], ...] = (
     ),
     ("penstock-key", (b"psk_",), r"\bpsk[-_][A-Za-z0-9_-]{16,}"),
     ("aws-key", (b"AKIA", b"ASIA"), r"\b(?:AKIA|ASIA)[A-Z0-9]{16}\b"),
-    ("github-token", (b"gh", b"github_pat_"), r"\b(?:gh[pousr]_[A-Za-z0-9]{20,}|github_pat_[A-Za-z0-9_]{20,})"),
+    (
+        "github-token",
+        (b"ghp_", b"gho_", b"ghu_", b"ghs_", b"ghr_", b"github_pat_"),
+        r"\b(?:gh[pousr]_[A-Za-z0-9]{20,}|github_pat_[A-Za-z0-9_]{20,})",
+    ),
     ("slack-token", (b"xox", b"xapp-"), r"\b(?:xox[abeoprs]|xapp)-[A-Za-z0-9-]{10,}"),
     ("jwt", (b"eyJ",), r"\beyJ[A-Za-z0-9_-]{8,}\.eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}"),
     ("bearer", (b"earer ", b"EARER "), r"(?i:\bbearer) +(?!\[redacted)[A-Za-z0-9._~+/-]{16,}=*"),

@@ -31,17 +31,17 @@ def routes(questions: Questions) -> Sequence[Route]:
 
     async def list_calls(ask: Ask) -> CallPage:
         query = ask.query(CallQuery)
-        return await questions.calls(query, query.cursor, query.limit)
+        return await questions.calls(ask.principal, query, query.cursor, query.limit)
 
     async def get_call(ask: Ask) -> CallRow:
-        return await questions.call(ask.path["id"])
+        return await questions.call(ask.principal, ask.path["id"])
 
     async def get_payload(ask: Ask) -> Payload:
-        return await questions.payload(ask.path["id"])
+        return await questions.payload(ask.principal, ask.path["id"])
 
     async def overview(ask: Ask) -> Overview:
         query = ask.query(OverviewQuery)
-        return await questions.overview(query.seconds, query.group)
+        return await questions.overview(ask.principal, query.seconds, query.group)
 
     read = Scope.READ
     return (

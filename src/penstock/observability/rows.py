@@ -73,7 +73,7 @@ def row_of(call: Call, payload: int | None, redactor: Redactor) -> Row:
         trace.span_id,
         trace.parent_id or ABSENT,
         _labels(call.labels, redactor) if call.labels else ABSENT,
-        _json(call.attempts, redactor) if call.attempts else ABSENT,
+        _json(call.attempts, redactor if error is not None or len(call.attempts) > 1 else None) if call.attempts else ABSENT,
         _json(call.stages, None) if call.stages else ABSENT,
         _json(call.verdicts, redactor) if call.verdicts else ABSENT,
         _json(call.notes, redactor) if call.notes else ABSENT,

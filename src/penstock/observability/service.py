@@ -8,10 +8,11 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Literal, TypeVar
 
 import msgspec
-from sqlalchemy import ColumnElement
+from sqlalchemy import ColumnElement, or_
 
 from penstock.kernel.call import Attempt, StageTime, Verdict
 from penstock.kernel.errors import NotFound
+from penstock.kernel.principal import Principal, Scope
 from penstock.observability import store
 from penstock.observability.payloads import CONDENSED, Side
 from penstock.observability.sketch import Sketch
@@ -182,27 +183,27 @@ class Questions:
         self._flush = flush
         self._clock = clock
 
-    async def calls(self, wanted: CallFilter, cursor: str | None, limit: int) -> CallPage:
-        """A page of calls."""
+    async def calls(self, reader: Principal, wanted: CallFilter, cursor: str | None, limit: int) -> CallPage:
+        """A page of calls that ``reader`` may see."""
         await self._flush()
-        where = _where(wanted)
+        where = [*_where(wanted), _visible(reader)]
         rows = await self._records.read(lambda c: store.page(c, where, cursor, limit + 1))
         return CallPage(data=[_row(r) for r in rows[:limit]], next_cursor=rows[limit - 1]["id"] if len(rows) > limit else None)
 
-    async def call(self, id: str) -> CallRow:
-        """One call. Raises `NotFound`."""
+    async def call(self, reader: Principal, id: str) -> CallRow:
+        """One call. Raises `NotFound`, also for a call of another organisation."""
         await self._flush()
-        row = await self._records.read(lambda c: store.one(c, id))
+        row = await self._records.read(lambda c: store.one(c, id, _visible(reader)))
         if row is None:
             raise NotFound(f"no call {id[:100]!r}; it may be older than the retention")
         return _row(row)
 
-    async def payload(self, id: str) -> Payload:
-        """Prompt and reply of a call, as far as they were kept. Raises `NotFound` for an unknown call."""
+    async def payload(self, reader: Principal, id: str) -> Payload:
+        """Prompt and reply of a call, as far as they were kept. Raises `NotFound` as `call` does."""
         await self._flush()
 
         def work(connection: store.Connection) -> tuple[Mapping[str, Any] | None, store.Entry | None]:
-            row = store.one(connection, id)
+            row = store.one(connection, id, _visible(reader))
             if row is None or row["payload"] is None:
                 return row, None
             return row, store.payload(connection, row["payload"], id)
@@ -224,13 +225,13 @@ class Questions:
             reply_turns=reply_turns,
         )
 
-    async def overview(self, seconds: int, group: Group, where: Mapping[str, str] | None = None) -> Overview:
+    async def overview(self, reader: Principal, seconds: int, group: Group) -> Overview:
         """The last ``seconds`` in about sixty steps, and its groups, the busiest first."""
         await self._flush()
         step = max(60, seconds // 60 // 60 * 60)
         until = (int(self._clock()) // step + 1) * step
         since = until - max(step, seconds // step * step)
-        rows = await self._records.read(lambda c: store.summaries(c, since, until, where or {}))
+        rows = await self._records.read(lambda c: store.summaries(c, since, until, _owners(reader)))
         whole = _Sum()
         steps: dict[int, _Sum] = defaultdict(_Sum)
         groups: dict[str, _Sum] = defaultdict(_Sum)
@@ -276,6 +277,16 @@ def _bucket(at: int, s: _Sum) -> Bucket:
 def _share(name: str, s: _Sum) -> Share:
     p50, p95 = s.total.percentiles((0.5, 0.95))
     return Share(group=name, calls=s.calls, errors=s.errors, p50=p50, p95=p95, cost_micros=s.cost, tokens=s.input + s.output)
+
+
+def _owners(reader: Principal) -> tuple[str, ...]:
+    """Whose calls these may be: the reader's organisation; for an administrator also nobody's, such as those with a wrong key."""
+    return (reader.organisation, "") if reader.may(Scope.ADMIN) else (reader.organisation,)
+
+
+def _visible(reader: Principal) -> ColumnElement[bool]:
+    own = calls.c.organisation == reader.organisation
+    return or_(own, calls.c.organisation.is_(None)) if reader.may(Scope.ADMIN) else own
 
 
 def _where(wanted: CallFilter) -> Sequence[ColumnElement[bool]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, delete, func, select
+from sqlalchemy import ColumnElement, Connection, and_, delete, select
 
 from penstock.observability.payloads import Entry, decode_pack, pack_id_at
 from penstock.observability.rows import ABSENT, COLUMNS, NULLABLE, Row
@@ -13,8 +13,6 @@ from penstock.observability.tables import call_payloads, call_summaries, calls, 
 
 PIECE = 2000
 """Rows deleted in one transaction."""
-EXACT_ROWS = 50_000
-"""Calls of a period up to which latencies are taken from the calls themselves."""
 
 _SUMMARY_COLUMNS = tuple(c.name for c in call_summaries.columns)
 _TOTALS = ("calls", "input_tokens", "output_tokens", "cost_micros", "unpriced", "total_ms", "first_token_ms")
@@ -67,9 +65,9 @@ def page(connection: Connection, where: Sequence[ColumnElement[bool]], before: s
     return [dict(row) for row in connection.execute(asked).mappings()]
 
 
-def one(connection: Connection, id: str) -> Mapping[str, Any] | None:
-    """One call."""
-    row = connection.execute(select(calls).where(calls.c.id == id)).mappings().first()
+def one(connection: Connection, id: str, visible: ColumnElement[bool]) -> Mapping[str, Any] | None:
+    """One call, None when there is none that is ``visible``."""
+    row = connection.execute(select(calls).where(calls.c.id == id, visible)).mappings().first()
     return dict(row) if row is not None else None
 
 
@@ -81,13 +79,8 @@ def payload(connection: Connection, pack: int, id: str) -> Entry | None:
     return next((entry for entry in decode_pack(bytes(data)) if entry.call == id), None)
 
 
-def summaries(connection: Connection, since: int, until: int, where: Mapping[str, str]) -> list[Mapping[str, Any]]:
-    """Summary rows of a period (Unix seconds)."""
-    conditions = [call_summaries.c[name] == value for name, value in where.items()]
-    asked = select(call_summaries).where(call_summaries.c.period >= since, call_summaries.c.period < until, *conditions)
+def summaries(connection: Connection, since: int, until: int, organisations: Sequence[str]) -> list[Mapping[str, Any]]:
+    """Summary rows of a period (Unix seconds) and these organisations."""
+    owned = call_summaries.c.organisation.in_(organisations)
+    asked = select(call_summaries).where(call_summaries.c.period >= since, call_summaries.c.period < until, owned)
     return [dict(row) for row in connection.execute(asked).mappings()]
-
-
-def count(connection: Connection) -> int:
-    """How many calls are stored."""
-    return int(connection.execute(select(func.count()).select_from(calls)).scalar_one())

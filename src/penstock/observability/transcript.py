@@ -241,7 +241,8 @@ def _embeddings_request(tree: JsonMap) -> Transcript:
 
 
 def _events(stream: bytes) -> Iterator[bytes]:
-    for line in stream.split(b"\n"):
+    # What follows the last line break is half an event: the stream was cut off there, by its reader or by what is kept of it.
+    for line in stream[: stream.rfind(b"\n") + 1].split(b"\n"):
         if line.startswith(b"data:"):
             data = line[5:].strip()
             if data and data != b"[DONE]":

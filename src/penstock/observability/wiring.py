@@ -11,7 +11,7 @@ from penstock.kernel.web import NavItem
 from penstock.observability.metrics import CallMeasures, Exposition
 from penstock.observability.otel import OtelOut, endpoint
 from penstock.observability.pages import pages
-from penstock.observability.payloads import PayloadKeeper
+from penstock.observability.payloads import PayloadKeeper, keep_bytes
 from penstock.observability.record import RecordStage
 from penstock.observability.recorder import Recorder
 from penstock.observability.redaction import Redactor
@@ -35,7 +35,7 @@ def wire(house: House) -> Offer:
     out = [OtelOut(settings.otel, url)] if url else []
     for sender in out:
         house.events.subscribe(CallEnded, sender.ended)
-    keep = settings.payload_max_bytes if settings.payloads != "none" else 0
+    keep = keep_bytes(settings.payloads, settings.payload_max_bytes)
     return Offer(
         stages=(RecordStage(recorder, house.events, keep),),
         routes=routes(questions),

@@ -1,0 +1,73 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from penstock.kernel.errors import SettingsError
+from penstock.observability.redaction import Redactor
+
+SECRETS = [
+    "sk-proj-abcdefghijklmnopqrstuvwxyz012345",
+    "sk-ant-api03-AbCdEfGhIjKlMnOpQrStUv",
+    "psk_" + "A" * 49,
+    "AIzaSyA1234567890abcdefghijklmnopqrstuv",
+    "AKIAIOSFODNN7EXAMPLE",
+    "ghp_0123456789abcdefghijABCDEFGHIJ",
+    "xoxb-123456789012-abcdefghij",
+    "gsk_abcdefghijklmnopqrstuvwx",
+    "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0.dozjgNryP4J3jVmNHl0w5N_XgL0n3I9P",
+    "Bearer abcdef0123456789abcdef",
+    "-----BEGIN RSA PRIVATE KEY-----\nMIIEow\nabc\n-----END RSA PRIVATE KEY-----",
+]
+
+
+@pytest.mark.parametrize("secret", SECRETS)
+def test_a_secret_is_replaced_and_json_stays_json(secret: str) -> None:
+    body = json.dumps({"messages": [{"role": "user", "content": f"before {secret} after"}]}).encode()
+    redacted, found = Redactor().bytes(body)
+    assert found == 1
+    content = json.loads(redacted)["messages"][0]["content"]
+    assert content.startswith("before [redacted: ") or content.startswith("before Bearer [redacted: ")
+    assert content.endswith("] after")
+    assert secret.rsplit(maxsplit=1)[-1].encode() not in redacted
+
+
+def test_a_private_key_without_its_end_does_not_eat_the_rest() -> None:
+    body = json.dumps({"a": "-----BEGIN PRIVATE KEY-----\nMIIE", "b": "kept"}).encode()
+    redacted, _ = Redactor().bytes(body)
+    assert json.loads(redacted) == {"a": "[redacted: private-key]", "b": "kept"}
+
+
+def test_a_password_in_an_address_goes_and_the_host_stays() -> None:
+    assert Redactor().text("postgresql://me:hunter2@db:5432/x") == "postgresql://[redacted: url-password]@db:5432/x"
+
+
+def test_ordinary_text_is_left_alone() -> None:
+    text = "The task-force asked 12 risk-averse people about ghosts at https://example.org/a?b=c; call +1 (they did)."
+    assert Redactor(emails=True, phones=True).text(text) == text
+
+
+def test_mail_addresses_and_telephone_numbers_when_asked() -> None:
+    text = "write to ada@example.org or call +44 20 7946 0958"
+    assert Redactor().text(text) == text
+    assert Redactor(emails=True, phones=True).text(text) == "write to [redacted: email] or call [redacted: phone]"
+
+
+def test_patterns_of_the_installation() -> None:
+    assert Redactor(patterns={"badge": r"B-\d{4}"}).text("badge B-1234") == "badge [redacted: badge]"
+    with pytest.raises(SettingsError, match=r"redact_patterns\.bad: not a regular expression"):
+        Redactor(patterns={"bad": "("})
+    with pytest.raises(SettingsError, match="would redact everything"):
+        Redactor(patterns={"all": ".*"})
+
+
+@given(st.text(), st.sampled_from(SECRETS[:8]), st.text())
+def test_json_survives_whatever_stands_around_a_secret(before: str, secret: str, after: str) -> None:
+    body = json.dumps([f"{before} {secret} {after}"]).encode()
+    redacted, found = Redactor(emails=True, phones=True).bytes(body)
+    assert found >= 1
+    assert isinstance(json.loads(redacted)[0], str)
+    assert secret.encode() not in redacted
