@@ -137,6 +137,7 @@ class Clocked:
 async def _account(config: Path, request: Request, calls: int, profile: Path | None) -> dict[str, float]:
     from penstock.app import App, capabilities, load_settings, open_store
     from penstock.kernel.stage import Line
+    from penstock.up import spare_collector
 
     rooms = capabilities()
     settings = load_settings(rooms, config)
@@ -146,6 +147,7 @@ async def _account(config: Path, request: Request, calls: int, profile: Path | N
         stages = [(name, Clocked(stage, clock)) for name, offer in app.offers.items() for stage in offer.stages]
         app.line.walk = Line(stages).walk  # type: ignore[arg-type]
     await app.start()
+    spare_collector()
     try:
         endpoints = [endpoint for offer in app.offers.values() for endpoint in offer.endpoints]
         handler = next(e.handler for e in endpoints if (e.method, e.path) == ("POST", request.path))
