@@ -18,6 +18,7 @@ from penstock.gateway.choose import TASK_PREFIX
 from penstock.gateway.settings import GatewaySettings
 from penstock.gateway.shapes import chat as as_chat
 from penstock.gateway.shapes.shape import Shape
+from penstock.gateway.watch import OpenCall, Watch
 from penstock.kernel.call import Call, Headers, Reply, Trace
 from penstock.kernel.errors import BodyTooLarge, CallCancelled, DeadlineExceeded, MalformedRequest, PenstockError
 from penstock.kernel.ports import Authenticator, Sessions
@@ -51,8 +52,6 @@ PATHS: tuple[tuple[str, str, str, dict[str, Any]], ...] = (
 SESSION_COOKIE = "penstock_session"
 # Bodies up to this size are read before anyone is asked who sends them; larger ones only for a known caller.
 TRUSTED_BYTES = 64 * 1024
-# Most calls end sooner; only those that last this long are worth a task that watches for the client to leave.
-WATCH_AFTER_SECONDS = 0.02
 LONGEST_LABEL = 200
 _PASSED = ("anthropic-beta", "anthropic-version", "openai-beta")
 _INLINE_DATA = re.compile(rb'"(?:data:[^"\\]{64,}|[A-Za-z0-9+/=]{1024,})"')
@@ -66,10 +65,12 @@ class Edge:
         self._walk: Proceed | None = None
         self._authenticator: Authenticator | None = None
         self._sessions: Sessions | None = None
-        self.open_calls: set[asyncio.Task[Any]] = set()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self.watch = Watch(settings.body_seconds)
 
     def open(self, walk: Proceed, authenticator: Authenticator, sessions: Sessions | None) -> None:
-        """Join the edge to the line."""
+        """Join the edge to the line, in the event loop that will serve."""
+        self._loop = asyncio.get_running_loop()
         self._walk = walk
         self._authenticator = authenticator
         self._sessions = sessions
@@ -86,57 +87,53 @@ class Edge:
     def endpoint(self, shape: Shape) -> Callable[[EdgeScope, EdgeProtocol], Awaitable[None]]:
         """The handler for requests of ``shape``."""
 
-        async def handle(scope: EdgeScope, protocol: EdgeProtocol) -> None:
-            await self._serve(scope, protocol, shape)
+        def handle(scope: EdgeScope, protocol: EdgeProtocol) -> Awaitable[None]:
+            return self._serve(scope, protocol, shape)
 
         return handle
 
     async def _serve(self, scope: EdgeScope, protocol: EdgeProtocol, shape: Shape) -> None:
-        walk = self._walk
+        walk, loop = self._walk, self._loop
         assert walk is not None
-        headers = scope.headers
-        get = headers.get
+        assert loop is not None
+        get = scope.headers.get
+        traceparent = get("traceparent")
         call = Call(
             operation=shape.operation,
             shape=shape.name,
             credential=credential(get),
             deadline=time.monotonic() + self._settings.call_seconds,
-            trace=Trace.begin(get("traceparent"), get("tracestate")),
+            trace=Trace.begin(traceparent, get("tracestate")) if traceparent is not None else Trace.begin(),
             client=scope.client,
         )
-        task = asyncio.current_task()
-        assert task is not None
-        self.open_calls.add(task)
-        watch: _Watch | None = None
+        opened = self.watch.enter(protocol, loop)
         try:
             try:
-                await self._read(call, shape, protocol, get)
+                await self._read(call, shape, protocol, get, opened)
             except PenstockError as fault:
                 call.fault = fault
-            watch = _Watch(protocol, task)
+            opened.reading = False
             reply = await walk(call)
-            watch.stop()
             if reply.body is not None:
+                self.watch.rest(opened)
                 protocol.response_bytes(reply.status, _headers(call, reply), reply.body)
             else:
                 await self._stream(call, reply, shape, protocol)
         except PenstockError as fault:
             self._refuse(call, shape, protocol, fault)
         except asyncio.CancelledError:
-            if watch is not None and watch.gone:
-                task.uncancel()  # the client left; nobody waits for an answer
+            if opened.gone:
+                opened.task.uncancel()  # the client left; nobody waits for an answer
             else:
                 self._refuse(call, shape, protocol, CallCancelled("Penstock is stopping", status=503))
         except Exception:  # the last resort: a fault of ours must still be an answer in the called API's shape, without its trace
             _log.exception("call failed", extra={"call": call.id})
             self._refuse(call, shape, protocol, PenstockError(f"internal error; the operator finds it in the log under {call.id}"))
         finally:
-            if watch is not None:
-                watch.stop()
-            self.open_calls.discard(task)
+            self.watch.leave(opened)
             call.end()
 
-    async def _read(self, call: Call, shape: Shape, protocol: EdgeProtocol, get: Callable[[str], str | None]) -> None:
+    async def _read(self, call: Call, shape: Shape, protocol: EdgeProtocol, get: Callable[[str], str | None], opened: OpenCall) -> None:
         if call.credential is None and self._sessions is not None:
             call.credential, call.principal = None, self._signed_in(get)
         call.passthrough = [(name, value) for name in _PASSED if (value := get(name)) is not None]
@@ -149,7 +146,7 @@ class Edge:
         labels = get("x-penstock-labels")
         if labels:
             call.labels = parse_labels(labels)
-        call.body = await self._body(call, protocol, get("content-length"))
+        call.body = await self._body(call, protocol, get("content-length"), opened)
         call.fields, head = shape.read(call.body)
         call.model = head.model
         call.stream = head.stream
@@ -170,28 +167,31 @@ class Edge:
                 return self._sessions.principal(value)
         return None
 
-    async def _body(self, call: Call, protocol: EdgeProtocol, declared: str | None) -> bytes:
+    async def _body(self, call: Call, protocol: EdgeProtocol, declared: str | None, opened: OpenCall) -> bytes:
         largest = self._settings.max_body_bytes
-        if declared is not None and declared.isdecimal() and int(declared) > largest:
-            raise BodyTooLarge(f"body of {declared} bytes; gateway.max_body_bytes is {largest}")
-        if (declared is None or int(declared) > TRUSTED_BYTES) and call.principal is None and self._authenticator is not None:
+        size = int(declared) if declared is not None and declared.isdecimal() else None
+        if size is not None and size > largest:
+            raise BodyTooLarge(f"body of {size} bytes; gateway.max_body_bytes is {largest}")
+        if (size is None or size > TRUSTED_BYTES) and call.principal is None and self._authenticator is not None:
             self._authenticator.authenticate(call.credential)
         try:
-            async with asyncio.timeout(self._settings.body_seconds):
-                if declared is not None:
-                    return await protocol()
-                parts: list[bytes] = []
-                size = 0
-                async for part in protocol:
-                    size += len(part)
-                    if size > largest:
-                        raise BodyTooLarge(f"body is longer than gateway.max_body_bytes ({largest})")
-                    parts.append(part)
-                return b"".join(parts)
-        except TimeoutError as fault:
+            if size is not None:
+                return await protocol()
+            parts: list[bytes] = []
+            size = 0
+            async for part in protocol:
+                size += len(part)
+                if size > largest:
+                    raise BodyTooLarge(f"body is longer than gateway.max_body_bytes ({largest})")
+                parts.append(part)
+            return b"".join(parts)
+        except asyncio.CancelledError:
+            if not opened.late:
+                raise
+            opened.task.uncancel()
             raise DeadlineExceeded(
                 f"the body did not arrive within {self._settings.body_seconds:g} s (gateway.body_seconds)", code="body_timeout", status=408
-            ) from fault
+            ) from None
         except RuntimeError as fault:  # RSGI's word for a connection that closed or broke the protocol inside the body
             raise MalformedRequest("the connection ended inside the body") from fault
 
@@ -232,32 +232,6 @@ class Edge:
             protocol.response_bytes(status, headers, body)
         except RuntimeError:
             _log.debug("client left before its error", extra={"call": call.id})
-
-
-class _Watch:
-    """Cancels a call's task when its client leaves; costs one timer for calls that end soon."""
-
-    __slots__ = ("_protocol", "_task", "_timer", "_watcher", "gone")
-
-    def __init__(self, protocol: EdgeProtocol, task: asyncio.Task[Any]) -> None:
-        self._protocol = protocol
-        self._task = task
-        self.gone = False
-        self._watcher: asyncio.Task[None] | None = None
-        self._timer = task.get_loop().call_later(WATCH_AFTER_SECONDS, self._begin)
-
-    def stop(self) -> None:
-        self._timer.cancel()
-        if self._watcher is not None:
-            self._watcher.cancel()
-
-    def _begin(self) -> None:
-        self._watcher = self._task.get_loop().create_task(self._wait())
-
-    async def _wait(self) -> None:
-        await self._protocol.client_disconnect()
-        self.gone = True
-        self._task.cancel()
 
 
 def credential(get: Callable[[str], str | None]) -> str | None:

@@ -70,7 +70,7 @@ class GatewayLife:
     async def drain(self, seconds: float) -> None:
         """Refuse new calls, wait for those in flight, cancel what is left after ``seconds``."""
         self._admission.draining = True
-        running = set(self._edge.open_calls)
+        running = self._edge.watch.tasks()
         if running:
             _log.info("draining", extra={"calls": len(running), "seconds": seconds})
             _, late = await asyncio.wait(running, timeout=seconds)
