@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import itertools
+
 import pytest
 
 from penstock.kernel.call import Call, Reply, Trace
@@ -72,3 +74,21 @@ def test_places_tell_where_the_code_is() -> None:
     assert (place.slot, place.stage, place.capability, place.summary) == ("send", "send", "a", "Answers.")
     assert place.file == __file__
     assert place.line > 1
+
+
+async def test_a_call_knows_when_it_reached_each_station_and_how_long_until_the_next() -> None:
+    stages = [("a", Mark("record", Slot.RECORD, [])), ("a", Mark("admit", Slot.ADMIT, [])), ("a", Fail("send", Slot.SEND, []))]
+    call = a_call()
+    with pytest.raises(RequestError):
+        await Line(stages).walk(call)
+    call.total_ms = call.elapsed_ms()
+    times = call.stage_times()
+    assert [time.name for time in times] == ["record", "admit", "send"]
+    for before, after in itertools.pairwise(times):
+        assert before.started_ms + before.took_ms == pytest.approx(after.started_ms, abs=0.002)
+    assert times[-1].started_ms + times[-1].took_ms == pytest.approx(call.total_ms, abs=0.002)
+    assert times[0].started_ms >= 0
+
+
+def test_a_call_that_never_set_out_has_no_times() -> None:
+    assert a_call().stage_times() == []

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from penstock.kernel.call import Call, Reply
 from penstock.kernel.errors import Draining, LimitExceeded, Overloaded
-from penstock.kernel.principal import Principal
+from penstock.kernel.principal import Limits, Principal
 from penstock.kernel.stage import Proceed, Slot
 from penstock.storage.counters import Counters
+
+UNLIMITED = Limits()
 
 
 class Admission:
@@ -36,53 +40,50 @@ class Admission:
             self.refused += 1
             raise Overloaded(f"{self.in_flight} calls are in flight, as many as gateway.max_in_flight allows", retry_after=1)
         principal = call.principal
-        if principal is not None:
-            limits = principal.limits
-            if limits.concurrency is not None or limits.requests_per_minute is not None or limits.tokens_per_minute is not None:
-                self._take(call, principal)
+        if principal is None or principal.limits == UNLIMITED:
+            call.at_end(self._leave)
+        else:
+            call.at_end(self._take(call, principal))
         self.in_flight += 1
-        call.at_end(self._leave)
         return await proceed(call)
 
     def _leave(self, call: Call) -> None:
         self.in_flight -= 1
 
-    def _take(self, call: Call, principal: Principal) -> None:
+    def _take(self, call: Call, principal: Principal) -> Callable[[Call], None]:
+        """Take what the call needs of the key's limits, all or nothing; what to do when it is over. Raises `LimitExceeded`."""
         counters, limits, key = self._counters, principal.limits, principal.key_id
-        if limits.concurrency is not None:
-            slot = f"{key}/calls"
-            if not counters.enter(slot, limits.concurrency):
-                raise LimitExceeded(
-                    f"key {principal.name!r} has {limits.concurrency} calls in flight, its limit",
-                    code="concurrency_limit_exceeded",
-                    retry_after=1,
-                )
-            call.at_end(lambda _: counters.leave(slot))
-        try:
-            if limits.requests_per_minute is not None:
-                wait = counters.take(f"{key}/requests", 1, limits.requests_per_minute)
-                if wait > 0:
-                    raise LimitExceeded(f"key {principal.name!r} may make {limits.requests_per_minute} requests a minute", retry_after=wait)
-            if limits.tokens_per_minute is not None:
-                self._take_tokens(call, principal, limits.tokens_per_minute)
-        except LimitExceeded:
-            call.end()
-            raise
-
-    def _take_tokens(self, call: Call, principal: Principal, per_minute: int) -> None:
-        counters, bucket = self._counters, f"{principal.key_id}/tokens"
-        # A call larger than a whole minute's worth could never run; it may when the bucket is full, and pays it off afterwards.
-        asked = min(call.input_estimate + (call.max_output or 0), per_minute)
-        wait = counters.take(bucket, asked, per_minute)
-        if wait > 0:
-            if principal.limits.requests_per_minute is not None:
-                counters.adjust(f"{principal.key_id}/requests", -1, principal.limits.requests_per_minute)
+        slots, requests, tokens = limits.concurrency, limits.requests_per_minute, limits.tokens_per_minute
+        if slots is not None and not counters.enter(key, slots):
             raise LimitExceeded(
-                f"key {principal.name!r} may use {per_minute} tokens a minute", code="token_limit_exceeded", retry_after=wait
+                f"key {principal.name!r} has {slots} calls in flight, its limit", code="concurrency_limit_exceeded", retry_after=1
             )
+        if requests is not None:
+            wait = counters.take(key + "/requests", 1, requests)
+            if wait > 0:
+                if slots is not None:
+                    counters.leave(key)
+                raise LimitExceeded(f"key {principal.name!r} may make {requests} requests a minute", retry_after=wait)
+        asked = 0
+        if tokens is not None:
+            # A call larger than a whole minute's worth could never run; it may when the bucket is full, and pays it off afterwards.
+            asked = min(call.input_estimate + (call.max_output or 0), tokens)
+            wait = counters.take(key + "/tokens", asked, tokens)
+            if wait > 0:
+                if slots is not None:
+                    counters.leave(key)
+                if requests is not None:
+                    counters.adjust(key + "/requests", -1, requests)
+                raise LimitExceeded(
+                    f"key {principal.name!r} may use {tokens} tokens a minute", code="token_limit_exceeded", retry_after=wait
+                )
 
-        def settle(ended: Call) -> None:
-            used = ended.usage.total if ended.usage is not None else 0
-            counters.adjust(bucket, used - asked, per_minute)
+        def leave(ended: Call) -> None:
+            self.in_flight -= 1
+            if slots is not None:
+                counters.leave(key)
+            if tokens is not None:
+                used = ended.usage.total if ended.usage is not None else 0
+                counters.adjust(key + "/tokens", used - asked, tokens)
 
-        call.at_end(settle)
+        return leave

@@ -10,6 +10,7 @@ Over 400 lines, since the pool and its connections are one state machine and are
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 import ssl
 import time
@@ -112,6 +113,10 @@ class Client:
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._tls: ssl.SSLContext | None = None
         self._closed = False
+        # One timer for all exchanges, at the first moment at which one may be due: two timer calls an exchange would cost 3 us.
+        self._busy: dict[_Connection, None] = {}
+        self._due = math.inf
+        self._timer: asyncio.TimerHandle | None = None
 
     async def request(self, head: bytes, body: bytes, *, timeout: float, idle_timeout: float | None = None) -> Answer:
         """Send one request, return when the reply's head is there.
@@ -191,6 +196,28 @@ class Client:
             raise UpstreamUnreachable(f"{self._label}: cannot connect to {origin.authority}: {reason}") from fault
         return connection
 
+    def begun(self, connection: _Connection, due: float) -> None:
+        """An exchange has begun whose time must be checked at ``due``, on the event loop's clock."""
+        self._busy[connection] = None
+        if due < self._due:
+            self._arm(due)
+
+    def ended(self, connection: _Connection) -> None:
+        """The exchange is over; a second time does nothing."""
+        self._busy.pop(connection, None)
+
+    def _arm(self, due: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._due = due
+        self._timer = asyncio.get_running_loop().call_at(due, self._check_times)
+
+    def _check_times(self) -> None:
+        self._timer, self._due = None, math.inf
+        due = min([connection.check_time() for connection in tuple(self._busy)], default=math.inf)
+        if due < math.inf:
+            self._arm(due)
+
     def free(self, connection: _Connection) -> None:
         """A connection's exchange is over and read; it may carry the next."""
         if self._closed:
@@ -240,7 +267,6 @@ class _Connection(asyncio.Protocol):
         self._buffered = 0
         self._fault: PenstockError | None = None
         self._waiter: asyncio.Future[None] | None = None
-        self._timer: asyncio.TimerHandle | None = None
         self._paused = False
         self._deadline = 0.0
         self._idle_timeout: float | None = None
@@ -261,7 +287,7 @@ class _Connection(asyncio.Protocol):
         now = self._activity = self._loop.time()
         self._deadline = now + timeout
         self._idle_timeout = idle_timeout
-        self._timer = self._loop.call_later(min(timeout, idle_timeout or timeout), self._check_time)
+        self._pool.begun(self, now + (timeout if idle_timeout is None else min(timeout, idle_timeout)))
         assert self._transport is not None
         self._transport.write(data)
         while not self._head_done and self._fault is None:
@@ -301,7 +327,7 @@ class _Connection(asyncio.Protocol):
 
     def abort(self) -> None:
         """Close the socket at once."""
-        self._stop_timer()
+        self._pool.ended(self)
         if self._transport is not None:
             self._transport.abort()
 
@@ -334,26 +360,23 @@ class _Connection(asyncio.Protocol):
     def _fail(self, fault: PenstockError) -> None:
         if not self._done and self._fault is None:
             self._fault = fault
-            self._stop_timer()
+            self._pool.ended(self)
             self._wake()
 
-    def _stop_timer(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-
-    def _check_time(self) -> None:
-        # One timer per exchange; data only notes its time, so a stream of many chunks costs no timers.
+    def check_time(self) -> float:
+        """Fail the exchange when it is due; else the moment at which to look again, infinite when there is nothing to look at."""
+        # Data only notes its time, so a stream of many chunks costs no timers.
         now = self._loop.time()
         due = self._deadline
-        if self._idle_timeout is not None and not self._paused:
-            due = min(due, self._activity + self._idle_timeout)
-        if now >= due - 0.001:
-            what = "the deadline passed" if now >= self._deadline - 0.001 else f"nothing came for {self._idle_timeout:.3g} s"
-            self._fail(DeadlineExceeded(f"{self._label}: {what} before the reply was complete"))
-            self.abort()
-            return
-        self._timer = self._loop.call_at(due, self._check_time)
+        if self._idle_timeout is not None:
+            # While we do not read, nothing can come.
+            due = min(due, (now if self._paused else self._activity) + self._idle_timeout)
+        if now < due - 0.001:
+            return due
+        what = "the deadline passed" if now >= self._deadline - 0.001 else f"nothing came for {self._idle_timeout:.3g} s"
+        self._fail(DeadlineExceeded(f"{self._label}: {what} before the reply was complete"))
+        self.abort()
+        return math.inf
 
     # -- asyncio.Protocol --------------------------------------------------------------------------------------------------------
 
@@ -415,7 +438,7 @@ class _Connection(asyncio.Protocol):
 
     def _complete(self) -> None:
         self._done = True
-        self._stop_timer()
+        self._pool.ended(self)
         if self._paused and self._transport is not None:
             self._paused = False
             self._transport.resume_reading()

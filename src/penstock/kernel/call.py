@@ -84,7 +84,10 @@ class Cost(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class StageTime(msgspec.Struct, frozen=True):
-    """Where time went: milliseconds since the call started at which a named station began, and how long it took itself."""
+    """Where time went on the way in: milliseconds since the call started at which a station was reached, and until the next one was.
+
+    The last station's time runs to the end of the call, the way back included.
+    """
 
     name: str
     started_ms: float
@@ -148,7 +151,8 @@ class Call:
     authenticated and recorded, and admission raises the fault. ``input_estimate`` is the expected number of input tokens and
     ``max_output`` the caller's own cap on output tokens. ``want_usage`` says whether the client asked for usage in its stream.
     ``passthrough`` are request headers that providers of the same shape receive. ``outcome`` is ``pending`` until the record stage sets
-    ``ok``, ``refused``, ``failed`` or ``cancelled``. ``reply_text`` holds the reply's bytes as far as the record keeps them,
+    ``ok``, ``refused``, ``failed`` or ``cancelled``. ``reached`` says when each station was reached, on the clock of ``started``; see
+    `stage_times`. ``reply_text`` holds the reply's bytes as far as the record keeps them,
     and ``counted`` says that the record's summaries have the call already.
     """
 
@@ -177,10 +181,10 @@ class Call:
         "principal",
         "priority",
         "queued_ms",
+        "reached",
         "reply_status",
         "reply_text",
         "shape",
-        "stages",
         "started",
         "started_at",
         "stream",
@@ -229,7 +233,7 @@ class Call:
         self.target: Target | None = None
         self.attempts: list[Attempt] = []
         self.verdicts: list[Verdict] = []
-        self.stages: list[StageTime] = []
+        self.reached: list[tuple[str, float]] = []
         self.notes: list[str] = []
         self.queued_ms = 0.0
         self.first_token_ms: float | None = None
@@ -253,6 +257,15 @@ class Call:
         """Tell everyone who asked that the call is over. Whoever created the call does this last; a second time does nothing."""
         while self._at_end:
             self._at_end.pop()(self)
+
+    def stage_times(self) -> list[StageTime]:
+        """Where time went, station by station in the order of the line; only the stations that the call reached."""
+        started, end = self.started, self.started + self.total_ms / 1e3
+        moments = [at for _, at in self.reached[1:]] + [end]
+        return [
+            StageTime(name, round((at - started) * 1e3, 3), max(0.0, round((after - at) * 1e3, 3)))
+            for (name, at), after in zip(self.reached, moments, strict=True)
+        ]
 
     def elapsed_ms(self) -> float:
         """Milliseconds since the call was received."""

@@ -14,6 +14,7 @@ from __future__ import annotations
 import enum
 import inspect
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from time import perf_counter
 from typing import Protocol
 
 import msgspec
@@ -92,7 +93,10 @@ class Line:
 
 
 def _joined(stage: Stage, proceed: Proceed) -> Proceed:
+    name = stage.name
+
     def step(call: Call) -> Awaitable[Reply]:
+        call.reached.append((name, perf_counter()))
         return stage(call, proceed)
 
     return step

@@ -74,7 +74,7 @@ def row_of(call: Call, payload: int | None, redactor: Redactor) -> Row:
         trace.parent_id or ABSENT,
         _labels(call.labels, redactor) if call.labels else ABSENT,
         _json(call.attempts, redactor if error is not None or len(call.attempts) > 1 else None) if call.attempts else ABSENT,
-        _json(call.stages, None) if call.stages else ABSENT,
+        _json(call.stage_times(), None) if call.reached else ABSENT,
         _json(call.verdicts, redactor) if call.verdicts else ABSENT,
         _json(call.notes, redactor) if call.notes else ABSENT,
         payload if payload is not None else ABSENT,

@@ -65,8 +65,8 @@ class HttpProvider:
     ) -> Answer:
         """See `Provider.post`."""
         head = self._heads.get((shape, model)) or self._head(shape, model)
-        if headers:
-            head += b"".join(b"%s: %s\r\n" % (n.encode("latin-1"), v.encode("latin-1")) for n, v in headers)
+        for name, value in headers:
+            head += f"{name}: {value}\r\n".encode("latin-1")
         if stream:
             # A stream may last until the call's deadline, but not pause for longer than one try may take.
             return await self._client.request(head, body, timeout=timeout, idle_timeout=min(timeout, self._try_seconds))
