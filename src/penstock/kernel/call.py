@@ -261,7 +261,7 @@ class Call:
     def stage_times(self) -> list[StageTime]:
         """Where time went, station by station in the order of the line; only the stations that the call reached."""
         started, end = self.started, self.started + self.total_ms / 1e3
-        moments = [at for _, at in self.reached[1:]] + [end]
+        moments = [*(at for _, at in self.reached), end][1:]
         return [
             StageTime(name, round((at - started) * 1e3, 3), max(0.0, round((after - at) * 1e3, 3)))
             for (name, at), after in zip(self.reached, moments, strict=True)
