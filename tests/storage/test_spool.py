@@ -40,7 +40,7 @@ def drain(folder: SpoolFolder) -> list[bytes]:
 def abandon(spool: Spool) -> Path:
     """Let go of the lock and the files as a killed process does: nothing is sealed, drained or deleted."""
     for segment in [*spool.segments, *spool._standby]:
-        os.close(segment.fd)
+        segment.close()
     os.close(spool._lock)
     return spool.path
 
@@ -52,8 +52,9 @@ def frames(*entries: bytes, base: int = len(HEADER)) -> bytes:
     return data
 
 
-def test_entries_come_back_in_order_across_segments(tmp_path: Path) -> None:
-    spool = Spool(tmp_path, segment_bytes=SMALL)
+@pytest.mark.parametrize("mapped", [True, False])
+def test_entries_come_back_in_order_across_segments(tmp_path: Path, mapped: bool) -> None:
+    spool = Spool(tmp_path, segment_bytes=SMALL, mapped=mapped)
     entries = [b"%d" % i * 300 for i in range(300)]
     write(spool, *entries)
     assert spool.depth().segments > 3
@@ -284,7 +285,7 @@ print(held, read)
 
 
 def test_a_write_that_fails_raises_and_loses_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    spool = Spool(tmp_path)
+    spool = Spool(tmp_path, mapped=False)
     write(spool, b"before")
     spool.hold()
     with monkeypatch.context() as broken:
@@ -295,6 +296,21 @@ def test_a_write_that_fails_raises_and_loses_nothing_else(tmp_path: Path, monkey
     assert drain(spool) == [b"before", b"the entry"]
     spool.seal()
     spool.close()
+
+
+def test_a_page_is_mapped_only_where_the_file_system_keeps_its_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    mounts = {tmp_path: "btrfs", tmp_path / "a place": "xfs", tmp_path / "a place" / "over": "overlay"}
+    text = "/dev/root / ext4 rw 0 0\n" + "".join(
+        f"dev {str(p).replace(' ', chr(92) + '040')} {kind} rw 0 0\n" for p, kind in mounts.items()
+    )
+    (tmp_path / "mounts").write_text(text)
+    monkeypatch.setattr(segments, "MOUNTS", tmp_path / "mounts")
+    assert segments.keeps_room(Path("/elsewhere"))
+    assert not segments.keeps_room(tmp_path / "data")
+    assert segments.keeps_room(tmp_path / "a place" / "data")
+    assert not segments.keeps_room(tmp_path / "a place" / "over" / "data")
+    monkeypatch.setattr(segments, "MOUNTS", tmp_path / "absent")
+    assert not segments.keeps_room(tmp_path)
 
 
 def test_holds_are_counted(tmp_path: Path) -> None:
@@ -407,7 +423,7 @@ WRITER = """
 import os, sys
 from pathlib import Path
 from penstock.storage.spool import Spool
-spool = Spool(Path(sys.argv[1]), segment_bytes=64 << 10)
+spool = Spool(Path(sys.argv[1]), segment_bytes=64 << 10, mapped=sys.argv[2] == "mapped")
 number = 0
 while True:
     spool.hold()
@@ -427,7 +443,8 @@ def test_thirty_two_kills_lose_no_acknowledged_entry(tmp_path: Path) -> None:
     chance = random.Random(7)
     for round_ in range(8):
         root = tmp_path / str(round_)
-        writers = [subprocess.Popen([sys.executable, "-c", WRITER, str(root)], stdout=subprocess.PIPE) for _ in range(4)]
+        way = "mapped" if round_ % 2 else "written"
+        writers = [subprocess.Popen([sys.executable, "-c", WRITER, str(root), way], stdout=subprocess.PIPE) for _ in range(4)]
         acknowledged: dict[int, int] = {}
         for writer in writers:
             assert writer.stdout is not None

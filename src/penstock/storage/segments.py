@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import fcntl
+import mmap
 import os
 import struct
 import zlib
@@ -91,13 +92,15 @@ class Segment:
     """One file. ``written`` is moved by the writer, ``drained`` by the reader; each is a plain int, so neither needs a lock.
 
     ``exact`` says that ``written`` is the end of the last entry; after a crash it is the end of the file and the entries end before it.
+    ``map`` is the file in memory where the writer writes it that way.
     """
 
-    __slots__ = ("damaged", "drained", "exact", "fd", "number", "path", "sealed", "size", "written")
+    __slots__ = ("damaged", "drained", "exact", "fd", "map", "number", "path", "sealed", "size", "written")
 
     def __init__(self, path: Path, fd: int, size: int, *, crashed: bool) -> None:
         self.path = path
         self.fd = fd
+        self.map: mmap.mmap | None = None
         self.number = int(path.stem)
         self.size = size
         self.drained = len(HEADER)
@@ -106,9 +109,15 @@ class Segment:
         self.sealed = crashed
         self.damaged = 0
 
+    def close(self) -> None:
+        """Let go of the file."""
+        if self.map is not None:
+            self.map.close()
+        os.close(self.fd)
+
     def remove(self) -> None:
         """Forget the file; one that holds damage is kept under another name for a person to look at."""
-        os.close(self.fd)
+        self.close()
         if self.damaged:
             self.path.rename(self.path.with_suffix(".damaged"))
         else:
@@ -165,7 +174,7 @@ class SpoolFolder:
     def close(self) -> None:
         """Release the folder; it is deleted when nothing is left in it."""
         for segment in self.segments:
-            os.close(segment.fd)
+            segment.close()
         if not self.segments:
             with contextlib.suppress(OSError):  # damaged segments stay, and the folder with them
                 (self.path / "lock").unlink()
@@ -204,6 +213,31 @@ def adopt(root: Path) -> list[SpoolFolder]:
 def damaged_files(root: Path) -> list[Path]:
     """Segments that were set aside because part of them could not be read; a person decides what becomes of them."""
     return sorted(root.glob("*/*.damaged"))
+
+
+MOUNTS = Path("/proc/self/mounts")
+KEEPS_ROOM = frozenset({"ext2", "ext3", "ext4", "f2fs", "tmpfs", "xfs"})
+"""File systems on which room that was allocated stays ours, so that a mapped page can always be written.
+
+Elsewhere (copy-on-write file systems such as btrfs and ZFS, whatever lies under an overlay) a full disk would be met as SIGBUS, which ends
+the process, where ``pwrite`` reports an error.
+"""
+
+
+def keeps_room(path: Path) -> bool:
+    """Whether ``path`` lies on a file system of `KEEPS_ROOM`; False where that cannot be told (other systems than Linux)."""
+    try:
+        mounts = MOUNTS.read_text("utf-8", "surrogateescape")
+    except OSError:
+        return False
+    path, best, kind = path.resolve(), "", ""
+    for line in mounts.splitlines():
+        fields = line.split(" ")
+        place = fields[1].replace("\\040", " ")
+        # Of two mounts at one place the later one is seen.
+        if path.is_relative_to(place) and len(place) >= len(best):
+            best, kind = place, fields[2]
+    return kind in KEEPS_ROOM
 
 
 def _claim(path: Path) -> int:

@@ -1,7 +1,8 @@
 """The spool: an append-only journal of files that makes an entry safe against ``kill -9`` in a few microseconds.
 
-An entry is framed and written with one ``pwrite`` into a segment whose room was allocated beforehand. Once `Spool.append` returns, the
-kernel holds the entry and the death of the process cannot lose it; with ``durability="disk"`` `Spool.commit` waits until the disk holds it
+An entry is framed and written into a segment whose room was allocated beforehand: through a shared mapping where the file system keeps
+allocated room (`keeps_room`), with one ``pwrite`` elsewhere. Once `Spool.append` returns, the kernel holds the entry and the death of the
+process cannot lose it; with ``durability="disk"`` `Spool.commit` waits until the disk holds it
 too, which survives loss of power. A reader hands entries to a consumer that must be idempotent, and a segment is deleted only after the
 consumer has them all: an entry is delivered at least once.
 
@@ -24,6 +25,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import itertools
+import mmap
 import os
 import secrets
 import time
@@ -34,7 +36,20 @@ from pathlib import Path
 from typing import Literal
 
 from penstock.kernel.errors import StorageError, StorageFull
-from penstock.storage.segments import FRAME, HEADER, MAGIC, MAX_ENTRY, Batch, Depth, Segment, SpoolFolder, adopt, checksum, damaged_files
+from penstock.storage.segments import (
+    FRAME,
+    HEADER,
+    MAGIC,
+    MAX_ENTRY,
+    Batch,
+    Depth,
+    Segment,
+    SpoolFolder,
+    adopt,
+    checksum,
+    damaged_files,
+    keeps_room,
+)
 
 __all__ = ["MAX_ENTRY", "Batch", "Depth", "Durability", "Spool", "SpoolFolder", "adopt", "damaged_files"]
 
@@ -51,12 +66,24 @@ class Spool(SpoolFolder):
     `hold`, `release`, `append` and `commit` belong to one thread (the event loop); reading may go on in another at the same time.
     """
 
-    def __init__(self, root: Path, *, segment_bytes: int = SEGMENT_BYTES, durability: Durability = "process") -> None:
-        """Make a folder and its first segment. Raises `StorageFull` when there is no room even for that."""
+    def __init__(
+        self,
+        root: Path,
+        *,
+        segment_bytes: int = SEGMENT_BYTES,
+        durability: Durability = "process",
+        mapped: bool | None = None,
+    ) -> None:
+        """Make a folder and its first segment. Raises `StorageFull` when there is no room even for that.
+
+        ``mapped`` writes through a mapping, which spares a system call that lets other threads have the interpreter's lock (20 to
+        40 us of a call under load); None: where `keeps_room` says that it is safe.
+        """
         if segment_bytes < len(HEADER) + _SLOT:
             raise ValueError(f"a segment takes at least {len(HEADER) + _SLOT} bytes")
         super().__init__(root / f"{os.getpid():x}-{secrets.token_hex(6)}")
         self.durability: Durability = durability
+        self._mapped = keeps_room(self.path) if mapped is None else mapped
         self._segment_bytes = segment_bytes
         self._slots_each = (segment_bytes - len(HEADER)) // _SLOT
         self._standby: deque[Segment] = deque()
@@ -107,16 +134,24 @@ class Spool(SpoolFolder):
         if segment.written + size > segment.size:
             segment = self._next_segment()
         at = segment.written
-        try:
-            put = os.pwrite(segment.fd, FRAME.pack(MAGIC, length, checksum(payload, at)) + payload, at)
-        except OSError as fault:
-            raise StorageError(f"{segment.path}: the entry could not be written: {fault.strerror}; check the disk") from fault
-        if put != size:
-            raise StorageError(f"{segment.path}: only {put} of {size} bytes could be written; free disk space")
+        frame = FRAME.pack(MAGIC, length, checksum(payload, at)) + payload
+        if segment.map is not None:
+            segment.map[at : at + size] = frame
+        else:
+            self._put(segment, frame, at)
         # Last: the reader believes everything before this position.
         segment.written = at + size
         self._held -= 1
         self._count_slots()
+
+    @staticmethod
+    def _put(segment: Segment, frame: bytes, at: int) -> None:
+        try:
+            put = os.pwrite(segment.fd, frame, at)
+        except OSError as fault:
+            raise StorageError(f"{segment.path}: the entry could not be written: {fault.strerror}; check the disk") from fault
+        if put != len(frame):
+            raise StorageError(f"{segment.path}: only {put} of {len(frame)} bytes could be written; free disk space")
 
     async def commit(self) -> None:
         """Return when everything appended so far survives loss of power; at once unless ``durability`` is ``disk``.
@@ -188,13 +223,16 @@ class Spool(SpoolFolder):
             if self.durability == "disk":
                 os.fsync(fd)
                 _sync_folder(self.path)
+            segment = Segment(path, fd, self._segment_bytes, crashed=False)
+            if self._mapped:
+                segment.map = mmap.mmap(fd, self._segment_bytes)
         except OSError as fault:
             if fd >= 0:
                 os.close(fd)
                 path.unlink(missing_ok=True)
             kind = StorageFull if fault.errno in (errno.ENOSPC, errno.EDQUOT) else StorageError
             raise kind(f"{path}: no segment could be allocated: {fault.strerror}; free disk space", retry_after=1) from fault
-        return Segment(path, fd, self._segment_bytes, crashed=False)
+        return segment
 
     def _unsynced(self) -> list[int]:
         dirty, self._dirty = self._dirty, []
