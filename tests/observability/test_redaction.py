@@ -20,6 +20,23 @@ SECRETS = [
     "gsk_abcdefghijklmnopqrstuvwx",
     "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0.dozjgNryP4J3jVmNHl0w5N_XgL0n3I9P",
     "Bearer abcdef0123456789abcdef",
+    "BEARER abcdef0123456789abcdef",
+    "bearer abcdef0123456789abcdef",
+    "sk_live_0123456789abcdef0123",
+    "rk-0123456789abcdef0123",
+    "pk_test_0123456789abcdef0123",
+    "psk-" + "b" * 30,
+    "hf_abcdefghijklmnopqrst",
+    "xai-abcdefghijklmnopqrst",
+    "r8_abcdefghijklmnopqrst",
+    "glpat-abcdefghijklmnopqrst",
+    "npm_abcdefghijklmnopqrst",
+    "pypi-abcdefghijklmnopqrst",
+    "ASIAIOSFODNN7EXAMPLE",
+    *(f"gh{kind}_0123456789abcdefghijABCDEFGHIJ" for kind in "ousr"),
+    "github_pat_0123456789abcdefghijABCDEFGHIJ",
+    *(f"xox{kind}-123456789012-abcdefghij" for kind in "aeoprs"),
+    "xapp-1-A0123456789-abcdef",
     "-----BEGIN RSA PRIVATE KEY-----\nMIIEow\nabc\n-----END RSA PRIVATE KEY-----",
 ]
 
@@ -30,7 +47,7 @@ def test_a_secret_is_replaced_and_json_stays_json(secret: str) -> None:
     redacted, found = Redactor().bytes(body)
     assert found == 1
     content = json.loads(redacted)["messages"][0]["content"]
-    assert content.startswith("before [redacted: ") or content.startswith("before Bearer [redacted: ")
+    assert content.startswith("before [redacted: ") or content.lower().startswith("before bearer [redacted: ")
     assert content.endswith("] after")
     assert secret.rsplit(maxsplit=1)[-1].encode() not in redacted
 

@@ -1,8 +1,7 @@
 """Replacing secrets and personal data in what is about to be stored.
 
 Works on bytes as they are on the wire, JSON escapes included, and leaves JSON valid: no pattern reaches over a quotation mark. Each
-built-in pattern has an anchor, a few literal bytes that it cannot match without; looking for the anchor costs a fraction of running the
-expression, so a text without secrets costs about a microsecond per kilobyte.
+built-in pattern has scouts, cheap searches for what it cannot match without; where they find nothing the pattern itself is not run.
 """
 
 from __future__ import annotations
@@ -12,32 +11,38 @@ from collections.abc import Mapping
 
 from penstock.kernel.errors import SettingsError
 
-_BUILT_IN: tuple[tuple[str, tuple[bytes, ...], str], ...] = (
+_SCOUTS: dict[str, bytes] = {
+    # Each begins with one literal, rare in text, which the search finds at memory speed; only there it looks around.
+    "_": rb"_(?:(?<=[srp]k_)|(?<=gh[pousr]_)|(?<=hf_)|(?<=r8_)|(?<=npm_)|(?<=github_pat_))",
+    "-": rb"-(?:(?<=[srp]k-)|(?<=xai-)|(?<=glpat-)|(?<=pypi-)|(?<=xox[abeoprs]-)|(?<=xapp-)|(?=----BEGIN ))",
+    "A": rb"A(?:Iza|KIA|SIA)",
+    "J": rb"J(?<=eyJ)",
+    "b": rb"b(?=earer )",
+    "B": rb"B(?=earer |EARER )",
+    "/": rb"/(?<=:/)(?=/)",
+    "@": rb"@",
+    "+": rb"\+",
+}
+"""Cheap searches, by name. A rule runs only where one of its scouts found something: about 5 us a kilobyte of text that holds no secret."""
+
+_BUILT_IN: tuple[tuple[str, str, str], ...] = (
     # One secret is matched from its issuer's prefix to the first character that cannot belong to it.
-    ("api-key", (b"sk-", b"sk_", b"rk_", b"pk_"), r"\b(?:sk|rk|pk)[-_](?:[a-z]{2,12}[-_]){0,3}[A-Za-z0-9_-]{16,}"),
-    ("api-key", (b"AIza",), r"\bAIza[A-Za-z0-9_-]{30,}"),
-    (
-        "api-key",
-        (b"gsk_", b"hf_", b"xai-", b"r8_", b"glpat-", b"npm_", b"pypi-"),
-        r"\b(?:gsk_|hf_|xai-|r8_|glpat-|npm_|pypi-)[A-Za-z0-9_-]{16,}",
-    ),
-    ("penstock-key", (b"psk_",), r"\bpsk[-_][A-Za-z0-9_-]{16,}"),
-    ("aws-key", (b"AKIA", b"ASIA"), r"\b(?:AKIA|ASIA)[A-Z0-9]{16}\b"),
-    (
-        "github-token",
-        (b"ghp_", b"gho_", b"ghu_", b"ghs_", b"ghr_", b"github_pat_"),
-        r"\b(?:gh[pousr]_[A-Za-z0-9]{20,}|github_pat_[A-Za-z0-9_]{20,})",
-    ),
-    ("slack-token", (b"xox", b"xapp-"), r"\b(?:xox[abeoprs]|xapp)-[A-Za-z0-9-]{10,}"),
-    ("jwt", (b"eyJ",), r"\beyJ[A-Za-z0-9_-]{8,}\.eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}"),
-    ("bearer", (b"earer ", b"EARER "), r"(?i:\bbearer) +(?!\[redacted)[A-Za-z0-9._~+/-]{16,}=*"),
+    ("api-key", "-_", r"\b(?:sk|rk|pk)[-_](?:[a-z]{2,12}[-_]){0,3}[A-Za-z0-9_-]{16,}"),
+    ("api-key", "A", r"\bAIza[A-Za-z0-9_-]{30,}"),
+    ("api-key", "-_", r"\b(?:gsk_|hf_|xai-|r8_|glpat-|npm_|pypi-)[A-Za-z0-9_-]{16,}"),
+    ("penstock-key", "-_", r"\bpsk[-_][A-Za-z0-9_-]{16,}"),
+    ("aws-key", "A", r"\b(?:AKIA|ASIA)[A-Z0-9]{16}\b"),
+    ("github-token", "_", r"\b(?:gh[pousr]_[A-Za-z0-9]{20,}|github_pat_[A-Za-z0-9_]{20,})"),
+    ("slack-token", "-", r"\b(?:xox[abeoprs]|xapp)-[A-Za-z0-9-]{10,}"),
+    ("jwt", "J", r"\beyJ[A-Za-z0-9_-]{8,}\.eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}"),
+    ("bearer", "bB", r"(?i:\bbearer) +(?!\[redacted)[A-Za-z0-9._~+/-]{16,}=*"),
     (
         "private-key",
-        (b"-----BEGIN ",),
+        "-",
         r'-----BEGIN [A-Z0-9 ]*PRIVATE KEY-----(?:\\.|[^"\\])*?(?:-----END [A-Z0-9 ]*PRIVATE KEY-----|(?=")|\Z)',
     ),
     # A password within a URL: scheme://user:password@host.
-    ("url-password", (b"://",), r"(?<=://)[^\s\"'/@:\\]{1,64}:[^\s\"'/@\\]{1,128}(?=@)"),
+    ("url-password", "/", r"(?<=://)[^\s\"'/@:\\]{1,64}:[^\s\"'/@\\]{1,128}(?=@)"),
 )
 _EMAIL = r"\b[A-Za-z0-9._%+-]{1,64}@[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,63}){1,4}\b"
 _PHONE = r"(?<![\w.])\+\d{1,3}(?:[ ().\-/]{0,2}\d){6,12}(?!\w)"
@@ -51,24 +56,26 @@ class Redactor:
     """
 
     def __init__(self, *, emails: bool = False, phones: bool = False, patterns: Mapping[str, str] | None = None) -> None:
-        rules = [(name, anchors, _compile(name, text)) for name, anchors, text in _BUILT_IN]
+        rules = [(name, scouts, _compile(name, text)) for name, scouts, text in _BUILT_IN]
         if emails:
-            rules.append(("email", (b"@",), _compile("email", _EMAIL)))
+            rules.append(("email", "@", _compile("email", _EMAIL)))
         if phones:
-            rules.append(("phone", (b"+",), _compile("phone", _PHONE)))
-        rules.extend((name, (), _compile(name, text)) for name, text in (patterns or {}).items())
-        self._rules = [(anchors, pattern, f"[redacted: {name}]".encode()) for name, anchors, pattern in rules]
+            rules.append(("phone", "+", _compile("phone", _PHONE)))
+        wanted = {scout for _, scouts, _ in rules for scout in scouts}
+        self._scouts = [(name, re.compile(pattern).search) for name, pattern in _SCOUTS.items() if name in wanted]
+        self._rules = [(frozenset(scouts), pattern, _mark(name)) for name, scouts, pattern in rules]
+        self._own = [(_compile(name, text), _mark(name)) for name, text in (patterns or {}).items()]
 
     def bytes(self, data: bytes) -> tuple[bytes, int]:
         """The data with secrets replaced, and how many were."""
         found = 0
-        for anchors, pattern, mark in self._rules:
-            if anchors:
-                for anchor in anchors:
-                    if anchor in data:
-                        break
-                else:
-                    continue
+        seen = {name for name, search in self._scouts if search(data) is not None}
+        if seen:
+            for scouts, pattern, mark in self._rules:
+                if not scouts.isdisjoint(seen):
+                    data, times = pattern.subn(mark, data)
+                    found += times
+        for pattern, mark in self._own:
             data, times = pattern.subn(mark, data)
             found += times
         return data, found
@@ -76,6 +83,10 @@ class Redactor:
     def text(self, text: str) -> str:
         """The text with secrets replaced."""
         return self.bytes(text.encode("utf-8", "replace"))[0].decode("utf-8", "replace")
+
+
+def _mark(name: str) -> bytes:
+    return f"[redacted: {name}]".encode()
 
 
 def _compile(name: str, text: str) -> re.Pattern[bytes]:
