@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from penstock.kernel.call import Call
+from penstock.kernel.call import Call, StageTime
 from penstock.observability.redaction import Redactor
 from penstock.observability.tables import calls
 
@@ -74,11 +74,25 @@ def row_of(call: Call, payload: int | None, redactor: Redactor) -> Row:
         trace.parent_id or ABSENT,
         _labels(call.labels, redactor) if call.labels else ABSENT,
         _json(call.attempts, redactor if error is not None or len(call.attempts) > 1 else None) if call.attempts else ABSENT,
-        _json(call.stage_times(), None) if call.reached else ABSENT,
+        _stages(call) if call.reached else ABSENT,
         _json(call.verdicts, redactor) if call.verdicts else ABSENT,
         _json(call.notes, redactor) if call.notes else ABSENT,
         payload if payload is not None else ABSENT,
     )
+
+
+def _stages(call: Call) -> str:
+    started = call.started
+    return _encode([(name, int((at - started) * 1e6)) for name, at in call.reached]).decode()
+
+
+def stage_times(text: str | None, total_ms: float) -> list[StageTime]:
+    """The station times of a stored call: the column holds names and microseconds at which each was reached."""
+    if not text:
+        return []
+    reached = msgspec.json.decode(text, type=list[tuple[str, int]])
+    ends = [*(at / 1e3 for _, at in reached), total_ms][1:]
+    return [StageTime(name, at / 1e3, max(0.0, round(end - at / 1e3, 3))) for (name, at), end in zip(reached, ends, strict=True)]
 
 
 def served_by(call: Call) -> tuple[str | None, str | None]:

@@ -15,6 +15,7 @@ from penstock.kernel.errors import NotFound
 from penstock.kernel.principal import Principal, Scope
 from penstock.observability import store
 from penstock.observability.payloads import CONDENSED, Side
+from penstock.observability.rows import stage_times
 from penstock.observability.sketch import Sketch
 from penstock.observability.tables import calls, id_at
 from penstock.observability.transcript import Transcript, read_condensed, read_reply, read_request
@@ -316,7 +317,7 @@ def _row(row: Mapping[str, Any]) -> CallRow:
     return CallRow(
         labels=_json(row["labels"], dict[str, str]) or {},
         attempts=_json(row["attempts"], list[Attempt]) or [],
-        stages=_json(row["stages"], list[StageTime]) or [],
+        stages=stage_times(row["stages"], row["total_ms"]),
         verdicts=_json(row["verdicts"], list[Verdict]) or [],
         notes=_json(row["notes"], list[str]) or [],
         **values,
