@@ -7,6 +7,7 @@ the ledger when Penstock starts and kept up to date from then on; a reservation 
 from __future__ import annotations
 
 import datetime
+import math
 import time
 from collections.abc import Callable, Iterable
 from typing import Literal
@@ -99,12 +100,16 @@ class _Account:
         self.told = spent >= budget.limit
 
 
+_REMEMBERED = 10_000
+"""Owners whose budgets are remembered; names of models and tasks come from callers, so there must be an end."""
+
+
 class Reservation:
     """What one call holds of its budgets; settled exactly once."""
 
     __slots__ = ("accounts", "amount", "open")
 
-    def __init__(self, accounts: tuple[_Account, ...], amount: int) -> None:
+    def __init__(self, accounts: list[_Account], amount: int) -> None:
         self.accounts = accounts
         self.amount = amount
         self.open = True
@@ -118,6 +123,9 @@ class Budgets:
         self._clock = clock
         self._accounts: dict[str, _Account] = {}
         self._by_subject: dict[Subject, list[_Account]] = {}
+        # Lists in here are shared and never changed; a change of the budgets empties the whole.
+        self._found: dict[Owners, list[_Account]] = {}
+        self._next_turn = math.inf
 
     def put(self, budget: Budget, spent: int) -> None:
         """Add or replace a budget; ``spent`` is what the ledger says for its current period. Calls in flight keep what they reserved."""
@@ -130,12 +138,15 @@ class Budgets:
             old.budget, old.begin, old.end, old.spent = budget, begin, end, spent
             account = old
         self._accounts[budget.id] = account
+        self._found.clear()
+        self._note_turns()
         self._by_subject.setdefault((budget.subject_kind, budget.subject), []).append(account)
 
     def remove(self, id: str) -> None:
         """Forget a budget; an unknown one is ignored."""
         account = self._accounts.pop(id, None)
         if account is not None:
+            self._found.clear()
             self._unlist(account)
 
     def standing(self, id: str) -> Standing | None:
@@ -166,35 +177,42 @@ class Budgets:
                 raise self._exceeded(account, amount)
         for account in accounts:
             account.reserved += amount
-        return Reservation(tuple(accounts), amount)
+        return Reservation(accounts, amount)
 
     def settle(self, reservation: Reservation | None, owners: Owners, amount: int) -> None:
         """Replace what was reserved by what was spent. Without a reservation (a budget made meanwhile) the spending still counts."""
-        if reservation is not None and not reservation.open:
-            return
-        counted: list[_Account]
+        counted = self._of(owners)
         if reservation is not None:
+            if not reservation.open:
+                return
             reservation.open = False
             for account in reservation.accounts:
                 account.reserved -= reservation.amount
-            counted = list(dict.fromkeys([*reservation.accounts, *self._of(owners)]))
-        else:
-            counted = self._of(owners)
+            if reservation.accounts is not counted:
+                counted = list(dict.fromkeys([*reservation.accounts, *counted]))
         if amount:
             for account in counted:
-                self._turn(account)
                 account.spent += amount
-                self._tell(account)
+                if not account.told and account.spent >= account.budget.limit:
+                    self._tell(account)
 
     def _of(self, owners: Owners) -> list[_Account]:
-        if not self._accounts:
-            return []
-        found: list[_Account] = []
-        for subject in subjects(owners):
-            found.extend(self._by_subject.get(subject, ()))
-        for account in found:
-            self._turn(account)
+        if self._clock() >= self._next_turn:
+            for account in self._accounts.values():
+                self._turn(account)
+            self._note_turns()
+        found = self._found.get(owners)
+        if found is None:
+            found = []
+            for subject in subjects(owners):
+                found.extend(self._by_subject.get(subject, ()))
+            if len(self._found) >= _REMEMBERED:
+                self._found.clear()
+            self._found[owners] = found
         return found
+
+    def _note_turns(self) -> None:
+        self._next_turn = min((a.end for a in self._accounts.values() if a.end is not None), default=math.inf)
 
     def _turn(self, account: _Account) -> None:
         now = self._clock()
@@ -205,9 +223,8 @@ class Budgets:
 
     def _tell(self, account: _Account) -> None:
         budget = account.budget
-        if not account.told and account.spent >= budget.limit:
-            account.told = True
-            self._events.publish(BudgetSpent(budget_id=budget.id, limit=budget.limit, spent=account.spent))
+        account.told = True
+        self._events.publish(BudgetSpent(budget_id=budget.id, limit=budget.limit, spent=account.spent))
 
     def _unlist(self, account: _Account) -> None:
         key = (account.budget.subject_kind, account.budget.subject)
