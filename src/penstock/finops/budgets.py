@@ -203,7 +203,7 @@ class Budgets:
             self._note_turns()
         found = self._found.get(owners)
         if found is None:
-            found = []
+            found = list[_Account]()
             for subject in subjects(owners):
                 found.extend(self._by_subject.get(subject, ()))
             if len(self._found) >= _REMEMBERED:
