@@ -7,7 +7,7 @@ import ipaddress
 import logging
 import signal
 import socket
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from typing import Any
 
 from penstock.edge.bridge import Bridge
@@ -30,12 +30,9 @@ class Dispatcher:
         self._handlers = {key: endpoint.handler for key, endpoint in endpoints.items()}
         self._bridge = bridge
 
-    async def __rsgi__(self, scope: EdgeScope, protocol: EdgeProtocol) -> None:
+    def __rsgi__(self, scope: EdgeScope, protocol: EdgeProtocol) -> Awaitable[None]:
         handler = self._handlers.get((scope.method, scope.path))
-        if handler is not None:
-            await handler(scope, protocol)
-        else:
-            await self._bridge(scope, protocol)
+        return handler(scope, protocol) if handler is not None else self._bridge(scope, protocol)
 
 
 class Server:

@@ -78,7 +78,9 @@ class Answer:
         connection = self._connection
         connection.limit = limit
         try:
-            return await connection.whole()
+            while connection.unfinished():
+                await connection.progress()
+            return connection.whole()
         except BaseException:
             connection.abort()
             raise
@@ -128,10 +130,17 @@ class Client:
         data = b"%scontent-length: %d\r\n\r\n%s" % (head, len(body), body)
         deadline = time.monotonic() + timeout
         while True:
-            connection, reused = await self._take(timeout)
+            connection = self._reusable()
+            reused = connection is not None
+            if connection is None:
+                connection = await self._take(timeout)
             sent = time.monotonic()
             try:
-                await connection.send(data, deadline - sent, idle_timeout)
+                connection.send(data, deadline - sent, idle_timeout)
+                while not connection.head_done and connection.fault is None:
+                    await connection.progress()
+                if connection.fault is not None:
+                    raise connection.fault
                 return Answer(connection)
             except UpstreamReset:
                 connection.abort()
@@ -148,19 +157,24 @@ class Client:
         while self._idle:
             self._idle.pop().abort()
 
-    async def _take(self, timeout: float) -> tuple[_Connection, bool]:
+    def _reusable(self) -> _Connection | None:
         now = time.monotonic()
         while self._idle:
             connection = self._idle.pop()
             if connection.usable(now):
-                return connection, True
+                return connection
             connection.abort()
-        if self._open >= self._max:
+        return None
+
+    async def _take(self, timeout: float) -> _Connection:
+        while self._open >= self._max:
             await self._wait(timeout)
-            return await self._take(timeout)
+            connection = self._reusable()
+            if connection is not None:
+                return connection
         self._open += 1
         try:
-            return await self._connect(min(timeout, self._connect_seconds)), False
+            return await self._connect(min(timeout, self._connect_seconds))
         except BaseException:
             self.gone()
             raise
@@ -249,25 +263,25 @@ class _Connection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._lost = False
         self._since = 0.0
+        # One parser for the connection's life: it is only used again after a message that ended well.
+        self._parser = httptools.HttpResponseParser(self)
+        self._paused = False
+        self._waiter: asyncio.Future[None] | None = None
+        self._keep = False
         self._reset()
 
     def _reset(self) -> None:
-        self._parser = httptools.HttpResponseParser(self)
         self.status = 0
         self.headers: dict[bytes, bytes] = {}
         self.heard = False
         self.limit = 0
         self._head_bytes = 0
-        self._head_done = False
-        self._done = True
-        self._keep = False
-        self._released = True
+        self.head_done = False
+        self._done = self._released = True
         self._streaming = False
         self._parts: list[bytes] = []
         self._buffered = 0
-        self._fault: PenstockError | None = None
-        self._waiter: asyncio.Future[None] | None = None
-        self._paused = False
+        self.fault: PenstockError | None = None
         self._deadline = 0.0
         self._idle_timeout: float | None = None
         self._activity = 0.0
@@ -278,8 +292,8 @@ class _Connection(asyncio.Protocol):
         """Whether an idle connection may carry another request."""
         return not self._lost and now - self._since < IDLE_SECONDS and self._transport is not None and not self._transport.is_closing()
 
-    async def send(self, data: bytes, timeout: float, idle_timeout: float | None) -> None:
-        """Write the request and wait for the head of the reply."""
+    def send(self, data: bytes, timeout: float, idle_timeout: float | None) -> None:
+        """Write the request. Its head has come when ``head_done`` is true, which `progress` waits for; ``fault`` says what went wrong."""
         self._reset()
         self._done = self._released = False
         if timeout <= 0:
@@ -290,21 +304,17 @@ class _Connection(asyncio.Protocol):
         self._pool.begun(self, now + (timeout if idle_timeout is None else min(timeout, idle_timeout)))
         assert self._transport is not None
         self._transport.write(data)
-        while not self._head_done and self._fault is None:
-            await self._wait()
-        if self._fault is not None:
-            raise self._fault
 
-    async def whole(self) -> bytes:
-        """The rest of the body as one piece."""
-        while not self._done and self._fault is None:
-            if self._buffered > self.limit:
-                break
-            await self._wait()
+    def unfinished(self) -> bool:
+        """Whether `whole` must wait."""
+        return not self._done and self.fault is None and self._buffered <= self.limit
+
+    def whole(self) -> bytes:
+        """The rest of the body as one piece, once nothing is `unfinished`."""
         if self._buffered > self.limit:
             raise UpstreamMalformed(f"{self._label}: the reply is longer than gateway.max_reply_bytes ({self.limit})")
-        if self._fault is not None:
-            raise self._fault
+        if self.fault is not None:
+            raise self.fault
         parts = self._parts
         self._release()
         return parts[0] if len(parts) == 1 else b"".join(parts)
@@ -313,12 +323,12 @@ class _Connection(asyncio.Protocol):
         """What has arrived since the last call, empty at the end."""
         self._streaming = True
         while not self._parts:
-            if self._fault is not None:
-                raise self._fault
+            if self.fault is not None:
+                raise self.fault
             if self._done:
                 self._release()
                 return b""
-            await self._wait()
+            await self.progress()
         parts, self._parts, self._buffered = self._parts, [], 0
         if self._paused and self._transport is not None:
             self._paused = False
@@ -346,20 +356,18 @@ class _Connection(asyncio.Protocol):
             else:
                 self.abort()
 
-    async def _wait(self) -> None:
-        self._waiter = self._loop.create_future()
-        try:
-            await self._waiter
-        finally:
-            self._waiter = None
+    def progress(self) -> asyncio.Future[None]:
+        """What to await until something has come, or has gone wrong."""
+        waiter = self._waiter = self._loop.create_future()
+        return waiter
 
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
 
     def _fail(self, fault: PenstockError) -> None:
-        if not self._done and self._fault is None:
-            self._fault = fault
+        if not self._done and self.fault is None:
+            self.fault = fault
             self._pool.ended(self)
             self._wake()
 
@@ -387,10 +395,10 @@ class _Connection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._lost = True
         self._pool.gone()
-        if self._head_done and not self._done and exc is None and self._until_eof():
+        if self.head_done and not self._done and exc is None and self._until_eof():
             self._complete()
             return
-        self._fail(UpstreamReset(f"{self._label}: the connection closed {'inside' if self._head_done else 'before'} the reply"))
+        self._fail(UpstreamReset(f"{self._label}: the connection closed {'inside' if self.head_done else 'before'} the reply"))
 
     def data_received(self, data: bytes) -> None:
         self.heard = True
@@ -425,7 +433,7 @@ class _Connection(asyncio.Protocol):
             self.headers = {}
             return
         self.status = status
-        self._head_done = True
+        self.head_done = True
         self._wake()
 
     def on_body(self, body: bytes) -> None:
@@ -433,7 +441,7 @@ class _Connection(asyncio.Protocol):
         self._buffered += len(body)
 
     def on_message_complete(self) -> None:
-        if self._head_done:
+        if self.head_done:
             self._complete()
 
     def _complete(self) -> None:

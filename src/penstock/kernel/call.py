@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from penstock.kernel.ids import new_id, new_span_id, new_trace_id
+from penstock.kernel.ids import new_id, new_span_id, new_trace
 
 if TYPE_CHECKING:
     from penstock.kernel.errors import PenstockError
@@ -125,7 +125,7 @@ class Trace:
                 and fields[1] != "0" * 16
             ):
                 return cls(fields[0], new_span_id(), fields[1], fields[2], tracestate)
-        return cls(new_trace_id(), new_span_id(), None, "01", None)
+        return cls(*new_trace(), None, "01", None)
 
     def header(self) -> str:
         """The ``traceparent`` to send on, with our span as the parent."""

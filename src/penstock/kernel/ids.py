@@ -20,9 +20,14 @@ def new_id(prefix: str) -> str:
     return f"{prefix}_{time.time_ns() // 1_000_000:012x}{_bits(80):020x}"
 
 
-def new_trace_id() -> str:
-    """A random W3C trace id: 32 lower-case hex digits, never all zero."""
-    return f"{_bits(128) or 1:032x}"
+def new_trace() -> tuple[str, str]:
+    """A random W3C trace id of 32 lower-case hex digits and a span id of 16, neither all zero."""
+    digits = f"{_bits(192):048x}"
+    trace, span = digits[:32], digits[32:]
+    return (trace, span) if trace != _NO_TRACE and span != _NO_SPAN else new_trace()
+
+
+_NO_TRACE, _NO_SPAN = "0" * 32, "0" * 16
 
 
 def new_span_id() -> str:

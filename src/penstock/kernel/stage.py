@@ -93,11 +93,12 @@ class Line:
 
 
 def _joined(stage: Stage, proceed: Proceed) -> Proceed:
-    name = stage.name
+    # Bound once: finding __call__ through the type costs a fifth of a microsecond each time.
+    name, enter = stage.name, stage.__call__
 
     def step(call: Call) -> Awaitable[Reply]:
         call.reached.append((name, perf_counter()))
-        return stage(call, proceed)
+        return enter(call, proceed)
 
     return step
 

@@ -71,7 +71,8 @@ class MemoryCounters:
         seconds = 60.0 / per_minute
         holds = 60.0 if burst is None else burst * seconds
         cost = amount * seconds
-        full_at = max(self._full_at.get(key, now), now) + cost
+        full_at = self._full_at.get(key, now)
+        full_at = (full_at if full_at > now else now) + cost
         wait = full_at - now - holds
         if wait > _SLACK:
             return wait if cost <= holds + _SLACK else math.inf
