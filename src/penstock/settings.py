@@ -35,6 +35,9 @@ class ServerSettings(Struct, frozen=True, forbid_unknown_fields=True):
     drain_seconds: Annotated[
         float, Meta(ge=0, description="How long calls in flight may still take after SIGTERM before they are cancelled.")
     ] = 30.0
+    head_seconds: Annotated[
+        float, Meta(gt=0, description="Longest time a client may take to send a request's head; then its connection is closed.")
+    ] = 10.0
     backlog: Annotated[int, Meta(ge=16, description="Connections that may wait to be accepted.")] = 1024
 
 

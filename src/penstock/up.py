@@ -61,7 +61,7 @@ async def _serve(app: App, host: str, port: int, settings: ServerSettings) -> No
                 param="server.host",
             )
         key = await first.ensure() if first is not None else None
-        server = Server(dispatcher(app), host=host, port=port, backlog=settings.backlog)
+        server = Server(dispatcher(app), host=host, port=port, backlog=settings.backlog, head_seconds=settings.head_seconds)
         await server.start()
         spare_collector()
         told = asyncio.create_task(until_signal())

@@ -19,9 +19,6 @@ _log = logging.getLogger("penstock.server")
 # "Every interface" is what one listens on, not where one connects to.
 _REACH = {"0.0.0.0": "127.0.0.1", "": "127.0.0.1", "::": "::1"}  # noqa: S104
 
-HEAD_SECONDS = 10
-"""Longest time a client may take to send its request's head, against connections held open on purpose."""
-
 
 class Dispatcher:
     """The RSGI application: exact paths to their endpoints, everything else over the bridge."""
@@ -38,11 +35,12 @@ class Dispatcher:
 class Server:
     """Listens, serves, and stops when told."""
 
-    def __init__(self, dispatcher: Dispatcher, *, host: str, port: int, backlog: int) -> None:
+    def __init__(self, dispatcher: Dispatcher, *, host: str, port: int, backlog: int, head_seconds: float) -> None:
         self._dispatcher = dispatcher
         self.host = host
         self.port = port
         self._backlog = backlog
+        self._head_seconds = head_seconds
         self._server: Any = None
         self._serving: asyncio.Task[None] | None = None
 
@@ -60,7 +58,7 @@ class Server:
             port=self.port,
             interface=Interfaces.RSGI,
             http=HTTPModes.http1,
-            http1_settings=HTTP1Settings(header_read_timeout=HEAD_SECONDS * 1000),
+            http1_settings=HTTP1Settings(header_read_timeout=max(1, int(self._head_seconds * 1000))),
             websockets=False,
             backlog=self._backlog,
             log_enabled=False,

@@ -15,6 +15,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from penstock.gateway.choose import TASK_PREFIX
+from penstock.gateway.flow import CREDIT, Flow
 from penstock.gateway.settings import GatewaySettings
 from penstock.gateway.shapes import chat as as_chat
 from penstock.gateway.shapes.shape import Shape
@@ -200,12 +201,20 @@ class Edge:
         chunks = reply.chunks
         transport = protocol.response_stream(reply.status, _headers(call, reply))
         send = transport.send_bytes
+        handed, asked = 0, False
+        flow: Flow | None = None
         try:
             async for chunk in chunks:
                 try:
                     await send(chunk)
                 except RuntimeError:  # RSGI's word for a client that left; closing the chunks below puts it on the record
                     return
+                handed += len(chunk)
+                if handed > CREDIT:
+                    if not asked:
+                        asked, flow = True, await asyncio.to_thread(Flow.find, call.client)
+                    if not await self._read_on(flow, handed):
+                        return
             if call.cost is not None:
                 # A comment to every SSE reader, and the only place where a stream can still say what it cost; the client may be gone.
                 with contextlib.suppress(RuntimeError):
@@ -214,9 +223,18 @@ class Edge:
             with contextlib.suppress(RuntimeError):
                 await send(as_chat(shape).stream_error(fault))
         finally:
+            if flow is not None:
+                flow.close()
             close = getattr(chunks, "aclose", None)
             if close is not None:
                 await close()
+
+    async def _read_on(self, flow: Flow | None, handed: int) -> bool:
+        """Whether the stream may go on after ``handed`` bytes, once its reader has caught up."""
+        if flow is not None:
+            return await flow.catch_up(handed, self._settings.stall_seconds)
+        # Nobody can tell how much of it is still in memory, so there must be an end.
+        return handed <= self._settings.max_reply_bytes
 
     def _refuse(self, call: Call, shape: Shape, protocol: EdgeProtocol, fault: PenstockError) -> None:
         status, body = shape.error(fault)

@@ -19,7 +19,7 @@ from penstock.gateway.settings import GatewaySettings
 from penstock.gateway.shapes import chat
 from penstock.gateway.shapes.shape import ChatShape, Dialect, Shape
 from penstock.kernel.call import Attempt, Call, Headers, Reply, Target, Usage
-from penstock.kernel.errors import PenstockError, UpstreamRefused
+from penstock.kernel.errors import PenstockError, UpstreamMalformed, UpstreamRefused
 
 ERROR_BYTES = 64 * 1024
 BYTES_PER_TOKEN = 4
@@ -90,6 +90,8 @@ class Relay:
         body = await upstream.read(self._max_reply)
         if shape is spoken:
             usage = shape.usage(body)
+            if usage is None:
+                _expect_object(target.provider, body)
         else:
             completion = chat(spoken).decode_reply(body)
             usage = completion.usage
@@ -207,6 +209,14 @@ class _Translation:
         decoder = self._decoder
         self._call.usage = decoder.usage or _estimate(self._call, decoder.output_bytes)
         self._reply.finish_reason = decoder.finish_reason
+
+
+def _expect_object(provider: str, body: bytes) -> None:
+    # A 200 that holds no JSON object (a proxy's page, half a reply) is no reply, and the next target may have one.
+    try:
+        msgspec.json.decode(body, type=dict[str, msgspec.Raw])
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as fault:
+        raise UpstreamMalformed(f"{provider} answered 200 with a body that is no JSON object") from fault
 
 
 def _estimate(call: Call, output_bytes: int) -> Usage:

@@ -54,6 +54,7 @@ class GatewaySettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     max_body_bytes: Annotated[int, Meta(ge=1024, description="Largest request body.")] = 20 * 1024 * 1024
     max_reply_bytes: Annotated[int, Meta(ge=1024, description="Largest whole reply that is read from a provider.")] = 64 * 1024 * 1024
     body_seconds: Annotated[float, Meta(gt=0, description="Longest time a client may take to send its body.")] = 30.0
+    stall_seconds: Annotated[float, Meta(gt=0, description="Longest time a client may leave a stream unread before it is dropped.")] = 60.0
     call_seconds: Annotated[float, Meta(gt=0, description="Deadline of a call when the client names none (x-penstock-timeout).")] = 600.0
     max_in_flight: Annotated[int, Meta(ge=1, description="Calls in flight at most; further ones are refused with 503.")] = 2048
     retries: Annotated[int, Meta(ge=0, le=10, description="Further tries on one target after a failure that is safe to repeat.")] = 2
