@@ -58,8 +58,10 @@ class Charge:
         await self._spool.commit()
 
     async def __call__(self, call: Call, proceed: Proceed) -> Reply:
-        self._budgets.check(owners_of(call))
-        self._spool.hold()  # raises StorageFull: nothing may be spent that could not be written down
+        spool = self._spool
+        owners = owners_of(call)
+        self._budgets.check(owners)
+        spool.hold()  # raises StorageFull: nothing may be spent that could not be written down
         try:
             reply = await proceed(call)
         except BaseException as fault:  # cancellation too: what was spent is spent
@@ -69,7 +71,8 @@ class Charge:
             reply.chunks = ChargedStream(self, call, reply, reply.chunks)
             return reply
         self.settle(call, "ok")
-        await self._spool.commit()
+        if spool.durability == "disk":
+            await spool.commit()
         return reply
 
     def settle(self, call: Call, status: str) -> None:

@@ -83,10 +83,15 @@ class Keyring:
         for secret in changes.secrets:
             ends[secret.key].add(secret.digest)
         gone = [key for key in changes.keys if key.revoked_at is not None and self._is_live(key.id)]
+        if changes.whole:
+            ends.update({key: set[bytes]() for key in self._digests if key not in ends})
         for key, digests in ends.items():
             for digest in self._digests.get(key, set()) - digests:
                 del self._entries[digest]
-            self._digests[key] = digests
+            if digests:
+                self._digests[key] = digests
+            else:
+                self._digests.pop(key, None)
         for secret in changes.secrets:
             key = keys[secret.key]
             ends_at = min(_or_never(key.expires_at), _or_never(secret.expires_at))

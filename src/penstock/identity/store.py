@@ -37,9 +37,10 @@ class SessionRow(msgspec.Struct, frozen=True):
 
 
 class Changes(msgspec.Struct, frozen=True):
-    """What changed since a version: names by id, keys, all secrets of those keys, and sessions."""
+    """What changed since a version: names by id, keys, all secrets of those keys, and sessions; ``whole`` when it is all there is."""
 
     version: int
+    whole: bool
     names: dict[str, str]
     keys: list[Key]
     secrets: list[SecretRow]
@@ -55,7 +56,10 @@ def bump(connection: Connection) -> int:
 
 
 def changes_since(connection: Connection, version: int, now: float) -> Changes | None:
-    """What changed after ``version`` (-1: everything); None when nothing did."""
+    """What changed after ``version`` (-1: everything); None when nothing did.
+
+    Everything too when the database counts less than ``version``: an older state of it was restored.
+    """
     current = connection.execute(select(CHANGES.c.version)).scalar_one()
     if current == version:
         return None
@@ -72,6 +76,7 @@ def changes_since(connection: Connection, version: int, now: float) -> Changes |
     sessions = connection.execute(query).all()
     return Changes(
         version=current,
+        whole=since < 0,
         names=names,
         keys=_keys(rows, [SecretRow(*row) for row in secrets], now),
         secrets=[SecretRow(*row) for row in secrets],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from urllib.parse import quote
 
 import msgspec
@@ -52,7 +52,7 @@ class HttpProvider:
             return next((s for s in _TRANSLATE_TO if s in paths), None)
         return None
 
-    async def post(
+    def post(
         self,
         shape: str,
         model: str,
@@ -62,15 +62,15 @@ class HttpProvider:
         stream: bool,
         headers: Headers,
         timeout: float,
-    ) -> Answer:
+    ) -> Awaitable[Answer]:
         """See `Provider.post`."""
         head = self._heads.get((shape, model)) or self._head(shape, model)
         for name, value in headers:
             head += f"{name}: {value}\r\n".encode("latin-1")
         if stream:
             # A stream may last until the call's deadline, but not pause for longer than one try may take.
-            return await self._client.request(head, body, timeout=timeout, idle_timeout=min(timeout, self._try_seconds))
-        return await self._client.request(head, body, timeout=min(timeout, self._try_seconds))
+            return self._client.request(head, body, timeout=timeout, idle_timeout=min(timeout, self._try_seconds))
+        return self._client.request(head, body, timeout=min(timeout, self._try_seconds))
 
     async def models(self) -> tuple[str, ...]:
         """Names that the endpoint lists, empty when it has none. Raises `UpstreamError` or `DeadlineExceeded` when it cannot be asked."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Mapping
 from typing import Protocol
 
 from penstock.gateway.providers.profiles import Profile
@@ -42,7 +42,7 @@ class Provider(Protocol):
         """The wire shape in which a request of client shape ``shape`` is best sent here, None when it cannot be served."""
         ...
 
-    async def post(
+    def post(
         self,
         shape: str,
         model: str,
@@ -52,7 +52,7 @@ class Provider(Protocol):
         stream: bool,
         headers: Headers,
         timeout: float,
-    ) -> Upstream:
+    ) -> Awaitable[Upstream]:
         """Send ``body`` (its top level also given as raw ``fields``) and return as soon as the head of the answer is there.
 
         ``timeout`` is in seconds, for the whole exchange. Raises `UpstreamUnreachable` when nothing was sent, `UpstreamReset`
