@@ -66,7 +66,7 @@ class Bare:
 
 
 async def _serve(port: int, upstream_port: int, key: str) -> None:
-    server = Server(Bare(f"http://127.0.0.1:{upstream_port}", key), host="127.0.0.1", port=port, backlog=1024)  # type: ignore[arg-type]
+    server = Server(Bare(f"http://127.0.0.1:{upstream_port}", key), host="127.0.0.1", port=port, backlog=1024, head_seconds=10)  # type: ignore[arg-type]
     await server.start()
     await asyncio.Event().wait()
 
