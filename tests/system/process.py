@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import re
+import signal
 import sys
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ class Penstock:
         self.config.write_text(f'[server]\nport = 0\ndata_dir = "{self.data}"\ndrain_seconds = 5\n{settings}', "utf-8")
         self.url = ""
         self.admin_keys: list[str] = []
+        self._starts = 0
         self._process: asyncio.subprocess.Process | None = None
         self._said: asyncio.Task[None] | None = None
         self._up = asyncio.Event()
@@ -44,6 +46,8 @@ class Penstock:
     async def spawn(self) -> None:
         """Begin a start, without waiting for it to end."""
         self._up.clear()
+        self.url = ""
+        self._starts += 1
         with (self.folder / "log").open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-m", "penstock", "up", "-c", str(self.config)),
@@ -69,12 +73,12 @@ class Penstock:
             ended.cancel()
             raise AssertionError(f"Penstock did not start:\n{self.log[-2000:]}")
 
-    async def kill(self) -> None:
-        """``kill -9``."""
+    async def kill(self) -> bool:
+        """``kill -9``; whether the process was still there to be killed."""
         assert self._process is not None
         if self._process.returncode is None:
             self._process.kill()
-        await self.ended()
+        return await self.ended() == -signal.SIGKILL
 
     async def terminate(self) -> int:
         """SIGTERM; the exit code."""
@@ -120,6 +124,6 @@ class Penstock:
                 self.admin_keys.append(found.group(0))
             if found := re.search(r"http://[\d.:]+", text):
                 self.url = found.group(0)
-            # The key follows the address on a first start; whoever waits wants both.
-            if self.url and self.admin_keys:
+            # The key follows the address on a first start; whoever waits wants both. A later start has none to tell, as a rule.
+            if self.url and (self.admin_keys or self._starts > 1):
                 self._up.set()
