@@ -19,7 +19,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from pathlib import Path
 
 import aiohttp
@@ -252,7 +252,7 @@ async def _events(answer: aiohttp.ClientResponse) -> bytes:
 
 
 @contextlib.asynccontextmanager
-async def _upstream(seen: Seen) -> AsyncIterator[str]:
+async def _upstream(seen: Seen) -> AsyncGenerator[str]:
     chance = random.Random(7)
     words = [f'data: {{"choices":[{{"index":0,"delta":{{"content":"word {n} "}},"finish_reason":null}}]}}\n\n'.encode() for n in range(12)]
     end = (
