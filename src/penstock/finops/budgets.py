@@ -25,8 +25,9 @@ SubjectKind = Literal["everything", "organisation", "team", "project", "person",
 class Budget(msgspec.Struct, frozen=True, kw_only=True):
     """A limit on money. ``subject`` is the id (or name, for tasks and models) that it applies to, empty for everything.
 
-    ``limit`` is in micro-units per ``period``; periods are calendar ones in UTC, weeks begin on Monday. A ``hard`` budget refuses, another
-    only tells. ``created_at`` is Unix seconds.
+    It counts the spending of one ``organisation`` (an id), or of all when that is empty. ``limit`` is in micro-units per ``period``;
+    periods are calendar ones in UTC, weeks begin on Monday. A ``hard`` budget refuses, another only tells: at each of ``alerts``, in per
+    cent of the limit, and when the limit is reached. ``created_at`` is Unix seconds.
     """
 
     id: str
@@ -37,6 +38,8 @@ class Budget(msgspec.Struct, frozen=True, kw_only=True):
     limit: int
     hard: bool
     created_at: float
+    organisation: str = ""
+    alerts: tuple[int, ...] = (80,)
 
 
 class Standing(msgspec.Struct, frozen=True, kw_only=True):
@@ -59,16 +62,17 @@ class Owners(msgspec.Struct, frozen=True):
     model: str
 
 
-Subject = tuple[str, str]
+Subject = tuple[str, str, str]
 
 
 def subjects(owners: Owners) -> Iterable[Subject]:
-    """The (kind, id) pairs under which budgets for these owners are found."""
-    yield ("everything", "")
-    for kind in ("organisation", "team", "project", "person", "key", "task", "model"):
-        value: str | None = getattr(owners, kind)
-        if value:
-            yield (kind, value)
+    """The (organisation, kind, id) under which budgets for these owners are found; an empty organisation stands for all."""
+    for within in ("", owners.organisation) if owners.organisation else ("",):
+        yield (within, "everything", "")
+        for kind in ("organisation", "team", "project", "person", "key", "task", "model"):
+            value: str | None = getattr(owners, kind)
+            if value:
+                yield (within, kind, value)
 
 
 def period_of(period: Period, at: float) -> tuple[float, float | None]:
@@ -89,7 +93,7 @@ def period_of(period: Period, at: float) -> tuple[float, float | None]:
 
 
 class _Account:
-    __slots__ = ("begin", "budget", "end", "reserved", "spent", "told")
+    __slots__ = ("begin", "budget", "end", "next_alert", "reserved", "settled", "spent")
 
     def __init__(self, budget: Budget, begin: float, end: float | None, spent: int) -> None:
         self.budget = budget
@@ -97,7 +101,25 @@ class _Account:
         self.end = end
         self.spent = spent
         self.reserved = 0
-        self.told = spent >= budget.limit
+        self.settled = 0
+        """Everything that was ever settled here, by this process."""
+        self.next_alert = _next_alert(budget, spent)
+        """Spending at which to tell next; what had been reached when the account was opened is told already."""
+
+
+def _levels(budget: Budget) -> list[int]:
+    return sorted({*budget.alerts, 100})
+
+
+def _next_alert(budget: Budget, spent: int) -> float:
+    return min((at for level in _levels(budget) if (at := -(-budget.limit * level // 100)) > spent), default=math.inf)
+
+
+class Mark(msgspec.Struct, frozen=True):
+    """A moment in an account's life: which period it was in, and what this process had settled there by then."""
+
+    begin: float
+    settled: int
 
 
 _REMEMBERED = 10_000
@@ -135,12 +157,35 @@ class Budgets:
         if old is not None:
             self._unlist(old)
             # The calls in flight settle against the account that they reserved on; it lives on under its new terms.
-            old.budget, old.begin, old.end, old.spent = budget, begin, end, spent
+            old.budget, old.begin, old.end, old.spent, old.next_alert = budget, begin, end, spent, _next_alert(budget, spent)
             account = old
         self._accounts[budget.id] = account
         self._found.clear()
         self._note_turns()
-        self._by_subject.setdefault((budget.subject_kind, budget.subject), []).append(account)
+        self._by_subject.setdefault(_subject(budget), []).append(account)
+
+    def mark(self, id: str) -> Mark | None:
+        """Where an account stands now, None for an unknown one; see `correct`."""
+        account = self._accounts.get(id)
+        if account is None:
+            return None
+        self._turn(account)
+        return Mark(account.begin, account.settled)
+
+    def correct(self, id: str, counted: int, mark: Mark) -> None:
+        """Take over what the ledger says, ``counted`` after ``mark`` was made; nothing when the period has turned since.
+
+        What this process settled after the mark is added: the ledger may hold part of it, so for a moment the budget may seem
+        further spent than it is, never less.
+        """
+        account = self._accounts.get(id)
+        if account is None:
+            return
+        self._turn(account)
+        if account.begin == mark.begin:
+            account.spent = counted + account.settled - mark.settled
+            if account.spent >= account.next_alert:
+                self._tell(account)
 
     def remove(self, id: str) -> None:
         """Forget a budget; an unknown one is ignored."""
@@ -193,7 +238,8 @@ class Budgets:
         if amount:
             for account in counted:
                 account.spent += amount
-                if not account.told and account.spent >= account.budget.limit:
+                account.settled += amount
+                if account.spent >= account.next_alert:
                     self._tell(account)
 
     def _of(self, owners: Owners) -> list[_Account]:
@@ -219,15 +265,16 @@ class Budgets:
         if account.end is not None and now >= account.end:
             account.begin, account.end = period_of(account.budget.period, now)
             account.spent = 0
-            account.told = False
+            account.next_alert = _next_alert(account.budget, 0)
 
     def _tell(self, account: _Account) -> None:
         budget = account.budget
-        account.told = True
-        self._events.publish(BudgetSpent(budget_id=budget.id, limit=budget.limit, spent=account.spent))
+        reached = max(level for level in _levels(budget) if account.spent >= -(-budget.limit * level // 100))
+        account.next_alert = _next_alert(budget, account.spent)
+        self._events.publish(BudgetSpent(budget_id=budget.id, name=budget.name, limit=budget.limit, spent=account.spent, percent=reached))
 
     def _unlist(self, account: _Account) -> None:
-        key = (account.budget.subject_kind, account.budget.subject)
+        key = _subject(account.budget)
         self._by_subject[key].remove(account)
         if not self._by_subject[key]:
             del self._by_subject[key]
@@ -245,3 +292,7 @@ class Budgets:
             f"budget {budget.name!r} of {decimal(budget.limit)} USD per {budget.period} has {decimal(left)} left{needs}{resets}",
             retry_after=retry,
         )
+
+
+def _subject(budget: Budget) -> Subject:
+    return (budget.organisation, budget.subject_kind, budget.subject)

@@ -10,7 +10,7 @@ from penstock.finops.money import UnitPrices, amount
 from penstock.finops.pricing import PriceBook
 from penstock.finops.rows import encode, row_of
 from penstock.kernel.call import Call, Cost, Reply, Usage
-from penstock.kernel.errors import CallCancelled, StorageError, Unavailable
+from penstock.kernel.errors import CallCancelled, Forbidden, StorageError, Unavailable
 from penstock.kernel.stage import Proceed, Slot
 from penstock.storage.spool import Spool
 
@@ -83,7 +83,7 @@ class Charge:
             self._spool.release()
             self._budgets.settle(reservation, owners_of(call), 0)
             return
-        usage = call.usage or _NOTHING
+        usage = call.usage or _unfinished(call)
         prices, total = self._price(call, usage)
         call.cost = Cost(amount=total, priced=prices is not None)
         if prices is None:
@@ -102,10 +102,14 @@ class Charge:
         if call.operation == "count_tokens":
             return UnitPrices(), 0
         target = call.target
-        if target is None:
-            # Failed everywhere: what a provider may have billed is not known, and says so by having no price.
+        if target is not None:
+            total, prices = self._book.cost(target.provider, target.model, usage)
+            return prices, total
+        if usage is _NOTHING:
+            # Refused everywhere: nobody did the work, and what a provider may bill for saying no is not known.
             return None, 0
-        total, prices = self._book.cost(target.provider, target.model, usage)
+        last = call.attempts[-1]
+        total, prices = self._book.cost(last.provider, last.model, usage)
         return prices, total
 
 
@@ -167,11 +171,12 @@ class Reserve:
     name = "reserve"
     slot = Slot.RESERVE
 
-    def __init__(self, budgets: Budgets, book: PriceBook, tills: Tills, assumed_output: int) -> None:
+    def __init__(self, budgets: Budgets, book: PriceBook, tills: Tills, assumed_output: int, *, refuse_unpriced: bool = False) -> None:
         self._budgets = budgets
         self._book = book
         self._reservations = tills.reservations
         self._assumed = assumed_output
+        self._refuse_unpriced = refuse_unpriced
 
     async def __call__(self, call: Call, proceed: Proceed) -> Reply:
         reservation = self._budgets.reserve(owners_of(call), self._most(call))
@@ -189,6 +194,13 @@ class Reserve:
             prices = self._book.quote(target.provider, target.model).prices(usage.input)
             if prices is not None:
                 most = max(most, amount(prices, usage))
+            elif self._refuse_unpriced:
+                raise Forbidden(
+                    f"{target.provider}/{target.model} has no known price, and finops.unpriced is 'refuse'; "
+                    f'the operator can set [finops.prices."{target.provider}/{target.model}"]',
+                    code="model_not_priced",
+                    param="model",
+                )
         return most
 
 
@@ -198,6 +210,18 @@ def owners_of(call: Call) -> Owners:
     if who is None:
         return Owners(None, None, None, None, None, call.task, call.model)
     return Owners(who.organisation, who.team, who.project, who.person, who.key_id, call.task, call.model)
+
+
+_MAY_HAVE_RUN = frozenset({"call_cancelled", "deadline_exceeded", "upstream_error", "upstream_malformed", "upstream_reset"})
+"""How an attempt ends after which the provider may have done the work, and may bill it."""
+
+
+def _unfinished(call: Call) -> Usage:
+    """What a call that ended without usage has used: the input of its last attempt where that may have run, else nothing."""
+    last = call.attempts[-1] if call.attempts else None
+    if last is None or last.error not in _MAY_HAVE_RUN:
+        return _NOTHING
+    return Usage(input=call.input_estimate, estimated=True)
 
 
 def _left(fault: BaseException) -> bool:

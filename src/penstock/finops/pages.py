@@ -43,9 +43,9 @@ def pages(ports: Ports, money: Money) -> Sequence[Page]:
         if days not in PERIODS or group not in GROUPS:
             raise MalformedRequest("days or group is not one of the choices")
         wanted = Filter(since=time.time() - int(days) * 86_400)
-        rows = await money.spend(wanted, cast("Group", group))
-        by_day = await money.spend(wanted, "day", 400)
-        page = await money.ledger(wanted, None, 1)
+        rows = await money.spend(principal, wanted, cast("Group", group))
+        by_day = await money.spend(principal, wanted, "day", 400)
+        page = await money.ledger(principal, wanted, None, 1)
         total = sum(row.amount for row in rows)
         listed = [
             {
@@ -73,7 +73,7 @@ def pages(ports: Ports, money: Money) -> Sequence[Page]:
         )
 
     async def budgets(request: Request, principal: Principal) -> Response:
-        views = [{"view": v, "subject": _subject(v.budget.subject_kind, v.budget.subject)} for v in money.budgets()]
+        views = [{"view": v, "subject": _subject(v.budget.subject_kind, v.budget.subject)} for v in money.budgets(principal)]
         return console().page(
             request, "finops/budgets.html", title="Budgets", budgets=views, kinds=KINDS, may_change=principal.may(Scope.ADMIN)
         )
@@ -82,11 +82,11 @@ def pages(ports: Ports, money: Money) -> Sequence[Page]:
         return "everything" if kind == "everything" else f"{kind} {name(kind, subject)}"
 
     async def create(request: Request, principal: Principal) -> Response:
-        await money.create_budget(_change(cast("dict[str, Any]", dict(await request.form()))))
+        await money.create_budget(principal, _change(cast("dict[str, Any]", dict(await request.form()))))
         return toast(_back(), "Budget added")
 
     async def remove(request: Request, principal: Principal) -> Response:
-        await money.remove_budget(request.path_params["id"])
+        await money.remove_budget(principal, request.path_params["id"])
         return toast(_back(), "Budget deleted")
 
     admin = Scope.ADMIN

@@ -16,7 +16,7 @@ import msgspec
 
 SHIPPED = Path(__file__).parent / "data" / "prices.json"
 REFRESHED_NAME = "prices.json"
-"""File in the data folder that ``penstock finops prices-refresh`` writes."""
+"""File in the data folder that ``penstock ledger refresh-prices`` writes."""
 
 Rate = int | tuple[int, tuple[tuple[int, int], ...]]
 """Micro-units per million; or such a base and tiers: above this many input tokens, this price for all of them."""

@@ -41,7 +41,8 @@ class PriceBook:
     """Looks prices up by (provider, the provider's model). The published list is read with the first name that needs it."""
 
     def __init__(self, settings: FinopsSettings, data_dir: Path | None, clock: Callable[[], float] = time.time) -> None:
-        self._own = {name: _own(name, price) for name, price in settings.prices.items()}
+        self._own = {name: _own(name, price) for name, price in settings.prices.items() if price.like is None}
+        self._like = {name: _like(name, price) for name, price in settings.prices.items() if price.like is not None}
         self._lists = settings.price_lists
         self._free = frozenset(settings.free_providers)
         self._data_dir = data_dir
@@ -70,14 +71,20 @@ class PriceBook:
             self._list = pricelist.load(self._data_dir)
 
     def _look_up(self, provider: str, model: str) -> Quote:
-        own = self._own.get(f"{provider}/{model}") or self._own.get(f"{provider}/*")
-        if own is not None:
-            return Quote(flat=own, source="settings")
+        names = (f"{provider}/{model}", f"{provider}/*")
+        for name in names:
+            if name in self._own:
+                return Quote(flat=self._own[name], source="settings")
+            if name in self._like:
+                return self._listed(*self._like[name])
         if provider in self._free:
             return Quote(flat=FREE, source="free")
+        return self._listed(self._lists.get(provider, provider), model)
+
+    def _listed(self, provider: str, model: str) -> Quote:
         self.warm()
         assert self._list is not None
-        found = self._list.find(self._lists.get(provider, provider), model)
+        found = self._list.find(provider, model)
         if found is None:
             return Quote(flat=None, source="unknown")
         _, listed = found
@@ -91,11 +98,26 @@ class PriceBook:
         return Quote(flat=_resolve(price, 0), source=source, until=listed.next_change(moment), tiered=price if tiered else None)
 
 
-def _own(name: str, price: PriceSettings) -> UnitPrices:
+def _like(name: str, price: PriceSettings) -> tuple[str, str]:
+    _expect_name(name)
+    provider, slash, model = (price.like or "").partition("/")
+    param = f"finops.prices.{name}.like"
+    if not slash or not provider or not model:
+        raise SettingsError(f"finops.prices.{name!r}.like: write provider/model, such as openai/gpt-4o-mini", param=param)
+    if price != PriceSettings(like=price.like):
+        raise SettingsError(f"finops.prices.{name!r}: give prices, or like, not both", param=param)
+    return provider, model
+
+
+def _expect_name(name: str) -> None:
     if "/" not in name:
         raise SettingsError(f"finops.prices.{name!r}: write provider/model or provider/*", param=f"finops.prices.{name}")
+
+
+def _own(name: str, price: PriceSettings) -> UnitPrices:
+    _expect_name(name)
     given: dict[str, int] = {}
-    for field in PriceSettings.__struct_fields__:
+    for field in UnitPrices.__struct_fields__:
         value: float | None = getattr(price, field)
         if value is not None:
             try:

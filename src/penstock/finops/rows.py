@@ -15,7 +15,8 @@ class LedgerRow(msgspec.Struct, frozen=True, array_like=True):
     """One call's money. Journalled as a MessagePack array: fields are only ever added at the end, with a default.
 
     ``at`` is Unix milliseconds, ``amount`` micro-units of ``currency``, ``prices`` the frozen unit prices (None: none was known).
-    ``status`` is ``ok``, ``failed`` or ``cancelled``. Owners are ids.
+    ``status`` is ``ok``, ``failed`` or ``cancelled``, or ``correction``: then ``corrects`` names the row that ``amount`` is added to,
+    ``reason`` says why and ``by`` is the id of the key that asked. Owners are ids.
     """
 
     id: str
@@ -37,6 +38,9 @@ class LedgerRow(msgspec.Struct, frozen=True, array_like=True):
     status: str
     trace_id: str
     labels: dict[str, str]
+    corrects: str | None = None
+    reason: str | None = None
+    by: str | None = None
 
 
 _encoder = msgspec.msgpack.Encoder()

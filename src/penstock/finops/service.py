@@ -11,22 +11,30 @@ import msgspec
 from sqlalchemy import ColumnElement
 
 from penstock.finops import store
-from penstock.finops.budgets import Budget, Budgets, Period, Standing, SubjectKind, period_of
+from penstock.finops.budgets import Budget, Budgets, Period, Standing, SubjectKind
 from penstock.finops.money import UnitPrices
+from penstock.finops.rows import LedgerRow
 from penstock.finops.tables import LEDGER
 from penstock.kernel.call import Usage
-from penstock.kernel.errors import Conflict, NotFound, RequestError
+from penstock.kernel.errors import Conflict, Forbidden, NotFound, RequestError
 from penstock.kernel.ids import new_id
+from penstock.kernel.principal import Principal
 from penstock.storage.records import Records
 
 Group = Literal["task", "model", "team", "project", "key", "provider", "person", "organisation", "status", "day"]
 _COLUMN = {"key": "key_id"}
 LARGEST = 10**15
-"""Largest limit in micro-units: a billion dollars."""
+"""Largest amount in micro-units: a billion dollars."""
+
+LONGEST_REASON = 500
 
 
 class BudgetChange(msgspec.Struct, frozen=True, kw_only=True):
-    """What can be set on a budget; ``limit`` in micro-units (1,000,000 is one dollar)."""
+    """What can be set on a budget; ``limit`` in micro-units (1,000,000 is one dollar), ``alerts`` in per cent of it.
+
+    ``organisation`` is whose spending counts: the asker's own when left out; empty for the whole installation, which only its own
+    administrators may ask for.
+    """
 
     name: str
     limit: int
@@ -34,6 +42,8 @@ class BudgetChange(msgspec.Struct, frozen=True, kw_only=True):
     subject_kind: SubjectKind = "everything"
     subject: str = ""
     hard: bool = True
+    organisation: str | None = None
+    alerts: tuple[int, ...] = (80,)
 
 
 class BudgetView(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,7 +68,10 @@ class Filter(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LedgerEntry(msgspec.Struct, frozen=True, kw_only=True):
-    """One ledger row as it is shown; ``amount`` and ``prices`` in micro-units, ``at`` in Unix milliseconds."""
+    """One ledger row as it is shown; ``amount`` and ``prices`` in micro-units, ``at`` in Unix milliseconds.
+
+    A correction names the row that it ``corrects``; its ``amount`` is the difference.
+    """
 
     id: str
     at: int
@@ -79,6 +92,16 @@ class LedgerEntry(msgspec.Struct, frozen=True, kw_only=True):
     status: str
     trace_id: str
     labels: dict[str, str]
+    corrects: str | None
+    reason: str | None
+    by: str | None
+
+
+class Correction(msgspec.Struct, frozen=True, kw_only=True):
+    """What a row should have said: ``amount`` in micro-units, and why it did not."""
+
+    amount: int
+    reason: str
 
 
 class LedgerPage(msgspec.Struct, frozen=True, kw_only=True):
@@ -111,47 +134,98 @@ class Money:
         self._clock = clock
         self._known: dict[str, Budget] = {}
 
-    async def load(self) -> None:
-        """Take in all budgets with what was spent in their periods."""
-        for budget in await self._records.read(store.budgets):
-            await self._take_in(budget)
+    async def refresh(self) -> None:
+        """Take in all budgets, and what the ledger says was spent in their periods, by whichever process."""
+        stored = await self._records.read(store.budgets)
+        for id in self._known.keys() - {budget.id for budget in stored}:
+            self._forget(id)
+        for budget in stored:
+            if self._known.get(budget.id) == budget:
+                await self._count(budget)
+            else:
+                await self._take_in(budget)
 
-    def budgets(self) -> list[BudgetView]:
-        """All budgets and how they stand, by name."""
+    def all_budgets(self) -> list[BudgetView]:
+        """Every budget of the installation, by name; for measures, not for readers."""
         return [self._view(budget) for budget in sorted(self._known.values(), key=lambda b: b.name)]
 
-    def budget(self, id: str) -> BudgetView:
-        """One budget. Raises `NotFound`."""
-        return self._view(self._get(id))
+    def budgets(self, reader: Principal) -> list[BudgetView]:
+        """The budgets that ``reader`` may see and how they stand, by name."""
+        return [view for view in self.all_budgets() if _sees(reader, view.budget)]
 
-    async def create_budget(self, change: BudgetChange) -> BudgetView:
-        """Add a budget; it holds from the next call on. Raises `RequestError` or `Conflict`."""
-        self._check(change, None)
-        budget = Budget(id=new_id("budget"), created_at=self._clock(), **msgspec.structs.asdict(change))
+    def budget(self, reader: Principal, id: str) -> BudgetView:
+        """One budget. Raises `NotFound`."""
+        return self._view(self._get(reader, id))
+
+    async def create_budget(self, actor: Principal, change: BudgetChange) -> BudgetView:
+        """Add a budget; it holds from the next call on. Raises `RequestError`, `Forbidden` or `Conflict`."""
+        terms = self._terms(actor, change, None)
+        budget = Budget(id=new_id("budget"), created_at=self._clock(), **terms)
         await self._records.write(lambda connection: store.put_budget(connection, budget, new=True))
         await self._take_in(budget)
         return self._view(budget)
 
-    async def change_budget(self, id: str, change: BudgetChange) -> BudgetView:
-        """Replace a budget's terms. Raises `NotFound`, `RequestError` or `Conflict`."""
-        old = self._get(id)
-        self._check(change, id)
-        budget = Budget(id=id, created_at=old.created_at, **msgspec.structs.asdict(change))
+    async def change_budget(self, actor: Principal, id: str, change: BudgetChange) -> BudgetView:
+        """Replace a budget's terms; it stays with its organisation unless another is named. Raises as `create_budget`, and `NotFound`."""
+        old = self._get(actor, id)
+        if change.organisation is None:
+            change = msgspec.structs.replace(change, organisation=old.organisation)
+        budget = Budget(id=id, created_at=old.created_at, **self._terms(actor, change, id))
         await self._records.write(lambda connection: store.put_budget(connection, budget, new=False))
         await self._take_in(budget)
         return self._view(budget)
 
-    async def remove_budget(self, id: str) -> None:
+    async def remove_budget(self, actor: Principal, id: str) -> None:
         """Delete a budget; what was spent stays on the ledger. Raises `NotFound`."""
-        self._get(id)
+        self._get(actor, id)
         await self._records.write(lambda connection: store.remove_budget(connection, id))
-        self._budgets.remove(id)
-        del self._known[id]
+        self._forget(id)
 
-    async def ledger(self, wanted: Filter, cursor: str | None, limit: int) -> LedgerPage:
+    async def correct(self, actor: Principal, id: str, correction: Correction) -> LedgerEntry:
+        """Add a row that makes the row ``id`` amount to ``correction.amount``; nothing is overwritten.
+
+        The new row belongs to the same owners and the same moment, so that sums over a period and budgets come out right. Raises
+        `NotFound`, and `RequestError` for a row that is a correction itself or amounts to that already.
+        """
+        reason = correction.reason.strip()
+        if not 1 <= len(reason) <= LONGEST_REASON:
+            raise RequestError(f"reason: say why in 1 to {LONGEST_REASON} characters", param="reason")
+        if not 0 <= correction.amount <= LARGEST:
+            raise RequestError(f"amount: must be 0 to {LARGEST} micro-units", param="amount")
+        await self._flush()
+
+        def work(connection: store.Connection) -> LedgerRow:
+            old = store.one(connection, id, actor.reach)
+            if old is None:
+                raise NotFound(f"there is no ledger row {id[:60]!r}")
+            if old.corrects is not None:
+                raise RequestError(f"this row is a correction itself; correct {old.corrects}", param="id")
+            difference = correction.amount - old.amount - store.corrected(connection, id)
+            if difference == 0:
+                raise RequestError(f"amount: the row amounts to {correction.amount} micro-units already", param="amount")
+            row = msgspec.structs.replace(
+                old,
+                id=new_id("correction"),
+                usage=Usage(),
+                prices=None,
+                amount=difference,
+                status="correction",
+                corrects=id,
+                reason=reason,
+                by=actor.key_id,
+            )
+            store.add_rows(connection, [row])
+            return row
+
+        row = await self._records.write(work)
+        for budget in tuple(self._known.values()):
+            await self._count(budget)
+        return LedgerEntry(**{name: getattr(row, name) for name in LedgerEntry.__struct_fields__})
+
+    async def ledger(self, reader: Principal, wanted: Filter, cursor: str | None, limit: int) -> LedgerPage:
         """A page of rows and the totals of all that the filter means; includes every call that has ended by now."""
         await self._flush()
-        where = _where(wanted)
+        where = _where(reader, wanted)
 
         def work(connection: store.Connection) -> LedgerPage:
             rows = store.rows(connection, where, cursor, limit + 1)
@@ -161,10 +235,10 @@ class Money:
 
         return await self._records.read(work)
 
-    async def spend(self, wanted: Filter, group: Group, limit: int = 100) -> list[SpendRow]:
+    async def spend(self, reader: Principal, wanted: Filter, group: Group, limit: int = 100) -> list[SpendRow]:
         """Spending by group, the dearest first (days in order)."""
         await self._flush()
-        where = _where(wanted)
+        where = _where(reader, wanted)
         found = await self._records.read(lambda connection: store.grouped(connection, where, _COLUMN.get(group, group), limit))
         return [
             SpendRow(group=_day(name) if group == "day" and name else name, amount=amount, calls=calls, input_tokens=i, output_tokens=o)
@@ -175,13 +249,24 @@ class Money:
         standing = self._budgets.standing(budget.id) or Standing(spent=0, reserved=0, resets_at=None)
         return BudgetView(budget=budget, standing=standing)
 
-    def _get(self, id: str) -> Budget:
+    def _get(self, reader: Principal, id: str) -> Budget:
         budget = self._known.get(id)
-        if budget is None:
-            raise NotFound(f"no budget {id[:100]!r}")
+        if budget is None or not _sees(reader, budget):
+            raise NotFound(f"there is no budget {id[:60]!r}")
         return budget
 
-    def _check(self, change: BudgetChange, id: str | None) -> None:
+    def _forget(self, id: str) -> None:
+        self._budgets.remove(id)
+        del self._known[id]
+
+    def _terms(self, actor: Principal, change: BudgetChange, id: str | None) -> dict[str, Any]:
+        organisation = actor.organisation if change.organisation is None else change.organisation
+        if actor.reach not in (None, organisation):
+            raise Forbidden("only administrators of the installation may limit another organisation, or all of them", param="organisation")
+        if len(organisation) > 200:
+            raise RequestError("organisation: not the id of one", param="organisation")
+        if not 0 <= len(change.alerts) <= 10 or any(not 1 <= level <= 99 for level in change.alerts):
+            raise RequestError("alerts: up to 10 levels of 1 to 99 per cent; reaching the limit is always told", param="alerts")
         if not change.name.strip() or len(change.name) > 200:
             raise RequestError("a budget's name has 1 to 200 characters", param="name")
         if not 0 <= change.limit <= LARGEST:
@@ -190,19 +275,42 @@ class Money:
             raise RequestError("subject names whom the budget is for, and is empty for everything", param="subject")
         if len(change.subject) > 200:
             raise RequestError("subject has at most 200 characters", param="subject")
-        if any(b.name == change.name and b.id != id for b in self._known.values()):
+        if any(b.name == change.name and b.organisation == organisation and b.id != id for b in self._known.values()):
             raise Conflict(f"a budget named {change.name!r} exists already", param="name")
+        return {**msgspec.structs.asdict(change), "organisation": organisation, "alerts": tuple(sorted(set(change.alerts)))}
 
     async def _take_in(self, budget: Budget) -> None:
-        await self._flush()
-        begin, _ = period_of(budget.period, self._clock())
-        spent = await self._records.read(lambda connection: store.spent(connection, budget.subject_kind, budget.subject, int(begin * 1000)))
+        old, standing = self._known.get(budget.id), self._budgets.standing(budget.id)
+        same = old is not None and _counts(old) == _counts(budget)
         self._known[budget.id] = budget
-        self._budgets.put(budget, spent)
+        self._budgets.put(budget, standing.spent if same and standing is not None else 0)
+        await self._count(budget)
+
+    async def _count(self, budget: Budget) -> None:
+        # The order matters: all that was settled before the mark is in the database when it is asked.
+        mark = self._budgets.mark(budget.id)
+        if mark is None:
+            return
+        await self._flush()
+        since = int(mark.begin * 1000)
+        counted = await self._records.read(
+            lambda connection: store.spent(connection, budget.organisation, budget.subject_kind, budget.subject, since)
+        )
+        self._budgets.correct(budget.id, counted, mark)
 
 
-def _where(wanted: Filter) -> Sequence[ColumnElement[bool]]:
+def _counts(budget: Budget) -> tuple[str, str, str, str]:
+    return budget.organisation, budget.subject_kind, budget.subject, budget.period
+
+
+def _sees(reader: Principal, budget: Budget) -> bool:
+    return reader.reach in (None, budget.organisation)
+
+
+def _where(reader: Principal, wanted: Filter) -> Sequence[ColumnElement[bool]]:
     where: list[ColumnElement[bool]] = []
+    if reader.reach is not None:
+        where.append(LEDGER.c.organisation == reader.reach)
     if wanted.since is not None:
         where.append(LEDGER.c.at >= int(wanted.since * 1000))
     if wanted.until is not None:

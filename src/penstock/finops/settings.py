@@ -21,6 +21,10 @@ class PriceSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     audio_input: Annotated[float | None, Meta(description="Audio input tokens.")] = None
     audio_output: Annotated[float | None, Meta(description="Audio output tokens.")] = None
     request: Annotated[float, Meta(ge=0, description="Per million requests.")] = 0.0
+    like: Annotated[
+        str | None,
+        Meta(description="Costs what another model costs: its provider/model in the published price list. Then no price may stand here."),
+    ] = None
 
 
 class FinopsSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -40,6 +44,18 @@ class FinopsSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
         "llamacpp",
         "lmstudio",
     )
+    unpriced: Annotated[
+        Literal["allow", "refuse"],
+        Meta(description="Calls to models without a known price: 'allow' them at cost 0 and count them, or 'refuse' them."),
+    ] = "allow"
+    budget_refresh_seconds: Annotated[
+        float,
+        Meta(
+            ge=0.1,
+            description="How often budgets take over what other processes on the same database have spent (PostgreSQL only: SQLite has one"
+            " process).",
+        ),
+    ] = 5.0
     durability: Annotated[
         Literal["process", "disk"],
         Meta(

@@ -11,8 +11,10 @@ from sqlalchemy import delete as sql_delete
 from sqlalchemy import update as sql_update
 
 from penstock.finops.budgets import Budget, SubjectKind
+from penstock.finops.money import UnitPrices
 from penstock.finops.rows import LedgerRow
 from penstock.finops.tables import BUDGETS, LEDGER
+from penstock.kernel.call import Usage
 from penstock.storage.schema import encode_json
 
 _COLUMN_OF_SUBJECT = {
@@ -33,15 +35,17 @@ def add_rows(connection: Connection, rows: Sequence[LedgerRow]) -> int:
     # Driver SQL: SQLAlchemy's own processing of each row costs more than the database's.
     mark = "%s" if connection.dialect.name == "postgresql" else "?"
     sql = (
-        f"INSERT INTO {LEDGER.name} ({', '.join(_COLUMNS)}) VALUES ({', '.join(mark for _ in _COLUMNS)})"  # noqa: S608 - our own names
+        f"INSERT INTO {LEDGER.name} ({', '.join(_QUOTED)}) VALUES ({', '.join(mark for _ in _COLUMNS)})"  # noqa: S608 - our own names
         " ON CONFLICT (id) DO NOTHING"
     )
     return max(0, connection.exec_driver_sql(sql, [_values(row) for row in rows]).rowcount)
 
 
-def spent(connection: Connection, kind: SubjectKind, subject: str, since_ms: int) -> int:
-    """Micro-units on the ledger for a subject since a moment (Unix milliseconds)."""
+def spent(connection: Connection, organisation: str, kind: SubjectKind, subject: str, since_ms: int) -> int:
+    """Micro-units on the ledger for a subject, of one organisation or (empty) of all, since a moment (Unix milliseconds)."""
     where = [LEDGER.c.at >= since_ms]
+    if organisation:
+        where.append(LEDGER.c.organisation == organisation)
     if kind != "everything":
         where.append(_COLUMN_OF_SUBJECT[kind] == subject)
     return int(connection.execute(select(func.coalesce(func.sum(LEDGER.c.amount), 0)).where(and_(*where))).scalar_one())
@@ -80,15 +84,39 @@ def grouped(
     return [(None if g is None else str(g), int(c), int(a), int(i), int(o)) for g, c, a, i, o in connection.execute(asked)]
 
 
+def one(connection: Connection, id: str, organisation: str | None) -> LedgerRow | None:
+    """The row with this id, of one organisation when given; None when there is none."""
+    where = [LEDGER.c.id == id, *([LEDGER.c.organisation == organisation] if organisation is not None else [])]
+    row = connection.execute(select(LEDGER).where(and_(*where))).mappings().first()
+    if row is None:
+        return None
+    values = {name: row[name] for name in LedgerRow.__struct_fields__ if name not in ("usage", "prices", "labels")}
+    return LedgerRow(
+        usage=msgspec.json.decode(row["usage"], type=Usage),
+        prices=msgspec.json.decode(row["prices"], type=UnitPrices) if row["prices"] is not None else None,
+        labels=msgspec.json.decode(row["labels"], type=dict[str, str]),
+        **values,
+    )
+
+
+def corrected(connection: Connection, id: str) -> int:
+    """Micro-units that corrections have added to a row so far."""
+    asked = select(func.coalesce(func.sum(LEDGER.c.amount), 0)).where(LEDGER.c.corrects == id)
+    return int(connection.execute(asked).scalar_one())
+
+
 def budgets(connection: Connection) -> list[Budget]:
     """All budgets by name."""
     found = connection.execute(select(BUDGETS).order_by(BUDGETS.c.name)).mappings()
-    return [msgspec.convert({str(name): value for name, value in row.items()}, Budget) for row in found]
+    return [
+        msgspec.convert({**{str(name): value for name, value in row.items()}, "alerts": msgspec.json.decode(row["alerts"])}, Budget)
+        for row in found
+    ]
 
 
 def put_budget(connection: Connection, budget: Budget, *, new: bool) -> None:
     """Insert or overwrite one budget. Raises `Conflict` (from the records) when the name is taken."""
-    values = msgspec.structs.asdict(budget)
+    values = {**msgspec.structs.asdict(budget), "alerts": encode_json(budget.alerts)}
     if new:
         connection.execute(insert(BUDGETS).values(values))
     else:
@@ -101,6 +129,7 @@ def remove_budget(connection: Connection, id: str) -> None:
 
 
 _COLUMNS = tuple(column.name for column in LEDGER.columns)
+_QUOTED = tuple(f'"{name}"' for name in _COLUMNS)
 
 
 def _values(row: LedgerRow) -> tuple[Any, ...]:
@@ -129,4 +158,7 @@ def _values(row: LedgerRow) -> tuple[Any, ...]:
         usage.estimated,
         row.trace_id,
         encode_json(row.labels),
+        row.corrects,
+        row.reason,
+        row.by,
     )

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Boolean, Column, Double, Index, Table, Text
+from sqlalchemy import BigInteger, Boolean, Column, Double, Index, Table, Text, UniqueConstraint, text
 
 from penstock.storage.schema import metadata
 
 METADATA = metadata()
+
+SPOOL = "ledger"
+"""Folder of the ledger's spool inside the data folder."""
 
 LEDGER = Table(
     "ledger",
@@ -33,18 +36,25 @@ LEDGER = Table(
     Column("estimated", Boolean, nullable=False),
     Column("trace_id", Text, nullable=False),
     Column("labels", Text, nullable=False),
+    Column("corrects", Text),  # id of the row that this one corrects; then amount is the difference
+    Column("reason", Text),
+    Column("by", Text),  # id of the key that asked for the correction
 )
+Index("ix_ledger_corrects", LEDGER.c.corrects, postgresql_where=text("corrects IS NOT NULL"), sqlite_where=text("corrects IS NOT NULL"))
 Index("ix_ledger_at", LEDGER.c.at)
 
 BUDGETS = Table(
     "budgets",
     METADATA,
     Column("id", Text, primary_key=True),
-    Column("name", Text, nullable=False, unique=True),
+    Column("organisation", Text, nullable=False),  # empty: the whole installation
+    Column("name", Text, nullable=False),
     Column("subject_kind", Text, nullable=False),
     Column("subject", Text, nullable=False),
     Column("period", Text, nullable=False),
     Column("limit", BigInteger, nullable=False),
     Column("hard", Boolean, nullable=False),
+    Column("alerts", Text, nullable=False),  # JSON, per cent
     Column("created_at", Double, nullable=False),
+    UniqueConstraint("organisation", "name"),
 )

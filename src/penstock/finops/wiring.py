@@ -15,16 +15,16 @@ from penstock.finops.pricing import PriceBook
 from penstock.finops.routes import routes
 from penstock.finops.service import Money
 from penstock.finops.settings import FinopsSettings
+from penstock.finops.tables import SPOOL
 from penstock.kernel.capability import Finding, House, Offer
+from penstock.kernel.errors import PenstockError
+from penstock.kernel.events import BudgetSpent
 from penstock.kernel.ports import Metric
 from penstock.kernel.web import NavItem
 from penstock.storage.records import Records
 from penstock.storage.spool import Spool, damaged_files
 
 _log = logging.getLogger("penstock.finops")
-
-SPOOL = "ledger"
-"""Folder of the ledger's spool inside the data folder."""
 
 
 def wire(house: House) -> Offer:
@@ -35,9 +35,10 @@ def wire(house: House) -> Offer:
     budgets = Budgets(house.events)
     tills = Tills()
     charge = Charge(budgets, book, tills)
+    house.events.subscribe(BudgetSpent, _tell)
     life = FinopsLife(records, settings, house.data_dir / SPOOL, book, charge, budgets)
     return Offer(
-        stages=(charge, Reserve(budgets, book, tills, settings.assumed_output_tokens)),
+        stages=(charge, Reserve(budgets, book, tills, settings.assumed_output_tokens, refuse_unpriced=settings.unpriced == "refuse")),
         routes=routes(life.money, book),
         pages=pages(house.ports, life.money),
         nav=(
@@ -47,6 +48,13 @@ def wire(house: House) -> Offer:
         services=(life,),
         checks=(life.check,),
         metrics=(life,),
+    )
+
+
+def _tell(event: BudgetSpent) -> None:
+    _log.warning(
+        "budget spent" if event.percent >= 100 else "budget nearly spent",
+        extra={"budget": event.name, "id": event.budget_id, "percent": event.percent, "limit": event.limit, "spent": event.spent},
     )
 
 
@@ -62,6 +70,7 @@ class FinopsLife:
         self._book = book
         self._charge = charge
         self._drain: Drain | None = None
+        self._refreshing: asyncio.Task[None] | None = None
         self.money = Money(records, budgets, self._flush)
 
     async def start(self) -> None:
@@ -71,14 +80,19 @@ class FinopsLife:
         recovered = await self._drain.recover()
         if recovered:
             _log.info("recovered ledger rows of a process that was killed", extra={"rows": recovered})
-        await self.money.load()
+        await self.money.refresh()
         self._charge.open(spool)
         self._drain.begin()
+        if self._records.dialect != "sqlite":  # the embedded database has one process, which knows what it spends
+            self._refreshing = asyncio.create_task(self._refresh(), name="budgets")
         # Read off the line, so that no call waits for the price list; 30 ms on a thread.
         self._warming = asyncio.create_task(asyncio.to_thread(self._book.warm), name="price list")
 
     async def stop(self) -> None:
         """Move the last rows into the database."""
+        if self._refreshing is not None:
+            self._refreshing.cancel()
+            await asyncio.wait([self._refreshing])
         if self._drain is not None:
             await self._drain.end()
             self._drain = None
@@ -113,10 +127,23 @@ class FinopsLife:
         )
         used = tuple(
             ({"budget": v.budget.name}, (v.standing.spent + v.standing.reserved) / v.budget.limit if v.budget.limit else 1.0)
-            for v in self.money.budgets()
+            for v in self.money.all_budgets()
         )
         if used:
             yield Metric(name="penstock_budget_used_ratio", help="Spent and reserved part of each budget.", kind="gauge", samples=used)
+
+    async def _refresh(self) -> None:
+        failing = False
+        while True:
+            await asyncio.sleep(self._settings.budget_refresh_seconds)
+            try:
+                await self.money.refresh()
+            except PenstockError as fault:
+                if not failing:
+                    _log.warning("budgets go on with what this process knows", extra={"fault": fault.message})
+                failing = True
+            else:
+                failing = False
 
     async def _flush(self) -> None:
         if self._drain is not None:

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from penstock.identity.service import People
+    from penstock.identity.keys import Keys
+    from penstock.identity.owners import Owners
 
 app = typer.Typer(name="keys", help="Keys: make, list, rotate, revoke.", no_args_is_help=True)
 Config = Annotated[Path | None, typer.Option("--config", "-c", help="Settings file; default: penstock.toml when it is there.")]
@@ -31,16 +32,16 @@ def create(
     days: Annotated[float | None, typer.Option(help="Days until it expires.")] = None,
 ) -> None:
     """Make a key and print its secret, this once."""
-    from penstock.identity.service import NewKey
+    from penstock.identity.keys import NewKey
     from penstock.kernel.principal import Limits, Scope
 
     scopes = (Scope.ADMIN,) if admin else ((Scope.CALL, Scope.READ) if read else (Scope.CALL,))
     limits = Limits(requests_per_minute=requests, tokens_per_minute=tokens, concurrency=concurrency)
     expires = time.time() + days * 86_400 if days is not None else None
 
-    async def work(people: People) -> None:
-        await people.ensure_home()
-        made = await people.create_key(NewKey(name=name, project=project, scopes=scopes, limits=limits, expires_at=expires))
+    async def work(keys: Keys, owners: Owners) -> None:
+        await owners.ensure_home()
+        made = await keys.create(None, NewKey(name=name, project=project, scopes=scopes, limits=limits, expires_at=expires))
         sys.stdout.write(f"{made.secret}\n")
 
     _run(config, work)
@@ -50,10 +51,10 @@ def create(
 def list_keys(config: Config = None) -> None:
     """List keys, newest first."""
 
-    async def work(people: People) -> None:
+    async def work(keys: Keys, owners: Owners) -> None:
         cursor: str | None = None
         while True:
-            page = await people.keys(state=None, search="", where={}, cursor=cursor, limit=500)
+            page = await keys.list(None, cursor=cursor, limit=500)
             for key in page.data:
                 sys.stdout.write(f"{key.id}  {key.state:8} …{key.last4}  {','.join(key.scopes):16} {key.name}\n")
             cursor = page.next_cursor
@@ -67,8 +68,8 @@ def list_keys(config: Config = None) -> None:
 def rotate(key: Annotated[str, typer.Argument(help="Id of the key.")], config: Config = None) -> None:
     """Give a key a new secret and print it; the old one works for identity.rotation_grace_hours more."""
 
-    async def work(people: People) -> None:
-        sys.stdout.write(f"{(await people.rotate_key(key)).secret}\n")
+    async def work(keys: Keys, owners: Owners) -> None:
+        sys.stdout.write(f"{(await keys.rotate(None, key)).secret}\n")
 
     _run(config, work)
 
@@ -77,16 +78,17 @@ def rotate(key: Annotated[str, typer.Argument(help="Id of the key.")], config: C
 def revoke(key: Annotated[str, typer.Argument(help="Id of the key.")], config: Config = None) -> None:
     """End a key for good."""
 
-    async def work(people: People) -> None:
-        ended = await people.revoke_key(key)
+    async def work(keys: Keys, owners: Owners) -> None:
+        ended = await keys.revoke(None, key)
         sys.stdout.write(f"{ended.id} {ended.state}\n")
 
     _run(config, work)
 
 
-def _run(config: Path | None, work: Callable[[People], Awaitable[None]]) -> None:
+def _run(config: Path | None, work: Callable[[Keys, Owners], Awaitable[None]]) -> None:
     # SQLAlchemy takes a quarter of a second to import and only a command that runs needs it.
-    from penstock.identity.service import People
+    from penstock.identity.keys import Keys
+    from penstock.identity.owners import Owners
     from penstock.identity.settings import IdentitySettings
     from penstock.settings import ServerSettings, StorageSettings, load
     from penstock.storage.migrations import migrate, verify
@@ -100,10 +102,10 @@ def _run(config: Path | None, work: Callable[[People], Awaitable[None]]) -> None
     try:
         if records.dialect == "sqlite" and not verify(records, packages).ready:
             migrate(records, packages)
-        people = People(records, grace_seconds=settings.of(IdentitySettings).rotation_grace_hours * 3600)
+        keys = Keys(records, grace_seconds=settings.of(IdentitySettings).rotation_grace_hours * 3600)
 
         async def run() -> None:
-            await work(people)
+            await work(keys, Owners(records))
 
         asyncio.run(run())
     finally:

@@ -95,7 +95,7 @@ class Keyring:
         for secret in changes.secrets:
             key = keys[secret.key]
             ends_at = min(_or_never(key.expires_at), _or_never(secret.expires_at))
-            self._entries[secret.digest] = _Entry(_principal(key), ends_at, key.revoked_at is not None)
+            self._entries[secret.digest] = _Entry(_principal(key, changes.home), ends_at, key.revoked_at is not None)
         for key in gone:
             self._events.publish(KeyRevoked(key_id=key.id))
 
@@ -123,7 +123,7 @@ def _refusal(entry: _Entry) -> Unauthenticated:
     return Unauthenticated(f"this secret of the API key {name!r} was replaced by a rotation and has expired", code="expired_api_key")
 
 
-def _principal(key: Key) -> Principal:
+def _principal(key: Key, home: str | None) -> Principal:
     return Principal(
         key_id=key.id,
         name=key.name,
@@ -136,6 +136,7 @@ def _principal(key: Key) -> Principal:
         tasks=key.tasks,
         limits=key.limits,
         expires_at=key.expires_at,
+        home=key.organisation == home,
     )
 
 

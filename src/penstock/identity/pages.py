@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from penstock.console import Console, toast
+from penstock.identity.keys import Keys, NewKey
 from penstock.identity.model import Organisation, Person, Project, Team
-from penstock.identity.service import NewKey, People
+from penstock.identity.owners import Owners
 from penstock.identity.sessions import BrowserSessions
 from penstock.kernel.errors import MalformedRequest, PenstockError
 from penstock.kernel.ports import Directory, Ports
@@ -26,7 +27,7 @@ HOME = "/console/"
 MANY = 1000
 
 
-def pages(ports: Ports, people: People, sessions: BrowserSessions) -> Sequence[Page]:
+def pages(ports: Ports, owners: Owners, service: Keys, sessions: BrowserSessions) -> Sequence[Page]:
     """Sign-in, sign-out, Keys, Organisation."""
 
     def console() -> Console:
@@ -70,7 +71,7 @@ def pages(ports: Ports, people: People, sessions: BrowserSessions) -> Sequence[P
         state, search, cursor = query.get("state") or None, query.get("q", ""), query.get("cursor") or None
         if state not in (None, "live", "expired", "revoked"):
             raise MalformedRequest("state is live, expired or revoked", param="state")
-        page = await people.keys(state=state, search=search, where={}, cursor=cursor, limit=50)
+        page = await service.list(principal, state=state, search=search, cursor=cursor, limit=50)
         directory = ports.get(Directory)
         rows = [
             {
@@ -80,7 +81,7 @@ def pages(ports: Ports, people: People, sessions: BrowserSessions) -> Sequence[P
             }
             for key in page.data
         ]
-        projects = await people.listed(Project, {}, None, MANY)
+        projects = await owners.list(Project, principal, limit=MANY)
         return console().page(
             request,
             "identity/keys.html",
@@ -99,7 +100,8 @@ def pages(ports: Ports, people: People, sessions: BrowserSessions) -> Sequence[P
         scopes = tuple(scope for scope in Scope if form.get(f"scope_{scope.value}"))
         limits = Limits(**{f: _whole(form, f) for f in Limits.__struct_fields__})
         days = _whole(form, "days")
-        made = await people.create_key(
+        made = await service.create(
+            principal,
             NewKey(
                 name=str(form.get("name", "")),
                 project=str(form.get("project", "")) or None,
@@ -108,17 +110,16 @@ def pages(ports: Ports, people: People, sessions: BrowserSessions) -> Sequence[P
                 limits=limits,
                 expires_at=time.time() + days * 86_400 if days else None,
             ),
-            created_by=principal.key_id,
         )
         # Drawn in this response and nowhere else: the secret must not be in an address or a store.
         return await _keys_page(request, principal, made.secret)
 
     async def rotate(request: Request, principal: Principal) -> Response:
-        made = await people.rotate_key(request.path_params["id"])
+        made = await service.rotate(principal, request.path_params["id"])
         return await _keys_page(request, principal, made.secret)
 
     async def revoke(request: Request, principal: Principal) -> Response:
-        await people.revoke_key(request.path_params["id"])
+        await service.revoke(principal, request.path_params["id"])
         return toast(_redirect("/console/keys"), "Key revoked")
 
     async def organisation(request: Request, principal: Principal) -> Response:
@@ -126,10 +127,10 @@ def pages(ports: Ports, people: People, sessions: BrowserSessions) -> Sequence[P
             request,
             "identity/organisation.html",
             title="Organisation",
-            organisations=(await people.listed(Organisation, {}, None, MANY)).data,
-            teams=(await people.listed(Team, {}, None, MANY)).data,
-            projects=(await people.listed(Project, {}, None, MANY)).data,
-            people=(await people.listed(Person, {}, None, MANY)).data,
+            organisations=(await owners.list(Organisation, principal, limit=MANY)).data,
+            teams=(await owners.list(Team, principal, limit=MANY)).data,
+            projects=(await owners.list(Project, principal, limit=MANY)).data,
+            people=(await owners.list(Person, principal, limit=MANY)).data,
             may_change=principal.may(Scope.ADMIN),
         )
 
@@ -137,11 +138,11 @@ def pages(ports: Ports, people: People, sessions: BrowserSessions) -> Sequence[P
         form: dict[str, Any] = dict(await request.form())
         name, team = str(form.get("name", "")), str(form.get("team", "")) or None
         if form.get("kind") == "team":
-            await people.add_team(name)
+            await owners.add_team(principal, name)
         elif form.get("kind") == "project":
-            await people.add_project(name, team=team)
+            await owners.add_project(principal, name, team=team)
         elif form.get("kind") == "person":
-            await people.add_person(name, team=team, email=str(form.get("email", "")) or None)
+            await owners.add_person(principal, name, str(form.get("email", "")) or None, team=team)
         else:
             raise MalformedRequest("kind is team, project or person", param="kind")
         return toast(_redirect("/console/organisation"), "Added")

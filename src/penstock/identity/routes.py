@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Annotated, Literal
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Annotated, Any, Literal
 
-from msgspec import Meta, Struct
+import msgspec
+from msgspec import UNSET, Meta, Struct, UnsetType
 
+from penstock.identity.keys import KeyChange, Keys, NewKey
 from penstock.identity.model import Key, KeyWithSecret, Listing, Organisation, Person, Project, Team
-from penstock.identity.service import KeyChange, NewKey, People
+from penstock.identity.owners import Owners
 from penstock.kernel.principal import Scope
-from penstock.kernel.web import Ask, Route
+from penstock.kernel.web import Ask, Nothing, Route
 
 
 class NewOrganisation(Struct, frozen=True, kw_only=True):
@@ -20,7 +22,7 @@ class NewOrganisation(Struct, frozen=True, kw_only=True):
 
 
 class NewTeam(Struct, frozen=True, kw_only=True):
-    """A team to be made; of the home organisation unless another is named."""
+    """A team to be made; of the asker's organisation unless another is named."""
 
     name: str
     organisation: str | None = None
@@ -43,18 +45,31 @@ class NewPerson(Struct, frozen=True, kw_only=True):
     email: str | None = None
 
 
+class Renaming(Struct, frozen=True, kw_only=True):
+    """Another name for an organisation or a team."""
+
+    name: str
+
+
+class ProjectChange(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What may change on a project; fields that are absent stay. Its keys move with it to another team."""
+
+    name: str | UnsetType = UNSET
+    team: str | UnsetType | None = UNSET
+
+
+class PersonChange(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What may change about a person; fields that are absent stay."""
+
+    name: str | UnsetType = UNSET
+    team: str | UnsetType | None = UNSET
+    email: str | UnsetType | None = UNSET
+
+
 class Rotation(Struct, frozen=True, kw_only=True):
-    """How long the old secrets still work; the setting when left out."""
+    """How long the old secrets still work, in seconds; the setting when left out."""
 
     grace_seconds: float | None = None
-
-
-class PageQuery(Struct, frozen=True, kw_only=True):
-    """A page of a list, of one organisation or of all."""
-
-    organisation: str | None = None
-    limit: Annotated[int, Meta(ge=1, le=1000)] = 100
-    cursor: str | None = None
 
 
 class OrganisationQuery(Struct, frozen=True, kw_only=True):
@@ -64,7 +79,13 @@ class OrganisationQuery(Struct, frozen=True, kw_only=True):
     cursor: str | None = None
 
 
-class KeyQuery(PageQuery, frozen=True, kw_only=True):
+class OwnerQuery(OrganisationQuery, frozen=True, kw_only=True):
+    """A page of a list, of one organisation or of all that the asker may see."""
+
+    organisation: str | None = None
+
+
+class KeyQuery(OwnerQuery, frozen=True, kw_only=True):
     """Which keys are meant."""
 
     team: str | None = None
@@ -74,78 +95,111 @@ class KeyQuery(PageQuery, frozen=True, kw_only=True):
     search: str = ""
 
 
-def routes(people: People) -> Sequence[Route]:
+def routes(owners: Owners, keys: Keys) -> Sequence[Route]:
     """All routes of identity."""
 
-    async def list_organisations(ask: Ask) -> Listing[Organisation]:
-        query = ask.query(OrganisationQuery)
-        return await people.listed(Organisation, {}, query.cursor, query.limit)
-
-    async def list_teams(ask: Ask) -> Listing[Team]:
-        query = ask.query(PageQuery)
-        return await people.listed(Team, _of(query), query.cursor, query.limit)
-
-    async def list_projects(ask: Ask) -> Listing[Project]:
-        query = ask.query(PageQuery)
-        return await people.listed(Project, _of(query), query.cursor, query.limit)
-
-    async def list_people(ask: Ask) -> Listing[Person]:
-        query = ask.query(PageQuery)
-        return await people.listed(Person, _of(query), query.cursor, query.limit)
-
     async def add_organisation(ask: Ask) -> Organisation:
-        return await people.add_organisation(ask.body(NewOrganisation).name)
+        return await owners.add_organisation(ask.principal, ask.body(NewOrganisation).name)
 
     async def add_team(ask: Ask) -> Team:
         new = ask.body(NewTeam)
-        return await people.add_team(new.name, new.organisation)
+        return await owners.add_team(ask.principal, new.name, new.organisation)
 
     async def add_project(ask: Ask) -> Project:
         new = ask.body(NewProject)
-        return await people.add_project(new.name, new.organisation, new.team)
+        return await owners.add_project(ask.principal, new.name, new.organisation, new.team)
 
     async def add_person(ask: Ask) -> Person:
         new = ask.body(NewPerson)
-        return await people.add_person(new.name, new.organisation, new.team, new.email)
+        return await owners.add_person(ask.principal, new.name, new.email, new.organisation, new.team)
 
+    return [
+        *_owner_routes(owners, "organisations", Organisation, OrganisationQuery, NewOrganisation, Renaming, add_organisation),
+        *_owner_routes(owners, "teams", Team, OwnerQuery, NewTeam, Renaming, add_team),
+        *_owner_routes(owners, "projects", Project, OwnerQuery, NewProject, ProjectChange, add_project),
+        *_owner_routes(owners, "people", Person, OwnerQuery, NewPerson, PersonChange, add_person),
+        *_key_routes(keys),
+    ]
+
+
+def _owner_routes(
+    owners: Owners,
+    noun: str,
+    kind: type[Any],
+    query: type[Any],
+    new: type[Struct],
+    change: type[Struct],
+    add: Callable[[Ask], Awaitable[Any]],
+) -> Sequence[Route]:
+    async def list_all(ask: Ask) -> Listing[Any]:
+        asked: OwnerQuery | OrganisationQuery = ask.query(query)
+        organisation = asked.organisation if isinstance(asked, OwnerQuery) else None
+        return await owners.list(kind, ask.principal, organisation=organisation, cursor=asked.cursor, limit=asked.limit)
+
+    async def get(ask: Ask) -> Any:
+        return await owners.find(kind, ask.principal, ask.path["id"])
+
+    async def put(ask: Ask) -> Any:
+        return await owners.change(kind, ask.principal, ask.path["id"], msgspec.structs.asdict(ask.body(change)))
+
+    async def remove(ask: Ask) -> None:
+        await owners.remove(kind, ask.principal, ask.path["id"])
+
+    one = {"organisations": "an organisation", "teams": "a team", "projects": "a project", "people": "a person"}[noun]
+    many, path = Listing[kind], f"/v1/{noun}"  # type: ignore[valid-type]
+    read, admin = Scope.READ, Scope.ADMIN
+    return (
+        Route(method="GET", path=path, handler=list_all, summary=f"List {noun}.", scope=read, query=query, returns=many),
+        Route(method="POST", path=path, handler=add, summary=f"Add {one}.", scope=admin, body=new, returns=kind, status=201),
+        Route(method="GET", path=f"{path}/{{id}}", handler=get, summary=f"Show {one}.", scope=read, returns=kind),
+        Route(method="PATCH", path=f"{path}/{{id}}", handler=put, summary=f"Change {one}.", scope=admin, body=change, returns=kind),
+        Route(
+            method="DELETE",
+            path=f"{path}/{{id}}",
+            handler=remove,
+            summary=f"Remove {one} that nothing refers to.",
+            scope=admin,
+            returns=Nothing,
+        ),
+    )
+
+
+def _key_routes(keys: Keys) -> Sequence[Route]:
     async def list_keys(ask: Ask) -> Listing[Key]:
         query = ask.query(KeyQuery)
-        where = {n: v for n in ("organisation", "team", "project", "person") if (v := getattr(query, n)) is not None}
-        return await people.keys(state=query.state, search=query.search, where=where, cursor=query.cursor, limit=query.limit)
+        where = {n: v for n in ("team", "project", "person") if (v := getattr(query, n)) is not None}
+        return await keys.list(
+            ask.principal,
+            state=query.state,
+            search=query.search,
+            organisation=query.organisation,
+            where=where,
+            cursor=query.cursor,
+            limit=query.limit,
+        )
 
-    async def add_key(ask: Ask) -> KeyWithSecret:
-        return await people.create_key(ask.body(NewKey), created_by=ask.principal.key_id)
+    async def add(ask: Ask) -> KeyWithSecret:
+        return await keys.create(ask.principal, ask.body(NewKey))
 
-    async def get_key(ask: Ask) -> Key:
-        return await people.key(ask.path["id"])
+    async def get(ask: Ask) -> Key:
+        return await keys.find(ask.principal, ask.path["id"])
 
-    async def change_key(ask: Ask) -> Key:
-        return await people.change_key(ask.path["id"], ask.body(KeyChange))
+    async def change(ask: Ask) -> Key:
+        return await keys.change(ask.principal, ask.path["id"], ask.body(KeyChange))
 
     async def rotate(ask: Ask) -> KeyWithSecret:
-        return await people.rotate_key(ask.path["id"], ask.body(Rotation).grace_seconds)
+        return await keys.rotate(ask.principal, ask.path["id"], ask.body(Rotation).grace_seconds)
 
     async def revoke(ask: Ask) -> Key:
-        return await people.revoke_key(ask.path["id"])
+        return await keys.revoke(ask.principal, ask.path["id"])
 
-    read, admin = Scope.READ, Scope.ADMIN
-    made: list[Route] = []
-    for noun, lister, adder, new, kind, query in (
-        ("organisations", list_organisations, add_organisation, NewOrganisation, Organisation, OrganisationQuery),
-        ("teams", list_teams, add_team, NewTeam, Team, PageQuery),
-        ("projects", list_projects, add_project, NewProject, Project, PageQuery),
-        ("people", list_people, add_person, NewPerson, Person, PageQuery),
-    ):
-        path = f"/v1/{noun}"
-        many = Listing[kind]  # type: ignore[valid-type]
-        made.append(Route(method="GET", path=path, handler=lister, summary=f"List {noun}.", scope=read, query=query, returns=many))
-        made.append(
-            Route(method="POST", path=path, handler=adder, summary=f"Add to the {noun}.", scope=admin, body=new, returns=kind, status=201)
-        )
-    made += [
+    path, read, admin = "/v1/keys", Scope.READ, Scope.ADMIN
+    one = f"{path}/{{id}}"
+    secret = KeyWithSecret
+    return (
         Route(
             method="GET",
-            path="/v1/keys",
+            path=path,
             handler=list_keys,
             summary="List keys, without secrets.",
             scope=read,
@@ -154,37 +208,24 @@ def routes(people: People) -> Sequence[Route]:
         ),
         Route(
             method="POST",
-            path="/v1/keys",
-            handler=add_key,
+            path=path,
+            handler=add,
             summary="Make a key; its secret is told this once.",
             scope=admin,
             body=NewKey,
-            returns=KeyWithSecret,
+            returns=secret,
             status=201,
         ),
-        Route(method="GET", path="/v1/keys/{id}", handler=get_key, summary="Show a key.", scope=read, returns=Key),
-        Route(
-            method="PATCH",
-            path="/v1/keys/{id}",
-            handler=change_key,
-            summary="Change a key's terms.",
-            scope=admin,
-            body=KeyChange,
-            returns=Key,
-        ),
+        Route(method="GET", path=one, handler=get, summary="Show a key.", scope=read, returns=Key),
+        Route(method="PATCH", path=one, handler=change, summary="Change a key's terms.", scope=admin, body=KeyChange, returns=Key),
         Route(
             method="POST",
-            path="/v1/keys/{id}/rotate",
+            path=f"{one}/rotate",
             handler=rotate,
             summary="Give a key a new secret.",
             scope=admin,
             body=Rotation,
-            returns=KeyWithSecret,
+            returns=secret,
         ),
-        Route(method="POST", path="/v1/keys/{id}/revoke", handler=revoke, summary="End a key for good.", scope=admin, returns=Key),
-    ]
-    return made
-
-
-def _of(query: PageQuery) -> dict[str, str]:
-    return {"organisation": query.organisation} if query.organisation is not None else {}
+        Route(method="POST", path=f"{one}/revoke", handler=revoke, summary="End a key for good.", scope=admin, returns=Key),
+    )

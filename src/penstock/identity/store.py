@@ -37,10 +37,14 @@ class SessionRow(msgspec.Struct, frozen=True):
 
 
 class Changes(msgspec.Struct, frozen=True):
-    """What changed since a version: names by id, keys, all secrets of those keys, and sessions; ``whole`` when it is all there is."""
+    """What changed since a version: names by id, keys, all secrets of those keys, and sessions; ``whole`` when it is all there is.
+
+    ``home`` is the id of the organisation that runs the installation, None before there is one.
+    """
 
     version: int
     whole: bool
+    home: str | None
     names: dict[str, str]
     keys: list[Key]
     secrets: list[SecretRow]
@@ -74,9 +78,11 @@ def changes_since(connection: Connection, version: int, now: float) -> Changes |
     if since < 0:
         query = query.where(SESSIONS.c.expires_at > now)
     sessions = connection.execute(query).all()
+    runs = home(connection)
     return Changes(
         version=current,
         whole=since < 0,
+        home=runs.id if runs is not None else None,
         names=names,
         keys=_keys(rows, [SecretRow(*row) for row in secrets], now),
         secrets=[SecretRow(*row) for row in secrets],
@@ -104,6 +110,13 @@ def remove(connection: Connection, kind: type[Any], id: str) -> None:
     connection.execute(table.delete().where(table.c.id == id))
 
 
+def is_used(connection: Connection, record: Organisation | Team | Project | Person) -> bool:
+    """Whether another owner or a key refers to this one."""
+    column = {Organisation: "organisation", Team: "team", Project: "project", Person: "person"}[type(record)]
+    tables = [table for table in (TEAMS, PROJECTS, PEOPLE, KEYS) if column in table.c]
+    return any(connection.execute(select(table.c.id).where(table.c[column] == record.id).limit(1)).first() for table in tables)
+
+
 def find(connection: Connection, kind: type[Owner], id: str) -> Owner | None:
     """The owner with this id, or None."""
     table = TABLES[kind]
@@ -111,14 +124,13 @@ def find(connection: Connection, kind: type[Owner], id: str) -> Owner | None:
     return _owner(kind, row) if row is not None else None
 
 
-def find_by_name(connection: Connection, kind: type[Owner], name: str, organisation: str | None) -> Owner | None:
-    """The owner with this name (of this organisation, when given), or None; the oldest when people share one."""
+def is_taken(connection: Connection, kind: type[Organisation | Team | Project], name: str, organisation: str | None) -> bool:
+    """Whether an owner of this kind (of this organisation, when given) has the name."""
     table = TABLES[kind]
-    query = table.select().where(table.c.name == name).order_by(table.c.id).limit(1)
+    query = select(table.c.id).where(table.c.name == name).limit(1)
     if organisation is not None:
         query = query.where(table.c.organisation == organisation)
-    row = connection.execute(query).first()
-    return _owner(kind, row) if row is not None else None
+    return connection.execute(query).first() is not None
 
 
 def find_person(connection: Connection, organisation: str, email: str) -> Person | None:

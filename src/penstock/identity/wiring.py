@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from penstock.identity.keyring import Keyring
+from penstock.identity.keys import Keys
+from penstock.identity.owners import Owners
 from penstock.identity.pages import pages
 from penstock.identity.refresh import Refresh
 from penstock.identity.routes import routes
-from penstock.identity.service import People
 from penstock.identity.sessions import BrowserSessions
 from penstock.identity.settings import IdentitySettings
 from penstock.identity.stage import Authenticate
@@ -25,39 +26,44 @@ def wire(house: House) -> Offer:
     keyring = Keyring(house.events)
     sessions = BrowserSessions(records, keyring, settings)
     refresh = Refresh(records, keyring, sessions, settings.refresh_seconds)
-    people = People(records, grace_seconds=settings.rotation_grace_hours * 3600, changed=refresh.now)
+    owners = Owners(records, refresh.now)
+    keys = Keys(records, grace_seconds=settings.rotation_grace_hours * 3600, changed=refresh.now)
     return Offer(
         stages=(Authenticate(keyring),),
-        routes=routes(people),
-        pages=pages(house.ports, people, sessions),
+        routes=routes(owners, keys),
+        pages=pages(house.ports, owners, keys, sessions),
         nav=(
             NavItem("Keys", "/console/keys", "keys", "Govern", 30, "k"),
             NavItem("Organisation", "/console/organisation", "people", "Govern", 40),
         ),
         services=(refresh,),
-        checks=(_check(people),),
+        checks=(_check(keys),),
         metrics=(keyring, refresh),
-        ports={Authenticator: keyring, Directory: keyring, Sessions: sessions, FirstKey: _FirstKey(people, settings.first_key)},
+        ports={Authenticator: keyring, Directory: keyring, Sessions: sessions, FirstKey: _FirstKey(owners, keys, settings.first_key)},
     )
 
 
 class _FirstKey:
     """`FirstKey`, unless the settings say that nobody wants one."""
 
-    def __init__(self, people: People, wanted: bool) -> None:
-        self._people = people
+    def __init__(self, owners: Owners, keys: Keys, wanted: bool) -> None:
+        self._owners = owners
+        self._keys = keys
         self._wanted = wanted
 
     async def configured(self) -> bool:
-        return await self._people.configured()
+        return await self._keys.configured()
 
     async def ensure(self) -> str | None:
-        return await self._people.ensure() if self._wanted else None
+        if not self._wanted:
+            return None
+        await self._owners.ensure_home()
+        return await self._keys.ensure()
 
 
-def _check(people: People) -> Check:
+def _check(keys: Keys) -> Check:
     async def check() -> Sequence[Finding]:
-        if await people.configured():
+        if await keys.configured():
             return [Finding(name="keys", status="ok", what="somebody made a key on purpose")]
         return [
             Finding(

@@ -39,11 +39,13 @@ class KeyRevoked(Event):
 
 @dataclass(frozen=True, slots=True)
 class BudgetSpent(Event):
-    """A budget reached its limit for the current period; amounts in micro-units."""
+    """A budget reached a level of its limit in the current period: ``percent`` is the level, amounts are in micro-units."""
 
     budget_id: str
+    name: str
     limit: int
     spent: int
+    percent: int
 
 
 E = TypeVar("E", bound=Event)

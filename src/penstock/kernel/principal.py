@@ -31,7 +31,8 @@ class Principal(msgspec.Struct, frozen=True, kw_only=True):
     """The owner chain of a key (organisation > team > project > person), by id, with what the key may do.
 
     ``models`` and ``tasks`` are allow-lists of names, where a trailing ``*`` stands for any rest; empty means all.
-    ``expires_at`` is Unix seconds, None when the key does not expire. ``name`` is the key's label and safe to show.
+    ``expires_at`` is Unix seconds, None when the key does not expire. ``name`` is the key's label and safe to show. ``home`` says that the
+    organisation is the one that runs the installation.
     """
 
     key_id: str
@@ -45,6 +46,12 @@ class Principal(msgspec.Struct, frozen=True, kw_only=True):
     tasks: tuple[str, ...] = ()
     limits: Limits = Limits()
     expires_at: float | None = None
+    home: bool = False
+
+    @property
+    def reach(self) -> str | None:
+        """The organisation to whose things this key is confined; None, for all, when it administers the installation."""
+        return None if self.home and Scope.ADMIN in self.scopes else self.organisation
 
     def may(self, scope: Scope) -> bool:
         """Whether this key holds ``scope``, directly or through ``ADMIN``."""

@@ -36,19 +36,26 @@ def upgrade() -> None:
         sa.Column("estimated", sa.Boolean, nullable=False),
         sa.Column("trace_id", sa.Text, nullable=False),
         sa.Column("labels", sa.Text, nullable=False),
+        sa.Column("corrects", sa.Text),
+        sa.Column("reason", sa.Text),
+        sa.Column("by", sa.Text),
         sa.PrimaryKeyConstraint("id", name="pk_ledger"),
     )
     op.create_index("ix_ledger_at", "ledger", ["at"])
+    corrections = sa.text("corrects IS NOT NULL")
+    op.create_index("ix_ledger_corrects", "ledger", ["corrects"], postgresql_where=corrections, sqlite_where=corrections)
     op.create_table(
         "budgets",
         sa.Column("id", sa.Text, nullable=False),
+        sa.Column("organisation", sa.Text, nullable=False),
         sa.Column("name", sa.Text, nullable=False),
         sa.Column("subject_kind", sa.Text, nullable=False),
         sa.Column("subject", sa.Text, nullable=False),
         sa.Column("period", sa.Text, nullable=False),
         sa.Column("limit", sa.BigInteger, nullable=False),
         sa.Column("hard", sa.Boolean, nullable=False),
+        sa.Column("alerts", sa.Text, nullable=False),
         sa.Column("created_at", sa.Double, nullable=False),
         sa.PrimaryKeyConstraint("id", name="pk_budgets"),
-        sa.UniqueConstraint("name", name="uq_budgets_name"),
+        sa.UniqueConstraint("organisation", "name", name="uq_budgets_organisation_name"),
     )

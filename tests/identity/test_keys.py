@@ -1,0 +1,285 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from penstock.identity.keyring import Keyring
+from penstock.identity.keys import KeyChange, Keys, NewKey
+from penstock.identity.model import Organisation, Project, Team
+from penstock.identity.owners import Owners
+from penstock.identity.refresh import Refresh
+from penstock.identity.secret import is_key
+from penstock.identity.sessions import BrowserSessions
+from penstock.identity.settings import IdentitySettings
+from penstock.kernel.errors import Conflict, Forbidden, NotFound, RequestError, Unauthenticated
+from penstock.kernel.events import Events, KeyRevoked
+from penstock.kernel.principal import Limits, Principal, Scope
+from penstock.storage.migrations import migrate
+from penstock.storage.records import Records, open_records
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 1_800_000_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class Process:
+    """One process's view of a database: services, and what it holds in memory."""
+
+    def __init__(self, records: Records, clock: Clock) -> None:
+        self.revoked: list[str] = []
+        events = Events()
+        events.subscribe(KeyRevoked, lambda event: self.revoked.append(event.key_id))
+        self.keyring = Keyring(events, clock)
+        self.sessions = BrowserSessions(records, self.keyring, IdentitySettings(), clock)
+        self.refresh = Refresh(records, self.keyring, self.sessions, 0.05, clock)
+        self.owners = Owners(records, self.refresh.now, clock)
+        self.keys = Keys(records, grace_seconds=3600, changed=self.refresh.now, clock=clock)
+
+    def who(self, secret: str) -> Principal:
+        return self.keyring.authenticate(secret)
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+async def one(database: str, tmp_path: Path, clock: Clock) -> AsyncIterator[Process]:
+    records = open_records(database, tmp_path)
+    migrate(records, ["penstock.identity.migrations"])
+    process = Process(records, clock)
+    await process.owners.ensure_home()
+    yield process
+    records.close()
+
+
+@pytest.fixture
+async def two(one: Process, database: str, tmp_path: Path, clock: Clock) -> AsyncIterator[Process]:
+    """Another process on the same database, which looks for changes by itself."""
+    records = open_records(database, tmp_path)
+    process = Process(records, clock)
+    await process.refresh.start()
+    yield process
+    await process.refresh.stop()
+    records.close()
+
+
+async def test_a_key_is_told_once_and_kept_as_a_digest(one: Process) -> None:
+    made = await one.keys.create(None, NewKey(name="  batch  ", scopes=(Scope.READ, Scope.CALL), models=("gpt-*", "gpt-*")))
+    assert is_key(made.secret)
+    assert made.secret not in repr(made)
+    assert (made.key.name, made.key.last4, made.key.state) == ("batch", made.secret[-4:], "live")
+    assert (made.key.scopes, made.key.models) == ((Scope.CALL, Scope.READ), ("gpt-*",))
+    who = one.who(made.secret)
+    assert (who.key_id, who.home, who.reach) == (made.key.id, True, who.organisation)
+    stored = await one.keys._records.read(lambda c: str(c.exec_driver_sql("SELECT * FROM key_secrets").all()))
+    assert made.secret not in stored
+
+
+async def test_the_home_organisations_admins_reach_everywhere_others_only_their_own(one: Process) -> None:
+    home = await one.keys.create(None, NewKey(name="root", scopes=(Scope.ADMIN,)))
+    other = await one.owners.add_organisation(one.who(home.secret), "Other")
+    theirs = await one.keys.create(one.who(home.secret), NewKey(name="their root", organisation=other.id, scopes=(Scope.ADMIN,)))
+    assert one.who(home.secret).reach is None
+    assert one.who(theirs.secret).reach == other.id
+    assert theirs.key.created_by == home.key.id
+    them = one.who(theirs.secret)
+    assert [k.id for k in (await one.keys.list(them)).data] == [theirs.key.id]
+    assert len((await one.keys.list(one.who(home.secret))).data) == 2
+    assert [o.name for o in (await one.owners.list(Organisation, them)).data] == ["Other"]
+    for hidden in (one.keys.find(them, home.key.id), one.keys.rotate(them, home.key.id), one.keys.revoke(them, home.key.id)):
+        with pytest.raises(NotFound, match="no key"):
+            await hidden
+    with pytest.raises(NotFound):
+        await one.keys.list(them, organisation=home.key.organisation)
+    with pytest.raises(RequestError, match="organisation: there is none"):
+        await one.keys.create(them, NewKey(name="sneaky", organisation=home.key.organisation))
+    with pytest.raises(Forbidden):
+        await one.owners.add_organisation(them, "Third")
+    made = await one.keys.create(them, NewKey(name="theirs too"))
+    assert made.key.organisation == other.id
+
+
+async def test_a_keys_owners_must_lie_in_one_organisation(one: Process) -> None:
+    team = await one.owners.add_team(None, "Platform")
+    project = await one.owners.add_project(None, "Bot", team=team.id)
+    key = (await one.keys.create(None, NewKey(name="bot", project=project.id))).key
+    assert (key.team, key.project, key.organisation) == (team.id, project.id, team.organisation)
+    other = await one.owners.add_organisation(None, "Other")
+    with pytest.raises(RequestError, match="must lie in the same organisation"):
+        await one.keys.create(None, NewKey(name="mixed", project=project.id, organisation=other.id))
+    with pytest.raises(RequestError, match="project: there is none"):
+        await one.keys.create(None, NewKey(name="lost", project="proj_" + "0" * 32))
+
+
+@pytest.mark.parametrize(
+    ("terms", "param"),
+    [
+        ({"name": ""}, "name"),
+        ({"name": "a\nb"}, "name"),
+        ({"name": "x" * 101}, "name"),
+        ({"scopes": ()}, "scopes"),
+        ({"models": ("a*b",)}, "models"),
+        ({"models": ("",)}, "models"),
+        ({"tasks": ("t",) * 101}, "tasks"),
+        ({"limits": Limits(concurrency=0)}, "limits.concurrency"),
+        ({"limits": Limits(tokens_per_minute=-1)}, "limits.tokens_per_minute"),
+        ({"expires_at": 1.0}, "expires_at"),
+        ({"expires_at": float("inf")}, "expires_at"),
+        ({"expires_at": float("nan")}, "expires_at"),
+    ],
+)
+async def test_what_a_key_may_be_is_checked_and_the_field_named(tmp_path: Path, terms: dict[str, Any], param: str) -> None:
+    keys = Keys(open_records("", tmp_path), grace_seconds=1)
+    with pytest.raises(RequestError) as fault:
+        await keys.create(None, NewKey(**{"name": "k", **terms}))
+    assert fault.value.param == param
+
+
+async def test_expiry_holds_to_the_second(one: Process, clock: Clock) -> None:
+    made = await one.keys.create(None, NewKey(name="short", expires_at=clock.now + 60))
+    clock.now += 59.999
+    assert one.who(made.secret).name == "short"
+    clock.now += 0.001
+    with pytest.raises(Unauthenticated) as fault:
+        one.who(made.secret)
+    assert fault.value.code == "expired_api_key"
+    assert (await one.keys.find(None, made.key.id)).state == "expired"
+    changed = await one.keys.change(None, made.key.id, KeyChange(expires_at=None))
+    assert changed.state == "live"
+    assert one.who(made.secret)
+
+
+async def test_a_rotation_overlaps_and_then_ends_the_old_secret(one: Process, clock: Clock) -> None:
+    made = await one.keys.create(None, NewKey(name="rotated"))
+    again = await one.keys.rotate(None, made.key.id, 60)
+    assert again.key.previous_until == clock.now + 60
+    assert one.who(made.secret).key_id == one.who(again.secret).key_id
+    clock.now += 60
+    with pytest.raises(Unauthenticated, match="replaced by a rotation") as fault:
+        one.who(made.secret)
+    assert fault.value.code == "expired_api_key"
+    assert one.who(again.secret)
+    with pytest.raises(RequestError, match="grace_seconds"):
+        await one.keys.rotate(None, made.key.id, 31 * 86_400)
+
+
+async def test_terms_change_in_memory_when_the_call_returns(one: Process) -> None:
+    made = await one.keys.create(None, NewKey(name="changed"))
+    await one.keys.change(None, made.key.id, KeyChange(name="new", limits=Limits(concurrency=3), models=("m",)))
+    who = one.who(made.secret)
+    assert (who.name, who.limits.concurrency, who.models) == ("new", 3, ("m",))
+    with pytest.raises(RequestError) as fault:
+        await one.keys.change(None, made.key.id, KeyChange(scopes=()))
+    assert fault.value.param == "scopes"
+
+
+async def test_a_revoked_key_ends_here_at_once_and_in_other_processes_within_the_refresh(one: Process, two: Process) -> None:
+    made = await one.keys.create(None, NewKey(name="gone", scopes=(Scope.READ,)))
+    while True:
+        try:
+            two.who(made.secret)
+            break
+        except Unauthenticated:
+            await asyncio.sleep(0.01)
+    token, _ = await two.sessions.open(made.secret)
+    await one.keys.revoke(None, made.key.id)
+    with pytest.raises(Unauthenticated) as fault:
+        one.who(made.secret)
+    assert fault.value.code == "revoked_api_key"
+    async with asyncio.timeout(5):
+        while two.sessions.principal(token) is not None:
+            await asyncio.sleep(0.01)
+    assert two.revoked == [made.key.id]
+    assert (await one.keys.revoke(None, made.key.id)).state == "revoked"
+    with pytest.raises(Conflict, match="revoked"):
+        await one.keys.rotate(None, made.key.id)
+    with pytest.raises(Conflict, match="revoked"):
+        await one.keys.change(None, made.key.id, KeyChange(name="back"))
+
+
+async def test_a_key_does_not_revoke_itself(one: Process) -> None:
+    made = await one.keys.create(None, NewKey(name="root", scopes=(Scope.ADMIN,)))
+    with pytest.raises(Conflict, match="cannot revoke itself"):
+        await one.keys.revoke(one.who(made.secret), made.key.id)
+
+
+async def test_lists_go_on_where_they_ended_and_filter(one: Process, clock: Clock) -> None:
+    for number in range(5):
+        await one.keys.create(None, NewKey(name=f"key {number}", expires_at=clock.now + 10 if number == 0 else None))
+    clock.now += 11
+    first = await one.keys.list(None, limit=2)
+    rest = await one.keys.list(None, limit=200, cursor=first.next_cursor)
+    assert sorted(k.name for k in (*first.data, *rest.data)) == [f"key {n}" for n in range(5)]
+    assert rest.next_cursor is None
+    assert [k.name for k in (await one.keys.list(None, state="expired")).data] == ["key 0"]
+    assert [k.name for k in (await one.keys.list(None, search="Y 3")).data] == ["key 3"]
+    for wrong in ({"limit": 0}, {"limit": 1001}, {"cursor": "x"}):
+        with pytest.raises(RequestError):
+            await one.keys.list(None, **wrong)  # type: ignore[arg-type]
+
+
+async def test_the_first_start_makes_one_admin_key_once(one: Process, clock: Clock) -> None:
+    secret = await one.keys.ensure()
+    assert secret is not None
+    assert one.who(secret).reach is None
+    assert await one.keys.ensure() is None
+    assert not await one.keys.configured()
+    made = await one.keys.create(None, NewKey(name="on purpose"))
+    assert await one.keys.configured()
+    await one.keys.revoke(None, made.key.id)
+    assert not await one.keys.configured()
+
+
+async def test_a_database_restored_to_an_older_state_is_taken_over_whole(one: Process) -> None:
+    kept = await one.keys.create(None, NewKey(name="kept"))
+    version = one.refresh._version
+    gone = await one.keys.create(None, NewKey(name="made after the backup"))
+
+    def restore(connection: Any) -> None:
+        for table, column in (("key_secrets", "key"), ("keys", "id")):
+            connection.exec_driver_sql(f"DELETE FROM {table} WHERE {column} = '{gone.key.id}'")
+        connection.exec_driver_sql(f"UPDATE identity_changes SET version = {version}")
+
+    await one.keys._records.write(restore)
+    await one.refresh.now()
+    assert one.who(kept.secret)
+    with pytest.raises(Unauthenticated):
+        one.who(gone.secret)
+
+
+async def test_teams_projects_and_people_change_and_go(one: Process) -> None:
+    team = await one.owners.add_team(None, "Platform")
+    project = await one.owners.add_project(None, "Bot")
+    key = await one.keys.create(None, NewKey(name="bot", project=project.id))
+    moved = await one.owners.change(Project, None, project.id, {"team": team.id})
+    assert moved.team == team.id
+    assert one.who(key.secret).team == team.id
+    assert (await one.owners.change(Team, None, team.id, {"name": "Platforms"})).name == "Platforms"
+    assert one.keyring.name(team.id) == "Platforms"
+    with pytest.raises(Conflict, match="called 'default' already"):
+        await one.owners.change(Project, None, project.id, {"name": "default"})
+    with pytest.raises(Conflict, match="still has"):
+        await one.owners.remove(Team, None, team.id)
+    person = await one.owners.add_person(None, "Ada", "Ada@Example.com")
+    assert person.email == "ada@example.com"
+    with pytest.raises(Conflict, match="has the address"):
+        await one.owners.add_person(None, "Eve", "ada@example.com")
+    with pytest.raises(RequestError) as fault:
+        await one.owners.add_person(None, "Eve", "nonsense")
+    assert fault.value.param == "email"
+    await one.owners.remove(type(person), None, person.id)
+    with pytest.raises(NotFound):
+        await one.owners.find(type(person), None, person.id)
+    home = (await one.owners.list(Organisation, None)).data[0]
+    with pytest.raises(Conflict, match="runs this installation"):
+        await one.owners.remove(Organisation, None, home.id)
