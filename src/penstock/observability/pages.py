@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 import msgspec
 
 from penstock.console import Console
-from penstock.kernel.errors import MalformedRequest
+from penstock.kernel.errors import Forbidden, MalformedRequest
 from penstock.kernel.ports import Directory, MetricSources, Ports
 from penstock.kernel.principal import Principal, Scope
 from penstock.kernel.web import Page
@@ -119,6 +119,8 @@ def pages(ports: Ports, questions: Questions, exposition: Exposition, *, metrics
         )
 
     async def metrics(request: Request, principal: Principal) -> Response:
+        if not metrics_open and not principal.home:
+            raise Forbidden("measures are of the whole installation; only keys of the organisation that runs it may read them")
         from starlette.responses import Response
 
         return Response(exposition.text(ports.get(MetricSources)), media_type=CONTENT_TYPE)

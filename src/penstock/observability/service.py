@@ -8,11 +8,11 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Literal, TypeVar
 
 import msgspec
-from sqlalchemy import ColumnElement, or_
+from sqlalchemy import ColumnElement
 
 from penstock.kernel.call import Attempt, StageTime, Verdict
 from penstock.kernel.errors import NotFound
-from penstock.kernel.principal import Principal, Scope
+from penstock.kernel.principal import Principal
 from penstock.observability import store
 from penstock.observability.payloads import CONDENSED, Side
 from penstock.observability.rows import stage_times
@@ -187,7 +187,7 @@ class Questions:
     async def calls(self, reader: Principal, wanted: CallFilter, cursor: str | None, limit: int) -> CallPage:
         """A page of calls that ``reader`` may see."""
         await self._flush()
-        where = [*_where(wanted), _visible(reader)]
+        where = [*_where(wanted), *_visible(reader)]
         rows = await self._records.read(lambda c: store.page(c, where, cursor, limit + 1))
         return CallPage(data=[_row(r) for r in rows[:limit]], next_cursor=rows[limit - 1]["id"] if len(rows) > limit else None)
 
@@ -232,7 +232,7 @@ class Questions:
         step = max(60, seconds // 60 // 60 * 60)
         until = (int(self._clock()) // step + 1) * step
         since = until - max(step, seconds // step * step)
-        rows = await self._records.read(lambda c: store.summaries(c, since, until, _owners(reader)))
+        rows = await self._records.read(lambda c: store.summaries(c, since, until, reader.reach))
         whole = _Sum()
         steps: dict[int, _Sum] = defaultdict(_Sum)
         groups: dict[str, _Sum] = defaultdict(_Sum)
@@ -280,14 +280,9 @@ def _share(name: str, s: _Sum) -> Share:
     return Share(group=name, calls=s.calls, errors=s.errors, p50=p50, p95=p95, cost_micros=s.cost, tokens=s.input + s.output)
 
 
-def _owners(reader: Principal) -> tuple[str, ...]:
-    """Whose calls these may be: the reader's organisation; for an administrator also nobody's, such as those with a wrong key."""
-    return (reader.organisation, "") if reader.may(Scope.ADMIN) else (reader.organisation,)
-
-
-def _visible(reader: Principal) -> ColumnElement[bool]:
-    own = calls.c.organisation == reader.organisation
-    return or_(own, calls.c.organisation.is_(None)) if reader.may(Scope.ADMIN) else own
+def _visible(reader: Principal) -> Sequence[ColumnElement[bool]]:
+    """Whose calls these may be; nobody's, such as those with a wrong key, are for who administers the installation."""
+    return () if reader.reach is None else (calls.c.organisation == reader.reach,)
 
 
 def _where(wanted: CallFilter) -> Sequence[ColumnElement[bool]]:

@@ -65,9 +65,9 @@ def page(connection: Connection, where: Sequence[ColumnElement[bool]], before: s
     return [dict(row) for row in connection.execute(asked).mappings()]
 
 
-def one(connection: Connection, id: str, visible: ColumnElement[bool]) -> Mapping[str, Any] | None:
+def one(connection: Connection, id: str, visible: Sequence[ColumnElement[bool]]) -> Mapping[str, Any] | None:
     """One call, None when there is none that is ``visible``."""
-    row = connection.execute(select(calls).where(calls.c.id == id, visible)).mappings().first()
+    row = connection.execute(select(calls).where(calls.c.id == id, *visible)).mappings().first()
     return dict(row) if row is not None else None
 
 
@@ -79,8 +79,9 @@ def payload(connection: Connection, pack: int, id: str) -> Entry | None:
     return next((entry for entry in decode_pack(bytes(data)) if entry.call == id), None)
 
 
-def summaries(connection: Connection, since: int, until: int, organisations: Sequence[str]) -> list[Mapping[str, Any]]:
-    """Summary rows of a period (Unix seconds) and these organisations."""
-    owned = call_summaries.c.organisation.in_(organisations)
-    asked = select(call_summaries).where(call_summaries.c.period >= since, call_summaries.c.period < until, owned)
+def summaries(connection: Connection, since: int, until: int, organisation: str | None) -> list[Mapping[str, Any]]:
+    """Summary rows of a period (Unix seconds), of one organisation or (None) of all and of nobody."""
+    asked = select(call_summaries).where(call_summaries.c.period >= since, call_summaries.c.period < until)
+    if organisation is not None:
+        asked = asked.where(call_summaries.c.organisation == organisation)
     return [dict(row) for row in connection.execute(asked).mappings()]
