@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Optional, TypeVar
 
@@ -13,7 +14,12 @@ from penstock.kernel.errors import MalformedRequest
 
 T = TypeVar("T")
 
+MAX_NESTING = 100
+"""Levels of arrays and objects in a request. Real ones have under 20; far deeper ones are meant to exhaust a parser's stack."""
+
 _TOP = msgspec.json.Decoder(dict[str, Raw])
+_NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
+_BRACKET_OR_STRING = re.compile(rb'"(?:[^"\\]|\\.)*+"?|[\[\]{}]', re.DOTALL)
 TRUE = Raw(b"true")
 FALSE = Raw(b"false")
 
@@ -28,14 +34,39 @@ COUNT: msgspec.json.Decoder[int | None] = msgspec.json.Decoder(Optional[Annotate
 def top_level(body: bytes) -> Fields:
     """The top level of a request body. Raises `MalformedRequest` unless it is valid UTF-8 and valid JSON with an object at the top.
 
-    Of duplicate keys the last one wins. Nesting is limited by the interpreter's own guard: about 1,000 levels less what the stack takes.
+    Of duplicate keys the last one wins. Nesting deeper than `MAX_NESTING` is refused.
     """
     try:
         # Values are skipped over, not decoded, below; so this is where invalid UTF-8 inside them is seen.
         body.decode()
     except UnicodeDecodeError as fault:
         raise MalformedRequest(f"The body is not valid UTF-8: invalid byte at position {fault.start}.") from None
+    if body.count(b"[") + body.count(b"{") > MAX_NESTING and _is_too_deep(body):
+        raise MalformedRequest(f"The body is nested too deeply: at most {MAX_NESTING} levels.")
     return decode(_TOP, body, "The body", None)
+
+
+def _is_too_deep(body: bytes) -> bool:
+    # Cancelling innermost pairs takes away one level at a time, at memory speed. Brackets inside of strings may stay over: what is left
+    # and the levels taken bound the depth from above, and only where the bound is too high are the strings looked at.
+    left = body.translate(None, _NO_BRACKETS)
+    for level in range(MAX_NESTING):
+        if level + len(left) <= MAX_NESTING:
+            return False
+        fewer = left.replace(b"[]", b"").replace(b"{}", b"")
+        if len(fewer) == len(left):
+            break
+        left = fewer
+    depth = 0
+    for token in _BRACKET_OR_STRING.finditer(body):
+        mark = token[0]
+        if mark in b"[{":
+            depth += 1
+            if depth > MAX_NESTING:
+                return True
+        elif mark in b"]}":
+            depth -= 1
+    return False
 
 
 def decode(decoder: msgspec.json.Decoder[T], raw: bytes | Raw, what: str, param: str | None) -> T:
