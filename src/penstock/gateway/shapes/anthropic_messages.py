@@ -90,7 +90,7 @@ class AnthropicMessagesPassthrough:
 
     def tap(self, *, keep_usage: bool) -> StreamTap:
         """See `ChatShape.tap`."""
-        return Tap(_Eye(), (b'"text":"', b'"thinking":"', b'"partial_json":"'))
+        return Tap(_Eye(), (b'"text":', b'"thinking":', b'"partial_json":'))
 
 
 class AnthropicCountTokens(AnthropicMessagesPassthrough):

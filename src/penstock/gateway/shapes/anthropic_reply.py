@@ -49,7 +49,7 @@ class _Block(Struct):
 class _Body(Struct):
     id: str = ""
     model: str = ""
-    content: list[_Block] | None = None
+    content: list[Raw] | None = None
     stop_reason: str | None = None
     stop_sequence: str | None = None
     usage: UsageWire | None = None
@@ -77,6 +77,7 @@ class _Event(Struct):
 
 
 _BODY = msgspec.json.Decoder(_Body)
+_BLOCK = msgspec.json.Decoder(_Block)
 _EVENT = msgspec.json.Decoder(_Event)
 
 
@@ -90,12 +91,16 @@ def decode_reply(data: bytes) -> m.Completion:
         raise anthropic_error.upstream_error(body.error)
     if body.content is None:
         raise UpstreamMalformed("The provider's message has no content.")
+    try:
+        parts = tuple(_part(_BLOCK.decode(block), block) for block in body.content)
+    except (msgspec.DecodeError, UnicodeDecodeError) as fault:
+        raise UpstreamMalformed("The provider's message holds a block that is none.") from fault
     return m.Completion(
         id=body.id,
         model=body.model,
         choices=(
             m.Choice(
-                parts=tuple(_part(block) for block in body.content),
+                parts=parts,
                 finish=_FINISH.get(body.stop_reason or "", "stop"),
                 stop_sequence=body.stop_sequence,
             ),
@@ -104,7 +109,7 @@ def decode_reply(data: bytes) -> m.Completion:
     )
 
 
-def _part(block: _Block) -> m.Part:
+def _part(block: _Block, raw: Raw) -> m.Part:
     match block.type:
         case "text":
             return m.Text(block.text)
@@ -115,7 +120,8 @@ def _part(block: _Block) -> m.Part:
         case "redacted_thinking":
             return m.Reasoning(encrypted=block.data)
         case _:
-            return m.Opaque("anthropic.messages", block.type, Raw(msgspec.json.encode(block)))
+            # msgspec skips over what nobody asked for without looking whether it is UTF-8; this will be sent on.
+            return m.Opaque("anthropic.messages", block.type, Raw(bytes(raw).decode().encode()))
 
 
 def encode_reply(completion: m.Completion, model: str) -> bytes:
@@ -170,7 +176,7 @@ class MessagesDecoder:
         self._cutter = EventCutter()
         self._wire: UsageWire | None = None
         self._calls = -1
-        self._stop: m.Finish | None = None
+        self._kind = ""
 
     def feed(self, chunk: bytes) -> list[m.Delta]:
         """See `StreamDecoder.feed`."""
@@ -178,7 +184,10 @@ class MessagesDecoder:
 
     def close(self) -> list[m.Delta]:
         """See `StreamDecoder.close`."""
-        deltas = self._events(self._cutter.close())
+        try:
+            deltas = self._events(self._cutter.close())
+        except UpstreamMalformed as fault:
+            raise UpstreamReset("The provider's stream ended inside an event.") from fault
         if not self.finished:
             raise UpstreamReset("The provider's stream ended before the reply was complete.")
         return deltas
@@ -224,6 +233,7 @@ class MessagesDecoder:
                 pass  # ping, and whatever a later version adds
 
     def _block(self, block: _Block, deltas: list[m.Delta]) -> None:
+        self._kind = block.type
         if block.type == "tool_use":
             self._calls += 1
             deltas.append(m.ToolBegin(self._calls, block.id, block.name))
@@ -242,7 +252,8 @@ class MessagesDecoder:
             case "signature_delta":
                 deltas.append(m.SealDelta(signature=delta.signature))
             case "input_json_delta":
-                if delta.partial_json:
+                # Tools that the provider runs itself have arguments too, which are nobody else's.
+                if delta.partial_json and self._kind == "tool_use":
                     deltas.append(m.ArgumentsDelta(self._calls, delta.partial_json))
             case _:
                 pass  # citations and what later versions add

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 from msgspec import Raw
@@ -186,11 +186,11 @@ def encode_request(request: m.Request, *, model: str, stream: bool, dialect: Dia
     """The request in this shape. Raises `NotExpressible`."""
     audit = Audit(request, NAME, HARMLESS)
     _refuse(request, audit)
-    system: list[dict[str, Any]] = []
+    system: list[Any] = []
     turns: list[dict[str, Any]] = []
     for message in request.messages:
         if message.role in ("system", "developer"):
-            system += [_block_out(part, audit) for part in message.parts]
+            system += [b for part in message.parts if (b := _block_out(part, audit)) is not None]
             continue
         role = "assistant" if message.role == "assistant" else "user"
         blocks = [b for part in message.parts if (b := _block_out(part, audit)) is not None]
@@ -205,10 +205,12 @@ def encode_request(request: m.Request, *, model: str, stream: bool, dialect: Dia
     cap = request.max_output
     s = request.sampling
     out: dict[str, Any] = {"model": model, "max_tokens": cap if cap is not None else dialect.default_max_tokens, "messages": turns}
+    if cap == 0:
+        raise audit.refuse("max_tokens", "it is at least 1 there")
     if cap is None:
         audit.drop(f"max_tokens (absent, {dialect.default_max_tokens} was sent)")
     if system:
-        plain = len(system) == 1 and system[0].keys() == {"type", "text"}
+        plain = len(system) == 1 and isinstance(system[0], dict) and set(cast("dict[str, Any]", system[0])) == {"type", "text"}
         out["system"] = system[0]["text"] if plain else system
     if stream:
         out["stream"] = True

@@ -97,7 +97,7 @@ class OpenAIChatPassthrough:
 
     def tap(self, *, keep_usage: bool) -> StreamTap:
         """See `ChatShape.tap`."""
-        return Tap(_Eye(keep_usage), (b'"content":"', b'"reasoning_content":"', b'"arguments":"'))
+        return Tap(_Eye(keep_usage), (b'"content":', b'"reasoning_content":', b'"arguments":'))
 
 
 class _Eye:

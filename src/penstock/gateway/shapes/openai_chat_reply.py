@@ -182,7 +182,10 @@ class ChatDecoder:
 
     def close(self) -> list[m.Delta]:
         """See `StreamDecoder.close`."""
-        deltas = self._events(self._cutter.close())
+        try:
+            deltas = self._events(self._cutter.close())
+        except UpstreamMalformed as fault:
+            raise UpstreamReset("The provider's stream ended inside an event.") from fault
         if not self.finished:
             raise UpstreamReset("The provider's stream ended before the reply was complete.")
         return deltas

@@ -76,7 +76,7 @@ class OpenAIResponsesPassthrough:
 
     def tap(self, *, keep_usage: bool) -> StreamTap:
         """See `ChatShape.tap`."""
-        return Tap(_Eye(), (b'"delta":"',))
+        return Tap(_Eye(), (b'"delta":',))
 
 
 class _Eye:

@@ -10,7 +10,7 @@ from typing import Protocol
 
 from penstock.gateway.shapes.sse import EventCutter, data_of
 from penstock.kernel.call import Usage
-from penstock.kernel.errors import UpstreamReset
+from penstock.kernel.errors import UpstreamMalformed, UpstreamReset
 
 
 class Eye(Protocol):
@@ -30,7 +30,7 @@ class Eye(Protocol):
 
 
 class Tap:
-    """A `StreamTap` over any shape's `Eye`. ``marks`` are the byte strings after which generated text stands, up to the next quote."""
+    """A `StreamTap` over any shape's `Eye`. ``marks`` are the names (``"text":``) of the fields that hold generated text."""
 
     __slots__ = ("_cutter", "_eye", "_marks", "output_bytes")
 
@@ -68,7 +68,10 @@ class Tap:
     def close(self) -> bytes:
         rest = self._cutter.close()
         if rest and not self._eye.finished:
-            rest = self._look(rest)
+            try:
+                rest = self._look(rest)
+            except UpstreamMalformed as fault:
+                raise UpstreamReset("The provider's stream ended inside an event.") from fault
         if not self._eye.finished:
             raise UpstreamReset("The provider's stream ended before the reply was complete.")
         return rest
@@ -77,6 +80,12 @@ class Tap:
         width = len(mark)
         while at >= 0:
             start = at + width
+            if whole[start : start + 1] == b" ":
+                start += 1
+            if whole[start : start + 1] != b'"':
+                at = whole.find(mark, start)  # null, or a list of parts whose texts have marks of their own
+                continue
+            start += 1
             # An escaped quote ends the count early: a rough figure is enough for an estimate.
             end = whole.find(b'"', start)
             if end < 0:
