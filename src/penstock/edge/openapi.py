@@ -45,7 +45,9 @@ def document(routes: Sequence[Route], endpoints: Sequence[Endpoint], version: st
     by_kind = {id(kind): schema for kind, schema in zip(kinds, schemas, strict=True)}
     paths: dict[str, dict[str, Any]] = {}
     for route in routes:
-        paths.setdefault(route.path, {})[route.method.lower()] = _operation(route, by_kind)
+        # Starlette's word for a parameter that may hold slashes; OpenAPI has none.
+        path = route.path.replace(":path}", "}")
+        paths.setdefault(path, {})[route.method.lower()] = _operation(msgspec.structs.replace(route, path=path), by_kind)
     for endpoint in endpoints:
         paths.setdefault(endpoint.path, {})[endpoint.method.lower()] = _raw(endpoint)
     return {
@@ -69,7 +71,9 @@ def _operation(route: Route, by_kind: Mapping[int, dict[str, Any]]) -> dict[str,
     made: dict[str, Any] = {
         "summary": route.summary,
         "operationId": _operation_id(route.method, route.path),
-        "responses": _responses(str(204 if route.returns is Nothing else route.status), by_kind.get(id(route.returns)), _FAILURES),
+        "responses": _responses(
+            str(204 if route.returns is Nothing else route.status), by_kind.get(id(route.returns)), _FAILURES, media=route.media
+        ),
     }
     parameters = [*_path_parameters(route.path), *_query_parameters(route.query)]
     if parameters:
@@ -92,11 +96,15 @@ def _raw(endpoint: Endpoint) -> dict[str, Any]:
 
 
 def _responses(
-    status: str, schema: dict[str, Any] | None, failures: Mapping[str, str], errors: dict[str, Any] | None = None
+    status: str,
+    schema: dict[str, Any] | None,
+    failures: Mapping[str, str],
+    errors: dict[str, Any] | None = None,
+    media: str = "application/json",
 ) -> dict[str, Any]:
     good: dict[str, Any] = {"description": "Done."}
     if schema is not None:
-        good["content"] = {"application/json": {"schema": schema}}
+        good["content"] = {media: {"schema": schema}}
         if errors is not None:  # the gateway's endpoints stream, and answer errors in the called API's own shape
             good["content"]["text/event-stream"] = {"schema": {"type": "string"}}
     shape = errors if errors is not None else {"$ref": "#/components/schemas/Error"}

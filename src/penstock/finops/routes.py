@@ -161,6 +161,7 @@ def routes(money: Money, book: PriceBook) -> Sequence[Route]:
             scope=read,
             query=Filter,
             returns=str,
+            media="text/csv",
         ),
         Route(
             method="POST",

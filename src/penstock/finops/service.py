@@ -19,6 +19,7 @@ from penstock.kernel.call import Usage
 from penstock.kernel.errors import Conflict, Forbidden, NotFound, RequestError
 from penstock.kernel.ids import new_id
 from penstock.kernel.principal import Principal
+from penstock.kernel.web import Moment
 from penstock.storage.records import Records
 
 Group = Literal["task", "model", "team", "project", "key", "provider", "person", "organisation", "status", "day"]
@@ -56,8 +57,8 @@ class BudgetView(msgspec.Struct, frozen=True, kw_only=True):
 class Filter(msgspec.Struct, frozen=True, kw_only=True):
     """Which ledger rows are meant: times are Unix seconds, the rest exact values; None does not restrict."""
 
-    since: float | None = None
-    until: float | None = None
+    since: Moment | None = None
+    until: Moment | None = None
     task: str | None = None
     model: str | None = None
     team: str | None = None

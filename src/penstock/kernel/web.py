@@ -7,7 +7,7 @@ A `Route` is described completely by data, so that validation, authorisation, th
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Protocol, TypeVar
 
 import msgspec
 
@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from starlette.responses import Response as HttpResponse
 
 T = TypeVar("T")
+
+
+Moment = Annotated[float, msgspec.Meta(ge=0, lt=253_402_300_800, description="Unix seconds.")]
+"""A moment between 1970 and the year 10000, as queries give it."""
 
 
 class Nothing(msgspec.Struct, frozen=True):
@@ -50,7 +54,8 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     """A JSON route under ``/v1``. ``path`` uses ``{name}`` for parameters; the handler returns a Struct of type ``returns``.
 
     The caller needs ``scope``. A `PenstockError` that the handler raises becomes its status with
-    ``{"error": {"code", "message", "param"}}``. ``returns=Nothing`` answers 204.
+    ``{"error": {"code", "message", "param"}}``. ``returns=Nothing`` answers 204. ``media`` is the media type of what a handler answers that
+    returns a whole response of its own.
     """
 
     method: str
@@ -62,6 +67,7 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     query: type[Any] = Nothing
     body: type[Any] | None = None
     status: int = 200
+    media: str = "application/json"
 
 
 class Page(msgspec.Struct, frozen=True, kw_only=True):

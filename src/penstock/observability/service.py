@@ -13,6 +13,7 @@ from sqlalchemy import ColumnElement
 from penstock.kernel.call import Attempt, StageTime, Verdict
 from penstock.kernel.errors import NotFound
 from penstock.kernel.principal import Principal
+from penstock.kernel.web import Moment
 from penstock.observability import store
 from penstock.observability.payloads import CONDENSED, Side
 from penstock.observability.rows import stage_times
@@ -30,8 +31,8 @@ _COLUMN = {"key": "key_id"}
 class CallFilter(msgspec.Struct, frozen=True, kw_only=True):
     """Which calls are meant; times are Unix seconds, the rest exact values, None does not restrict."""
 
-    since: float | None = None
-    until: float | None = None
+    since: Moment | None = None
+    until: Moment | None = None
     task: str | None = None
     model: str | None = None
     provider: str | None = None

@@ -1,0 +1,266 @@
+"""Fuzz everything that reads bytes from outside, guided by coverage: python scripts/fuzz.py [--seconds 90] [--only request,...]
+
+Needs `atheris` (CPython up to 3.13 on Linux), which is no dependency of ours: install it beside Penstock. Each target runs in a process of
+its own; an input that raises anything but the errors that the function promises ends it, is kept in ``.fuzz/`` and printed. What is
+found becomes a test; what ran is told in docs/fuzzing.md.
+"""
+# ruff: noqa: E501 - the seeds have one message a line
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+HOME = Path(".fuzz")
+CHAT = {
+    "model": "m", "max_tokens": 5, "stream": True, "system": "be brief", "temperature": 0.5, "tool_choice": "auto",
+    "messages": [
+        {"role": "system", "content": "be brief"},
+        {"role": "user", "content": [{"type": "text", "text": "hi"}, {"type": "image_url", "image_url": {"url": "data:image/png;base64,iVBORw0KGgo="}}]},
+        {"role": "assistant", "content": None, "tool_calls": [{"id": "t", "type": "function", "function": {"name": "f", "arguments": "{\"a\": 1}"}}]},
+        {"role": "tool", "tool_call_id": "t", "content": "4"},
+    ],
+    "tools": [{"type": "function", "function": {"name": "f", "parameters": {"type": "object", "properties": {}}}}],
+    "response_format": {"type": "json_schema", "json_schema": {"name": "s", "schema": {"type": "object"}}},
+}  # fmt: skip
+CLAUDE = {
+    "model": "c", "max_tokens": 5, "system": [{"type": "text", "text": "be brief"}],
+    "messages": [
+        {"role": "user", "content": [{"type": "text", "text": "hi"}, {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "iVBORw0KGgo="}}]},
+        {"role": "assistant", "content": [{"type": "thinking", "thinking": "hm", "signature": "s"}, {"type": "tool_use", "id": "t", "name": "f", "input": {"a": 1}}]},
+        {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "t", "content": [{"type": "text", "text": "4"}]}]},
+    ],
+    "tools": [{"name": "f", "input_schema": {"type": "object"}}], "tool_choice": {"type": "tool", "name": "f"},
+    "thinking": {"type": "enabled", "budget_tokens": 1024},
+}  # fmt: skip
+RESPONSES = {
+    "model": "m", "instructions": "be brief", "store": False, "max_output_tokens": 5,
+    "input": [{"role": "user", "content": [{"type": "input_text", "text": "hi"}]}, {"type": "function_call", "call_id": "t", "name": "f", "arguments": "{}"},
+              {"type": "function_call_output", "call_id": "t", "output": "4"}],
+    "text": {"format": {"type": "json_schema", "name": "s", "schema": {}}},
+}  # fmt: skip
+CHAT_REPLY = {
+    "id": "x", "model": "m", "created": 1,
+    "choices": [{"index": 0, "message": {"role": "assistant", "content": "hi", "reasoning_content": "hm", "tool_calls": CHAT["messages"][2]["tool_calls"]}, "finish_reason": "tool_calls"}],  # type: ignore[index]
+    "usage": {"prompt_tokens": 1, "completion_tokens": 2, "prompt_tokens_details": {"cached_tokens": 1}},
+}  # fmt: skip
+CLAUDE_REPLY = {
+    "id": "x", "type": "message", "role": "assistant", "model": "c", "content": [{"type": "text", "text": "hi"}, {"type": "tool_use", "id": "t", "name": "f", "input": {}}],
+    "stop_reason": "tool_use", "usage": {"input_tokens": 1, "output_tokens": 2, "cache_read_input_tokens": 1},
+}  # fmt: skip
+
+
+def sse(*events: object) -> bytes:
+    """A stream of these events."""
+    out = b""
+    for event in events:
+        name = f"event: {event['type']}\n" if isinstance(event, dict) and "type" in event else ""
+        out += f"{name}data: {event if isinstance(event, str) else json.dumps(event)}\n\n".encode()
+    return out
+
+
+CHAT_STREAM = sse(
+    {"choices": [{"index": 0, "delta": {"role": "assistant", "content": "h"}, "finish_reason": None}]},
+    {
+        "choices": [
+            {
+                "index": 0,
+                "delta": {"tool_calls": [{"index": 0, "id": "t", "function": {"name": "f", "arguments": "{}"}}]},
+                "finish_reason": None,
+            }
+        ]
+    },
+    {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}], "usage": {"prompt_tokens": 1, "completion_tokens": 2}},
+    "[DONE]",
+)
+CLAUDE_STREAM = sse(
+    {"type": "message_start", "message": {**CLAUDE_REPLY, "content": []}},
+    {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}},
+    {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "h"}},
+    {"type": "content_block_stop", "index": 0},
+    {"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": {"output_tokens": 2}},
+    {"type": "message_stop"},
+)
+SEEDS: dict[str, list[bytes]] = {
+    "request": [json.dumps(seed).encode() for seed in (CHAT, CLAUDE, RESPONSES, {"model": "m", "input": ["a", [1, 2]]})],
+    "reply": [json.dumps(seed).encode() for seed in (CHAT_REPLY, CLAUDE_REPLY, {"error": {"message": "no", "type": "x"}})],
+    "stream": [CHAT_STREAM, CLAUDE_STREAM],
+    "record": [json.dumps(CHAT).encode(), json.dumps(CLAUDE_REPLY).encode(), CHAT_STREAM, CLAUDE_STREAM],
+    "redact": [
+        b'{"a": "sk-proj-0123456789abcdefghij", "b": "-----BEGIN PRIVATE KEY-----"}',
+        b"postgresql://u:p@h/ Bearer abcdefghijklmnopqrstuv",
+    ],
+    "head": [b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", b"a=b, c=d", b"Bearer psk_x"],
+    "spool": [b"\xd5PJ1\x03\x00\x00\x00abcdxyz"],
+    "answer": [
+        b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}",
+        b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n",
+    ],
+}
+
+
+def target(name: str) -> Callable[[bytes], None]:
+    """What is called with each input."""
+    from penstock.gateway.shapes import SHAPES, chat
+    from penstock.kernel.errors import NotExpressible, RequestError, UpstreamError
+
+    shapes = list(SHAPES.values())
+    chats = [chat(SHAPES[n]) for n in ("openai.chat", "anthropic.messages", "openai.responses")]
+
+    def request(data: bytes) -> None:
+        for shape in shapes:
+            try:
+                fields, head = shape.read(data)
+                shape.upstream_body(fields, model="m", stream=head.stream, want_usage=head.stream)
+            except RequestError:
+                continue
+            if shape not in chats:
+                continue
+            for other in chats[:2]:
+                try:
+                    body = other.encode_request(chat(shape).decode_request(fields), model="m", stream=head.stream)
+                except RequestError:
+                    continue
+                # What we make of it must be a request of that shape, and mean the same to whoever reads it there.
+                again, _ = other.read(body)
+                other.encode_request(other.decode_request(again), model="m", stream=head.stream)
+
+    def reply(data: bytes) -> None:
+        for shape in shapes:
+            shape.usage(data)
+        for spoken in chats[:2]:
+            try:
+                completion = spoken.decode_reply(data)
+            except UpstreamError:
+                continue
+            for shape in chats:
+                try:
+                    body = shape.encode_reply(completion, model="m")
+                except (UpstreamError, NotExpressible):
+                    continue
+                json.loads(body)
+
+    def stream(data: bytes) -> None:
+        size = data[0] % 61 + 1 if data else 1
+        parts = [data[at : at + size] for at in range(1, len(data), size)]
+        for spoken in chats[:2]:
+            tap = spoken.tap(keep_usage=False)
+            with contextlib.suppress(UpstreamError):
+                for part in parts:
+                    tap.feed(part)
+                tap.close()
+            for shape in chats:
+                decoder, encoder = spoken.stream_decoder(), shape.stream_encoder(model="m", include_usage=True)
+                with contextlib.suppress(UpstreamError, NotExpressible):
+                    for part in parts:
+                        for delta in decoder.feed(part):
+                            encoder.encode(delta)
+                    for delta in decoder.close():
+                        encoder.encode(delta)
+                    encoder.finish()
+
+    def record(data: bytes) -> None:
+        from penstock.observability.transcript import condense, read_condensed, read_reply, read_request
+
+        for shape in SHAPES:
+            condensed = condense(shape, data)
+            if condensed is not None:
+                read_condensed(condensed)
+            read_request(shape, data)
+            read_reply(shape, data)
+
+    def redact(data: bytes) -> None:
+        from penstock.observability.redaction import Redactor
+
+        found, _ = Redactor(emails=True, phones=True).bytes(data)
+        try:
+            json.loads(data)
+        except (ValueError, RecursionError):
+            return
+        json.loads(found)
+
+    def head(data: bytes) -> None:
+        from penstock.gateway.http import credential, estimate_tokens, parse_labels
+        from penstock.kernel.call import Trace
+
+        text = data.decode("latin-1")
+        trace = Trace.begin(text, text)
+        if len(trace.header()) != 55:
+            raise AssertionError(trace.header())
+        credential({"authorization": text}.get)
+        estimate_tokens(data)
+        with contextlib.suppress(RequestError):
+            parse_labels(text)
+
+    def spool(data: bytes) -> None:
+        from penstock.storage.segments import scan
+
+        found = scan(data, base=8)
+        if found.end > 8 + len(data) or found.damaged > len(data):
+            raise AssertionError(found)
+
+    def answer(data: bytes) -> None:
+        import asyncio
+
+        from penstock.gateway.client import Client, Origin, _Connection  # pyright: ignore[reportPrivateUsage]
+
+        loop = asyncio.new_event_loop()
+        try:
+            connection = _Connection(Client(Origin("http://h/v1")), loop, "h")
+            connection._done = connection._released = False  # pyright: ignore[reportPrivateUsage] - an exchange is under way
+            size = data[0] % 61 + 1 if data else 1
+            for at in range(1, len(data), size):
+                connection.data_received(data[at : at + size])
+        finally:
+            loop.close()
+
+    return locals()[name]  # type: ignore[no-any-return]
+
+
+def run_one(name: str, seconds: int) -> None:
+    """Fuzz one target in this process; does not return."""
+    import atheris  # type: ignore[import-not-found]
+
+    with atheris.instrument_imports(include=["penstock"]):
+        call = target(name)
+        for seed in SEEDS[name]:
+            call(seed)
+    corpus = HOME / name
+    corpus.mkdir(parents=True, exist_ok=True)
+    for number, seed in enumerate(SEEDS[name]):
+        (corpus / f"seed-{number}").write_bytes(seed)
+    options = [f"-max_total_time={seconds}", "-max_len=20000", "-timeout=20", f"-artifact_prefix={HOME}/{name}-", "-print_final_stats=1"]
+    atheris.Setup([sys.argv[0], *options, str(corpus)], call)
+    atheris.Fuzz()
+
+
+def main() -> int:
+    """Run the targets one after another; 1 when one of them found something."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seconds", type=int, default=90)
+    parser.add_argument("--only", default=",".join(SEEDS))
+    parser.add_argument("--target", default="", help=argparse.SUPPRESS)
+    chosen = parser.parse_args()
+    if chosen.target:
+        run_one(chosen.target, chosen.seconds)
+        return 0
+    failed = 0
+    for name in chosen.only.split(","):
+        command = [sys.executable, __file__, "--target", name, "--seconds", str(chosen.seconds)]
+        ended = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
+        text = ended.stdout + ended.stderr
+        runs = next((line.split()[-1] for line in text.splitlines() if "number_of_executed_units" in line), "?")
+        print(f"{name:10} {runs:>10} inputs, {'nothing found' if ended.returncode == 0 else 'FOUND'}", flush=True)
+        if ended.returncode:
+            failed += 1
+            print(text[-3000:])
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

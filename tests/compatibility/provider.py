@@ -1,0 +1,153 @@
+"""A provider that behaves as a model does: it calls the tool that it is offered, uses the result, and answers in JSON when asked to.
+
+It speaks OpenAI's chat completions and embeddings, and Anthropic's messages, whole and streamed, and keeps what it was asked.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from tests.gateway.upstream import Conversation
+
+CITY = {"city": "Delft"}
+WEATHER = "It rains in Delft."
+PERSON = {"name": "Ada", "age": 36}
+PNG = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+"""One transparent pixel."""
+
+
+class Model:
+    """What was asked so far, and how it is answered."""
+
+    def __init__(self) -> None:
+        self.asked: list[dict[str, Any]] = []
+
+    async def serve(self, peer: Conversation) -> None:
+        """Answer every request of one connection."""
+        while True:
+            head, body = await peer.request()
+            asked: dict[str, Any] = json.loads(body) if body else {}
+            self.asked.append(asked)
+            path = head.split(b" ")[1]
+            if path.endswith(b"/embeddings"):
+                await peer.json(json.dumps(_embeddings(asked)).encode())
+            elif path.endswith(b"/count_tokens"):
+                await peer.json(b'{"input_tokens": 11}')
+            elif path.endswith(b"/messages"):
+                await _send(peer, _message(asked), asked, _message_events)
+            else:
+                await _send(peer, _completion(asked), asked, _completion_events)
+
+
+async def _send(peer: Conversation, reply: dict[str, Any], asked: dict[str, Any], events: Any) -> None:
+    if not asked.get("stream"):
+        await peer.json(json.dumps(reply).encode())
+        return
+    out = b"".join(events(reply))
+    await peer.send(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ncontent-length: %d\r\n\r\n%s" % (len(out), out))
+
+
+def _text(asked: dict[str, Any], schema: bool, used_tool: bool, sees_image: bool) -> str:
+    if schema:
+        return json.dumps(PERSON)
+    if used_tool:
+        return WEATHER
+    return "I see a pixel." if sees_image else "Hello there."
+
+
+def _completion(asked: dict[str, Any]) -> dict[str, Any]:
+    messages = asked["messages"]
+    used = any(m["role"] == "tool" for m in messages)
+    names = [t["function"]["name"] for t in asked.get("tools", ())]
+    image = any(isinstance(m.get("content"), list) and any(p["type"] == "image_url" for p in m["content"]) for m in messages)
+    message: dict[str, Any] = {"role": "assistant", "content": None}
+    if names and not used:
+        arguments = PERSON if "weather" not in names else CITY
+        message["tool_calls"] = [{"id": "call_1", "type": "function", "function": {"name": names[0], "arguments": json.dumps(arguments)}}]
+    else:
+        message["content"] = _text(asked, "response_format" in asked, used, image)
+    return {
+        "id": "chatcmpl-1",
+        "object": "chat.completion",
+        "created": 1,
+        "model": asked["model"],
+        "choices": [{"index": 0, "message": message, "finish_reason": "tool_calls" if "tool_calls" in message else "stop"}],
+        "usage": {"prompt_tokens": 9, "completion_tokens": 3, "total_tokens": 12},
+    }
+
+
+def _completion_events(reply: dict[str, Any]) -> list[bytes]:
+    choice = reply["choices"][0]
+    head = {"id": reply["id"], "object": "chat.completion.chunk", "created": 1, "model": reply["model"]}
+
+    def event(delta: dict[str, Any], finish: str | None = None) -> bytes:
+        return b"data: " + json.dumps({**head, "choices": [{"index": 0, "delta": delta, "finish_reason": finish}]}).encode() + b"\n\n"
+
+    out = [event({"role": "assistant", "content": ""})]
+    for number, call in enumerate(choice["message"].get("tool_calls", ())):
+        out.append(event({"tool_calls": [{**call, "index": number}]}))
+    out += [event({"content": word + " "}) for word in (choice["message"]["content"] or "").split()]
+    out.append(event({}, choice["finish_reason"]))
+    out.append(b"data: " + json.dumps({**head, "choices": [], "usage": reply["usage"]}).encode() + b"\n\n")
+    return [*out, b"data: [DONE]\n\n"]
+
+
+def _message(asked: dict[str, Any]) -> dict[str, Any]:
+    blocks = [b for m in asked["messages"] if isinstance(m["content"], list) for b in m["content"]]
+    used = any(b["type"] == "tool_result" for b in blocks)
+    image = any(b["type"] == "image" for b in blocks)
+    names = [t["name"] for t in asked.get("tools", ())]
+    if names and not used:
+        content = [{"type": "tool_use", "id": "toolu_1", "name": names[0], "input": PERSON if "weather" not in names else CITY}]
+    else:
+        content = [{"type": "text", "text": _text(asked, "output_config" in asked or "output_format" in asked, used, image)}]
+    return {
+        "id": "msg_1",
+        "type": "message",
+        "role": "assistant",
+        "model": asked["model"],
+        "content": content,
+        "stop_reason": "tool_use" if content[0]["type"] == "tool_use" else "end_turn",
+        "stop_sequence": None,
+        "usage": {"input_tokens": 9, "output_tokens": 3},
+    }
+
+
+def _message_events(reply: dict[str, Any]) -> list[bytes]:
+    def event(body: dict[str, Any]) -> bytes:
+        return f"event: {body['type']}\ndata: {json.dumps(body)}\n\n".encode()
+
+    block = reply["content"][0]
+    if block["type"] == "tool_use":
+        empty = {**block, "input": {}}
+        deltas = [{"type": "input_json_delta", "partial_json": json.dumps(block["input"])}]
+    else:
+        empty = {**block, "text": ""}
+        deltas = [{"type": "text_delta", "text": word + " "} for word in block["text"].split()]
+    return [
+        event({"type": "message_start", "message": {**reply, "content": [], "stop_reason": None}}),
+        event({"type": "content_block_start", "index": 0, "content_block": empty}),
+        *(event({"type": "content_block_delta", "index": 0, "delta": delta}) for delta in deltas),
+        event({"type": "content_block_stop", "index": 0}),
+        event(
+            {"type": "message_delta", "delta": {"stop_reason": reply["stop_reason"], "stop_sequence": None}, "usage": {"output_tokens": 3}}
+        ),
+        event({"type": "message_stop"}),
+    ]
+
+
+def _embeddings(asked: dict[str, Any]) -> dict[str, Any]:
+    import base64
+    import struct
+
+    given = asked["input"] if isinstance(asked["input"], list) and not isinstance(asked["input"][0], int) else [asked["input"]]
+    vector: Any = [0.5, 1.0]
+    if asked.get("encoding_format") == "base64":
+        vector = base64.b64encode(struct.pack("<2f", *vector)).decode()
+    return {
+        "object": "list",
+        "model": asked["model"],
+        "data": [{"object": "embedding", "index": n, "embedding": vector} for n in range(len(given))],
+        "usage": {"prompt_tokens": 2, "total_tokens": 2},
+    }
