@@ -14,6 +14,7 @@ from penstock.kernel.errors import Forbidden, MalformedRequest
 from penstock.kernel.ports import Directory, MetricSources, Ports
 from penstock.kernel.principal import Principal, Scope
 from penstock.kernel.web import Page
+from penstock.observability.live import Live
 from penstock.observability.metrics import CONTENT_TYPE, Exposition
 from penstock.observability.service import CallFilter, CallRow, Group, Questions
 
@@ -27,8 +28,8 @@ OUTCOMES = (("", "Any outcome"), ("ok", "Answered"), ("refused", "Refused"), ("f
 PER_PAGE = 50
 
 
-def pages(ports: Ports, questions: Questions, exposition: Exposition, *, metrics_open: bool) -> Sequence[Page]:
-    """Overview, Calls, one call, and ``/metrics``."""
+def pages(ports: Ports, questions: Questions, exposition: Exposition, live: Live, *, metrics_open: bool) -> Sequence[Page]:
+    """Overview, Calls, one call, the stream behind live pages, and ``/metrics``."""
 
     def console() -> Console:
         return ports.get(Console)
@@ -99,6 +100,7 @@ def pages(ports: Ports, questions: Questions, exposition: Exposition, *, metrics
             rows=[_shown(c) for c in page.data],
             given=given,
             outcomes=OUTCOMES,
+            live=not query.get("cursor"),
             older=f"/console/calls?{urlencode({**kept, 'cursor': page.next_cursor})}" if page.next_cursor else "",
         )
 
@@ -118,6 +120,12 @@ def pages(ports: Ports, questions: Questions, exposition: Exposition, *, metrics
             bars=_bars(found),
         )
 
+    async def watch(request: Request, principal: Principal) -> Response:
+        from starlette.responses import StreamingResponse
+
+        headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
+        return StreamingResponse(live.watch(principal), headers=headers, media_type="text/event-stream")
+
     async def metrics(request: Request, principal: Principal) -> Response:
         if not metrics_open and not principal.home:
             raise Forbidden("measures are of the whole installation; only keys of the organisation that runs it may read them")
@@ -129,6 +137,7 @@ def pages(ports: Ports, questions: Questions, exposition: Exposition, *, metrics
         Page(path="/console/", handler=overview),
         Page(path="/console/calls", handler=calls),
         Page(path="/console/calls/{id}", handler=call),
+        Page(path="/console/live", handler=watch),
         Page(path="/metrics", handler=metrics, scope=None if metrics_open else Scope.READ),
     )
 
@@ -139,6 +148,8 @@ def _shown(call: CallRow) -> dict[str, Any]:
 
 def _bars(call: CallRow) -> list[dict[str, Any]]:
     bars: list[dict[str, Any]] = [{"label": "call", "start": 0.0, "duration": call.total_ms, "kind": "stage", "note": call.outcome}]
+    for stage in call.stages:
+        bars.append({"label": stage.name, "start": stage.started_ms, "duration": stage.took_ms, "kind": "stage", "note": "", "depth": 1})
     for number, attempt in enumerate(call.attempts, 1):
         end = attempt.ended_ms if attempt.ended_ms is not None else call.total_ms
         note = attempt.error or (str(attempt.status) if attempt.status is not None else "")
@@ -149,7 +160,7 @@ def _bars(call: CallRow) -> list[dict[str, Any]]:
             "duration": took,
             "kind": "failed" if attempt.error else "attempt",
             "note": note,
-            "depth": 1,
+            "depth": 2,
         }
         first = attempt.first_token_ms
         if first is not None and not attempt.error:

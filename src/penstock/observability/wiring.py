@@ -8,6 +8,7 @@ from penstock.kernel.capability import Check, Finding, House, Offer
 from penstock.kernel.events import CallEnded
 from penstock.kernel.ports import Metric
 from penstock.kernel.web import NavItem
+from penstock.observability.live import Live
 from penstock.observability.metrics import CallMeasures, Exposition
 from penstock.observability.otel import OtelOut, endpoint
 from penstock.observability.pages import pages
@@ -30,7 +31,9 @@ def wire(house: House) -> Offer:
     recorder = Recorder(records, settings, redactor, keeper)
     questions = Questions(records, recorder.flush)
     measures = CallMeasures(settings.metrics_series)
+    live = Live()
     house.events.subscribe(CallEnded, measures.ended)
+    house.events.subscribe(CallEnded, live.ended)
     url = endpoint(settings.otel)
     out = [OtelOut(settings.otel, url)] if url else []
     for sender in out:
@@ -39,12 +42,13 @@ def wire(house: House) -> Offer:
     return Offer(
         stages=(RecordStage(recorder, house.events, keep),),
         routes=routes(questions),
-        pages=pages(house.ports, questions, Exposition(measures), metrics_open=settings.metrics_open),
+        pages=pages(house.ports, questions, Exposition(measures), live, metrics_open=settings.metrics_open),
         nav=(
             NavItem("Overview", "/console/", "overview", "Observe", 10, "o"),
             NavItem("Calls", "/console/calls", "calls", "Observe", 20, "c"),
         ),
         services=(recorder, *out),
+        drains=(live,),
         checks=(_check(settings),),
         metrics=(_RecorderMetrics(recorder), *out),
     )

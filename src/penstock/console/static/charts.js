@@ -62,6 +62,11 @@ function moments(splits) {
   });
 }
 
+/** Where a value stands between two gaps. */
+function lonely(values) {
+  return Array.from(values.keys()).filter((at) => values[at] != null && values[at - 1] == null && values[at + 1] == null);
+}
+
 class Chart {
   constructor(figure, library) {
     this.figure = figure;
@@ -146,7 +151,8 @@ class Chart {
             width: kind === "bars" ? 0 : 1.75,
             fill: filled ? (kind === "area" ? faded(stroke, 0.14) : kind === "stacked" ? this.over(stroke) : stroke) : undefined,
             paths: bars,
-            points: { show: this.spec.x.length === 1 },
+            // A value without neighbours makes no line, so it is drawn as a point.
+            points: { show: this.spec.x.length === 1, filter: (plot, at, all) => (all ? null : lonely(plot.data[at])) },
           };
         }),
       ],

@@ -1,0 +1,89 @@
+"""Live pages: whoever looks is told that calls have ended, at most once a second, and fetches what it shows anew.
+
+Only the fact is sent, never a call: the page asks for its own part again and so sees exactly what its reader may see, through the same
+door. Nobody looking costs the line one comparison a call.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+from penstock.kernel.errors import Overloaded
+from penstock.kernel.events import CallEnded
+from penstock.kernel.principal import Principal
+
+MOST_WATCHERS = 500
+"""Streams that may be open at once; a page that finds no room shows what it showed and tries again later."""
+
+PAUSE_SECONDS = 1.0
+BEAT_SECONDS = 15.0
+"""A comment is sent this often when nothing happens, so that proxies keep the connection and a gone reader is noticed."""
+
+HELLO = b"retry: 2000\n\n"
+BEAT = b": still here\n\n"
+CALLS = b"event: calls\ndata: ended\n\n"
+
+
+class _Watcher:
+    __slots__ = ("news", "reach")
+
+    def __init__(self, reach: str | None) -> None:
+        self.reach = reach
+        self.news = asyncio.Event()
+
+
+class Live:
+    """Knows who looks. `ended` is a subscriber of `CallEnded`; `drain` lets everyone go when Penstock stops."""
+
+    def __init__(self, *, pause: float = PAUSE_SECONDS, beat: float = BEAT_SECONDS) -> None:
+        self._watchers: set[_Watcher] = set()
+        self._pause = pause
+        self._beat = beat
+        self._closing = asyncio.Event()
+
+    @property
+    def watching(self) -> int:
+        """Streams that are open."""
+        return len(self._watchers)
+
+    def ended(self, event: CallEnded) -> None:
+        """Tell whoever may see this call."""
+        if not self._watchers:
+            return
+        principal = event.call.principal
+        owner = principal.organisation if principal is not None else None
+        for watcher in self._watchers:
+            if watcher.reach is None or watcher.reach == owner:
+                watcher.news.set()
+
+    def watch(self, reader: Principal) -> AsyncIterator[bytes]:
+        """A stream of events for ``reader``. Raises `Overloaded` when too many look already."""
+        if len(self._watchers) >= MOST_WATCHERS:
+            raise Overloaded(f"{MOST_WATCHERS} live pages are open; this one shows what it has", retry_after=30)
+        return self._stream(_Watcher(reader.reach))
+
+    async def drain(self, seconds: float) -> None:
+        """End every stream."""
+        self._closing.set()
+
+    async def _stream(self, watcher: _Watcher) -> AsyncIterator[bytes]:
+        self._watchers.add(watcher)
+        closing = asyncio.create_task(self._closing.wait())
+        try:
+            yield HELLO
+            while not closing.done():
+                news = asyncio.create_task(watcher.news.wait())
+                await asyncio.wait({news, closing}, timeout=self._beat, return_when=asyncio.FIRST_COMPLETED)
+                news.cancel()
+                if closing.done():
+                    return
+                if not watcher.news.is_set():
+                    yield BEAT
+                    continue
+                watcher.news.clear()
+                yield CALLS
+                await asyncio.wait({closing}, timeout=self._pause)
+        finally:
+            closing.cancel()
+            self._watchers.discard(watcher)
