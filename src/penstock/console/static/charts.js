@@ -1,4 +1,4 @@
-// Draws every <figure data-chart> from the JSON beside it with uPlot, in the theme's colours.
+// Draws every <figure data-chart> from the JSON in that attribute with uPlot, in the theme's colours.
 // `updateChart(id, {x, series})` changes the numbers of one that is drawn; live streams send an event "chart" with {id, x, series}.
 import { asUnit } from "./units.js";
 
@@ -71,7 +71,7 @@ class Chart {
   constructor(figure, library) {
     this.figure = figure;
     this.library = library;
-    this.spec = JSON.parse(figure.querySelector(":scope > script").textContent);
+    this.spec = JSON.parse(figure.dataset.chart);
     this.plot = figure.querySelector(".chart-plot");
     this.off = new Set();
     this.tip = document.createElement("div");
