@@ -60,12 +60,13 @@ async def _serve(app: App, host: str, port: int, settings: ServerSettings) -> No
                 "run `penstock keys create --admin` first, or listen on 127.0.0.1",
                 param="server.host",
             )
-        key = await first.ensure() if first is not None else None
         server = Server(dispatcher(app), host=host, port=port, backlog=settings.backlog, head_seconds=settings.head_seconds)
         await server.start()
         spare_collector()
         told = asyncio.create_task(until_signal())
         await asyncio.sleep(0)  # its handlers are in place before anyone knows whom to signal
+        # Last, so that next to nothing can happen between making the key and showing it, which is done once.
+        key = await first.ensure() if first is not None else None
         _announce(server.url, key)
         name = await told
         _log.info("stopping", extra={"signal": name})
