@@ -16,7 +16,7 @@ MAX_EMAIL = 254
 
 MAX_PATTERNS = 100
 MAX_PATTERN = 200
-MAX_LIMIT = 1_000_000_000
+MAX_LIMIT = 10**12
 LATEST = 253_402_300_800.0
 """The end of the year 9999, beyond which dates cannot be shown."""
 
