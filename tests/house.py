@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import io
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -44,9 +43,7 @@ class House:
         key = self.admin if key is None else key
         if key:
             given.setdefault("authorization", f"Bearer {key}")
-        raw = body if isinstance(body, bytes | str | None) else msgspec.json.encode(body)
-        # aiohttp warns of large bodies that are given whole.
-        data = io.BytesIO(raw.encode() if isinstance(raw, str) else raw) if raw is not None and len(raw) > 1 << 20 else raw
+        data = body if isinstance(body, bytes | str | None) else msgspec.json.encode(body)
         async with self.session.request(method, self.url + path, data=data, headers=given, allow_redirects=False) as reply:
             text = await reply.text("utf-8", "replace")
             try:

@@ -283,3 +283,42 @@ async def test_teams_projects_and_people_change_and_go(one: Process) -> None:
     home = (await one.owners.list(Organisation, None)).data[0]
     with pytest.raises(Conflict, match="runs this installation"):
         await one.owners.remove(Organisation, None, home.id)
+
+
+@pytest.mark.parametrize(
+    ("own", "asked", "param"),
+    [
+        ({"models": ("gpt-*",)}, {}, "models"),
+        ({"models": ("gpt-*",)}, {"models": ("*",)}, "models"),
+        ({"models": ("gpt-*",)}, {"models": ("claude",)}, "models"),
+        ({"tasks": ("triage",)}, {"tasks": ("other",)}, "tasks"),
+        ({"limits": Limits(concurrency=3)}, {}, "limits.concurrency"),
+        ({"limits": Limits(tokens_per_minute=100)}, {"limits": Limits(tokens_per_minute=101)}, "limits.tokens_per_minute"),
+        ({"expires_at": 1_800_000_100.0}, {}, "expires_at"),
+        ({"expires_at": 1_800_000_100.0}, {"expires_at": 1_800_000_101.0}, "expires_at"),
+    ],
+    ids=str,
+)
+async def test_nobody_hands_out_more_than_they_hold(one: Process, own: dict[str, Any], asked: dict[str, Any], param: str) -> None:
+    wide = await one.keys.create(None, NewKey(name="wide", scopes=(Scope.ADMIN,)))
+    narrow = await one.keys.create(None, NewKey(name="narrow", scopes=(Scope.ADMIN,), **own))
+    actor = one.who(narrow.secret)
+    for attempt in (
+        one.keys.create(actor, NewKey(name="more", **asked)),
+        one.keys.change(actor, narrow.key.id, KeyChange(**{field: asked.get(field, getattr(NewKey(name="x"), field)) for field in own})),
+        one.keys.rotate(actor, wide.key.id),
+    ):
+        with pytest.raises(Forbidden) as fault:
+            await attempt
+        assert fault.value.param == param
+    allowed = await one.keys.create(actor, NewKey(name="as much", **own))
+    assert one.who(allowed.secret)
+
+
+async def test_a_project_that_leaves_its_team_takes_its_keys_along(one: Process) -> None:
+    team = await one.owners.add_team(None, "Platform")
+    project = await one.owners.add_project(None, "Bot", team=team.id)
+    key = await one.keys.create(None, NewKey(name="bot", project=project.id))
+    assert one.who(key.secret).team == team.id
+    await one.owners.change(Project, None, project.id, {"team": None})
+    assert one.who(key.secret).team is None

@@ -156,6 +156,9 @@ async def _body(route: Route, request: Request) -> object:
 def _page(page: Page, doors: Doors, error_page: ErrorPage) -> Callable[[Request], Awaitable[Response]]:
     async def answer(request: Request) -> Response:
         try:
+            if page.scope is None and request.method not in _SAFE and not _same_origin(request):
+                # Else another site could sign its reader in with a key of its own, and read along.
+                raise Forbidden("this form must be sent from Penstock's own page")
             principal = doors.principal(request, page.scope)
             if principal is not ANONYMOUS:
                 doors.greet(request, principal)
@@ -182,7 +185,7 @@ def _key(request: Request) -> str | None:
     if value is not None:
         scheme, _, token = value.partition(" ")
         return (token if scheme.lower() == "bearer" else value).strip() or None
-    return request.headers.get("x-api-key")
+    return request.headers.get("x-api-key") or request.headers.get("api-key")
 
 
 def _same_origin(request: Request) -> bool:

@@ -25,7 +25,15 @@ def create(
     config: Config = None,
     admin: Annotated[bool, typer.Option("--admin", help="May change everything.")] = False,
     read: Annotated[bool, typer.Option("--read", help="May read records and the console.")] = False,
+    organisation: Annotated[
+        str | None, typer.Option(help="Id of the organisation; the one that runs this installation by default.")
+    ] = None,
+    team: Annotated[str | None, typer.Option(help="Id of the team that it belongs to.")] = None,
     project: Annotated[str | None, typer.Option(help="Id of the project that it belongs to.")] = None,
+    person: Annotated[str | None, typer.Option(help="Id of the person that it belongs to.")] = None,
+    model: Annotated[
+        list[str] | None, typer.Option(help="Model that it may call, such as gpt-4o-*; may be given again. All by default.")
+    ] = None,
     requests: Annotated[int | None, typer.Option("--rpm", help="Requests per minute.")] = None,
     tokens: Annotated[int | None, typer.Option("--tpm", help="Tokens per minute.")] = None,
     concurrency: Annotated[int | None, typer.Option(help="Calls at once.")] = None,
@@ -41,7 +49,18 @@ def create(
 
     async def work(keys: Keys, owners: Owners) -> None:
         await owners.ensure_home()
-        made = await keys.create(None, NewKey(name=name, project=project, scopes=scopes, limits=limits, expires_at=expires))
+        asked = NewKey(
+            name=name,
+            organisation=organisation,
+            team=team,
+            project=project,
+            person=person,
+            scopes=scopes,
+            models=tuple(model or ()),
+            limits=limits,
+            expires_at=expires,
+        )
+        made = await keys.create(None, asked)
         sys.stdout.write(f"{made.secret}\n")
 
     _run(config, work)

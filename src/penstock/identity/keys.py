@@ -15,9 +15,9 @@ from penstock.identity.owners import nobody
 from penstock.identity.reach import named, organisation_for, reach, wanted
 from penstock.identity.secret import digest, new_secret
 from penstock.identity.store import SecretRow
-from penstock.kernel.errors import Conflict, NotFound, RequestError
+from penstock.kernel.errors import Conflict, Forbidden, NotFound, RequestError
 from penstock.kernel.ids import new_id
-from penstock.kernel.principal import Limits, Principal, Scope
+from penstock.kernel.principal import Limits, Principal, Scope, allows
 from penstock.storage.records import Records
 
 LONGEST_GRACE = 30 * 86_400
@@ -69,7 +69,7 @@ class Keys:
         self._clock = clock
 
     async def create(self, actor: Principal | None, asked: NewKey, *, first: bool = False) -> KeyWithSecret:
-        """A new key and its secret, which nobody can read again. Raises `RequestError`.
+        """A new key and its secret, which nobody can read again. Raises `RequestError`, `Forbidden` for more than the actor may do itself.
 
         Without ``organisation`` it belongs to its project's, team's or person's organisation, else to the actor's.
         """
@@ -97,6 +97,7 @@ class Keys:
                 previous_until=None,
                 **terms,
             )
+            _grant(actor, key)
             store.add_key(connection, key, first=first, version=store.bump(connection))
             store.add_secret(connection, SecretRow(digest(secret), key.id, secret[-4:], now, None))
             return key
@@ -141,6 +142,7 @@ class Keys:
             ends = key.expires_at if "expires_at" in given else None
             terms = _terms(key.scopes, key.models, key.tasks, key.limits, ends, now)
             key = msgspec.structs.replace(key, **{**terms, "name": check.name(key.name), "expires_at": key.expires_at})
+            _grant(actor, key)
             store.put_key(connection, key, store.bump(connection))
             return _known(connection, actor, id, now)
 
@@ -155,7 +157,8 @@ class Keys:
         secret = new_secret()
 
         def work(connection: Connection) -> Key:
-            _live(_known(connection, actor, id, now))
+            # Whoever gets the new secret can do what the key can.
+            _grant(actor, _live(_known(connection, actor, id, now)))
             store.end_secrets(connection, id, now + grace)
             store.add_secret(connection, SecretRow(digest(secret), id, secret[-4:], now, None))
             store.put_key(connection, _known(connection, actor, id, now), store.bump(connection))
@@ -219,6 +222,22 @@ def _terms(
         limits=check.limits(limits),
         expires_at=check.expiry(expires_at, now),
     )
+
+
+def _grant(actor: Principal | None, key: Key) -> None:
+    """Raise `Forbidden` unless ``actor`` may do itself all that ``key`` can: nobody hands out more than they hold."""
+    if actor is None:
+        return
+    for field, own, asked in (("models", actor.models, key.models), ("tasks", actor.tasks, key.tasks)):
+        if own and not (asked and all(allows(own, pattern) for pattern in asked)):
+            raise Forbidden(f"{field}: the key that asks is restricted to {', '.join(own)}, and so must be this one", param=field)
+    for field in Limits.__struct_fields__:
+        most: int | None = getattr(actor.limits, field)
+        asked_for: int | None = getattr(key.limits, field)
+        if most is not None and (asked_for is None or asked_for > most):
+            raise Forbidden(f"limits.{field}: at most {most}, as the key that asks has", param=f"limits.{field}")
+    if actor.expires_at is not None and (key.expires_at is None or key.expires_at > actor.expires_at):
+        raise Forbidden("expires_at: must not be later than the end of the key that asks", param="expires_at")
 
 
 def _known(connection: Connection, actor: Principal | None, id: str, now: float) -> Key:

@@ -143,7 +143,7 @@ class Owners:
             changed = structs.replace(old, **new)
             version = store.bump(connection)
             store.put(connection, changed, version)
-            if isinstance(changed, Project) and changed.team is not None:
+            if isinstance(changed, Project) and isinstance(old, Project) and changed.team != old.team:
                 store.move_keys(connection, changed.id, changed.team, version)
             return changed
 

@@ -85,6 +85,9 @@ class BrowserSessions:
     def apply(self, changes: Changes) -> None:
         """Take in what changed, and forget what is over."""
         now = self._clock()
+        if changes.whole:
+            listed = {row.digest for row in changes.sessions}
+            self._held = {key: session for key, session in self._held.items() if key in listed}
         for row in changes.sessions:
             known = self._held.get(row.digest)
             if row.expires_at <= now:

@@ -154,8 +154,8 @@ def listed(connection: Connection, kind: type[Owner], where: Mapping[str, str], 
     return [_owner(kind, row) for row in connection.execute(query.order_by(table.c.id.desc()).limit(limit))]
 
 
-def move_keys(connection: Connection, project: str, team: str, version: int) -> None:
-    """Put every key of a project under a team."""
+def move_keys(connection: Connection, project: str, team: str | None, version: int) -> None:
+    """Put every key of a project under a team, or under none."""
     connection.execute(KEYS.update().where(KEYS.c.project == project).values(team=team, version=version))
 
 
