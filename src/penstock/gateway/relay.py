@@ -83,6 +83,7 @@ class Relay:
             stream_usage=profile.stream_usage,
             reasoning_field=profile.reasoning_field,
             default_max_tokens=self._default_max_tokens,
+            sampling=profile.sampling,
         )
 
     async def _whole(self, call: Call, target: Target, upstream: Upstream, shape: Shape, spoken: Shape, attempt: Attempt) -> Reply:

@@ -22,6 +22,9 @@ class ProviderSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         tuple[str, ...],
         Meta(description="Models it serves, listed by /v1/models and found by their bare name. Empty: the profile's name patterns."),
     ] = ()
+    sampling: Annotated[
+        bool, Meta(description="Whether it takes temperature, top_p and top_k; where not, translated requests with them are refused.")
+    ] = True
     api_version: Annotated[str | None, Meta(description="Value of the api-version query parameter (Azure OpenAI).")] = None
     try_seconds: Annotated[float, Meta(gt=0, description="Longest wait for an attempt's reply, or a stream's next bytes.")] = 300.0
     connect_seconds: Annotated[float, Meta(gt=0, description="Longest wait for a connection.")] = 5.0

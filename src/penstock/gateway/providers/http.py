@@ -25,7 +25,7 @@ class HttpProvider:
 
     def __init__(self, name: str, profile: Profile, settings: ProviderSettings, environ: Mapping[str, str] = os.environ) -> None:
         self.name = name
-        self.profile = profile
+        self.profile = profile if settings.sampling else msgspec.structs.replace(profile, sampling=False)
         self.declared = settings.models
         base = settings.base_url or profile.base_url
         if base is None:

@@ -23,8 +23,9 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     that carries the key and ``auth_prefix`` what stands before it. ``patterns`` are name patterns by which a bare model name is
     recognised as its own. ``key_env`` are the variables that its own SDK reads. ``stream_usage`` says whether it takes
     ``stream_options.include_usage``. ``max_tokens_field`` is the name it wants for the output cap, ``reasoning_field``
-    the field in which it takes back its own reasoning (None: it refuses one). ``prices_as`` is the name under which its prices
-    are published (None: its own hardware or unknown). ``pass_headers`` are client headers that it understands.
+    the field in which it takes back its own reasoning (None: it refuses one), ``sampling`` whether it takes temperature, top_p and
+    top_k. ``prices_as`` is the name under which its prices are published (None: its own hardware or unknown). ``pass_headers`` are
+    client headers that it understands.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     stream_usage: bool = True
     max_tokens_field: str = "max_tokens"
     reasoning_field: str | None = None
+    sampling: bool = True
     models_path: str | None = "/models"
     prices_as: str | None = None
     local: bool = False

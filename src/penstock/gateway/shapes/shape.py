@@ -45,9 +45,7 @@ class Dialect(msgspec.Struct, frozen=True, kw_only=True):
     ``max_tokens_field`` is the name of the output cap (OpenAI chat). ``reasoning_field`` is the field of an assistant message in which the
     provider takes back its own reasoning (``reasoning_content``, ``reasoning``), None when it refuses such a field: then reasoning in the
     history is left out and noted. ``default_max_tokens`` is sent where the API demands a cap and the caller named none (Anthropic).
-    ``sampling`` says whether the provider takes temperature, top_p and top_k (Anthropic removed them with version 2026-10-21); when it
-    does not, they cannot be expressed. ``budget_thinking`` asks for reasoning with a token budget, as Claude models before 4.6 want it,
-    instead of an effort.
+    ``sampling`` says whether the provider takes temperature, top_p and top_k; when it does not, they cannot be expressed.
     """
 
     max_tokens_field: str = "max_tokens"
@@ -55,7 +53,6 @@ class Dialect(msgspec.Struct, frozen=True, kw_only=True):
     reasoning_field: str | None = "reasoning_content"
     default_max_tokens: int = 4096
     sampling: bool = True
-    budget_thinking: bool = False
 
 
 PLAIN = Dialect()
