@@ -87,6 +87,16 @@ async def test_a_budget_holds_from_the_next_call_on_and_counts_what_was_spent_be
     till.spend(10_000)
 
 
+async def test_what_was_reached_before_a_restart_is_not_told_again(records: Records) -> None:
+    before = Till(records)
+    await before.money.create_budget(OPERATOR, BudgetChange(name="soft", limit=1000, hard=False))
+    before.spend(900)
+    await before.flush()
+    after = Till(records)
+    await after.money.refresh()
+    assert (len(before.told), after.told) == (1, [])
+
+
 async def test_a_restart_counts_exactly_what_is_on_the_ledger(records: Records) -> None:
     before = Till(records)
     made = await before.money.create_budget(OPERATOR, BudgetChange(name="month", limit=10_000))
@@ -165,7 +175,10 @@ async def test_a_correction_is_another_row_and_moves_the_budget(records: Records
     assert (entry.amount, entry.corrects, entry.by, entry.status) == (-250, id, "key_root", "correction")
     assert till.money.budget(OPERATOR, made.budget.id).standing.spent == 150
     page = await till.money.ledger(OPERATOR, Filter(), None, 10)
-    assert (page.rows, page.amount) == (2, 150)
+    assert (page.rows, page.amount, page.unpriced) == (1, 150, 0)
+    assert [row.id for row in page.data] == [f"{id}.0001", id]
+    (group,) = await till.money.spend(OPERATOR, Filter(), "model")
+    assert (group.calls, group.amount) == (1, 150)
     again = await till.money.correct(OPERATOR, id, Correction(amount=400, reason="it was right"))
     assert again.amount == 250
     for wrong, param in (

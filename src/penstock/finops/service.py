@@ -11,7 +11,7 @@ import msgspec
 from sqlalchemy import ColumnElement
 
 from penstock.finops import store
-from penstock.finops.budgets import Budget, Budgets, Period, Standing, SubjectKind
+from penstock.finops.budgets import Budget, Budgets, Period, Standing, SubjectKind, period_of
 from penstock.finops.money import UnitPrices
 from penstock.finops.rows import LedgerRow
 from penstock.finops.tables import LEDGER
@@ -201,12 +201,14 @@ class Money:
                 raise NotFound(f"there is no ledger row {id[:60]!r}")
             if old.corrects is not None:
                 raise RequestError(f"this row is a correction itself; correct {old.corrects}", param="id")
-            difference = correction.amount - old.amount - store.corrected(connection, id)
+            count, added = store.corrected(connection, id)
+            difference = correction.amount - old.amount - added
             if difference == 0:
                 raise RequestError(f"amount: the row amounts to {correction.amount} micro-units already", param="amount")
             row = msgspec.structs.replace(
                 old,
-                id=new_id("correction"),
+                # Beside the row that it corrects in every list, which go by id.
+                id=f"{id}.{count + 1:04d}",
                 usage=Usage(),
                 prices=None,
                 amount=difference,
@@ -215,7 +217,8 @@ class Money:
                 reason=reason,
                 by=actor.key_id,
             )
-            store.add_rows(connection, [row])
+            if store.add_rows(connection, [row]) != 1:
+                raise Conflict("the row was corrected by somebody else at the same moment; look at it again")
             return row
 
         row = await self._records.write(work)
@@ -281,27 +284,26 @@ class Money:
         return {**msgspec.structs.asdict(change), "organisation": organisation, "alerts": tuple(sorted(set(change.alerts)))}
 
     async def _take_in(self, budget: Budget) -> None:
-        old, standing = self._known.get(budget.id), self._budgets.standing(budget.id)
-        same = old is not None and _counts(old) == _counts(budget)
+        # Counted before it is put, so that it holds from the first moment and tells nothing that was reached long ago; and again after,
+        # for what was settled in between.
+        begin, _ = period_of(budget.period, self._clock())
+        spent = await self._spent(budget, begin)
         self._known[budget.id] = budget
-        self._budgets.put(budget, standing.spent if same and standing is not None else 0)
+        self._budgets.put(budget, spent)
         await self._count(budget)
 
     async def _count(self, budget: Budget) -> None:
         # The order matters: all that was settled before the mark is in the database when it is asked.
         mark = self._budgets.mark(budget.id)
-        if mark is None:
-            return
+        if mark is not None:
+            self._budgets.correct(budget.id, await self._spent(budget, mark.begin), mark)
+
+    async def _spent(self, budget: Budget, begin: float) -> int:
         await self._flush()
-        since = int(mark.begin * 1000)
-        counted = await self._records.read(
+        since = int(begin * 1000)
+        return await self._records.read(
             lambda connection: store.spent(connection, budget.organisation, budget.subject_kind, budget.subject, since)
         )
-        self._budgets.correct(budget.id, counted, mark)
-
-
-def _counts(budget: Budget) -> tuple[str, str, str, str]:
-    return budget.organisation, budget.subject_kind, budget.subject, budget.period
 
 
 def _sees(reader: Principal, budget: Budget) -> bool:

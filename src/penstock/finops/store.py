@@ -59,9 +59,10 @@ def rows(connection: Connection, where: Sequence[ColumnElement[bool]], before: s
 
 
 def totals(connection: Connection, where: Sequence[ColumnElement[bool]]) -> tuple[int, int, int]:
-    """Number of rows, their amount in micro-units, and how many have no known price."""
-    unpriced = func.count().filter(LEDGER.c.prices.is_(None))
-    asked = select(func.count(), func.coalesce(func.sum(LEDGER.c.amount), 0), unpriced).where(and_(True, *where))
+    """Number of calls, the amount of all rows in micro-units, and how many calls have no known price. Corrections are no calls."""
+    call = LEDGER.c.corrects.is_(None)
+    unpriced = func.count().filter(call, LEDGER.c.prices.is_(None))
+    asked = select(func.count().filter(call), func.coalesce(func.sum(LEDGER.c.amount), 0), unpriced).where(and_(True, *where))
     count, amount, missing = connection.execute(asked).one()
     return int(count), int(amount), int(missing)
 
@@ -75,7 +76,9 @@ def grouped(
         key = func.floor(LEDGER.c.at / 86_400_000) if connection.dialect.name == "postgresql" else LEDGER.c.at // 86_400_000
     amount = func.sum(LEDGER.c.amount)
     asked = (
-        select(key, func.count(), amount, func.sum(LEDGER.c.input_tokens), func.sum(LEDGER.c.output_tokens))
+        select(
+            key, func.count().filter(LEDGER.c.corrects.is_(None)), amount, func.sum(LEDGER.c.input_tokens), func.sum(LEDGER.c.output_tokens)
+        )
         .where(and_(True, *where))
         .group_by(key)
         .order_by(key if column == "day" else amount.desc())
@@ -99,10 +102,11 @@ def one(connection: Connection, id: str, organisation: str | None) -> LedgerRow 
     )
 
 
-def corrected(connection: Connection, id: str) -> int:
-    """Micro-units that corrections have added to a row so far."""
-    asked = select(func.coalesce(func.sum(LEDGER.c.amount), 0)).where(LEDGER.c.corrects == id)
-    return int(connection.execute(asked).scalar_one())
+def corrected(connection: Connection, id: str) -> tuple[int, int]:
+    """How many corrections a row has so far, and the micro-units that they have added to it."""
+    asked = select(func.count(), func.coalesce(func.sum(LEDGER.c.amount), 0)).where(LEDGER.c.corrects == id)
+    count, amount = connection.execute(asked).one()
+    return int(count), int(amount)
 
 
 def budgets(connection: Connection) -> list[Budget]:
