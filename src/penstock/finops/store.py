@@ -15,6 +15,7 @@ from penstock.finops.money import UnitPrices
 from penstock.finops.rows import LedgerRow
 from penstock.finops.tables import BUDGETS, LEDGER
 from penstock.kernel.call import Usage
+from penstock.storage.insert import insert_new
 from penstock.storage.schema import encode_json
 
 _COLUMN_OF_SUBJECT = {
@@ -30,15 +31,7 @@ _COLUMN_OF_SUBJECT = {
 
 def add_rows(connection: Connection, rows: Sequence[LedgerRow]) -> int:
     """Insert the rows that are not there yet; how many were new. Delivering a row twice leaves one."""
-    if not rows:
-        return 0
-    # Driver SQL: SQLAlchemy's own processing of each row costs more than the database's.
-    mark = "%s" if connection.dialect.name == "postgresql" else "?"
-    sql = (
-        f"INSERT INTO {LEDGER.name} ({', '.join(_QUOTED)}) VALUES ({', '.join(mark for _ in _COLUMNS)})"  # noqa: S608 - our own names
-        " ON CONFLICT (id) DO NOTHING"
-    )
-    return max(0, connection.exec_driver_sql(sql, [_values(row) for row in rows]).rowcount)
+    return insert_new(connection, LEDGER.name, _COLUMNS, [_values(row) for row in rows])
 
 
 def spent(connection: Connection, organisation: str, kind: SubjectKind, subject: str, since_ms: int) -> int:
@@ -133,7 +126,6 @@ def remove_budget(connection: Connection, id: str) -> None:
 
 
 _COLUMNS = tuple(column.name for column in LEDGER.columns)
-_QUOTED = tuple(f'"{name}"' for name in _COLUMNS)
 
 
 def _values(row: LedgerRow) -> tuple[Any, ...]:
