@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -9,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from penstock.console import Console, toast
+from penstock.identity.door import Door
 from penstock.identity.keys import Keys, NewKey
 from penstock.identity.model import Organisation, Person, Project, Team
 from penstock.identity.owners import Owners
-from penstock.identity.sessions import BrowserSessions
 from penstock.kernel.errors import MalformedRequest, PenstockError
-from penstock.kernel.ports import Directory, Ports
+from penstock.kernel.ports import Directory, Ports, Sessions
 from penstock.kernel.principal import Limits, Principal, Scope
 from penstock.kernel.web import Page
 
@@ -27,7 +28,7 @@ HOME = "/console/"
 MANY = 1000
 
 
-def pages(ports: Ports, owners: Owners, service: Keys, sessions: BrowserSessions) -> Sequence[Page]:
+def pages(ports: Ports, owners: Owners, service: Keys, sessions: Sessions, door: Door) -> Sequence[Page]:
     """Sign-in, sign-out, Keys, Organisation."""
 
     def console() -> Console:
@@ -39,8 +40,9 @@ def pages(ports: Ports, owners: Owners, service: Keys, sessions: BrowserSessions
     async def enter(request: Request, principal: Principal) -> Response:
         form = await request.form()
         after = _local(str(form.get("next", "")))
+        caller = door.caller(request.client.host if request.client is not None else None, request.headers.getlist("x-forwarded-for"))
         try:
-            token, expires = await sessions.open(str(form.get("key", "")).strip())
+            token, expires = await door.open(caller, str(form.get("key", "")).strip())
         except PenstockError as fault:
             return _door(request, console(), after, fault)
         response = _redirect(after or HOME)
@@ -162,7 +164,7 @@ def pages(ports: Ports, owners: Owners, service: Keys, sessions: BrowserSessions
 
 
 def _door(request: Request, console: Console, after: str, fault: PenstockError | None) -> Response:
-    return console.page(
+    page = console.page(
         request,
         "console/sign_in.html",
         title="Sign in",
@@ -170,6 +172,9 @@ def _door(request: Request, console: Console, after: str, fault: PenstockError |
         error=fault.message if fault is not None else None,
         next_path=after,
     )
+    if fault is not None and fault.retry_after is not None:
+        page.headers["retry-after"] = str(max(1, math.ceil(fault.retry_after)))
+    return page
 
 
 def _local(path: str) -> str:

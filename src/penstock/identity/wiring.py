@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from penstock.identity.door import Door
 from penstock.identity.keyring import Keyring
 from penstock.identity.keys import Keys
 from penstock.identity.owners import Owners
@@ -16,6 +17,7 @@ from penstock.identity.stage import Authenticate
 from penstock.kernel.capability import Check, Finding, House, Offer
 from penstock.kernel.ports import Authenticator, Directory, FirstKey, Sessions
 from penstock.kernel.web import NavItem
+from penstock.storage.counters import Counters
 from penstock.storage.records import Records
 
 
@@ -25,20 +27,21 @@ def wire(house: House) -> Offer:
     records = house.ports.get(Records)
     keyring = Keyring(house.events)
     sessions = BrowserSessions(records, keyring, settings)
+    door = Door(sessions, house.ports.get(Counters), settings)
     refresh = Refresh(records, keyring, sessions, settings.refresh_seconds)
     owners = Owners(records, refresh.now)
     keys = Keys(records, grace_seconds=settings.rotation_grace_hours * 3600, changed=refresh.now)
     return Offer(
         stages=(Authenticate(keyring),),
         routes=routes(owners, keys),
-        pages=pages(house.ports, owners, keys, sessions),
+        pages=pages(house.ports, owners, keys, sessions, door),
         nav=(
             NavItem("Keys", "/console/keys", "keys", "Govern", 30, "k"),
             NavItem("Organisation", "/console/organisation", "people", "Govern", 40),
         ),
         services=(refresh,),
         checks=(_check(keys),),
-        metrics=(keyring, refresh),
+        metrics=(keyring, door, refresh),
         ports={Authenticator: keyring, Directory: keyring, Sessions: sessions, FirstKey: _FirstKey(owners, keys, settings.first_key)},
     )
 
