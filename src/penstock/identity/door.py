@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import logging
+import math
 from collections.abc import Iterable, Sequence
 
 from penstock.identity.settings import IdentitySettings
@@ -104,7 +105,8 @@ class Door:
                 self._give_back(taken)
                 self._waiting += 1
                 whose = "from your address" if key != EVERYBODY else "from many addresses"
-                raise LimitExceeded(f"too many wrong keys were tried {whose}; wait a little and try again", code=TOO_MANY, retry_after=wait)
+                said = f"too many wrong keys were tried {whose}; try again in {math.ceil(wait)} s"
+                raise LimitExceeded(said, code=TOO_MANY, retry_after=wait)
             taken.append((key, per_minute))
         return taken
 

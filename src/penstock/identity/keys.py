@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import TypedDict, TypeVar
 
 import msgspec
@@ -53,7 +53,10 @@ class KeyChange(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Keys:
-    """``changed`` is awaited after every change, so that this process acts on it before the caller is told."""
+    """``changed`` is awaited after every change, so that this process acts on it before the caller is told.
+
+    ``used`` are the last uses that are not written down yet, by key.
+    """
 
     def __init__(
         self,
@@ -61,11 +64,13 @@ class Keys:
         *,
         grace_seconds: float,
         changed: Callable[[], Awaitable[None]] = nobody,
+        used: Mapping[str, float] | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._records = records
         self._grace = grace_seconds
         self._changed = changed
+        self._used: Mapping[str, float] = used if used is not None else {}
         self._clock = clock
 
     async def create(self, actor: Principal | None, asked: NewKey, *, first: bool = False) -> KeyWithSecret:
@@ -94,6 +99,7 @@ class Keys:
                 created_at=now,
                 created_by=actor.key_id if actor is not None else None,
                 revoked_at=None,
+                last_used_at=None,
                 previous_until=None,
                 **terms,
             )
@@ -124,12 +130,13 @@ class Keys:
             found = store.list_keys(connection, owners, state=state, search=search, before=before, limit=size + 1, now=now)
             return Listing(data=found[:size], next_cursor=found[size - 1].id if len(found) > size else None)
 
-        return await self._records.read(work)
+        page = await self._records.read(work)
+        return Listing(data=[self._seen(key) for key in page.data], next_cursor=page.next_cursor)
 
     async def find(self, actor: Principal | None, id: str) -> Key:
         """One key. Raises `NotFound`."""
         now = self._clock()
-        return await self._records.read(lambda connection: _known(connection, actor, id, now))
+        return self._seen(await self._records.read(lambda connection: _known(connection, actor, id, now)))
 
     async def change(self, actor: Principal | None, id: str, change: KeyChange) -> Key:
         """Change a key's terms. Raises `NotFound`, `RequestError`, or `Conflict` when it is revoked."""
@@ -146,7 +153,7 @@ class Keys:
             store.put_key(connection, key, store.bump(connection))
             return _known(connection, actor, id, now)
 
-        return await self._write(work)
+        return self._seen(await self._write(work))
 
     async def rotate(self, actor: Principal | None, id: str, grace_seconds: float | None = None) -> KeyWithSecret:
         """A new secret; the old ones work for ``grace_seconds`` more. Raises `NotFound`, `RequestError`, `Conflict` when it is revoked."""
@@ -164,7 +171,7 @@ class Keys:
             store.put_key(connection, _known(connection, actor, id, now), store.bump(connection))
             return _known(connection, actor, id, now)
 
-        return KeyWithSecret(key=await self._write(work), secret=secret)
+        return KeyWithSecret(key=self._seen(await self._write(work)), secret=secret)
 
     async def revoke(self, actor: Principal | None, id: str) -> Key:
         """End a key for good, here before this returns and elsewhere within the refresh time; a second time changes nothing.
@@ -183,7 +190,7 @@ class Keys:
             store.put_key(connection, key, store.bump(connection))
             return key
 
-        return await self._write(work)
+        return self._seen(await self._write(work))
 
     async def configured(self) -> bool:
         """Whether a live key exists that somebody made on purpose."""
@@ -202,6 +209,12 @@ class Keys:
         done = await self._records.write(work)
         await self._changed()
         return done
+
+    def _seen(self, key: Key) -> Key:
+        noted = self._used.get(key.id)
+        if noted is None or noted <= (key.last_used_at or 0.0):
+            return key
+        return msgspec.structs.replace(key, last_used_at=noted)
 
 
 class _Terms(TypedDict):

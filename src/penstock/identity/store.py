@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
 import msgspec
-from sqlalchemy import Connection, Row, Table, and_, func, or_, select, update
+from sqlalchemy import BindParameter, Connection, Row, Table, and_, bindparam, func, or_, select, update
 
 from penstock.identity.model import Key, Organisation, Person, Project, Team
 from penstock.identity.tables import CHANGES, KEYS, ORGANISATIONS, PEOPLE, PROJECTS, SECRETS, SESSIONS, TEAMS
@@ -189,6 +189,15 @@ def end_secrets(connection: Connection, key: str, at: float) -> None:
     )
 
 
+def put_uses(connection: Connection, uses: Sequence[tuple[str, float]]) -> None:
+    """Note for each key (by id, at least one) when it was used, unless a later use is noted already."""
+    named: BindParameter[str] = bindparam("key")
+    at: BindParameter[float] = bindparam("at")
+    later = or_(KEYS.c.last_used_at.is_(None), KEYS.c.last_used_at < at)
+    query = KEYS.update().where(KEYS.c.id == named, later).values(last_used_at=at)
+    connection.execute(query, [{"key": key, "at": moment} for key, moment in uses])
+
+
 def find_key(connection: Connection, id: str, now: float) -> Key | None:
     """The key with this id, its state as of ``now``, or None."""
     rows = connection.execute(KEYS.select().where(KEYS.c.id == id)).all()
@@ -302,6 +311,7 @@ def _keys(rows: Sequence[Row[Any]], secrets: Sequence[SecretRow], now: float) ->
                 created_by=row.created_by,
                 expires_at=row.expires_at,
                 revoked_at=row.revoked_at,
+                last_used_at=row.last_used_at,
                 previous_until=until if until > now else None,
             )
         )

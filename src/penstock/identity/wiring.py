@@ -30,7 +30,7 @@ def wire(house: House) -> Offer:
     door = Door(sessions, house.ports.get(Counters), settings)
     refresh = Refresh(records, keyring, sessions, settings.refresh_seconds)
     owners = Owners(records, refresh.now)
-    keys = Keys(records, grace_seconds=settings.rotation_grace_hours * 3600, changed=refresh.now)
+    keys = Keys(records, grace_seconds=settings.rotation_grace_hours * 3600, changed=refresh.now, used=keyring.used)
     return Offer(
         stages=(Authenticate(keyring),),
         routes=routes(owners, keys),
