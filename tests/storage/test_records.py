@@ -79,6 +79,16 @@ async def test_a_missing_table_or_column_is_a_schema_that_does_not_match(records
         assert "penstock migrate" in fault.value.message
 
 
+async def test_a_database_without_anything_is_a_schema_that_does_not_match(database: str, tmp_path: Path) -> None:
+    opened = open_records(database, tmp_path)
+    try:
+        with pytest.raises(SchemaMismatch, match="penstock migrate"):
+            await opened.read(names)
+    finally:
+        opened.close()
+    assert not list(tmp_path.iterdir())
+
+
 async def test_reading_does_not_write(records: Records) -> None:
     with pytest.raises(StorageError):
         await records.read(add(1))

@@ -76,7 +76,7 @@ class SqliteRecords:
             # Looking must not create anything, so what is not there is shown as what it would hold: nothing.
             empty = create_engine("sqlite://")
             try:
-                with empty.connect() as connection:
+                with self._faults(), empty.connect() as connection:
                     yield connection
             finally:
                 empty.dispose()
