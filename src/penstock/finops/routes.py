@@ -12,7 +12,18 @@ from msgspec import Meta, Struct
 
 from penstock.finops.money import UnitPrices
 from penstock.finops.pricing import PriceBook
-from penstock.finops.service import BudgetChange, BudgetView, Correction, Filter, Group, LedgerEntry, LedgerPage, Money, SpendRow
+from penstock.finops.service import (
+    BudgetChange,
+    BudgetView,
+    Correction,
+    Filter,
+    Group,
+    LedgerEntry,
+    LedgerPage,
+    LedgerView,
+    Money,
+    SpendRow,
+)
 from penstock.kernel.principal import Scope
 from penstock.kernel.web import Ask, Nothing, Route
 
@@ -103,6 +114,9 @@ def routes(money: Money, book: PriceBook) -> Sequence[Route]:
         query = ask.query(LedgerQuery)
         return await money.ledger(ask.principal, query, query.cursor, query.limit)
 
+    async def get_row(ask: Ask) -> LedgerView:
+        return await money.row(ask.principal, ask.path["id"])
+
     async def correct(ask: Ask) -> LedgerEntry:
         return await money.correct(ask.principal, ask.path["id"], ask.body(Correction))
 
@@ -165,6 +179,14 @@ def routes(money: Money, book: PriceBook) -> Sequence[Route]:
             query=Filter,
             returns=str,
             media="text/csv",
+        ),
+        Route(
+            method="GET",
+            path="/v1/ledger/{id}",
+            handler=get_row,
+            summary="Show a ledger row with its corrections.",
+            scope=read,
+            returns=LedgerView,
         ),
         Route(
             method="POST",

@@ -105,6 +105,14 @@ class Correction(msgspec.Struct, frozen=True, kw_only=True):
     reason: str
 
 
+class LedgerView(msgspec.Struct, frozen=True, kw_only=True):
+    """One row, the corrections of it in their order, and the ``amount`` that they come to together, in micro-units."""
+
+    row: LedgerEntry
+    corrections: list[LedgerEntry]
+    amount: int
+
+
 class LedgerPage(msgspec.Struct, frozen=True, kw_only=True):
     """One page of the ledger, newest first, and totals over all rows that the filter means."""
 
@@ -224,7 +232,21 @@ class Money:
         row = await self._records.write(work)
         for budget in tuple(self._known.values()):
             await self._count(budget)
-        return LedgerEntry(**{name: getattr(row, name) for name in LedgerEntry.__struct_fields__})
+        return _shown(row)
+
+    async def row(self, reader: Principal, id: str) -> LedgerView:
+        """One row and what corrects it; a correction is shown by itself. Raises `NotFound`."""
+        await self._flush()
+
+        def work(connection: store.Connection) -> LedgerView:
+            row = store.one(connection, id, reader.reach)
+            if row is None:
+                raise NotFound(f"there is no ledger row {id[:60]!r}")
+            corrections = store.corrections(connection, id)
+            amount = row.amount + sum(correction.amount for correction in corrections)
+            return LedgerView(row=_shown(row), corrections=[_shown(correction) for correction in corrections], amount=amount)
+
+        return await self._records.read(work)
 
     async def ledger(self, reader: Principal, wanted: Filter, cursor: str | None, limit: int) -> LedgerPage:
         """A page of rows and the totals of all that the filter means; includes every call that has ended by now."""
@@ -234,8 +256,8 @@ class Money:
         def work(connection: store.Connection) -> LedgerPage:
             rows = store.rows(connection, where, cursor, limit + 1)
             count, amount, unpriced = store.totals(connection, where)
-            more = rows[limit - 1]["id"] if len(rows) > limit else None
-            return LedgerPage(data=[_entry(r) for r in rows[:limit]], next_cursor=more, rows=count, amount=amount, unpriced=unpriced)
+            more = rows[limit - 1].id if len(rows) > limit else None
+            return LedgerPage(data=[_shown(r) for r in rows[:limit]], next_cursor=more, rows=count, amount=amount, unpriced=unpriced)
 
         return await self._records.read(work)
 
@@ -272,15 +294,15 @@ class Money:
         if not 0 <= len(change.alerts) <= 10 or any(not 1 <= level <= 99 for level in change.alerts):
             raise RequestError("alerts: up to 10 levels of 1 to 99 per cent; reaching the limit is always told", param="alerts")
         if not change.name.strip() or len(change.name) > 200:
-            raise RequestError("a budget's name has 1 to 200 characters", param="name")
+            raise RequestError("name: 1 to 200 characters", param="name")
         if not 0 <= change.limit <= LARGEST:
-            raise RequestError(f"a budget's limit is 0 to {LARGEST} micro-units, not {change.limit}", param="limit")
+            raise RequestError(f"limit: 0 to {LARGEST} micro-units, not {change.limit}", param="limit")
         if (change.subject_kind == "everything") != (not change.subject):
-            raise RequestError("subject names whom the budget is for, and is empty for everything", param="subject")
+            raise RequestError("subject: names whom the budget is for, and is empty for everything", param="subject")
         if len(change.subject) > 200:
-            raise RequestError("subject has at most 200 characters", param="subject")
+            raise RequestError("subject: at most 200 characters", param="subject")
         if any(b.name == change.name and b.organisation == organisation and b.id != id for b in self._known.values()):
-            raise Conflict(f"a budget named {change.name!r} exists already", param="name")
+            raise Conflict(f"name: a budget named {change.name!r} exists already", param="name")
         return {**msgspec.structs.asdict(change), "organisation": organisation, "alerts": tuple(sorted(set(change.alerts)))}
 
     async def _take_in(self, budget: Budget) -> None:
@@ -325,14 +347,8 @@ def _where(reader: Principal, wanted: Filter) -> Sequence[ColumnElement[bool]]:
     return where
 
 
-def _entry(row: Any) -> LedgerEntry:
-    values = {k: row[k] for k in LedgerEntry.__struct_fields__ if k not in ("usage", "prices", "labels")}
-    return LedgerEntry(
-        usage=msgspec.json.decode(row["usage"], type=Usage),
-        prices=msgspec.json.decode(row["prices"], type=UnitPrices) if row["prices"] is not None else None,
-        labels=msgspec.json.decode(row["labels"], type=dict[str, str]),
-        **values,
-    )
+def _shown(row: LedgerRow) -> LedgerEntry:
+    return LedgerEntry(**{name: getattr(row, name) for name in LedgerEntry.__struct_fields__})
 
 
 def _day(number: str) -> str:

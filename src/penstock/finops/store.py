@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, and_, func, insert, select
+from sqlalchemy import ColumnElement, Connection, RowMapping, and_, func, insert, select
 from sqlalchemy import delete as sql_delete
 from sqlalchemy import update as sql_update
 
@@ -51,11 +51,11 @@ def spent(connection: Connection, organisation: str, kind: SubjectKind, subject:
     return int(connection.execute(select(func.coalesce(func.sum(LEDGER.c.amount), 0)).where(and_(*where))).scalar_one())
 
 
-def rows(connection: Connection, where: Sequence[ColumnElement[bool]], before: str | None, limit: int) -> list[Mapping[str, Any]]:
+def rows(connection: Connection, where: Sequence[ColumnElement[bool]], before: str | None, limit: int) -> list[LedgerRow]:
     """Ledger rows, newest first, from below the id ``before``."""
     conditions = [*where, *([LEDGER.c.id < before] if before else [])]
     asked = select(LEDGER).where(and_(True, *conditions)).order_by(LEDGER.c.id.desc()).limit(limit)
-    return [dict(r) for r in connection.execute(asked).mappings()]
+    return [_row(r) for r in connection.execute(asked).mappings()]
 
 
 def totals(connection: Connection, where: Sequence[ColumnElement[bool]]) -> tuple[int, int, int]:
@@ -91,15 +91,13 @@ def one(connection: Connection, id: str, organisation: str | None) -> LedgerRow 
     """The row with this id, of one organisation when given; None when there is none."""
     where = [LEDGER.c.id == id, *([LEDGER.c.organisation == organisation] if organisation is not None else [])]
     row = connection.execute(select(LEDGER).where(and_(*where))).mappings().first()
-    if row is None:
-        return None
-    values = {name: row[name] for name in LedgerRow.__struct_fields__ if name not in ("usage", "prices", "labels")}
-    return LedgerRow(
-        usage=msgspec.json.decode(row["usage"], type=Usage),
-        prices=msgspec.json.decode(row["prices"], type=UnitPrices) if row["prices"] is not None else None,
-        labels=msgspec.json.decode(row["labels"], type=dict[str, str]),
-        **values,
-    )
+    return _row(row) if row is not None else None
+
+
+def corrections(connection: Connection, id: str) -> list[LedgerRow]:
+    """The corrections of a row, the first one first."""
+    asked = select(LEDGER).where(LEDGER.c.corrects == id).order_by(LEDGER.c.id)
+    return [_row(r) for r in connection.execute(asked).mappings()]
 
 
 def corrected(connection: Connection, id: str) -> tuple[int, int]:
@@ -134,6 +132,16 @@ def remove_budget(connection: Connection, id: str) -> None:
 
 _COLUMNS = tuple(column.name for column in LEDGER.columns)
 _QUOTED = tuple(f'"{name}"' for name in _COLUMNS)
+
+
+def _row(found: RowMapping) -> LedgerRow:
+    values = {name: found[name] for name in LedgerRow.__struct_fields__ if name not in ("usage", "prices", "labels")}
+    return LedgerRow(
+        usage=msgspec.json.decode(found["usage"], type=Usage),
+        prices=msgspec.json.decode(found["prices"], type=UnitPrices) if found["prices"] is not None else None,
+        labels=msgspec.json.decode(found["labels"], type=dict[str, str]),
+        **values,
+    )
 
 
 def _values(row: LedgerRow) -> tuple[Any, ...]:
