@@ -74,6 +74,7 @@ def _operation(route: Route, by_kind: Mapping[int, dict[str, Any]]) -> dict[str,
         "responses": _responses(
             str(204 if route.returns is Nothing else route.status), by_kind.get(id(route.returns)), _FAILURES, media=route.media
         ),
+        "security": [{"key": [route.scope.value]}],
     }
     parameters = [*_path_parameters(route.path), *_query_parameters(route.query)]
     if parameters:

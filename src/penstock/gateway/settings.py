@@ -54,7 +54,13 @@ class GatewaySettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     models: Annotated[dict[str, ModelSettings], Meta(description="Names of models and their fallback chains.")] = field(
         default_factory=dict[str, ModelSettings]
     )
-    max_body_bytes: Annotated[int, Meta(ge=1024, description="Largest request body.")] = 20 * 1024 * 1024
+    max_body_bytes: Annotated[
+        int,
+        Meta(
+            ge=1024,
+            description="Largest body of a model call (else 413); other routes take 1 MiB. At most 100 levels of nesting (else 400).",
+        ),
+    ] = 20 * 1024 * 1024
     max_reply_bytes: Annotated[int, Meta(ge=1024, description="Largest whole reply that is read from a provider.")] = 64 * 1024 * 1024
     body_seconds: Annotated[float, Meta(gt=0, description="Longest time a client may take to send its body.")] = 30.0
     stall_seconds: Annotated[float, Meta(gt=0, description="Longest time a client may leave a stream unread before it is dropped.")] = 60.0
