@@ -26,18 +26,21 @@ class Model:
     async def serve(self, peer: Conversation) -> None:
         """Answer every request of one connection."""
         while True:
-            head, body = await peer.request()
-            asked: dict[str, Any] = json.loads(body) if body else {}
-            self.asked.append(asked)
-            path = head.split(b" ")[1]
-            if path.endswith(b"/embeddings"):
-                await peer.json(json.dumps(_embeddings(asked)).encode())
-            elif path.endswith(b"/count_tokens"):
-                await peer.json(b'{"input_tokens": 11}')
-            elif path.endswith(b"/messages"):
-                await _send(peer, _message(asked), asked, _message_events)
-            else:
-                await _send(peer, _completion(asked), asked, _completion_events)
+            await self.answer(peer, *await peer.request())
+
+    async def answer(self, peer: Conversation, head: bytes, body: bytes) -> None:
+        """Answer one request."""
+        asked: dict[str, Any] = json.loads(body) if body else {}
+        self.asked.append(asked)
+        path = head.split(b" ")[1]
+        if path.endswith(b"/embeddings"):
+            await peer.json(json.dumps(_embeddings(asked)).encode())
+        elif path.endswith(b"/count_tokens"):
+            await peer.json(b'{"input_tokens": 11}')
+        elif path.endswith(b"/messages"):
+            await _send(peer, _message(asked), asked, _message_events)
+        else:
+            await _send(peer, _completion(asked), asked, _completion_events)
 
 
 async def _send(peer: Conversation, reply: dict[str, Any], asked: dict[str, Any], events: Any) -> None:

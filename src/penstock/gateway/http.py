@@ -12,6 +12,7 @@ import math
 import re
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from typing import Any
 
 from penstock.gateway.choose import TASK_PREFIX
@@ -24,29 +25,17 @@ from penstock.kernel.call import Call, Headers, Reply, Trace
 from penstock.kernel.errors import BodyTooLarge, CallCancelled, DeadlineExceeded, MalformedRequest, PenstockError
 from penstock.kernel.ports import Authenticator, Sessions
 from penstock.kernel.stage import Proceed
-from penstock.kernel.web import EdgeProtocol, EdgeScope, Endpoint
+from penstock.kernel.web import Description, EdgeProtocol, EdgeScope, Endpoint
 
 _log = logging.getLogger("penstock.gateway")
 
 
-def _body_schema(*required: str, **properties: dict[str, Any]) -> dict[str, Any]:
-    # The vendors' own documents describe the rest; unknown fields pass through.
-    return {"type": "object", "required": ["model", *required], "properties": {"model": {"type": "string"}, **properties}}
-
-
-_STREAM = {"type": "boolean"}
-_MESSAGES = {"type": "array", "items": {"type": "object"}}
-PATHS: tuple[tuple[str, str, str, dict[str, Any]], ...] = (
-    ("/v1/chat/completions", "openai.chat", "OpenAI chat completions.", _body_schema("messages", messages=_MESSAGES, stream=_STREAM)),
-    ("/v1/responses", "openai.responses", "OpenAI responses, without stored state.", _body_schema("input", input={}, stream=_STREAM)),
-    ("/v1/embeddings", "openai.embeddings", "OpenAI embeddings.", _body_schema("input", input={})),
-    (
-        "/v1/messages",
-        "anthropic.messages",
-        "Anthropic messages.",
-        _body_schema("messages", "max_tokens", messages=_MESSAGES, max_tokens={"type": "integer", "minimum": 1}, stream=_STREAM),
-    ),
-    ("/v1/messages/count_tokens", "anthropic.count_tokens", "Anthropic token counting.", _body_schema("messages", messages=_MESSAGES)),
+PATHS: tuple[tuple[str, str, str], ...] = (
+    ("/v1/chat/completions", "openai.chat", "OpenAI chat completions."),
+    ("/v1/responses", "openai.responses", "OpenAI responses, without stored state."),
+    ("/v1/embeddings", "openai.embeddings", "OpenAI embeddings."),
+    ("/v1/messages", "anthropic.messages", "Anthropic messages."),
+    ("/v1/messages/count_tokens", "anthropic.count_tokens", "Anthropic token counting."),
 )
 """Paths and the shapes that they speak. OpenAI's SDK takes ``/v1`` as part of ``base_url``; Anthropic's adds it by itself."""
 
@@ -79,10 +68,8 @@ class Edge:
     def endpoints(self, shapes: Mapping[str, Shape]) -> list[Endpoint]:
         """One endpoint for each shape that has a path in `PATHS`."""
         return [
-            Endpoint(
-                method="POST", path=path, handler=self.endpoint(shapes[name]), summary=summary, request=schema, returns={"type": "object"}
-            )
-            for path, name, summary, schema in PATHS
+            Endpoint(method="POST", path=path, handler=self.endpoint(shapes[name]), summary=summary, describe=partial(_describe, name))
+            for path, name, summary in PATHS
         ]
 
     def endpoint(self, shape: Shape) -> Callable[[EdgeScope, EdgeProtocol], Awaitable[None]]:
@@ -250,6 +237,13 @@ class Edge:
             protocol.response_bytes(status, headers, body)
         except RuntimeError:
             _log.debug("client left before its error", extra={"call": call.id})
+
+
+def _describe(shape: str) -> Description:
+    # Kilobytes of schemas, which only whoever asks for the document needs.
+    from penstock.gateway.schemas import description
+
+    return description(shape)
 
 
 def credential(get: Callable[[str], str | None]) -> str | None:

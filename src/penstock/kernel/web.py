@@ -6,7 +6,7 @@ A `Route` is described completely by data, so that validation, authorisation, th
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Annotated, Any, Protocol, TypeVar
 
 import msgspec
@@ -133,15 +133,33 @@ class EdgeProtocol(Protocol):
     def response_stream(self, status: int, headers: list[tuple[str, str]]) -> EdgeStream: ...
 
 
+class Description(msgspec.Struct, frozen=True, kw_only=True):
+    """What the OpenAPI document says about an `Endpoint`, in JSON Schemas.
+
+    ``schemas`` are named; the others refer to them as ``#/components/schemas/NAME``, and a name means the same in every description.
+    ``event`` is the JSON in the data of each event where the endpoint also streams, ``ending`` how such a stream ends. ``failures`` are
+    statuses (or ``4XX``) with what they mean, all with a body like ``error``. Headers are by name.
+    """
+
+    request: Mapping[str, Any]
+    reply: Mapping[str, Any]
+    error: Mapping[str, Any]
+    failures: Mapping[str, str]
+    schemas: Mapping[str, Mapping[str, Any]]
+    event: Mapping[str, Any] | None = None
+    ending: str = ""
+    headers: Mapping[str, Mapping[str, Any]] = msgspec.field(default_factory=dict[str, Mapping[str, Any]])
+    reply_headers: Mapping[str, Mapping[str, Any]] = msgspec.field(default_factory=dict[str, Mapping[str, Any]])
+
+
 class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     """A raw endpoint on an exact method and path. The handler authenticates, answers and never raises.
 
-    ``request`` and ``returns`` are JSON Schemas for the OpenAPI document (None: nothing to describe).
+    ``describe`` is asked when the OpenAPI document is made.
     """
 
     method: str
     path: str
     handler: Callable[[EdgeScope, EdgeProtocol], Awaitable[None]]
     summary: str
-    request: dict[str, Any] | None = None
-    returns: dict[str, Any] | None = None
+    describe: Callable[[], Description]
