@@ -275,6 +275,7 @@ async def test_every_other_route_answers_what_the_document_says(rig: Rig) -> Non
         ("GET", "/v1/overview?group=task", None),
         ("GET", "/v1/ledger", None),
         ("GET", "/v1/ledger/export", None),
+        ("GET", f"/v1/ledger/{call}", None),
         ("GET", "/v1/spend?group=model", None),
         ("GET", "/v1/prices?model=m&provider=chat", None),
         ("GET", "/v1/models", None),

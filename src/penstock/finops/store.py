@@ -136,16 +136,6 @@ def _row(found: RowMapping) -> LedgerRow:
     )
 
 
-def _row(found: RowMapping) -> LedgerRow:
-    values = {name: found[name] for name in LedgerRow.__struct_fields__ if name not in ("usage", "prices", "labels")}
-    return LedgerRow(
-        usage=msgspec.json.decode(found["usage"], type=Usage),
-        prices=msgspec.json.decode(found["prices"], type=UnitPrices) if found["prices"] is not None else None,
-        labels=msgspec.json.decode(found["labels"], type=dict[str, str]),
-        **values,
-    )
-
-
 def _values(row: LedgerRow) -> tuple[Any, ...]:
     """The values of `_COLUMNS`."""
     usage = row.usage

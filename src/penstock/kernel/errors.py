@@ -45,6 +45,7 @@ What one class tells apart has a code of its own::
     body_timeout                408  DeadlineExceeded  the body did not arrive within gateway.body_seconds
     concurrency_limit_exceeded  429  LimitExceeded     the key has as many calls in flight as it may have
     token_limit_exceeded        429  LimitExceeded     the key has used its tokens of this minute
+    too_many_sign_ins           429  LimitExceeded     too many wrong keys at the console's door, from this address or from all
     local_model_unavailable     503  Unavailable       the local embedding model cannot be used
     local_extra_missing         503  Unavailable       a package of the extra 'local' is not installed
     local_model_missing         503  Unavailable       the package with the model's weights is not installed
