@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from tests.house import Answer, House, open_house
+from tests.house import SETTINGS, Answer, House, open_house
 
 from penstock.identity.settings import IdentitySettings
 
@@ -56,6 +57,31 @@ async def test_signing_out_ends_the_session_and_the_cookie(house: House) -> None
     assert "Max-Age=0" in out.headers["set-cookie"]
     assert (await look(house, "/console/keys", cookie)).status == 303
     assert (await send(house, "/console/sign-out", "", cookie)).status == 303
+
+
+async def test_who_is_signed_in_already_is_sent_on(house: House) -> None:
+    cookie = await sign_in(house, house.admin)
+    answer = await look(house, "/console/sign-in?next=/console/keys", cookie)
+    assert (answer.status, answer.headers["location"]) == (303, "/console/keys")
+    assert (await look(house, "/console/sign-in", cookie)).headers["location"] == "/console/"
+    assert (await look(house, "/console/sign-in?next=//evil.example", cookie)).headers["location"] == "/console/"
+    for unknown in ("penstock_session=pss_" + "x" * 43, "penstock_session=nonsense"):
+        assert (await look(house, "/console/sign-in", unknown)).status == 200
+
+
+async def test_behind_a_balancer_a_browser_is_signed_in_at_every_process_at_once(tmp_path: Path, postgres: str) -> None:
+    first, second = tmp_path / "first", tmp_path / "second"
+    first.mkdir()
+    second.mkdir()
+    slow = SETTINGS + "[identity]\nrefresh_seconds = 1.0\n"
+    async with open_house(first, slow, database=postgres) as a, open_house(second, slow, database=postgres) as b:
+        cookie = await sign_in(a, a.admin)
+        # The balancer sends the browser to the other process before that one has looked for news.
+        answer = await look(b, "/console/keys", cookie)
+        while answer.status == 303:
+            answer = await look(b, answer.headers["location"], cookie)
+        assert answer.status == 200
+        assert "<title>Keys" in answer.text
 
 
 async def test_a_key_is_made_shown_once_rotated_and_revoked(house: House) -> None:
