@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 from tests.identity.process import Process
 
+from penstock.identity import store
 from penstock.identity.keys import NewKey
 from penstock.identity.secret import digest
+from penstock.identity.sessions import BrowserSessions
 from penstock.identity.settings import IdentitySettings
 from penstock.kernel.errors import Forbidden, Unauthenticated
 from penstock.kernel.principal import Scope
@@ -109,6 +113,53 @@ async def test_signing_out_ends_it_here_at_once_and_a_use_elsewhere_does_not_bri
     await one.refresh.now()
     await other.refresh.now()
     assert one.sessions.principal(token) is None
+    assert other.sessions.principal(token) is None
+
+
+async def test_another_process_signs_out_a_session_that_it_has_not_heard_of(one: Process, other: Process) -> None:
+    token, _ = await one.sessions.open((await one.reader()).secret)
+    assert other.sessions.principal(token) is None
+    await other.sessions.close(token)
+    await one.refresh.now()
+    assert one.sessions.principal(token) is None
+    await other.refresh.now()
+    assert other.sessions.principal(token) is None
+    assert await other.sessions.recall(token) is None
+
+
+async def test_another_process_recalls_a_session_that_it_has_not_heard_of(one: Process, other: Process) -> None:
+    made = await one.reader()
+    await other.refresh.now()
+    token, _ = await one.sessions.open(made.secret)
+    assert other.sessions.principal(token) is None
+    recalled = await other.sessions.recall(token)
+    assert recalled is not None
+    assert recalled.key_id == made.key.id
+    assert other.sessions.principal(token) == recalled
+    one.clock.now += IDLE
+    other.clock.now += IDLE
+    assert await other.sessions.recall(token) is None
+
+
+async def test_what_was_read_before_does_not_bring_back_a_session_that_was_closed_meanwhile(one: Process) -> None:
+    token, _ = await one.sessions.open((await one.reader()).secret)
+    read_before = await one.records.read(lambda c: store.changes_since(c, 0, one.clock.now))
+    assert read_before is not None
+    assert digest(token) in {row.digest for row in read_before.sessions}
+    await one.sessions.close(token)
+    one.sessions.apply(read_before)
+    assert one.sessions.principal(token) is None
+    assert await one.sessions.recall(token) is None
+    await one.refresh.now()
+    one.sessions.apply(read_before)
+    assert one.sessions.principal(token) is None
+
+
+async def test_a_session_closed_while_it_was_being_recalled_stays_closed(one: Process, other: Process) -> None:
+    token, _ = await one.sessions.open((await one.reader()).secret)
+    await other.refresh.now()
+    other.sessions = BrowserSessions(other.records, other.keyring, IdentitySettings(), other.clock)
+    await asyncio.gather(*(other.sessions.recall(token) for _ in range(3)), other.sessions.close(token))
     assert other.sessions.principal(token) is None
 
 

@@ -14,8 +14,9 @@ from penstock.identity.door import Door
 from penstock.identity.keys import Keys, NewKey
 from penstock.identity.model import Organisation, Person, Project, Team
 from penstock.identity.owners import Owners
+from penstock.identity.sessions import BrowserSessions
 from penstock.kernel.errors import MalformedRequest, PenstockError
-from penstock.kernel.ports import Directory, Ports, Sessions
+from penstock.kernel.ports import Directory, Ports
 from penstock.kernel.principal import Limits, Principal, Scope
 from penstock.kernel.web import Page
 
@@ -28,14 +29,19 @@ HOME = "/console/"
 MANY = 1000
 
 
-def pages(ports: Ports, owners: Owners, service: Keys, sessions: Sessions, door: Door) -> Sequence[Page]:
+def pages(ports: Ports, owners: Owners, service: Keys, sessions: BrowserSessions, door: Door) -> Sequence[Page]:
     """Sign-in, sign-out, Keys, Organisation."""
 
     def console() -> Console:
         return ports.get(Console)
 
     async def sign_in(request: Request, principal: Principal) -> Response:
-        return _door(request, console(), _local(request.query_params.get("next", "")), None)
+        after, token = _local(request.query_params.get("next", "")), request.cookies.get(COOKIE)
+        # Also when the session was opened a moment ago by another process, which sent the browser on to this one.
+        known = await sessions.recall(token) if token else None
+        if known is not None and known.may(Scope.READ):
+            return _redirect(after or HOME)
+        return _door(request, console(), after, None)
 
     async def enter(request: Request, principal: Principal) -> Response:
         form = await request.form()

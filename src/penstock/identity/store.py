@@ -327,6 +327,13 @@ def add_session(connection: Connection, session: SessionRow, version: int) -> No
     connection.execute(SESSIONS.insert().values(**msgspec.structs.asdict(session), version=version))
 
 
+def find_session(connection: Connection, digest: bytes, now: float) -> SessionRow | None:
+    """The session with this digest unless it is over at ``now``, or None."""
+    query = select(SESSIONS.c.digest, SESSIONS.c.secret, SESSIONS.c.created_at, SESSIONS.c.expires_at)
+    row = connection.execute(query.where(SESSIONS.c.digest == digest, SESSIONS.c.expires_at > now)).first()
+    return SessionRow(*row) if row is not None else None
+
+
 def put_session_end(connection: Connection, digest: bytes, at: float, *, now: float, version: int) -> None:
     """Let a session end at ``at``, unless it has ended already."""
     query = SESSIONS.update().where(SESSIONS.c.digest == digest, SESSIONS.c.expires_at > now)
