@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import msgspec
@@ -48,7 +48,7 @@ def rows(connection: Connection, where: Sequence[ColumnElement[bool]], before: s
     """Ledger rows, newest first, from below the id ``before``."""
     conditions = [*where, *([LEDGER.c.id < before] if before else [])]
     asked = select(LEDGER).where(and_(True, *conditions)).order_by(LEDGER.c.id.desc()).limit(limit)
-    return [_row(r) for r in connection.execute(asked).mappings()]
+    return [ledger_row(r) for r in connection.execute(asked).mappings()]
 
 
 def totals(connection: Connection, where: Sequence[ColumnElement[bool]]) -> tuple[int, int, int]:
@@ -84,13 +84,19 @@ def one(connection: Connection, id: str, organisation: str | None) -> LedgerRow 
     """The row with this id, of one organisation when given; None when there is none."""
     where = [LEDGER.c.id == id, *([LEDGER.c.organisation == organisation] if organisation is not None else [])]
     row = connection.execute(select(LEDGER).where(and_(*where))).mappings().first()
-    return _row(row) if row is not None else None
+    return ledger_row(row) if row is not None else None
+
+
+def by_id(connection: Connection, ids: Sequence[str]) -> Iterator[RowMapping]:
+    """The rows that have one of these ids, as they stand; see `ledger_row`."""
+    for start in range(0, len(ids), _PARAMETERS):
+        yield from connection.execute(select(LEDGER).where(LEDGER.c.id.in_(ids[start : start + _PARAMETERS]))).mappings()
 
 
 def corrections(connection: Connection, id: str) -> list[LedgerRow]:
     """The corrections of a row, the first one first."""
     asked = select(LEDGER).where(LEDGER.c.corrects == id).order_by(LEDGER.c.id)
-    return [_row(r) for r in connection.execute(asked).mappings()]
+    return [ledger_row(r) for r in connection.execute(asked).mappings()]
 
 
 def corrected(connection: Connection, id: str) -> tuple[int, int]:
@@ -102,11 +108,12 @@ def corrected(connection: Connection, id: str) -> tuple[int, int]:
 
 def budgets(connection: Connection) -> list[Budget]:
     """All budgets by name."""
-    found = connection.execute(select(BUDGETS).order_by(BUDGETS.c.name)).mappings()
-    return [
-        msgspec.convert({**{str(name): value for name, value in row.items()}, "alerts": msgspec.json.decode(row["alerts"])}, Budget)
-        for row in found
-    ]
+    return [budget(row) for row in connection.execute(select(BUDGETS).order_by(BUDGETS.c.name)).mappings()]
+
+
+def budget(row: RowMapping) -> Budget:
+    """The budget that a row of the table holds. Raises `msgspec.MsgspecError` when it is no budget."""
+    return msgspec.convert({**{str(name): value for name, value in row.items()}, "alerts": msgspec.json.decode(row["alerts"])}, Budget)
 
 
 def put_budget(connection: Connection, budget: Budget, *, new: bool) -> None:
@@ -123,10 +130,14 @@ def remove_budget(connection: Connection, id: str) -> None:
     connection.execute(sql_delete(BUDGETS).where(BUDGETS.c.id == id))
 
 
+_PARAMETERS = 500
+"""Ids in one question: engines and their compiled statements have an end."""
+
 _COLUMNS = tuple(column.name for column in LEDGER.columns)
 
 
-def _row(found: RowMapping) -> LedgerRow:
+def ledger_row(found: RowMapping) -> LedgerRow:
+    """The row that a row of the table holds. Raises `msgspec.DecodeError` when a column of it is damaged."""
     values = {name: found[name] for name in LedgerRow.__struct_fields__ if name not in ("usage", "prices", "labels")}
     return LedgerRow(
         usage=msgspec.json.decode(found["usage"], type=Usage),
