@@ -73,39 +73,24 @@ class Keys:
         self._used: Mapping[str, float] = used if used is not None else {}
         self._clock = clock
 
-    async def create(self, actor: Principal | None, asked: NewKey, *, first: bool = False) -> KeyWithSecret:
+    async def create(self, actor: Principal | None, asked: NewKey) -> KeyWithSecret:
         """A new key and its secret, which nobody can read again. Raises `RequestError`, `Forbidden` for more than the actor may do itself.
 
         Without ``organisation`` it belongs to its project's, team's or person's organisation, else to the actor's.
         """
-        now = self._clock()
+        now, secret = self._clock(), new_secret()
         name, terms = check.name(asked.name), _terms(asked.scopes, asked.models, asked.tasks, asked.limits, asked.expires_at, now)
-        secret = new_secret()
 
         def work(connection: Connection) -> Key:
             project = named(connection, Project, asked.project, actor) if asked.project is not None else None
             team = asked.team if asked.team is not None else (project.team if project is not None else None)
             of_team = named(connection, Team, team, actor) if team is not None else None
             person = named(connection, Person, asked.person, actor) if asked.person is not None else None
-            key = Key(
-                id=new_id("key"),
-                name=name,
-                organisation=organisation_for(connection, actor, asked.organisation, of_team, project, person),
-                team=team,
-                project=asked.project,
-                person=asked.person,
-                last4=secret[-4:],
-                state="live",
-                created_at=now,
-                created_by=actor.key_id if actor is not None else None,
-                revoked_at=None,
-                last_used_at=None,
-                previous_until=None,
-                **terms,
-            )
+            organisation = organisation_for(connection, actor, asked.organisation, of_team, project, person)
+            by = actor.key_id if actor is not None else None
+            key = _new(secret, name, organisation, terms, now, team=team, project=asked.project, person=asked.person, by=by)
             _grant(actor, key)
-            store.add_key(connection, key, first=first, version=store.bump(connection))
-            store.add_secret(connection, SecretRow(digest(secret), key.id, secret[-4:], now, None))
+            _add(connection, key, secret, first=False, version=store.bump(connection))
             return key
 
         return KeyWithSecret(key=await self._write(work), secret=secret)
@@ -198,12 +183,31 @@ class Keys:
         return await self._records.read(lambda c: store.count_keys(c, now=now, state="live", first=False)) > 0
 
     async def ensure(self) -> str | None:
-        """Make an admin key of the home organisation when there is no key at all; its secret, or None."""
-        now = self._clock()
+        """Make an admin key of the home organisation when there is no key at all; its secret, or None.
+
+        Of processes that do so at once, one makes it. Raises `RequestError` when there is no organisation.
+        """
+        now, secret = self._clock(), new_secret()
         if await self._records.read(lambda c: store.count_keys(c, now=now)) > 0:
             return None
-        made = await self.create(None, NewKey(name="first admin key", scopes=(Scope.ADMIN,)), first=True)
-        return made.secret
+        terms = _terms((Scope.ADMIN,), (), (), Limits(), None, now)
+
+        def work(connection: Connection) -> bool:
+            # Counted before it is looked again: whoever starts at the same moment waits here, and then finds what this one made.
+            version = store.bump(connection)
+            if store.count_keys(connection, now=now) > 0:
+                return False
+            key = _new(secret, "first admin key", organisation_for(connection, None, None), terms, now)
+            _add(connection, key, secret, first=True, version=version)
+            return True
+
+        return secret if await self._write(work) else None
+
+    async def untried(self) -> Key | None:
+        """The key of the first start while it is live and was never used; perhaps nobody ever saw it."""
+        now = self._clock()
+        found = await self._records.read(lambda connection: store.first_key(connection, now))
+        return found if found is not None and self._seen(found).last_used_at is None else None
 
     async def _write(self, work: Callable[[Connection], T]) -> T:
         done = await self._records.write(work)
@@ -223,6 +227,41 @@ class _Terms(TypedDict):
     tasks: tuple[str, ...]
     limits: Limits
     expires_at: float | None
+
+
+def _new(
+    secret: str,
+    name: str,
+    organisation: str,
+    terms: _Terms,
+    now: float,
+    *,
+    team: str | None = None,
+    project: str | None = None,
+    person: str | None = None,
+    by: str | None = None,
+) -> Key:
+    return Key(
+        id=new_id("key"),
+        name=name,
+        organisation=organisation,
+        team=team,
+        project=project,
+        person=person,
+        last4=secret[-4:],
+        state="live",
+        created_at=now,
+        created_by=by,
+        revoked_at=None,
+        last_used_at=None,
+        previous_until=None,
+        **terms,
+    )
+
+
+def _add(connection: Connection, key: Key, secret: str, *, first: bool, version: int) -> None:
+    store.add_key(connection, key, first=first, version=version)
+    store.add_secret(connection, SecretRow(digest(secret), key.id, secret[-4:], key.created_at, None))
 
 
 def _terms(

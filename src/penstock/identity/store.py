@@ -205,6 +205,13 @@ def find_key(connection: Connection, id: str, now: float) -> Key | None:
     return found[0] if found else None
 
 
+def first_key(connection: Connection, now: float) -> Key | None:
+    """The key that the first start made, while it is live, or None."""
+    rows = connection.execute(KEYS.select().where(KEYS.c.first, _in_state("live", now)).order_by(KEYS.c.id).limit(1)).all()
+    found = _keys(rows, _secrets(connection, [row.id for row in rows]), now)
+    return found[0] if found else None
+
+
 def list_keys(
     connection: Connection,
     where: Mapping[str, str],

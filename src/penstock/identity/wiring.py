@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 
 from penstock.identity.door import Door
@@ -67,14 +68,22 @@ class _FirstKey:
 def _check(keys: Keys) -> Check:
     async def check() -> Sequence[Finding]:
         if await keys.configured():
-            return [Finding(name="keys", status="ok", what="somebody made a key on purpose")]
-        return [
-            Finding(
-                name="keys",
-                status="off",
-                what="only the key of the first start, or none",
-                mend="make keys for applications with `penstock keys create` or on the console's Keys page",
+            found = [Finding(name="keys", status="ok", what="somebody made a key on purpose")]
+        else:
+            mend = "make keys for applications with `penstock keys create` or on the console's Keys page"
+            found = [Finding(name="keys", status="off", what="only the key of the first start, or none", mend=mend)]
+        untried = await keys.untried()
+        if untried is not None:
+            when = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(untried.created_at))
+            found.append(
+                Finding(
+                    name="first admin key",
+                    status="warn",
+                    what=f"made at the first start ({when}), shown that once, and not used so far (uses are written down once a minute)",
+                    mend="if nobody kept it, make another with `penstock keys create --name YOU --admin`; "
+                    f"then end this one with `penstock keys revoke {untried.id}`",
+                )
             )
-        ]
+        return found
 
     return check
