@@ -96,8 +96,6 @@ UNMIRRORED: dict[str, str] = {
     "gateway/shapes/shape.py": "gateway/shapes/test_translation.py",
     "gateway/shapes/sse.py": "gateway/shapes/test_streams.py",
     "gateway/shapes/tap.py": "gateway/shapes/test_streams.py",
-    "identity/model.py": "identity/test_keys.py",
-    "identity/reach.py": "test_tenancy.py",
     "storage/environment/env.py": "storage/test_migrations.py",
     "storage/postgres.py": "storage/test_records.py",
     "storage/schema.py": "storage/test_migrations.py",
