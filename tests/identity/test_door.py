@@ -148,6 +148,23 @@ def test_who_is_at_the_door(peer: str | None, forwarded: list[str], caller: str)
     assert Town(trusted_proxies=("10.0.0.0/8",)).door.caller(peer, forwarded) == caller
 
 
+@pytest.mark.parametrize(
+    ("peer", "scheme", "forwarded", "encrypted"),
+    [
+        ("1.2.3.4", "https", None, True),
+        ("1.2.3.4", "http", None, False),
+        ("1.2.3.4", "http", "https", False),
+        ("10.0.0.1", "http", "https", True),
+        ("10.0.0.1", "http", "http, HTTPS", True),
+        ("10.0.0.1", "http", "https, http", False),
+        ("10.0.0.1", "http", None, False),
+        (None, "http", "https", False),
+    ],
+)
+def test_whether_the_browser_came_over_tls(peer: str | None, scheme: str, forwarded: str | None, encrypted: bool) -> None:
+    assert Town(trusted_proxies=("10.0.0.0/8",)).door.is_encrypted(peer, scheme, forwarded) is encrypted
+
+
 def test_a_proxy_that_is_no_address_is_named() -> None:
     with pytest.raises(SettingsError, match=r"identity\.trusted_proxies: 'proxy\.local' does not appear to be") as fault:
         Town(trusted_proxies=("proxy.local",))
@@ -193,3 +210,19 @@ async def test_a_guesser_is_told_to_wait_while_a_right_key_gets_in_from_another_
     told = [record for record in caplog.records if record.message == "sign-in refused"]
     assert [(r.client, r.code) for r in told] == [("127.0.0.1", "invalid_api_key")] * 3  # type: ignore[attr-defined]
     assert wrong not in caplog.text
+
+
+async def test_behind_a_proxy_that_is_trusted_the_cookie_is_for_tls_and_clients_are_told_apart(tmp_path: Path) -> None:
+    settings = SETTINGS + '[identity]\nsign_in_guesses = 1\ntrusted_proxies = ["127.0.0.1"]\n'
+    async with open_house(tmp_path, settings) as house:
+        tls = {"x-forwarded-proto": "https"}
+        for number in range(3):
+            status, _, _ = await sign_in(house, "psk_wrong", "127.0.0.1", **tls, **{"x-forwarded-for": f"6.6.6.{number}"})
+            assert status == 401
+        status, _, _ = await sign_in(house, house.admin, "127.0.0.1", **tls, **{"x-forwarded-for": "9.9.9.9, 6.6.6.0"})
+        assert status == 429
+        status, _, headers = await sign_in(house, house.admin, "127.0.0.1", **tls, **{"x-forwarded-for": "7.7.7.7"})
+        assert status == 303
+        assert "; Secure" in headers["set-cookie"]
+        _, _, headers = await sign_in(house, house.admin, "127.0.0.2", **tls)
+        assert "; Secure" not in headers["set-cookie"]

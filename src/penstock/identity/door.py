@@ -88,6 +88,14 @@ class Door:
             return str(ipaddress.IPv6Network((found, 64), strict=False))
         return str(found)
 
+    def is_encrypted(self, peer: str | None, scheme: str, forwarded: str | None) -> bool:
+        """Whether the browser came over TLS: to us, or to a trusted proxy, which says so in X-Forwarded-Proto (``forwarded``)."""
+        if scheme == "https":
+            return True
+        found = _address(peer or "")
+        # Of several proxies the last one to speak is the one that we know.
+        return found is not None and self._is_proxy(found) and (forwarded or "").rpartition(",")[2].strip().lower() == "https"
+
     def metrics(self) -> Iterable[Metric]:
         outcomes = {"in": self._came_in, "refused": self._refused, "throttled": self._waiting}
         samples = tuple(({"outcome": outcome}, float(count)) for outcome, count in outcomes.items())

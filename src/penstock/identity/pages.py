@@ -46,7 +46,8 @@ def pages(ports: Ports, owners: Owners, service: Keys, sessions: BrowserSessions
     async def enter(request: Request, principal: Principal) -> Response:
         form = await request.form()
         after = _local(str(form.get("next", "")))
-        caller = door.caller(request.client.host if request.client is not None else None, request.headers.getlist("x-forwarded-for"))
+        peer = request.client.host if request.client is not None else None
+        caller = door.caller(peer, request.headers.getlist("x-forwarded-for"))
         try:
             token, expires = await door.open(caller, str(form.get("key", "")).strip())
         except PenstockError as fault:
@@ -59,7 +60,7 @@ def pages(ports: Ports, owners: Owners, service: Keys, sessions: BrowserSessions
             path="/",
             httponly=True,
             samesite="strict",
-            secure=request.url.scheme == "https",
+            secure=door.is_encrypted(peer, request.url.scheme, request.headers.get("x-forwarded-proto")),
         )
         return response
 

@@ -44,7 +44,7 @@ class IdentitySettings(Struct, frozen=True, forbid_unknown_fields=True):
     trusted_proxies: Annotated[
         tuple[str, ...],
         Meta(
-            description="Addresses or networks of reverse proxies whose X-Forwarded-For says who is at the door; "
-            "without it everybody behind a proxy shares one count."
+            description="Addresses or networks of reverse proxies whose X-Forwarded-For says who is at the door, and whose "
+            "X-Forwarded-Proto whether over TLS; without it everybody behind a proxy shares one count."
         ),
     ] = ()
