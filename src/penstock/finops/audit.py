@@ -19,6 +19,7 @@ from penstock.finops.budgets import Budget, Owners, Subject, period_of, subject_
 from penstock.finops.journals import Journals, look
 from penstock.finops.money import UnitPrices, amount
 from penstock.finops.rows import LedgerRow
+from penstock.finops.running import compare, over_http
 from penstock.finops.settings import FinopsSettings
 from penstock.finops.tables import BUDGETS, LEDGER, SPOOL
 from penstock.kernel.call import Usage
@@ -37,7 +38,7 @@ _OWNERS = ("at", "organisation", "team", "project", "person", "key_id", "task", 
 
 class Audit(msgspec.Struct, frozen=True, kw_only=True):
     """What was found: ``checked`` rows of which ``corrections``, ``budgets`` whose spending was added up twice, the number of faults
-    (``wrong``), the first of them in words, and what stands in the journals."""
+    (``wrong``), the first of them in words, what stands in the journals, and how many budgets a running process was asked for."""
 
     checked: int
     corrections: int
@@ -45,6 +46,7 @@ class Audit(msgspec.Struct, frozen=True, kw_only=True):
     wrong: int
     faults: list[str]
     journals: Journals
+    compared: int = 0
 
 
 class Faults:
@@ -60,16 +62,24 @@ class Faults:
             self.kept.append(fault)
 
 
-def verify_ledger(config: Path | None) -> Audit:
+def verify_ledger(config: Path | None, running: str | None = None, key: str = "") -> Audit:
     """Look at the ledger, its corrections, the budgets' sums and the journals of the installation that ``config`` describes.
 
-    Changes nothing: what waits in the spool of a dead process is moved by the next start.
+    With the address of a ``running`` Penstock, and a ``key`` of it, also compare what it says of its budgets. Changes nothing: what waits
+    in the spool of a dead process is moved by the next start.
     """
     settings = load({"finops": FinopsSettings}, file=config, others=True)
     folder = Path(settings.of(ServerSettings).data_dir)
     records = open_records(settings.of(StorageSettings).records, folder)
     try:
-        return audit(records, folder / SPOOL, time.time())
+        found = audit(records, folder / SPOOL, time.time())
+        if running is None:
+            return found
+        # Twice, since a process may just have begun to count when it is asked first.
+        patience = 1.0 + (2 * settings.of(FinopsSettings).budget_refresh_seconds if records.dialect != "sqlite" else 0.0)
+        said = compare(records, over_http(running, key), patience)
+        faults, wrong = [*found.faults, *said.faults], found.wrong + len(said.faults)
+        return msgspec.structs.replace(found, compared=said.budgets, wrong=wrong, faults=faults)
     finally:
         records.close()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -11,13 +12,20 @@ import typer
 app = typer.Typer(name="ledger", help="The ledger and its prices.", no_args_is_help=True)
 Config = Annotated[Path | None, typer.Option("--config", "-c", help="Settings file; default: penstock.toml when it is there.")]
 
+Running = Annotated[
+    str | None,
+    typer.Option(
+        "--running", help="Address of a running Penstock: compare also what it says of its budgets, with the key in PENSTOCK_KEY."
+    ),
+]
+
 
 @app.command()
-def verify(config: Config = None) -> None:
+def verify(config: Config = None, running: Running = None) -> None:
     """Compute every amount again, follow corrections, add up budgets, read the journals; exit with 1 when something is wrong."""
     from penstock.finops.audit import verify_ledger
 
-    found = verify_ledger(config)
+    found = verify_ledger(config, running, os.environ.get("PENSTOCK_KEY", ""))
     for line in found.faults:
         sys.stdout.write(f"wrong: {line}\n")
     if found.wrong > len(found.faults):
@@ -31,7 +39,8 @@ def verify(config: Config = None) -> None:
         sys.stdout.write(f"{journals.cut_off} bytes of writes that a kill cut off, which no client was told of\n")
     sys.stdout.write(
         f"{found.checked} rows checked, {found.corrections} of them corrections; {found.budgets} budgets added up;"
-        f" {journals.spools} journals, {journals.held} of them in use; {found.wrong} faults\n"
+        + (f" {found.compared} compared with what is said at {running};" if running else "")
+        + f" {journals.spools} journals, {journals.held} of them in use; {found.wrong} faults\n"
     )
     raise typer.Exit(1 if found.wrong else 0)
 
