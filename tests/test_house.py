@@ -55,7 +55,6 @@ UNMIRRORED: dict[str, str] = {
     "console/headers.py": "edge/test_api.py",
     "console/icons.py": "console/test_navigation.py",
     "demo/organisation.py": "demo/test_run.py",
-    "finops/commands.py": "finops/test_ledger.py",
     "finops/ledger_pages.py": "finops/test_pages.py",
     "finops/routes.py": "finops/test_service.py",
     "finops/rows.py": "finops/test_drain.py",
