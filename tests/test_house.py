@@ -22,6 +22,7 @@ from penstock.app import capabilities
 from penstock.gateway.settings import GatewaySettings
 from penstock.gateway.shapes.body import MAX_NESTING
 from penstock.inspect import closed_house, places
+from penstock.kernel.stage import Slot
 from penstock.settings import BASE, describe, load
 from penstock.up import CONTROL_BODY_BYTES
 
@@ -412,6 +413,27 @@ def test_links_between_documents_lead_somewhere() -> None:
         if "://" not in target and not (file.parent / target).exists()
     ]
     assert lost == []
+
+
+def test_files_that_documents_name_are_there() -> None:
+    lost = []
+    for file in documents():
+        for name in re.findall(r"`((?:[\w.-]+/)+[\w.-]+\.(?:py|md|toml|json|html|css|js)|[a-z]+\.py)`", file.read_text("utf-8")):
+            if not any((base / name).exists() for base in (ROOT, SRC, file.parent)) and ("/" in name or not any(SRC.rglob(name))):
+                lost.append(f"{file.relative_to(ROOT)}: {name}")
+    assert lost == []
+
+
+def test_the_picture_of_the_architecture_is_true() -> None:
+    text = page("architecture.md")
+    picture = text.split("```text\n")[1].split("```")[0]
+    slots = [slot.name.lower() for slot in Slot]
+    assert [word for word in re.findall(r"[a-z]+", picture.split("reply:")[0]) if word in slots] == slots
+    for named in re.findall(r"\b(?:edge|gateway|kernel|storage)/\w+", picture):
+        assert (SRC / f"{named}.py").is_file(), named
+    folders = [f.name for f in SRC.iterdir() if (f / "__init__.py").is_file()]
+    assert [name for name in folders if f"`{name}`" not in text] == []
+    assert {"watch", "flow", "bridge", "api"} <= set(re.findall(r"\w+", picture))
 
 
 def test_every_page_of_docs_is_reached_from_the_readme() -> None:
