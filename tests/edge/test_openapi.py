@@ -64,6 +64,10 @@ class Rig:
         self.contract.check("POST", path, None, answer)
         return answer
 
+    def named(self, path: str, *statuses: int) -> bool:
+        """Whether a POST there promises each of these by itself, not among "all others"."""
+        return {str(status) for status in statuses} <= set(self.contract.operation("POST", path)["responses"])
+
     async def done(self, method: str, path: str, body: Any = None, **more: Any) -> Any:
         answer = await self.ask(method, path, body, **more)
         assert answer.status < 300, answer.text
@@ -211,6 +215,7 @@ async def test_failures_of_every_kind(rig: Rig, path: str) -> None:
     assert int(expected[429].headers["retry-after"]) >= 1
     for status, answer in expected.items():
         assert answer.status == status, answer.text
+    assert rig.named(path, *expected, 500)
 
 
 @pytest.mark.parametrize("path", [*TALKS, EMBEDDINGS])
@@ -218,6 +223,7 @@ async def test_failures_of_providers(rig: Rig, path: str) -> None:
     for model, (_, status) in SAYS.items():
         assert (await rig.ask("POST", path, small(path, model))).status == status
     assert (await rig.ask("POST", path, small(path, "slow"), x_penstock_timeout="0.05")).status == 504
+    assert rig.named(path, 429, 502, 503, 504)
 
 
 async def test_money_that_is_spent(rig: Rig) -> None:
@@ -225,6 +231,7 @@ async def test_money_that_is_spent(rig: Rig) -> None:
     for path, status in ((CHAT, 429), (RESPONSES, 429), (MESSAGES, 402)):
         answer = await rig.ask("POST", path, small(path, "poor"))
         assert answer.status == status, answer.text
+        assert rig.named(path, status)
         assert answer.headers["x-should-retry"] == "false"
         assert answer.json["error"].get("code", "billing_error") in ("insufficient_quota", "billing_error")
 
@@ -232,11 +239,13 @@ async def test_money_that_is_spent(rig: Rig) -> None:
 @pytest.mark.parametrize("path", [CHAT, MESSAGES])
 async def test_a_body_that_does_not_arrive(rig: Rig, path: str) -> None:
     assert (await rig.announce(path, 100)).status == 408
+    assert rig.named(path, 408)
 
 
 @pytest.mark.parametrize("path", [*TALKS, EMBEDDINGS, COUNT, "/v1/teams", "/v1/budgets"])
 async def test_a_body_that_is_too_large(rig: Rig, path: str) -> None:
     assert (await rig.announce(path, 2_000_000)).status == 413
+    assert rig.named(path, 413)
 
 
 @pytest.mark.parametrize("path", TALKS)

@@ -20,6 +20,10 @@ _log = logging.getLogger("penstock.server")
 _REACH = {"0.0.0.0": "127.0.0.1", "": "127.0.0.1", "::": "::1"}  # noqa: S104
 
 
+SETTLE_SECONDS = 0.05
+"""Granian's own threads end a moment after it says that it has stopped. A process that ends before them is aborted (one in five did)."""
+
+
 class Dispatcher:
     """The RSGI application: exact paths to their endpoints, everything else over the bridge."""
 
@@ -75,6 +79,7 @@ class Server:
         if self._server is not None and self._serving is not None:
             self._server.stop()
             await asyncio.wait([self._serving], timeout=5)
+            await asyncio.sleep(SETTLE_SECONDS)
 
     @property
     def url(self) -> str:
