@@ -14,6 +14,7 @@ from tests.gateway.upstream import Conversation, serving
 from tests.house import SETTINGS, House, open_house
 
 from penstock.gateway.discovery import configured
+from penstock.gateway.http import estimate_tokens
 from penstock.gateway.settings import GatewaySettings
 
 ASKED = {"contents": [{"parts": [{"text": "hi"}]}]}
@@ -168,6 +169,11 @@ async def test_a_key_that_google_refuses_is_no_fault_of_the_callers(rig: Rig) ->
     rig.refusals = [("400 Bad Request", {"error": {"code": 400, "message": "Unknown name.", "status": "INVALID_ARGUMENT"}})]
     answer = await rig.house.ask("POST", "/v1beta/models/both:generateContent", ASKED, key=rig.caller)
     assert (answer.status, "Unknown name." in answer.text) == (400, True)
+
+
+def test_content_in_the_body_is_not_counted_by_its_bytes() -> None:
+    picture = {"inline_data": {"mime_type": "image/png", "data": "A-_9" * 250_000}}
+    assert estimate_tokens(json.dumps({"contents": [{"parts": [picture]}]}).encode()) < 2000
 
 
 async def test_embeddings_of_another_shape_keep_their_order(rig: Rig) -> None:

@@ -53,7 +53,7 @@ SESSION_COOKIE = "penstock_session"
 TRUSTED_BYTES = 64 * 1024
 LONGEST_LABEL = 200
 _PASSED = ("anthropic-beta", "anthropic-version", "openai-beta")
-_INLINE_DATA = re.compile(rb'"(?:data:[^"\\]{64,}|[A-Za-z0-9+/=]{1024,})"')
+_INLINE_DATA = re.compile(rb'"(?:data:[^"\\]{64,}|[A-Za-z0-9+/=_-]{1024,})"')
 
 
 class Edge:
@@ -275,7 +275,7 @@ def credential(get: Callable[[str], str | None]) -> str | None:
 
 def estimate_tokens(body: bytes) -> int:
     """Expected input tokens of a request body: a token per four bytes, inlined files and images counted as a thousand each."""
-    if len(body) > 4096 and b"base64" in body:
+    if len(body) > 4096 and (b"base64" in body or b'"inline' in body):
         body, found = _INLINE_DATA.subn(b'""', body)
         return len(body) // 4 + 1000 * found
     return len(body) // 4 + 1
