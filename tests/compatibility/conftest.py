@@ -21,11 +21,16 @@ profile = "anthropic"
 base_url = "{claude}"
 api_key = "x"
 models = ["c"]
+[gateway.providers.gemini]
+base_url = "{gemini}"
+api_key = "x"
+[gateway.models.g]
+targets = ["gemini/gemini-3-flash"]
 """
 
 
 class Rig:
-    """A real Penstock process, a key, and the models behind it: ``m`` speaks OpenAI's shape, ``c`` Anthropic's."""
+    """A real Penstock process, a key, and the models behind it: ``m`` speaks OpenAI's shape, ``c`` Anthropic's, ``g`` Gemini's."""
 
     def __init__(self) -> None:
         self.url = ""
@@ -43,7 +48,9 @@ def rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
     async def run() -> None:
         async with serving(rig.model.serve) as upstream:
             root = upstream.url.removesuffix("/v1")
-            house = Penstock(tmp_path_factory.mktemp("rig"), SETTINGS.format(chat=upstream.url, claude=f"{root}/v1"))
+            house = Penstock(
+                tmp_path_factory.mktemp("rig"), SETTINGS.format(chat=upstream.url, claude=f"{root}/v1", gemini=f"{root}/v1beta")
+            )
             await house.start()
             rig.url, rig.admin = house.url, house.admin
             rig.key = (await house.ask("POST", "/v1/keys", {"name": "apps", "scopes": ["call"]}))["secret"]

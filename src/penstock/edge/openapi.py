@@ -30,6 +30,7 @@ _KEYS: dict[str, dict[str, Any]] = {
     "key": {"type": "http", "scheme": "bearer"},
     "x-api-key": {"type": "apiKey", "in": "header", "name": "x-api-key", "description": "As Anthropic's SDK sends it."},
     "api-key": {"type": "apiKey", "in": "header", "name": "api-key", "description": "As Azure's SDK sends it."},
+    "x-goog-api-key": {"type": "apiKey", "in": "header", "name": "x-goog-api-key", "description": "As Google's SDK sends it."},
 }
 _RETRY = {"retry-after": {"description": "Seconds after which trying again makes sense.", "schema": {"type": "integer", "minimum": 1}}}
 _LATER = ("429", "503")
@@ -46,7 +47,7 @@ def document(routes: Sequence[Route], endpoints: Sequence[Endpoint], version: st
         # Starlette's word for a parameter that may hold slashes; OpenAPI has none.
         path = route.path.replace(":path}", "}")
         paths.setdefault(path, {})[route.method.lower()] = _operation(msgspec.structs.replace(route, path=path), by_kind)
-    for endpoint in endpoints:
+    for endpoint in (one for one in endpoints if one.when is None):
         told = endpoint.describe()
         paths.setdefault(endpoint.path, {})[endpoint.method.lower()] = _raw(endpoint, told)
         for name, schema in told.schemas.items():
@@ -106,20 +107,25 @@ def _failures(route: Route) -> dict[str, str]:
 
 
 def _raw(endpoint: Endpoint, told: Description) -> dict[str, Any]:
-    content: dict[str, Any] = {"application/json": {"schema": told.reply}}
+    content: dict[str, Any] = {"application/json": {"schema": told.reply}} if told.reply is not None else {}
     if told.event is not None:
         # OpenAPI 3.2 has `itemSchema` for this; in 3.1 it is an extension of ours.
         stream = {"type": "string", "description": f"Server-sent events with JSON as their data. {told.ending}"}
         content["text/event-stream"] = {"schema": stream, "x-itemSchema": told.event}
     headers = {name: {"schema": schema} for name, schema in told.reply_headers.items()}
-    return {
+    parameters = list(_path_parameters(endpoint.path))
+    parameters += [{"name": name, "in": "query", "schema": schema} for name, schema in told.query.items()]
+    parameters += [{"name": name, "in": "header", "schema": schema} for name, schema in told.headers.items()]
+    made: dict[str, Any] = {
         "summary": endpoint.summary,
         "operationId": _operation_id(endpoint.method, endpoint.path),
-        "parameters": [{"name": name, "in": "header", "schema": schema} for name, schema in told.headers.items()],
-        "requestBody": {"required": True, "content": {"application/json": {"schema": told.request}}},
+        "parameters": parameters,
         "responses": {"200": {"description": "Done.", "headers": headers, "content": content}, **_bad(told.failures, told.error)},
         "security": _security("call"),
     }
+    if told.request is not None:
+        made["requestBody"] = {"required": True, "content": {"application/json": {"schema": told.request}}}
+    return made
 
 
 def _bad(failures: Mapping[str, str], schema: Mapping[str, Any]) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import Any
 
+from penstock.gateway.address import MODEL, STREAMING, VERSIONS, Address, key_in_query
 from penstock.gateway.choose import TASK_PREFIX
 from penstock.gateway.flow import CREDIT, Flow
 from penstock.gateway.settings import GatewaySettings
@@ -30,21 +31,29 @@ from penstock.kernel.web import Description, EdgeProtocol, EdgeScope, Endpoint
 _log = logging.getLogger("penstock.gateway")
 
 
+_GOOGLE = (
+    ("generateContent", "google.generate", "Gemini content."),
+    (STREAMING, "google.generate", "Gemini content as a stream."),
+    ("countTokens", "google.count_tokens", "Gemini token counting."),
+    ("embedContent", "google.embed", "One Gemini embedding."),
+    ("batchEmbedContents", "google.batch_embed", "Gemini embeddings."),
+)
 PATHS: tuple[tuple[str, str, str], ...] = (
     ("/v1/chat/completions", "openai.chat", "OpenAI chat completions."),
     ("/v1/responses", "openai.responses", "OpenAI responses, without stored state."),
     ("/v1/embeddings", "openai.embeddings", "OpenAI embeddings."),
     ("/v1/messages", "anthropic.messages", "Anthropic messages."),
     ("/v1/messages/count_tokens", "anthropic.count_tokens", "Anthropic token counting."),
+    *((f"/{version}/models/{MODEL}:{method}", name, summary) for version in VERSIONS for method, name, summary in _GOOGLE),
 )
-"""Paths and the shapes that they speak. OpenAI's SDK takes ``/v1`` as part of ``base_url``; Anthropic's adds it by itself."""
+"""Paths and the shapes that they speak. OpenAI's SDK takes ``/v1`` as part of ``base_url``; Anthropic's and Google's add their own."""
 
 SESSION_COOKIE = "penstock_session"
 # Bodies up to this size are read before anyone is asked who sends them; larger ones only for a known caller.
 TRUSTED_BYTES = 64 * 1024
 LONGEST_LABEL = 200
 _PASSED = ("anthropic-beta", "anthropic-version", "openai-beta")
-_INLINE_DATA = re.compile(rb'"(?:data:[^"\\]{64,}|[A-Za-z0-9+/=]{1024,})"')
+_INLINE_DATA = re.compile(rb'"(?:data:[^"\\]{64,}|[A-Za-z0-9+/=_-]{1024,})"')
 
 
 class Edge:
@@ -67,20 +76,22 @@ class Edge:
 
     def endpoints(self, shapes: Mapping[str, Shape]) -> list[Endpoint]:
         """One endpoint for each shape that has a path in `PATHS`."""
-        return [
-            Endpoint(method="POST", path=path, handler=self.endpoint(shapes[name]), summary=summary, describe=partial(_describe, name))
-            for path, name, summary in PATHS
-        ]
+        made: list[Endpoint] = []
+        for path, name, summary in PATHS:
+            stream = path.endswith(STREAMING)
+            handler = self.endpoint(shapes[name], Address.of(path, stream=stream) if MODEL in path else None)
+            made.append(Endpoint(method="POST", path=path, handler=handler, summary=summary, describe=partial(_describe, name, stream)))
+        return made
 
-    def endpoint(self, shape: Shape) -> Callable[[EdgeScope, EdgeProtocol], Awaitable[None]]:
-        """The handler for requests of ``shape``."""
+    def endpoint(self, shape: Shape, address: Address | None = None) -> Callable[[EdgeScope, EdgeProtocol], Awaitable[None]]:
+        """The handler for requests of ``shape``, whose model stands at ``address`` where the path names it."""
 
         def handle(scope: EdgeScope, protocol: EdgeProtocol) -> Awaitable[None]:
-            return self._serve(scope, protocol, shape)
+            return self._serve(scope, protocol, shape, address)
 
         return handle
 
-    async def _serve(self, scope: EdgeScope, protocol: EdgeProtocol, shape: Shape) -> None:
+    async def _serve(self, scope: EdgeScope, protocol: EdgeProtocol, shape: Shape, address: Address | None) -> None:
         walk, loop = self._walk, self._loop
         assert walk is not None
         assert loop is not None
@@ -97,6 +108,9 @@ class Edge:
         opened = self.watch.enter(protocol, loop)
         try:
             try:
+                if address is not None:
+                    call.credential = call.credential or key_in_query(scope)
+                    call.model, call.stream = address.model(scope), address.stream
                 await self._read(call, shape, protocol, get, opened)
             except PenstockError as fault:
                 call.fault = fault
@@ -136,12 +150,13 @@ class Edge:
             call.labels = parse_labels(labels)
         call.body = await self._body(call, protocol, get("content-length"), opened)
         call.fields, head = shape.read(call.body)
-        call.model = head.model
-        call.stream = head.stream
+        if head.model:
+            call.model = head.model
+            call.stream = head.stream
         call.max_output = head.max_output
         call.want_usage = head.include_usage
-        if head.model.startswith(TASK_PREFIX):
-            call.task = head.model[len(TASK_PREFIX) :][:LONGEST_LABEL]
+        if call.model.startswith(TASK_PREFIX):
+            call.task = call.model[len(TASK_PREFIX) :][:LONGEST_LABEL]
         call.input_estimate = estimate_tokens(call.body)
 
     def _signed_in(self, get: Callable[[str], str | None]) -> Any:
@@ -202,7 +217,7 @@ class Edge:
                         asked, flow = True, await asyncio.to_thread(Flow.find, call.client)
                     if not await self._read_on(flow, handed):
                         return
-            if call.cost is not None:
+            if call.cost is not None and as_chat(shape).comments:
                 # A comment to every SSE reader, and the only place where a stream can still say what it cost; the client may be gone.
                 with contextlib.suppress(RuntimeError):
                     await send(b": x-penstock-cost-micros=%d\n\n" % call.cost.amount)
@@ -239,25 +254,28 @@ class Edge:
             _log.debug("client left before its error", extra={"call": call.id})
 
 
-def _describe(shape: str) -> Description:
+def _describe(shape: str, stream: bool) -> Description:
     # Kilobytes of schemas, which only whoever asks for the document needs.
     from penstock.gateway.schemas import description
 
-    return description(shape)
+    return description(shape, stream=stream)
 
 
 def credential(get: Callable[[str], str | None]) -> str | None:
-    """The key that a request carries: ``Authorization: Bearer``, ``x-api-key`` (Anthropic) or ``api-key`` (Azure); None when absent."""
+    """The key that a request carries; None when absent.
+
+    It stands in ``Authorization: Bearer``, ``x-api-key`` (Anthropic), ``api-key`` (Azure) or ``x-goog-api-key`` (Google).
+    """
     value = get("authorization")
     if value is not None:
         scheme, _, token = value.partition(" ")
         return (token if scheme.lower() == "bearer" else value).strip() or None
-    return get("x-api-key") or get("api-key")
+    return get("x-api-key") or get("api-key") or get("x-goog-api-key")
 
 
 def estimate_tokens(body: bytes) -> int:
     """Expected input tokens of a request body: a token per four bytes, inlined files and images counted as a thousand each."""
-    if len(body) > 4096 and b"base64" in body:
+    if len(body) > 4096 and (b"base64" in body or b'"inline' in body):
         body, found = _INLINE_DATA.subn(b'""', body)
         return len(body) // 4 + 1000 * found
     return len(body) // 4 + 1

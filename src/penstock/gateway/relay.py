@@ -5,6 +5,7 @@ A streamed reply is handed back only once its first bytes are there and make sen
 
 from __future__ import annotations
 
+import fnmatch
 import math
 import time
 from collections.abc import AsyncIterator, Mapping
@@ -16,8 +17,9 @@ import msgspec
 from penstock.gateway.providers.profiles import Profile
 from penstock.gateway.providers.provider import Provider, Upstream
 from penstock.gateway.settings import GatewaySettings
-from penstock.gateway.shapes import chat
+from penstock.gateway.shapes import chat, google_error
 from penstock.gateway.shapes.shape import ChatShape, Dialect, Shape
+from penstock.gateway.translation import Translation, translate
 from penstock.kernel.call import Attempt, Call, Headers, Reply, Target, Usage
 from penstock.kernel.errors import PenstockError, UpstreamMalformed, UpstreamRefused
 
@@ -41,6 +43,7 @@ class Relay:
         """
         shape, spoken = self._shapes[call.shape], self._shapes[wire]
         profile = provider.profile
+        translation: Translation | None = None
         if wire == call.shape:
             body = shape.upstream_body(
                 call.fields,
@@ -50,9 +53,10 @@ class Relay:
             )
             fields: Mapping[str, bytes] = call.fields
         else:
-            request = chat(shape).decode_request(call.fields)
-            body = chat(spoken).encode_request(request, model=target.model, stream=call.stream, dialect=self._dialect(profile))
-            for dropped in request.dropped:
+            dialect = self._dialect(profile, target.model)
+            translation = translate(shape, spoken, call.fields, model=target.model, stream=call.stream, dialect=dialect)
+            body = translation.body
+            for dropped in translation.dropped:
                 note = f"{dropped} has no counterpart at {target.provider} and was left out"
                 if note not in call.notes:
                     call.notes.append(note)
@@ -72,31 +76,33 @@ class Relay:
                 raise await _refusal(provider.name, upstream)
             if call.stream:
                 return await self._stream(call, target, upstream, chat(shape), chat(spoken), attempt)
-            return await self._whole(call, target, upstream, shape, spoken, attempt)
+            return await self._whole(call, target, upstream, shape, translation, attempt)
         except BaseException:
             upstream.close()
             raise
 
-    def _dialect(self, profile: Profile) -> Dialect:
+    def _dialect(self, profile: Profile, model: str) -> Dialect:
         return Dialect(
             max_tokens_field=profile.max_tokens_field,
             stream_usage=profile.stream_usage,
             reasoning_field=profile.reasoning_field,
             default_max_tokens=self._default_max_tokens,
             sampling=profile.sampling,
+            thinking_levels=_one_of(model, profile.thinking_levels),
+            unsigned_call=profile.unsigned_call if _one_of(model, profile.signing) else None,
         )
 
-    async def _whole(self, call: Call, target: Target, upstream: Upstream, shape: Shape, spoken: Shape, attempt: Attempt) -> Reply:
+    async def _whole(
+        self, call: Call, target: Target, upstream: Upstream, shape: Shape, translation: Translation | None, attempt: Attempt
+    ) -> Reply:
         attempt.first_token_ms = call.elapsed_ms()
         body = await upstream.read(self._max_reply)
-        if shape is spoken:
+        if translation is None:
             usage = shape.usage(body)
             if usage is None:
                 _expect_object(target.provider, body)
         else:
-            completion = chat(spoken).decode_reply(body)
-            usage = completion.usage
-            body = chat(shape).encode_reply(completion, model=target.name)
+            body, usage = translation.reply(body, model=target.name)
         call.usage = usage or _estimate(call, len(body))
         attempt.ended_ms = call.elapsed_ms()
         return Reply(body=body, headers=[("content-type", "application/json")])
@@ -220,6 +226,10 @@ def _expect_object(provider: str, body: bytes) -> None:
         raise UpstreamMalformed(f"{provider} answered 200 with a body that is no JSON object") from fault
 
 
+def _one_of(model: str, patterns: tuple[str, ...]) -> bool:
+    return any(fnmatch.fnmatchcase(model, pattern) for pattern in patterns)
+
+
 def _estimate(call: Call, output_bytes: int) -> Usage:
     output = 0 if call.operation == "embeddings" else output_bytes // BYTES_PER_TOKEN
     return Usage(input=call.input_estimate, output=output, estimated=True)
@@ -250,11 +260,14 @@ async def _refusal(provider: str, upstream: Upstream) -> UpstreamRefused:
         body = await upstream.read(ERROR_BYTES)
     except PenstockError:
         body = b""
+    if status == 400 and google_error.blames_key(body):
+        status = 401
+    wait = _retry_after(upstream)
     return UpstreamRefused(
         f"{provider} answered {status}: {_said(status, body)}",
         status=_status(status),
         upstream_status=status,
-        retry_after=_retry_after(upstream),
+        retry_after=wait if wait is not None else google_error.retry_delay(body),
     )
 
 

@@ -143,9 +143,10 @@ class Call:
     """One trip down the line. Created by the edge that parsed it, mutated by the stages, read by the record.
 
     ``operation`` is what is asked for (``chat``, ``embeddings``, ``count_tokens``), ``shape`` the wire shape of the client
-    (``openai.chat``, ``openai.responses``, ``openai.embeddings``, ``anthropic.messages``, ``anthropic.count_tokens``). ``body`` is the
-    request as received and ``fields`` its top level, each value still raw JSON. ``model`` is the name as asked for, ``task`` the task when
-    one was named. ``deadline`` is on the `time.monotonic` clock. ``labels`` are the caller's own words.
+    (``openai.chat``, ``openai.responses``, ``openai.embeddings``, ``anthropic.messages``, ``anthropic.count_tokens``, ``google.generate``,
+    ``google.count_tokens``, ``google.embed``, ``google.batch_embed``). ``body`` is the request as received and ``fields`` its top level,
+    each value still raw JSON. ``model`` is the name as asked for, ``task`` the task when one was named. ``deadline`` is on the
+    `time.monotonic` clock. ``labels`` are the caller's own words.
 
     ``fault`` is what the edge found wrong with the request (not JSON, too large): the call walks the line all the same, so that it is
     authenticated and recorded, and admission raises the fault. ``input_estimate`` is the expected number of input tokens and

@@ -7,41 +7,16 @@ reader is shown the bytes.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any, cast
+from typing import cast
 
 import msgspec
 
-JsonMap = dict[str, Any]
-
-
-class Part(msgspec.Struct, omit_defaults=True):
-    """A piece of a turn. ``kind``: text, reasoning, refusal, image, audio, file, tool_call, tool_result, or other.
-
-    ``text`` is what is read (arguments of a tool call, result of a tool), ``name`` the tool or file, ``id`` the tool call's id, ``media``
-    the media type or address of something that is not text; the data itself is never in here.
-    """
-
-    kind: str
-    text: str = ""
-    name: str = ""
-    id: str = ""
-    media: str = ""
-
-
-class Turn(msgspec.Struct, omit_defaults=True):
-    """What one side said: ``role`` is system, developer, user, assistant, tool, or whatever the body says."""
-
-    role: str
-    parts: list[Part] = []
-
-
-class Transcript(msgspec.Struct, omit_defaults=True):
-    """One direction of a call. ``finish``: why the reply ended, ``tools``: which tools were offered, ``settings``: what else was asked."""
-
-    turns: list[Turn] = []
-    finish: str = ""
-    tools: list[str] = []
-    settings: dict[str, str] = {}
+from penstock.observability import google_transcript
+from penstock.observability.turns import JsonMap, Part, Transcript, Turn
+from penstock.observability.turns import as_map as _map
+from penstock.observability.turns import as_maps as _maps
+from penstock.observability.turns import settings_of as _settings
+from penstock.observability.turns import text as _text
 
 
 def read_request(shape: str, body: bytes) -> Transcript | None:
@@ -87,27 +62,6 @@ def _read(reader: Callable[[JsonMap], Transcript] | None, body: bytes) -> Transc
         return reader(cast("JsonMap", tree)) if isinstance(tree, dict) else None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
-
-
-# ---- small readers of loose JSON
-
-
-def _text(value: object) -> str:
-    if value is None:
-        return ""
-    return value if isinstance(value, str) else msgspec.json.encode(value).decode()
-
-
-def _map(value: object) -> JsonMap:
-    return cast("JsonMap", value) if isinstance(value, dict) else {}
-
-
-def _maps(value: object) -> list[JsonMap]:
-    return [_map(item) for item in cast("list[object]", value)] if isinstance(value, list) else []
-
-
-def _settings(tree: JsonMap, *left_out: str) -> dict[str, str]:
-    return {name: _text(value) for name, value in tree.items() if name not in left_out and not isinstance(value, list)}
 
 
 def _media(url: str) -> str:
@@ -379,14 +333,20 @@ _REQUESTS: dict[str, Callable[[JsonMap], Transcript]] = {
     "openai.responses": _responses_request,
     "openai.embeddings": _embeddings_request,
     "anthropic.messages": _anthropic_request,
+    "google.generate": google_transcript.request,
+    "google.count_tokens": google_transcript.count,
+    "google.embed": google_transcript.embedding,
+    "google.batch_embed": google_transcript.embeddings,
 }
 _REPLIES: dict[str, Callable[[JsonMap], Transcript]] = {
     "openai.chat": _chat_reply,
     "openai.responses": _responses_reply,
     "anthropic.messages": _anthropic_reply,
+    "google.generate": google_transcript.reply,
 }
 _STREAMS: dict[str, Callable[[Iterator[bytes]], Transcript | None]] = {
     "openai.chat": _chat_stream,
     "openai.responses": _responses_stream,
     "anthropic.messages": _anthropic_stream,
+    "google.generate": google_transcript.stream,
 }

@@ -9,7 +9,14 @@ from collections.abc import Callable, Mapping
 
 import msgspec
 
-from penstock.gateway.schemas import anthropic_messages, openai_chat, openai_embeddings, openai_responses
+from penstock.gateway.schemas import (
+    anthropic_messages,
+    google_embeddings,
+    google_generate,
+    openai_chat,
+    openai_embeddings,
+    openai_responses,
+)
 from penstock.gateway.schemas.headers import ASKED, TOLD
 from penstock.kernel.web import Description
 
@@ -19,9 +26,20 @@ _SHAPES: Mapping[str, Callable[[], Description]] = {
     "openai.embeddings": openai_embeddings.describe,
     "anthropic.messages": anthropic_messages.describe,
     "anthropic.count_tokens": anthropic_messages.describe_count,
+    "google.generate": google_generate.describe,
+    "google.count_tokens": google_generate.describe_count,
+    "google.embed": google_embeddings.describe,
+    "google.batch_embed": google_embeddings.describe_batch,
 }
+_STREAMS: Mapping[str, Callable[[], Description]] = {"google.generate": google_generate.describe_stream}
+"""Shapes whose streams have a route of their own."""
 
 
-def description(shape: str) -> Description:
-    """What the route of this wire shape takes and answers. KeyError for a shape that has no route."""
-    return msgspec.structs.replace(_SHAPES[shape](), headers=ASKED, reply_headers=TOLD)
+def description(shape: str, *, stream: bool = False) -> Description:
+    """What the route of this wire shape takes and answers. KeyError for a shape that has no route, or none of its own for streams."""
+    return msgspec.structs.replace((_STREAMS if stream else _SHAPES)[shape](), headers=ASKED, reply_headers=TOLD)
+
+
+def models_description(*, single: bool) -> Description:
+    """What the routes that list models as Google does take and answer."""
+    return google_generate.describe_models(single=single)

@@ -1,10 +1,10 @@
-"""What a model call may end in, and the two shapes in which that is told."""
+"""What a model call may end in, and the shapes in which that is told."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-from penstock.gateway.schemas.notation import Schema, maybe, obj, text, word
+from penstock.gateway.schemas.notation import Schema, many, maybe, obj, text, whole, word
 
 FAILURES: Mapping[str, str] = {
     "400": "The request is malformed, or holds a field that the chosen provider has no counterpart for (`not_expressible`).",
@@ -56,5 +56,34 @@ ANTHROPIC_ERROR: Schema = obj(
             "timeout_error",
         ),
         message=text("What is wrong, where, and what to do."),
+    ),
+)
+
+GOOGLE_ERROR: Schema = obj(
+    "A failure as Google's APIs tell it.",
+    need=("error",),
+    error=obj(
+        need=("code", "message", "status", "details"),
+        code=whole("The HTTP status."),
+        message=text("What is wrong, where, and what to do."),
+        status=word(
+            "INVALID_ARGUMENT",
+            "UNAUTHENTICATED",
+            "PERMISSION_DENIED",
+            "NOT_FOUND",
+            "ABORTED",
+            "RESOURCE_EXHAUSTED",
+            "CANCELLED",
+            "INTERNAL",
+            "UNIMPLEMENTED",
+            "UNAVAILABLE",
+            "DEADLINE_EXCEEDED",
+        ),
+        details=many(
+            obj(
+                "ErrorInfo has our stable code in capitals as its reason, BadRequest names the field, RetryInfo says when to try again.",
+                need=("@type",),
+            )
+        ),
     ),
 )

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, cast
 
 from penstock.gateway.shapes.anthropic_messages import AnthropicCountTokens, AnthropicMessages
+from penstock.gateway.shapes.google_embeddings import GoogleBatchEmbed, GoogleEmbed
+from penstock.gateway.shapes.google_generate import GoogleCountTokens, GoogleGenerate
 from penstock.gateway.shapes.openai_chat import OpenAIChat
 from penstock.gateway.shapes.openai_embeddings import OpenAIEmbeddings
 from penstock.gateway.shapes.openai_responses import OpenAIResponses
@@ -22,6 +24,10 @@ SHAPES: Mapping[str, Shape] = {
         OpenAIEmbeddings(),
         AnthropicMessages(),
         AnthropicCountTokens(),
+        GoogleGenerate(),
+        GoogleCountTokens(),
+        GoogleEmbed(),
+        GoogleBatchEmbed(),
     )
 }
 """Every wire shape by its name."""

@@ -45,6 +45,7 @@ class OpenAIChatPassthrough:
 
     name = "openai.chat"
     operation = "chat"
+    comments = True
 
     def read(self, body: bytes) -> tuple[Fields, Head]:
         """See `Shape.read`."""
