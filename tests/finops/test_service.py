@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.finops.samples import AT, ledger_row
 
 from penstock.finops import store
 from penstock.finops.budgets import Budgets, Owners
@@ -177,7 +178,7 @@ async def test_a_correction_is_another_row_and_moves_the_budget(records: Records
     page = await till.money.ledger(OPERATOR, Filter(), None, 10)
     assert (page.rows, page.amount, page.unpriced) == (1, 150, 0)
     assert [row.id for row in page.data] == [f"{id}.0001", id]
-    (group,) = await till.money.spend(OPERATOR, Filter(), "model")
+    (group,) = (await till.money.spend(OPERATOR, Filter(), "model")).data
     assert (group.calls, group.amount) == (1, 150)
     again = await till.money.correct(OPERATOR, id, Correction(amount=400, reason="it was right"))
     assert again.amount == 250
@@ -234,11 +235,39 @@ async def test_spending_by_group_and_day(records: Records) -> None:
     till.spend(7, model="b")
     till.spend(9, "org_them", model="b")
     by_model = await till.money.spend(OPERATOR, Filter(), "model")
-    assert [(row.group, row.amount, row.calls) for row in by_model] == [("b", 16, 2), ("a", 5, 1)]
-    assert [(row.group, row.amount) for row in await till.money.spend(TENANT, Filter(), "model")] == [("b", 9)]
-    (day,) = await till.money.spend(OPERATOR, Filter(), "day")
+    assert [(row.group, row.amount, row.calls) for row in by_model.data] == [("b", 16, 2), ("a", 5, 1)]
+    assert [(row.group, row.amount) for row in (await till.money.spend(TENANT, Filter(), "model")).data] == [("b", 9)]
+    (day,) = (await till.money.spend(OPERATOR, Filter(), "day")).data
     assert (day.group, day.amount) == ("2027-01-15", 21)
     page = await till.money.ledger(OPERATOR, Filter(model="b"), None, 1)
     assert (page.rows, page.amount, len(page.data)) == (2, 16, 1)
     rest = await till.money.ledger(OPERATOR, Filter(model="b"), page.next_cursor, 5)
     assert len(rest.data) == 1
+
+
+async def test_what_is_not_listed_by_itself_is_in_the_others(records: Records) -> None:
+    till = Till(records)
+    for number in range(1, 131):
+        till.spend(number, model=f"m{number:03d}")
+    till.spend(1000, "org_them", model="theirs")
+    ours = Principal(key_id="k", name="ours", organisation="org_home", scopes=frozenset({Scope.READ}))
+    found = await till.money.spend(ours, Filter(), "model")
+    assert [row.group for row in found.data] == [f"m{number:03d}" for number in range(130, 30, -1)]
+    assert found.amount == sum(range(1, 131))
+    assert found.others is not None
+    assert (found.others.groups, found.others.calls, found.others.amount) == (30, 30, sum(range(1, 31)))
+    assert found.others.input_tokens == sum(range(1, 31))
+    assert (await till.money.spend(ours, Filter(), "model", 130)).others is None
+    nothing = await till.money.spend(ours, Filter(model="none such"), "model")
+    assert (nothing.data, nothing.others, nothing.amount) == ([], None, 0)
+
+
+async def test_the_latest_days_are_listed_and_the_earlier_ones_are_the_others(records: Records) -> None:
+    till = Till(records)
+    day = 86_400_000
+    rows = [ledger_row(f"call_d{number}", at=AT - number * day, amount=10**number) for number in range(4)]
+    await records.write(lambda connection: store.add_rows(connection, rows))
+    found = await till.money.spend(OPERATOR, Filter(), "day", 2)
+    assert [(row.group, row.amount) for row in found.data] == [("2027-01-14", 10), ("2027-01-15", 1)]
+    assert found.others is not None
+    assert (found.others.groups, found.others.amount, found.amount) == (2, 1100, 1111)

@@ -28,6 +28,8 @@ LARGEST = 10**15
 """Largest amount in micro-units: a billion dollars."""
 
 LONGEST_REASON = 500
+LISTED = 100
+"""Groups of spending that are listed by themselves."""
 
 
 class BudgetChange(msgspec.Struct, frozen=True, kw_only=True):
@@ -131,6 +133,24 @@ class SpendRow(msgspec.Struct, frozen=True, kw_only=True):
     calls: int
     input_tokens: int
     output_tokens: int
+
+
+class Others(msgspec.Struct, frozen=True, kw_only=True):
+    """The sums of the groups that are not listed by themselves, and how many they are."""
+
+    groups: int
+    amount: int
+    calls: int
+    input_tokens: int
+    output_tokens: int
+
+
+class Spending(msgspec.Struct, frozen=True, kw_only=True):
+    """The dearest groups (the latest days, in order), the ``others`` if there are any, and the ``amount`` of all in micro-units."""
+
+    data: list[SpendRow]
+    others: Others | None
+    amount: int
 
 
 class Money:
@@ -261,15 +281,19 @@ class Money:
 
         return await self._records.read(work)
 
-    async def spend(self, reader: Principal, wanted: Filter, group: Group, limit: int = 100) -> list[SpendRow]:
-        """Spending by group, the dearest first (days in order)."""
+    async def spend(self, reader: Principal, wanted: Filter, group: Group, limit: int = LISTED) -> Spending:
+        """Spending by group: ``limit`` of them by themselves, the rest together."""
         await self._flush()
         where = _where(reader, wanted)
-        found = await self._records.read(lambda connection: store.grouped(connection, where, _COLUMN.get(group, group), limit))
-        return [
+        column = _COLUMN.get(group, group)
+        found, groups, total = await self._records.read(lambda connection: store.grouped(connection, where, column, limit))
+        rows = [
             SpendRow(group=_day(name) if group == "day" and name else name, amount=amount, calls=calls, input_tokens=i, output_tokens=o)
-            for name, calls, amount, i, o in found
+            for name, (calls, amount, i, o) in found
         ]
+        calls, amount, i, o = (whole - sum(sums[at] for _, sums in found) for at, whole in enumerate(total))
+        others = Others(groups=groups - len(rows), amount=amount, calls=calls, input_tokens=i, output_tokens=o)
+        return Spending(data=rows, others=others if others.groups else None, amount=total[1])
 
     def _view(self, budget: Budget) -> BudgetView:
         standing = self._budgets.standing(budget.id) or Standing(spent=0, reserved=0, resets_at=None)
