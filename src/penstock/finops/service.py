@@ -219,6 +219,7 @@ class Money:
         reason = correction.reason.strip()
         if not 1 <= len(reason) <= LONGEST_REASON:
             raise RequestError(f"reason: say why in 1 to {LONGEST_REASON} characters", param="reason")
+        _refuse_nul(id=id, reason=reason)
         if not 0 <= correction.amount <= LARGEST:
             raise RequestError(f"amount: must be 0 to {LARGEST} micro-units", param="amount")
         await self._flush()
@@ -256,6 +257,7 @@ class Money:
 
     async def row(self, reader: Principal, id: str) -> LedgerView:
         """One row and what corrects it; a correction is shown by itself. Raises `NotFound`."""
+        _refuse_nul(id=id)
         await self._flush()
 
         def work(connection: store.Connection) -> LedgerView:
@@ -270,6 +272,7 @@ class Money:
 
     async def ledger(self, reader: Principal, wanted: Filter, cursor: str | None, limit: int) -> LedgerPage:
         """A page of rows and the totals of all that the filter means; includes every call that has ended by now."""
+        _refuse_nul(cursor=cursor)
         await self._flush()
         where = _where(reader, wanted)
 
@@ -325,6 +328,7 @@ class Money:
             raise RequestError("subject: names whom the budget is for, and is empty for everything", param="subject")
         if len(change.subject) > 200:
             raise RequestError("subject: at most 200 characters", param="subject")
+        _refuse_nul(name=change.name, subject=change.subject, organisation=organisation)
         if any(b.name == change.name and b.organisation == organisation and b.id != id for b in self._known.values()):
             raise Conflict(f"name: a budget named {change.name!r} exists already", param="name")
         return {**msgspec.structs.asdict(change), "organisation": organisation, "alerts": tuple(sorted(set(change.alerts)))}
@@ -352,6 +356,13 @@ class Money:
         )
 
 
+def _refuse_nul(**given: str | None) -> None:
+    # PostgreSQL takes no text that holds one, so nothing on record can.
+    for field, text in given.items():
+        if text is not None and "\0" in text:
+            raise RequestError(f"{field}: holds the character NUL", param=field)
+
+
 def _sees(reader: Principal, budget: Budget) -> bool:
     return reader.reach in (None, budget.organisation)
 
@@ -367,6 +378,7 @@ def _where(reader: Principal, wanted: Filter) -> Sequence[ColumnElement[bool]]:
     for name in ("task", "model", "team", "project", "key", "provider", "status"):
         value = getattr(wanted, name)
         if value is not None:
+            _refuse_nul(**{name: value})
             where.append(LEDGER.c[_COLUMN.get(name, name)] == value)
     return where
 
