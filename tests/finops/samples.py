@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from hypothesis import strategies as st
+
 from penstock.finops.money import UnitPrices, amount
 from penstock.finops.rows import LedgerRow
 from penstock.kernel.call import Usage
@@ -11,6 +13,9 @@ from penstock.kernel.call import Usage
 PRICES = UnitPrices(input=1_000_000, output=2_000_000, cached=1_000_000, cache_written=1_000_000)
 AT = 1_800_000_000_000
 """2027-01-15 08:00 UTC in milliseconds."""
+
+texts = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=30)
+"""Any text that databases take."""
 
 
 def ledger_row(id: str, **terms: Any) -> LedgerRow:

@@ -206,6 +206,22 @@ async def test_the_ledger_is_filtered_by_its_address_and_goes_on_where_a_page_en
         assert (await books.look(f"/console/ledger?{wrong}")).status == 400
 
 
+async def test_shares_are_of_all_that_was_spent(books: Books) -> None:
+    for number in range(120):
+        await books.row(f"call_s{number:03d}", 1_000_000_000, provider=f"share-p{number:03d}")
+    await books.row("call_s999", 80_000_000_000, provider="share-most")
+    page = await books.look("/console/spend?group=provider&days=1")
+    total = (await books.house.ask("GET", "/v1/spend?group=provider")).json["amount"]
+    rows = re.findall(r"<tr.*?</tr>", page.text.split("By day (UTC)")[0], re.DOTALL)[1:]
+    said = [re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", row)).strip() for row in rows]
+    assert len(said) == 101
+    assert said[0].startswith(f"share-most $80,000.00 {8e12 / total:.1f} %")
+    assert f"{1e11 / total:.1f} % 1" in said[50]
+    # Whatever other tests of this house have spent is less than a thousandth.
+    assert re.match(r"Everything else \(\d+ providers\) \$21,00\d\.\d\d 10\.5 % ", said[100])
+    assert "/console/ledger?days=1&amp;provider=share-most" in rows[0]
+
+
 @pytest.mark.slow
 async def test_in_a_browser_a_wrong_alert_is_mended_and_a_row_corrected(books: Books, tmp_path: Path) -> None:
     from playwright.async_api import async_playwright, expect

@@ -5,10 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, cast
+from urllib.parse import urlencode
 
 from penstock.console import Console, toast
 from penstock.finops.forms import ALERTS, budget_change, filled
-from penstock.finops.service import BudgetView, Filter, Group, Money
+from penstock.finops.service import BudgetView, Filter, Group, Money, Others, SpendRow
 from penstock.kernel.errors import MalformedRequest, RequestError
 from penstock.kernel.ports import Directory, Ports
 from penstock.kernel.principal import Principal, Scope
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
 PERIODS = {"1": "Last day", "7": "Last 7 days", "30": "Last 30 days", "365": "Last year"}
 GROUPS: dict[str, str] = {"task": "Task", "model": "Model", "team": "Team", "project": "Project", "key": "Key", "provider": "Provider"}
+DAYS = 400
+"""More than the longest period has."""
 KINDS = ("everything", "organisation", "team", "project", "person", "key", "task", "model")
 FRESH: Mapping[str, str] = {
     "name": "",
@@ -52,26 +55,33 @@ def pages(ports: Ports, money: Money) -> Sequence[Page]:
         if days not in PERIODS or group not in GROUPS:
             raise MalformedRequest("days or group is not one of the choices")
         wanted = Filter(since=time.time() - int(days) * 86_400)
-        rows = await money.spend(principal, wanted, cast("Group", group))
-        by_day = await money.spend(principal, wanted, "day", 400)
+        found = await money.spend(principal, wanted, cast("Group", group))
+        by_day = await money.spend(principal, wanted, "day", DAYS)
         page = await money.ledger(principal, wanted, None, 1)
-        total = sum(row.amount for row in rows)
-        listed = [
-            {
-                "name": name(group, row.group),
+
+        def line(called: str, row: SpendRow | Others, href: str = "") -> dict[str, object]:
+            return {
+                "name": called,
                 "amount": row.amount,
                 "calls": row.calls,
                 "tokens": row.input_tokens + row.output_tokens,
-                "share": row.amount / total if total else 0.0,
+                "share": row.amount / found.amount if found.amount else 0.0,
+                "href": href,
             }
-            for row in rows
+
+        listed = [
+            line(name(group, row.group), row, f"/console/ledger?{urlencode({'days': days, group: row.group})}" if row.group else "")
+            for row in found.data
         ]
+        if found.others is not None:
+            more = found.others.groups
+            listed.append(line(f"Everything else ({more} {GROUPS[group].lower()}{'s' if more > 1 else ''})", found.others))
         return console().page(
             request,
             "finops/spend.html",
             title="Spend",
             rows=listed,
-            by_day=by_day,
+            by_day=by_day.data,
             total=page.amount,
             calls=page.rows,
             unpriced=page.unpriced,

@@ -22,7 +22,7 @@ from penstock.finops.service import (
     LedgerPage,
     LedgerView,
     Money,
-    SpendRow,
+    Spending,
 )
 from penstock.kernel.principal import Scope
 from penstock.kernel.web import Ask, Nothing, Route
@@ -50,11 +50,10 @@ class SpendQuery(Filter, frozen=True, kw_only=True):
     group: Group = "task"
 
 
-class SpendList(Struct, frozen=True, kw_only=True):
-    """Spending by group."""
+class SpendList(Spending, frozen=True, kw_only=True):
+    """Spending by group: a hundred of them by themselves, the rest together."""
 
     group: Group
-    data: list[SpendRow]
 
 
 class PriceQuery(Struct, frozen=True, kw_only=True):
@@ -136,7 +135,8 @@ def routes(money: Money, book: PriceBook) -> Sequence[Route]:
 
     async def spend(ask: Ask) -> SpendList:
         query = ask.query(SpendQuery)
-        return SpendList(group=query.group, data=await money.spend(ask.principal, query, query.group))
+        found = await money.spend(ask.principal, query, query.group)
+        return SpendList(group=query.group, data=found.data, others=found.others, amount=found.amount)
 
     async def price(ask: Ask) -> PriceView:
         query = ask.query(PriceQuery)

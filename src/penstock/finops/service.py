@@ -28,6 +28,8 @@ LARGEST = 10**15
 """Largest amount in micro-units: a billion dollars."""
 
 LONGEST_REASON = 500
+LISTED = 100
+"""Groups of spending that are listed by themselves."""
 
 
 class BudgetChange(msgspec.Struct, frozen=True, kw_only=True):
@@ -133,6 +135,24 @@ class SpendRow(msgspec.Struct, frozen=True, kw_only=True):
     output_tokens: int
 
 
+class Others(msgspec.Struct, frozen=True, kw_only=True):
+    """The sums of the groups that are not listed by themselves, and how many they are."""
+
+    groups: int
+    amount: int
+    calls: int
+    input_tokens: int
+    output_tokens: int
+
+
+class Spending(msgspec.Struct, frozen=True, kw_only=True):
+    """The dearest groups (the latest days, in order), the ``others`` if there are any, and the ``amount`` of all in micro-units."""
+
+    data: list[SpendRow]
+    others: Others | None
+    amount: int
+
+
 class Money:
     """The service of finops. Budgets in memory follow what is stored; the ledger is asked from the database."""
 
@@ -199,6 +219,7 @@ class Money:
         reason = correction.reason.strip()
         if not 1 <= len(reason) <= LONGEST_REASON:
             raise RequestError(f"reason: say why in 1 to {LONGEST_REASON} characters", param="reason")
+        _refuse_nul(id=id, reason=reason)
         if not 0 <= correction.amount <= LARGEST:
             raise RequestError(f"amount: must be 0 to {LARGEST} micro-units", param="amount")
         await self._flush()
@@ -236,6 +257,7 @@ class Money:
 
     async def row(self, reader: Principal, id: str) -> LedgerView:
         """One row and what corrects it; a correction is shown by itself. Raises `NotFound`."""
+        _refuse_nul(id=id)
         await self._flush()
 
         def work(connection: store.Connection) -> LedgerView:
@@ -250,6 +272,7 @@ class Money:
 
     async def ledger(self, reader: Principal, wanted: Filter, cursor: str | None, limit: int) -> LedgerPage:
         """A page of rows and the totals of all that the filter means; includes every call that has ended by now."""
+        _refuse_nul(cursor=cursor)
         await self._flush()
         where = _where(reader, wanted)
 
@@ -261,15 +284,19 @@ class Money:
 
         return await self._records.read(work)
 
-    async def spend(self, reader: Principal, wanted: Filter, group: Group, limit: int = 100) -> list[SpendRow]:
-        """Spending by group, the dearest first (days in order)."""
+    async def spend(self, reader: Principal, wanted: Filter, group: Group, limit: int = LISTED) -> Spending:
+        """Spending by group: ``limit`` of them by themselves, the rest together."""
         await self._flush()
         where = _where(reader, wanted)
-        found = await self._records.read(lambda connection: store.grouped(connection, where, _COLUMN.get(group, group), limit))
-        return [
+        column = _COLUMN.get(group, group)
+        found, groups, total = await self._records.read(lambda connection: store.grouped(connection, where, column, limit))
+        rows = [
             SpendRow(group=_day(name) if group == "day" and name else name, amount=amount, calls=calls, input_tokens=i, output_tokens=o)
-            for name, calls, amount, i, o in found
+            for name, (calls, amount, i, o) in found
         ]
+        calls, amount, i, o = (whole - sum(sums[at] for _, sums in found) for at, whole in enumerate(total))
+        others = Others(groups=groups - len(rows), amount=amount, calls=calls, input_tokens=i, output_tokens=o)
+        return Spending(data=rows, others=others if others.groups else None, amount=total[1])
 
     def _view(self, budget: Budget) -> BudgetView:
         standing = self._budgets.standing(budget.id) or Standing(spent=0, reserved=0, resets_at=None)
@@ -301,6 +328,7 @@ class Money:
             raise RequestError("subject: names whom the budget is for, and is empty for everything", param="subject")
         if len(change.subject) > 200:
             raise RequestError("subject: at most 200 characters", param="subject")
+        _refuse_nul(name=change.name, subject=change.subject, organisation=organisation)
         if any(b.name == change.name and b.organisation == organisation and b.id != id for b in self._known.values()):
             raise Conflict(f"name: a budget named {change.name!r} exists already", param="name")
         return {**msgspec.structs.asdict(change), "organisation": organisation, "alerts": tuple(sorted(set(change.alerts)))}
@@ -328,6 +356,13 @@ class Money:
         )
 
 
+def _refuse_nul(**given: str | None) -> None:
+    # PostgreSQL takes no text that holds one, so nothing on record can.
+    for field, text in given.items():
+        if text is not None and "\0" in text:
+            raise RequestError(f"{field}: holds the character NUL", param=field)
+
+
 def _sees(reader: Principal, budget: Budget) -> bool:
     return reader.reach in (None, budget.organisation)
 
@@ -343,6 +378,7 @@ def _where(reader: Principal, wanted: Filter) -> Sequence[ColumnElement[bool]]:
     for name in ("task", "model", "team", "project", "key", "provider", "status"):
         value = getattr(wanted, name)
         if value is not None:
+            _refuse_nul(**{name: value})
             where.append(LEDGER.c[_COLUMN.get(name, name)] == value)
     return where
 

@@ -60,24 +60,47 @@ def totals(connection: Connection, where: Sequence[ColumnElement[bool]]) -> tupl
     return int(count), int(amount), int(missing)
 
 
+Sums = tuple[int, int, int, int]
+"""Calls, micro-units, input and output tokens."""
+
+
 def grouped(
     connection: Connection, where: Sequence[ColumnElement[bool]], column: str, limit: int
-) -> list[tuple[str | None, int, int, int, int]]:
-    """Group, calls, micro-units, input and output tokens; the dearest groups first. ``column`` is a column's name or ``day``."""
-    key: ColumnElement[Any] = (LEDGER.c.at / 86_400_000) if column == "day" else LEDGER.c[column]
-    if column == "day":
-        key = func.floor(LEDGER.c.at / 86_400_000) if connection.dialect.name == "postgresql" else LEDGER.c.at // 86_400_000
-    amount = func.sum(LEDGER.c.amount)
-    asked = (
+) -> tuple[list[tuple[str | None, Sums]], int, Sums]:
+    """The dearest groups with their sums, how many groups there are in all, and the sums of them all.
+
+    ``column`` is a column's name or ``day``, of which there are the latest ones, in order, as days since 1970.
+    """
+    key: ColumnElement[Any] = LEDGER.c[column] if column != "day" else LEDGER.c.at // 86_400_000
+    if column == "day" and connection.dialect.name == "postgresql":
+        key = func.floor(LEDGER.c.at / 86_400_000)
+    groups = (
         select(
-            key, func.count().filter(LEDGER.c.corrects.is_(None)), amount, func.sum(LEDGER.c.input_tokens), func.sum(LEDGER.c.output_tokens)
+            key.label("name"),
+            func.count().filter(LEDGER.c.corrects.is_(None)).label("calls"),
+            func.sum(LEDGER.c.amount).label("amount"),
+            func.sum(LEDGER.c.input_tokens).label("input"),
+            func.sum(LEDGER.c.output_tokens).label("output"),
         )
         .where(and_(True, *where))
         .group_by(key)
-        .order_by(key if column == "day" else amount.desc())
-        .limit(limit)
+        .subquery()
     )
-    return [(None if g is None else str(g), int(c), int(a), int(i), int(o)) for g, c, a, i, o in connection.execute(asked)]
+    sums = (groups.c.calls, groups.c.amount, groups.c.input, groups.c.output)
+    # Equal amounts by name, so that two looks show the same groups.
+    order = (groups.c.name.desc(),) if column == "day" else (groups.c.amount.desc(), groups.c.name)
+    # Windows over all groups are computed before the limit: one pass over the ledger gives the list and the whole.
+    whole = (func.count().over(), *(func.sum(one).over() for one in sums))
+    asked = select(groups.c.name, *sums, *whole).order_by(*order).limit(limit)
+    found: list[tuple[Any, ...]] = [tuple(row) for row in connection.execute(asked)]
+    listed = [(None if row[0] is None else str(row[0]), _sums(row[1:5])) for row in found]
+    number, total = (int(found[0][5]), _sums(found[0][6:])) if found else (0, (0, 0, 0, 0))
+    return listed[::-1] if column == "day" else listed, number, total
+
+
+def _sums(values: Sequence[Any]) -> Sums:
+    calls, amount, input, output = values
+    return int(calls), int(amount), int(input), int(output)
 
 
 def one(connection: Connection, id: str, organisation: str | None) -> LedgerRow | None:
