@@ -52,7 +52,6 @@ UNMIRRORED: dict[str, str] = {
     "demo/organisation.py": "demo/test_run.py",
     "finops/ledger_pages.py": "finops/test_pages.py",
     "finops/routes.py": "finops/test_service.py",
-    "finops/rows.py": "finops/test_drain.py",
     "finops/snapshot.py": "finops/test_budgets.py",
     "finops/store.py": "finops/test_service.py",
     "gateway/http.py": "gateway/test_bad_input.py",
