@@ -16,6 +16,7 @@ from tests.house import SETTINGS, House, open_house
 from penstock.gateway.discovery import configured
 from penstock.gateway.http import estimate_tokens
 from penstock.gateway.settings import GatewaySettings
+from penstock.gateway.shapes import seal
 
 ASKED = {"contents": [{"parts": [{"text": "hi"}]}]}
 REPLY = {
@@ -169,6 +170,19 @@ async def test_a_key_that_google_refuses_is_no_fault_of_the_callers(rig: Rig) ->
     rig.refusals = [("400 Bad Request", {"error": {"code": 400, "message": "Unknown name.", "status": "INVALID_ARGUMENT"}})]
     answer = await rig.house.ask("POST", "/v1beta/models/both:generateContent", ASKED, key=rig.caller)
     assert (answer.status, "Unknown name." in answer.text) == (400, True)
+
+
+async def test_what_another_vendor_signed_is_not_shown_to_google(rig: Rig) -> None:
+    thought = {"text": "hm", "thought": True, "thoughtSignature": seal.to_client("anthropic:sig", "google")}
+    contents = [{"parts": [{"text": "hi"}]}, {"role": "model", "parts": [thought, {"text": "yes?"}]}, {"parts": [{"text": "go on"}]}]
+    answer = await rig.house.ask("POST", "/v1beta/models/g:generateContent", {"contents": contents, "madeUp": 1}, key=rig.caller)
+    assert answer.status == 200
+    sent = json.loads(rig.asked[-1][2])
+    assert sent["contents"][1] == {"role": "model", "parts": [{"text": "yes?"}]}
+    assert sent["madeUp"] == 1
+    assert "thought" in answer.headers["x-penstock-notes"]
+    streamed = await rig.house.ask("POST", "/v1/models/g:streamGenerateContent?alt=sse", {"contents": contents}, key=rig.caller)
+    assert "hello" in streamed.text
 
 
 def test_content_in_the_body_is_not_counted_by_its_bytes() -> None:

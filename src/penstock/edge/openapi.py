@@ -109,8 +109,8 @@ def _failures(route: Route) -> dict[str, str]:
 def _raw(endpoint: Endpoint, told: Description) -> dict[str, Any]:
     content: dict[str, Any] = {"application/json": {"schema": told.reply}} if told.reply is not None else {}
     if told.event is not None:
-        # OpenAPI 3.2 has `itemSchema` for this; in 3.1 it is an extension of ours.
-        stream = {"type": "string", "description": f"Server-sent events with JSON as their data. {told.ending}"}
+        # OpenAPI 3.2 has `itemSchema` for this; in 3.1 it is an extension of ours. No type: some readers hold each event against it.
+        stream = {"description": f"Server-sent events with JSON as their data. {told.ending}"}
         content["text/event-stream"] = {"schema": stream, "x-itemSchema": told.event}
     headers = {name: {"schema": schema} for name, schema in told.reply_headers.items()}
     parameters = list(_path_parameters(endpoint.path))

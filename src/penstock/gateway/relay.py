@@ -17,7 +17,7 @@ import msgspec
 from penstock.gateway.providers.profiles import Profile
 from penstock.gateway.providers.provider import Provider, Upstream
 from penstock.gateway.settings import GatewaySettings
-from penstock.gateway.shapes import chat, google_error
+from penstock.gateway.shapes import chat, google_error, seal
 from penstock.gateway.shapes.shape import ChatShape, Dialect, Shape
 from penstock.gateway.translation import Translation, one_call_only, translate
 from penstock.kernel.call import Attempt, Call, Headers, Reply, Target, Usage
@@ -44,7 +44,8 @@ class Relay:
         shape, spoken = self._shapes[call.shape], self._shapes[wire]
         profile = provider.profile
         translation: Translation | None = None
-        if wire == call.shape:
+        # A history that moved here from another vendor's model holds signatures that this one would refuse: those must be taken out.
+        if wire == call.shape and not (wire in seal.CARRIERS and seal.WRAPPED in call.body):
             body = shape.upstream_body(
                 call.fields,
                 model=target.model,
