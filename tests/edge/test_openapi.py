@@ -225,6 +225,8 @@ async def test_googles_clients(rig: Rig, version: str, method: str, body: dict[s
 async def test_what_googles_clients_list(rig: Rig) -> None:
     assert len((await rig.done("GET", "/v1beta/models?pageSize=5"))["models"]) == len(NAMES)
     await rig.done("GET", "/v1beta/models/g")
+    assert "models" in await rig.done("GET", "/v1/models", key="", x_goog_api_key=rig.house.admin)
+    assert "name" in await rig.done("GET", "/v1/models/g", key="", x_goog_api_key=rig.house.admin)
     assert (await rig.ask("GET", "/v1beta/models", key="")).status == 401
     assert (await rig.ask("GET", "/v1beta/models/nobody")).status == 404
 

@@ -17,9 +17,9 @@ import msgspec
 from penstock.gateway.providers.profiles import Profile
 from penstock.gateway.providers.provider import Provider, Upstream
 from penstock.gateway.settings import GatewaySettings
-from penstock.gateway.shapes import chat, google_error
+from penstock.gateway.shapes import chat, google_error, seal
 from penstock.gateway.shapes.shape import ChatShape, Dialect, Shape
-from penstock.gateway.translation import Translation, translate
+from penstock.gateway.translation import Translation, one_call_only, translate
 from penstock.kernel.call import Attempt, Call, Headers, Reply, Target, Usage
 from penstock.kernel.errors import PenstockError, UpstreamMalformed, UpstreamRefused
 
@@ -44,7 +44,8 @@ class Relay:
         shape, spoken = self._shapes[call.shape], self._shapes[wire]
         profile = provider.profile
         translation: Translation | None = None
-        if wire == call.shape:
+        # A history that moved here from another vendor's model holds signatures that this one would refuse: those must be taken out.
+        if wire == call.shape and not (wire in seal.CARRIERS and seal.WRAPPED in call.body):
             body = shape.upstream_body(
                 call.fields,
                 model=target.model,
@@ -75,7 +76,7 @@ class Relay:
             if upstream.status != 200:
                 raise await _refusal(provider.name, upstream)
             if call.stream:
-                return await self._stream(call, target, upstream, chat(shape), chat(spoken), attempt)
+                return await self._stream(call, target, upstream, chat(shape), chat(spoken), translation, attempt)
             return await self._whole(call, target, upstream, shape, translation, attempt)
         except BaseException:
             upstream.close()
@@ -107,10 +108,23 @@ class Relay:
         attempt.ended_ms = call.elapsed_ms()
         return Reply(body=body, headers=[("content-type", "application/json")])
 
-    async def _stream(self, call: Call, target: Target, upstream: Upstream, shape: ChatShape, spoken: ChatShape, attempt: Attempt) -> Reply:
+    async def _stream(
+        self,
+        call: Call,
+        target: Target,
+        upstream: Upstream,
+        shape: ChatShape,
+        spoken: ChatShape,
+        translation: Translation | None,
+        attempt: Attempt,
+    ) -> Reply:
         reply = Reply(headers=[("content-type", "text/event-stream"), ("cache-control", "no-cache"), ("x-accel-buffering", "no")])
         source = upstream.chunks()
-        pump: _Pump = _Passthrough(call, reply, shape) if shape is spoken else _Translation(call, reply, target, shape, spoken)
+        pump: _Pump
+        if translation is None:
+            pump = _Passthrough(call, reply, shape)
+        else:
+            pump = _Translation(call, reply, target, shape, spoken, one_call=translation.one_call)
         # Until something can be shown the attempt can still fail over: a comment or an empty event is no answer yet.
         first = b""
         while not first and not reply.finished:
@@ -192,9 +206,10 @@ class _Passthrough:
 class _Translation:
     """Another shape upstream: decoded into deltas, encoded anew."""
 
-    __slots__ = ("_call", "_decoder", "_encoder", "_reply")
+    __slots__ = ("_call", "_decoder", "_encoder", "_one_call", "_reply")
 
-    def __init__(self, call: Call, reply: Reply, target: Target, shape: ChatShape, spoken: ChatShape) -> None:
+    def __init__(self, call: Call, reply: Reply, target: Target, shape: ChatShape, spoken: ChatShape, *, one_call: bool) -> None:
+        self._one_call = one_call
         self._call = call
         self._reply = reply
         self._decoder = spoken.stream_decoder()
@@ -202,11 +217,13 @@ class _Translation:
 
     def feed(self, chunk: bytes) -> bytes:
         encode = self._encoder.encode
-        return b"".join([encode(delta) for delta in self._decoder.feed(chunk)])
+        deltas = self._decoder.feed(chunk)
+        return b"".join([encode(delta) for delta in (one_call_only(deltas) if self._one_call else deltas)])
 
     def close(self) -> bytes:
         encode = self._encoder.encode
-        out = b"".join([encode(delta) for delta in self._decoder.close()])
+        deltas = self._decoder.close()
+        out = b"".join([encode(delta) for delta in (one_call_only(deltas) if self._one_call else deltas)])
         # Settled first: the bytes that follow tell the client that the reply is complete.
         self.settle()
         self._reply.finished = True
