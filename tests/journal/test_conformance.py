@@ -530,24 +530,6 @@ async def _waits(journal: JournalService) -> str:
     return name
 
 
-async def test_lists_are_paged_newest_first(journal: JournalService) -> None:
-    name = fresh("many")
-
-    async def work(run: Run, _: Any) -> Any:
-        return None
-
-    journal.define(name, work)
-    runs = [await journal.start(name, organisation="org") for _ in range(7)]
-    seen: list[str] = []
-    before: str | None = None
-    while page := await journal.list("org", RunFilter(name=name, before=before, limit=3)):
-        seen.extend(r.id for r in page)
-        before = page[-1].id
-    assert seen == runs[::-1]
-    await asyncio.gather(*(journal.result(None, r, 10) for r in runs))
-    assert {r.id for r in await journal.list("org", RunFilter(name=name, state=RunState.DONE))} == set(runs)
-
-
 async def test_another_organisations_run_is_not_there(journal: JournalService) -> None:
     run = await journal.start(await _waits(journal), organisation="mine")
     missing = str((await _fault(journal.get("theirs", "run_none"))).message).replace("run_none", run)
