@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from tests.journal.conftest import migrated
 
 from penstock.journal import service as service_module
 from penstock.journal.service import JournalService
@@ -33,6 +34,8 @@ async def test_where_there_can_be_no_runs_nothing_is_opened_to_say_so(tmp_path: 
     assert await journal.depths(None) == []
     with pytest.raises(NotFound):
         await journal.get(None, "run_none")
+    with pytest.raises(NotFound):
+        await journal.list(None, RunFilter(before="run_none"))
     assert not journal.open
     assert not list(tmp_path.iterdir())
     await journal.close()
@@ -50,3 +53,22 @@ async def test_a_closed_journal_stays_closed(tmp_path: Path) -> None:
 async def test_names_and_versions_are_checked(tmp_path: Path, name: str, version: int) -> None:
     with pytest.raises(ValueError, match="a run's name"):
         JournalService(JournalSettings(), "", tmp_path).define(name, nothing, version=version)
+
+
+async def test_a_database_that_is_not_there_is_told_without_its_password(tmp_path: Path) -> None:
+    journal = JournalService(JournalSettings(), "postgresql://user:hunter2@127.0.0.1:1/nowhere", tmp_path)
+    journal.define("nothing", nothing)
+    with pytest.raises(JournalUnavailable, match="PostgreSQL nowhere cannot be opened") as caught:
+        await journal.start("nothing", organisation="org")
+    assert "hunter2" not in caught.value.message
+    await journal.close()
+
+
+async def test_a_database_without_our_table_is_told(tmp_path: Path, postgres: str) -> None:
+    journal = JournalService(JournalSettings(), postgres, tmp_path)
+    journal.define("nothing", nothing)
+    with pytest.raises(JournalUnavailable, match="cannot be opened"):
+        await journal.start("nothing", organisation="org")
+    migrated(postgres, tmp_path)
+    assert await journal.result(None, await journal.start("nothing", organisation="org"), 20) == "org"
+    await journal.close()

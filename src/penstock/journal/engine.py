@@ -7,6 +7,7 @@ DBOS is one per process. It runs the functions of runs on an event loop in a thr
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import importlib
 import logging
 import threading
@@ -38,6 +39,9 @@ _log = logging.getLogger("penstock.journal")
 
 THREADS = 16
 """Threads for DBOS's database work; it would start one per run by default."""
+
+CONNECTIONS = 8
+"""Connections to a PostgreSQL database, besides one that listens and two of the lease; DBOS would take 20, and a server has 100."""
 
 STEP_THREADS = 32
 """Plain functions of steps that may run at once."""
@@ -100,6 +104,7 @@ class Engine:
                 "dbos_system_schema": SCHEMA,
                 "serializer": Json(),
                 "max_executor_threads": THREADS,
+                "sys_db_pool_size": CONNECTIONS,
                 "log_level": "WARNING",
                 "scheduler_polling_interval_sec": 3600.0,
             }
@@ -124,13 +129,16 @@ class Engine:
             self._launched = True
         except BaseException as fault:
             if self._lease is not None:
-                self._lease.end()
+                with contextlib.suppress(SQLAlchemyError):  # the database may be what is at fault
+                    self._lease.end()
             DBOS.destroy(destroy_registry=True)
             systems.uninstall()
             self.place.close()
             _held.release()
             if isinstance(fault, SQLAlchemyError):
-                raise JournalUnavailable(f"the journal's database does not take part: {type(fault).__name__}", retry_after=1.0) from fault
+                raise JournalUnavailable(
+                    f"the journal in {self.place.name} cannot be opened ({type(fault).__name__}); run `penstock doctor`", retry_after=1.0
+                ) from fault
             raise
         if not self.place.shared:
             # We hold the file, so whoever else had something under way is dead.
@@ -196,10 +204,6 @@ class Engine:
             polling_interval_sec=self._settings.poll_seconds,
             on_conflict="always_update",
         )
-
-    def has_queue(self, name: str) -> bool:
-        """Whether somebody declared it."""
-        return DBOS.retrieve_queue(name) is not None
 
     def _latest(self, name: str) -> tuple[str, Any]:
         known = [d for d in self._definitions.values() if d.name == name]

@@ -55,7 +55,8 @@ class Lease:
     def end(self) -> None:
         """Stop beating and leave; whatever the node still had under way is up for others from now on."""
         self._over.set()
-        self._thread.join(timeout=10)
+        if self._thread.is_alive():
+            self._thread.join(timeout=10)
         with self._engine.begin() as connection:
             connection.execute(sa.delete(NODES).where(NODES.c.node == self.node))
 

@@ -18,6 +18,7 @@ SCHEMA = "penstock_journal"
 """Schema of DBOS's tables in a PostgreSQL database."""
 
 BUSY_MS = 30_000
+CONNECT_SECONDS = 5
 CONNECTIONS = 16
 
 
@@ -47,7 +48,14 @@ class Place:
         other's runs for those of a dead process. The lock is the kernel's and ends with the process, however it ends.
         """
         if self.shared:
-            self.engine = create_engine(self.url, pool_size=2, max_overflow=0, pool_pre_ping=True, hide_parameters=True)
+            self.engine = create_engine(
+                self.url,
+                pool_size=2,
+                max_overflow=0,
+                pool_pre_ping=True,
+                hide_parameters=True,
+                connect_args={"connect_timeout": CONNECT_SECONDS},
+            )
             return
         try:
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -161,7 +161,9 @@ class JournalService:
         return (await self._found(reach, run))[1]
 
     async def list(self, reach: str | None, wanted: RunFilter) -> Sequence[RunInfo]:
-        if self._nothing and wanted.before is None:
+        if self._nothing:
+            if wanted.before is not None:
+                raise missing(wanted.before)
             return []
         reader = await self._read()
         return await self._ask(lambda: reader.list(reach, wanted))
