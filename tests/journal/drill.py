@@ -30,7 +30,7 @@ class Report(msgspec.Struct, kw_only=True):
     """What a drill has found. ``failovers`` are seconds from a kill until nothing is under the dead process's name any more."""
 
     engine: str
-    kills: int
+    kills: int = 0
     waves: int = 0
     runs: int = 0
     steps: int = 0
@@ -119,18 +119,21 @@ def opened(url: str, folder: Path) -> Engine:
     return create_engine(url.replace("postgresql://", "postgresql+psycopg://") if url else f"sqlite:///{folder}/journal.db")
 
 
-async def drill(kills: int, folder: Path, url: str = "", *, seed: int = 1, trips: int = 6, longest: float = 1.0) -> Report:
-    """Do it in ``folder``, on SQLite with one process or on the PostgreSQL database ``url`` with two."""
+async def drill(
+    kills: int, folder: Path, url: str = "", *, seed: int = 1, trips: int = 6, longest: float = 1.0, minutes: float | None = None
+) -> Report:
+    """Do it in ``folder``, on SQLite with one process or on the PostgreSQL database ``url`` with two; for ``minutes`` at most."""
     begun = time.monotonic()
     chance = random.Random(seed)
-    report = Report(engine="postgresql" if url else "sqlite", kills=kills)
+    report = Report(engine="postgresql" if url else "sqlite")
     database = opened(url, folder)
     workers = [Worker(folder, url, trips) for _ in range(2 if url else 1)]
     reached = 0
     dead: list[tuple[int, float]] = []
     for worker in workers:
         await worker.start(0)
-    for _ in range(kills):
+    while report.kills < kills and (minutes is None or time.monotonic() - begun < minutes * 60):
+        report.kills += 1
         await asyncio.sleep(chance.uniform(0.0, longest))
         worker = chance.choice(workers)
         at, node = time.time(), worker.node
@@ -251,6 +254,7 @@ def main() -> int:
     parser.add_argument("--engine", choices=("sqlite", "postgresql"), action="append")
     parser.add_argument("--url", help="an empty PostgreSQL database; one of our own by default")
     parser.add_argument("--longest", type=float, default=1.0, help="seconds that a process lives at most once it is up")
+    parser.add_argument("--minutes", type=float, help="end each engine's drill after this long, with the kills that there were")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--output", type=Path)
     given = parser.parse_args()
@@ -263,7 +267,7 @@ def main() -> int:
                 from tests.journal.conftest import migrated
 
                 migrated(url, folder)
-            report = asyncio.run(drill(given.kills, folder, url, seed=given.seed, longest=given.longest))
+            report = asyncio.run(drill(given.kills, folder, url, seed=given.seed, longest=given.longest, minutes=given.minutes))
         reports.append(report)
         print(msgspec.json.format(msgspec.json.encode(report)).decode())
     if given.output is not None:

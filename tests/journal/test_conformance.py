@@ -416,6 +416,24 @@ async def test_rates_hold_in_every_window(journal: JournalService) -> None:
         assert all(starts[i + limit] - starts[i] >= 0.599 for i in range(len(starts) - limit)), (tenant, starts)
 
 
+async def test_a_cancelled_run_still_counts_for_the_rate(journal: JournalService) -> None:
+    name, queue, spy = fresh("rated"), fresh("queue"), Spy()
+
+    async def work(run: Run, input: Any) -> Any:
+        await run.step("note", spy.step)
+        return await run.wait("go") if input else None
+
+    journal.define(name, work)
+    journal.declare(Queue(name=queue, rate=Rate(starts=1, seconds=1.5)))
+    first = await journal.start(name, True, organisation="org", queue=queue)
+    await spy.called.wait()
+    await journal.cancel(None, first)
+    second = await journal.start(name, organisation="org", queue=queue)
+    await journal.result(None, second, 20)
+    starts = [(await journal.get(None, run)).started_at or 0.0 for run in (first, second)]
+    assert starts[1] - starts[0] >= 1.499
+
+
 async def test_lower_priorities_go_first_and_older_ones_among_equals(journal: JournalService) -> None:
     name, queue, spy = fresh("ordered"), fresh("queue"), Spy()
 

@@ -43,7 +43,7 @@ async def test_a_process_that_stood_still_comes_back_under_another_name_and_repe
     await two.until(lambda: max(two.waves, default=0) >= max(one.waves) - 1)
     ended = max(one.waves)
     dead = {await worker.kill(): time.time() for worker in (one, two)}
-    report = Report(engine="postgresql", kills=0, waves=ended + 1)
+    report = Report(engine="postgresql", waves=ended + 1)
     examine(database, tmp_path, report, dead, 3)
     database.dispose()
     assert took <= report.lease + 1

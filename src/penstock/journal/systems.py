@@ -67,7 +67,18 @@ class _Ours:
         return written
 
     def cancel_workflows(self, workflow_ids: list[str], *args: Any, **named: Any) -> None:
+        # DBOS forgets when a cancelled run started and in which queue; the queue's rate would forget it too, and let another start instead.
+        runs = self.tables.workflow_status
+        with self.engine.begin() as connection:
+            asked = sa.select(runs.c.workflow_uuid, runs.c.started_at_epoch_ms, runs.c.queue_name).where(
+                runs.c.workflow_uuid.in_(workflow_ids), runs.c.status == "PENDING", runs.c.rate_limited == sa.true()
+            )
+            started = connection.execute(asked).all()
         super().cancel_workflows(workflow_ids, *args, **named)  # type: ignore[misc]
+        with self.engine.begin() as connection:
+            for workflow, at, queue in started:
+                mine = (runs.c.workflow_uuid == workflow, runs.c.status == "CANCELLED", runs.c.started_at_epoch_ms.is_(None))
+                connection.execute(sa.update(runs).where(*mine).values(started_at_epoch_ms=at, queue_name=queue))
         for workflow in workflow_ids:
             self._ended(workflow)
 
