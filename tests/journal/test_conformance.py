@@ -295,6 +295,28 @@ async def test_cancel_stops_a_run_and_its_children_where_they_stand(journal: Jou
         await journal.cancel("org", run)
 
 
+async def test_a_paused_child_is_cancelled_with_its_parent(journal: JournalService) -> None:
+    name, kid = fresh("parent"), fresh("kid")
+
+    async def child(run: Run, _: Any) -> Any:
+        return await run.wait("go")
+
+    async def work(run: Run, _: Any) -> Any:
+        return await (await run.child(kid)).result()
+
+    journal.define(name, work)
+    journal.define(kid, child)
+    run = await journal.start(name, organisation="org")
+    await journalled(journal, run)
+    [below] = await journal.list(None, RunFilter(parent=run))
+    await journal.pause(None, below.id)
+    await journal.cancel(None, run)
+    assert (await journal.get(None, below.id)).state is RunState.CANCELLED
+    for ended in (run, below.id):
+        with pytest.raises(StepFailed, match="was cancelled"):
+            await journal.result(None, ended, 3)
+
+
 async def test_a_paused_run_goes_on_where_it_stood_and_its_parent_waits(journal: JournalService) -> None:
     name, kid, before, after = fresh("parent"), fresh("kid"), Spy(), Spy()
 

@@ -290,17 +290,27 @@ class Engine:
         DBOS.send(id, [value], topic, idempotency_key=key)
 
     def cancel(self, id: str) -> None:
-        """End a run and everything below it."""
-        runs = [id, *self.system.get_workflow_children(id)]
-        self.system.cancel_workflows(runs)
-        DBOS.update_workflow_attributes(id, {PAUSED: False}, merge=True)
-        self.stop_strays(runs)
+        """End a run and everything below it; from the top, so that what is cancelled starts no more children."""
+        seen, level = {id}, [id]
+        while level:
+            for paused in self._paused(level):
+                DBOS.update_workflow_attributes(paused, {PAUSED: False}, merge=True)
+            self.system.cancel_workflows(level)
+            self.stop_strays(level)
+            level = [child for child in self.system._get_direct_children(level) if child not in seen]
+            seen.update(level)
 
     def pause(self, id: str) -> None:
         """Stop a run; that it is only paused is written first, so that nobody takes it for cancelled."""
         DBOS.update_workflow_attributes(id, {PAUSED: True}, merge=True)
         self.system.cancel_workflows([id])
         self.stop_strays([id])
+
+    def _paused(self, runs: Sequence[str]) -> Sequence[str]:
+        table = self.system.tables.workflow_status
+        asked = sa.select(table.c.workflow_uuid, table.c.attributes).where(table.c.workflow_uuid.in_(runs), table.c.status == "CANCELLED")
+        with self.system.engine.connect() as connection:
+            return [id for id, kept in connection.execute(asked).all() if kept and kept.get(PAUSED)]
 
     def resume(self, id: str, queue: str | None) -> None:
         """Take a run up again, through its queue when it has one, so that the queue's limits hold."""
