@@ -1,6 +1,8 @@
-// <time datetime="..." data-time="full|clock|day|ago"> in the reader's own zone. The exact moment is in the title.
+// <time datetime="..." data-time="full|clock|day|ago"> in the reader's own zone. The exact moment is in the title. A clock says the day too
+// when that is not today.
 const FULL = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
 const CLOCK = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit" });
+const DATED = new Intl.DateTimeFormat(undefined, { month: "short", day: "numeric", hour: "2-digit", minute: "2-digit", second: "2-digit" });
 const DAY = new Intl.DateTimeFormat(undefined, { dateStyle: "medium" });
 
 /** How long ago, in the words that the server uses. `seconds` is positive for the past. */
@@ -19,7 +21,7 @@ function write(element) {
   element.title = `${FULL.format(moment)} · ${element.dateTime}`;
   const words =
     how === "ago" ? ago((Date.now() - moment.getTime()) / 1000)
-    : how === "clock" ? CLOCK.format(moment)
+    : how === "clock" ? (moment.toDateString() === new Date().toDateString() ? CLOCK : DATED).format(moment)
     : how === "day" ? DAY.format(moment)
     : FULL.format(moment);
   // Writing the same text again would throw away a selection for nothing.
