@@ -19,7 +19,8 @@ RESPONSES = "/v1/responses"
 EMBEDDINGS = "/v1/embeddings"
 MESSAGES = "/v1/messages"
 COUNT = "/v1/messages/count_tokens"
-PATHS = (CHAT, RESPONSES, EMBEDDINGS, MESSAGES, COUNT)
+MODERATIONS = "/v1/moderations"
+PATHS = (CHAT, RESPONSES, EMBEDDINGS, MESSAGES, COUNT, MODERATIONS)
 SAID = [{"role": "user", "content": "hi"}]
 GOOD: dict[str, dict[str, Any]] = {
     CHAT: {"model": "m", "messages": SAID},
@@ -27,6 +28,7 @@ GOOD: dict[str, dict[str, Any]] = {
     EMBEDDINGS: {"model": "m", "input": "hi"},
     MESSAGES: {"model": "c", "max_tokens": 5, "messages": SAID},
     COUNT: {"model": "c", "messages": SAID},
+    MODERATIONS: {"model": "m", "input": "hi"},
 }
 
 
@@ -146,11 +148,12 @@ async def test_nesting_that_is_deep_enough_for_anybody(rig: Rig, path: str) -> N
 
 
 WRONG: list[tuple[str, str, Any]] = [
-    *((path, "model", value) for path in PATHS for value in (None, 5, "", ["m"], {"name": "m"}, "m" * 600)),
+    *((path, "model", value) for path in PATHS for value in (None, 5, "", ["m"], {"name": "m"}, "m" * 600) if value or path != MODERATIONS),
     *((path, "messages", value) for path in (CHAT, MESSAGES, COUNT) for value in (None, "hi", {}, 3)),
     *((path, "stream", value) for path in (CHAT, RESPONSES, MESSAGES) for value in ("yes", 1, [], {})),
     (RESPONSES, "input", 5),
     (EMBEDDINGS, "input", {}),
+    *((MODERATIONS, "input", value) for value in (None, 5, {}, True)),
     (CHAT, "max_tokens", "many"),
     (CHAT, "max_tokens", -1),
     (CHAT, "max_completion_tokens", 1.5),
@@ -172,7 +175,7 @@ async def test_fields_of_the_wrong_kind_are_named(rig: Rig, path: str, field: st
         assert answer.json["error"]["param"] == field
 
 
-@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("path", [path for path in PATHS if path != MODERATIONS])
 @pytest.mark.parametrize("field", ["model"])
 async def test_a_field_that_is_missing_is_named(rig: Rig, path: str, field: str) -> None:
     body = {name: value for name, value in GOOD[path].items() if name != field}

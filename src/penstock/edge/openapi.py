@@ -25,6 +25,7 @@ _ERROR = {
         }
     },
 }
+_JSON = "application/json"
 _FAILURES = {
     "400": "The request is malformed.",
     "401": "No key, or one that is not valid.",
@@ -72,7 +73,7 @@ def _operation(route: Route, by_kind: Mapping[int, dict[str, Any]]) -> dict[str,
         "summary": route.summary,
         "operationId": _operation_id(route.method, route.path),
         "responses": _responses(
-            str(204 if route.returns is Nothing else route.status), by_kind.get(id(route.returns)), _FAILURES, media=route.media
+            str(204 if route.returns is Nothing else route.status), by_kind.get(id(route.returns)), _FAILURES, media=(route.media,)
         ),
     }
     parameters = [*_path_parameters(route.path), *_query_parameters(route.query)]
@@ -88,10 +89,10 @@ def _raw(endpoint: Endpoint) -> dict[str, Any]:
     made: dict[str, Any] = {
         "summary": endpoint.summary,
         "operationId": _operation_id(endpoint.method, endpoint.path),
-        "responses": _responses("200", endpoint.returns or {}, failures, errors={}),
+        "responses": _responses("200", {}, failures, errors={}, media=endpoint.answers),
     }
     if endpoint.request is not None:
-        made["requestBody"] = {"required": True, "content": {"application/json": {"schema": endpoint.request}}}
+        made["requestBody"] = {"required": True, "content": {endpoint.takes: {"schema": endpoint.request}}}
     return made
 
 
@@ -100,13 +101,13 @@ def _responses(
     schema: dict[str, Any] | None,
     failures: Mapping[str, str],
     errors: dict[str, Any] | None = None,
-    media: str = "application/json",
+    media: Sequence[str] = (_JSON,),
 ) -> dict[str, Any]:
     good: dict[str, Any] = {"description": "Done."}
     if schema is not None:
-        good["content"] = {media: {"schema": schema}}
-        if errors is not None:  # the gateway's endpoints stream, and answer errors in the called API's own shape
-            good["content"]["text/event-stream"] = {"schema": {"type": "string"}}
+        raw = schema if errors is None else {"type": "object"}
+        good["content"] = {one: {"schema": raw if one == _JSON or errors is None else {"type": "string"}} for one in media}
+    # The gateway's endpoints answer errors in the called API's own shape.
     shape = errors if errors is not None else {"$ref": "#/components/schemas/Error"}
     bad = {s: {"description": d, "content": {"application/json": {"schema": shape}}} for s, d in failures.items()}
     return {status: good, **bad}

@@ -15,9 +15,10 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from penstock.gateway.choose import TASK_PREFIX
+from penstock.gateway.endpoints import PATHS
 from penstock.gateway.flow import CREDIT, Flow
 from penstock.gateway.settings import GatewaySettings
-from penstock.gateway.shapes import chat as as_chat
+from penstock.gateway.shapes import streaming
 from penstock.gateway.shapes.shape import Shape
 from penstock.gateway.watch import OpenCall, Watch
 from penstock.kernel.call import Call, Headers, Reply, Trace
@@ -28,27 +29,6 @@ from penstock.kernel.web import EdgeProtocol, EdgeScope, Endpoint
 
 _log = logging.getLogger("penstock.gateway")
 
-
-def _body_schema(*required: str, **properties: dict[str, Any]) -> dict[str, Any]:
-    # The vendors' own documents describe the rest; unknown fields pass through.
-    return {"type": "object", "required": ["model", *required], "properties": {"model": {"type": "string"}, **properties}}
-
-
-_STREAM = {"type": "boolean"}
-_MESSAGES = {"type": "array", "items": {"type": "object"}}
-PATHS: tuple[tuple[str, str, str, dict[str, Any]], ...] = (
-    ("/v1/chat/completions", "openai.chat", "OpenAI chat completions.", _body_schema("messages", messages=_MESSAGES, stream=_STREAM)),
-    ("/v1/responses", "openai.responses", "OpenAI responses, without stored state.", _body_schema("input", input={}, stream=_STREAM)),
-    ("/v1/embeddings", "openai.embeddings", "OpenAI embeddings.", _body_schema("input", input={})),
-    (
-        "/v1/messages",
-        "anthropic.messages",
-        "Anthropic messages.",
-        _body_schema("messages", "max_tokens", messages=_MESSAGES, max_tokens={"type": "integer", "minimum": 1}, stream=_STREAM),
-    ),
-    ("/v1/messages/count_tokens", "anthropic.count_tokens", "Anthropic token counting.", _body_schema("messages", messages=_MESSAGES)),
-)
-"""Paths and the shapes that they speak. OpenAI's SDK takes ``/v1`` as part of ``base_url``; Anthropic's adds it by itself."""
 
 SESSION_COOKIE = "penstock_session"
 # Bodies up to this size are read before anyone is asked who sends them; larger ones only for a known caller.
@@ -80,9 +60,15 @@ class Edge:
         """One endpoint for each shape that has a path in `PATHS`."""
         return [
             Endpoint(
-                method="POST", path=path, handler=self.endpoint(shapes[name]), summary=summary, request=schema, returns={"type": "object"}
+                method="POST",
+                path=one.path,
+                handler=self.endpoint(shapes[one.shape]),
+                summary=one.summary,
+                request=one.request,
+                takes=one.takes,
+                answers=one.answers,
             )
-            for path, name, summary, schema in PATHS
+            for one in PATHS
         ]
 
     def endpoint(self, shape: Shape) -> Callable[[EdgeScope, EdgeProtocol], Awaitable[None]]:
@@ -156,6 +142,9 @@ class Edge:
         if head.model.startswith(TASK_PREFIX):
             call.task = head.model[len(TASK_PREFIX) :][:LONGEST_LABEL]
         call.input_estimate = estimate_tokens(call.body)
+        call.expected = head.expected
+        if call.expected is not None:
+            call.expected.input = call.expected.input or call.input_estimate
 
     def _signed_in(self, get: Callable[[str], str | None]) -> Any:
         # The console's own pages call with the session cookie; another site's page could send the cookie too, but not this header value.
@@ -221,7 +210,7 @@ class Edge:
                     await send(b": x-penstock-cost-micros=%d\n\n" % call.cost.amount)
         except PenstockError as fault:
             with contextlib.suppress(RuntimeError):
-                await send(as_chat(shape).stream_error(fault))
+                await send(streaming(shape).stream_error(fault))
         finally:
             if flow is not None:
                 flow.close()

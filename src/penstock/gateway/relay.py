@@ -16,8 +16,9 @@ import msgspec
 from penstock.gateway.providers.profiles import Profile
 from penstock.gateway.providers.provider import Provider, Upstream
 from penstock.gateway.settings import GatewaySettings
-from penstock.gateway.shapes import chat
-from penstock.gateway.shapes.shape import ChatShape, Dialect, Shape
+from penstock.gateway.shapes import chat, streaming
+from penstock.gateway.shapes.plain import TEXT, Plain
+from penstock.gateway.shapes.shape import ChatShape, Dialect, Shape, StreamingShape
 from penstock.kernel.call import Attempt, Call, Headers, Reply, Target, Usage
 from penstock.kernel.errors import PenstockError, UpstreamMalformed, UpstreamRefused
 
@@ -70,8 +71,10 @@ class Relay:
             attempt.status = upstream.status
             if upstream.status != 200:
                 raise await _refusal(provider.name, upstream)
+            if isinstance(shape, Plain):
+                return await self._plain(call, target, upstream, shape, attempt)
             if call.stream:
-                return await self._stream(call, target, upstream, chat(shape), chat(spoken), attempt)
+                return await self._stream(call, target, upstream, streaming(shape), streaming(spoken), attempt)
             return await self._whole(call, target, upstream, shape, spoken, attempt)
         except BaseException:
             upstream.close()
@@ -101,10 +104,29 @@ class Relay:
         attempt.ended_ms = call.elapsed_ms()
         return Reply(body=body, headers=[("content-type", "application/json")])
 
-    async def _stream(self, call: Call, target: Target, upstream: Upstream, shape: ChatShape, spoken: ChatShape, attempt: Attempt) -> Reply:
+    async def _plain(self, call: Call, target: Target, upstream: Upstream, shape: Plain, attempt: Attempt) -> Reply:
+        """A reply of a shape that is no conversation: what it is, its content type says, whatever was asked for."""
+        media = upstream.header("content-type") or "application/json"
+        if media.startswith("text/event-stream"):
+            return await self._stream(call, target, upstream, shape, shape, attempt)
+        call.stream = False
+        attempt.first_token_ms = call.elapsed_ms()
+        body = await upstream.read(self._max_reply)
+        usage = shape.usage(body)
+        if shape.answers != TEXT or media.startswith("application/json"):
+            if usage is None:
+                _expect_object(target.provider, body)
+            media = "application/json"
+        call.usage = usage or _estimate(call, len(body))
+        attempt.ended_ms = call.elapsed_ms()
+        return Reply(body=body, headers=[("content-type", media)])
+
+    async def _stream(
+        self, call: Call, target: Target, upstream: Upstream, shape: StreamingShape, spoken: StreamingShape, attempt: Attempt
+    ) -> Reply:
         reply = Reply(headers=[("content-type", "text/event-stream"), ("cache-control", "no-cache"), ("x-accel-buffering", "no")])
         source = upstream.chunks()
-        pump: _Pump = _Passthrough(call, reply, shape) if shape is spoken else _Translation(call, reply, target, shape, spoken)
+        pump: _Pump = _Passthrough(call, reply, shape) if shape is spoken else _Translation(call, reply, target, chat(shape), chat(spoken))
         # Until something can be shown the attempt can still fail over: a comment or an empty event is no answer yet.
         first = b""
         while not first and not reply.finished:
@@ -160,7 +182,7 @@ class _Passthrough:
 
     __slots__ = ("_call", "_reply", "_tap")
 
-    def __init__(self, call: Call, reply: Reply, shape: ChatShape) -> None:
+    def __init__(self, call: Call, reply: Reply, shape: StreamingShape) -> None:
         self._call = call
         self._reply = reply
         self._tap = shape.tap(keep_usage=call.want_usage)
@@ -221,6 +243,8 @@ def _expect_object(provider: str, body: bytes) -> None:
 
 
 def _estimate(call: Call, output_bytes: int) -> Usage:
+    if call.expected is not None:
+        return msgspec.structs.replace(call.expected, estimated=True)
     output = 0 if call.operation == "embeddings" else output_bytes // BYTES_PER_TOKEN
     return Usage(input=call.input_estimate, output=output, estimated=True)
 

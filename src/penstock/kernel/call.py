@@ -23,10 +23,12 @@ Headers = list[tuple[str, str]]
 
 
 class Usage(msgspec.Struct, kw_only=True, omit_defaults=True):
-    """Tokens of one call, as the provider counted them, or estimated by us when ``estimated`` is true.
+    """What one call used, as the provider counted it, or estimated by us when ``estimated`` is true.
 
     ``input`` counts all input tokens, with ``cached`` (read from the provider's prompt cache) and ``cache_written`` among them;
-    ``output`` counts all output tokens with ``reasoning`` among them. ``audio_input`` and ``audio_output`` are parts of both.
+    ``output`` counts all output tokens with ``reasoning`` among them. ``audio_input`` and ``audio_output``, ``image_input`` and
+    ``image_output`` are parts of both. What some vendors sell by other measures stands beside: ``images`` made, milliseconds of sound
+    heard (``audio_ms``), ``characters`` spoken, ``searches`` (search units of a reranking).
     """
 
     input: int = 0
@@ -37,6 +39,12 @@ class Usage(msgspec.Struct, kw_only=True, omit_defaults=True):
     audio_input: int = 0
     audio_output: int = 0
     estimated: bool = False
+    image_input: int = 0
+    image_output: int = 0
+    images: int = 0
+    audio_ms: int = 0
+    characters: int = 0
+    searches: int = 0
 
     @property
     def total(self) -> int:
@@ -148,8 +156,9 @@ class Call:
     one was named. ``deadline`` is on the `time.monotonic` clock. ``labels`` are the caller's own words.
 
     ``fault`` is what the edge found wrong with the request (not JSON, too large): the call walks the line all the same, so that it is
-    authenticated and recorded, and admission raises the fault. ``input_estimate`` is the expected number of input tokens and
-    ``max_output`` the caller's own cap on output tokens. ``want_usage`` says whether the client asked for usage in its stream.
+    authenticated and recorded, and admission raises the fault. ``input_estimate`` is the expected number of input tokens,
+    ``max_output`` the caller's own cap on output tokens, and ``expected`` what the call may use at most where tokens of text are not the
+    whole of it (None: the former two say it). ``want_usage`` says whether the client asked for usage in its stream.
     ``passthrough`` are request headers that providers of the same shape receive. ``outcome`` is ``pending`` until the record stage sets
     ``ok``, ``refused``, ``failed`` or ``cancelled``. ``reached`` says when each station was reached, on the clock of ``started``; see
     `stage_times`. ``reply_text`` holds the reply's bytes as far as the record keeps them,
@@ -166,6 +175,7 @@ class Call:
         "credential",
         "deadline",
         "error",
+        "expected",
         "fault",
         "fields",
         "first_token_ms",
@@ -224,6 +234,7 @@ class Call:
         self.task: str | None = None
         self.stream = False
         self.max_output: int | None = None
+        self.expected: Usage | None = None
         self.input_estimate = 0
         self.priority = "interactive"
         self.principal: Principal | None = None

@@ -6,7 +6,7 @@ A `Route` is described completely by data, so that validation, authorisation, th
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Annotated, Any, Protocol, TypeVar
 
 import msgspec
@@ -136,12 +136,14 @@ class EdgeProtocol(Protocol):
 class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     """A raw endpoint on an exact method and path. The handler authenticates, answers and never raises.
 
-    ``request`` and ``returns`` are JSON Schemas for the OpenAPI document (None: nothing to describe).
+    ``request`` is a JSON Schema for the OpenAPI document (None: nothing to describe), ``takes`` the media type that it is for, and
+    ``answers`` the media types of good replies.
     """
 
     method: str
     path: str
     handler: Callable[[EdgeScope, EdgeProtocol], Awaitable[None]]
     summary: str
-    request: dict[str, Any] | None = None
-    returns: dict[str, Any] | None = None
+    request: Mapping[str, Any] | None = None
+    takes: str = "application/json"
+    answers: tuple[str, ...] = ("application/json",)

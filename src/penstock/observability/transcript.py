@@ -237,6 +237,24 @@ def _embeddings_request(tree: JsonMap) -> Transcript:
     return Transcript([Turn("user", [Part("text", _text(text))]) for text in texts], settings=_settings(tree, "input"))
 
 
+# ---- moderations
+
+
+def _moderations_request(tree: JsonMap) -> Transcript:
+    given = tree.get("input")
+    if isinstance(given, list) and all(isinstance(item, dict) for item in cast("list[object]", given)):
+        return Transcript([Turn("user", [_block(part) for part in _maps(cast("object", given))])], settings=_settings(tree, "input"))
+    return _embeddings_request(tree)
+
+
+def _moderations_reply(tree: JsonMap) -> Transcript:
+    turns: list[Turn] = []
+    for result in _maps(tree.get("results")):
+        flags = [name for name, flag in _map(result.get("categories")).items() if flag is True]
+        turns.append(Turn("assistant", [Part("text", "flagged: " + ", ".join(flags) if flags else "not flagged")]))
+    return Transcript(turns)
+
+
 # ---- streams
 
 
@@ -378,11 +396,13 @@ _REQUESTS: dict[str, Callable[[JsonMap], Transcript]] = {
     "openai.chat": _chat_request,
     "openai.responses": _responses_request,
     "openai.embeddings": _embeddings_request,
+    "openai.moderations": _moderations_request,
     "anthropic.messages": _anthropic_request,
 }
 _REPLIES: dict[str, Callable[[JsonMap], Transcript]] = {
     "openai.chat": _chat_reply,
     "openai.responses": _responses_reply,
+    "openai.moderations": _moderations_reply,
     "anthropic.messages": _anthropic_reply,
 }
 _STREAMS: dict[str, Callable[[Iterator[bytes]], Transcript | None]] = {

@@ -10,6 +10,7 @@ import msgspec
 CHAT = "openai.chat"
 RESPONSES = "openai.responses"
 EMBEDDINGS = "openai.embeddings"
+MODERATIONS = "openai.moderations"
 MESSAGES = "anthropic.messages"
 COUNT_TOKENS = "anthropic.count_tokens"
 
@@ -60,9 +61,9 @@ _ALL = (
         title="OpenAI",
         reference="https://platform.openai.com/docs/api-reference",
         base_url="https://api.openai.com/v1",
-        paths={**OPENAI_PATHS, RESPONSES: "/responses"},
+        paths={**OPENAI_PATHS, RESPONSES: "/responses", MODERATIONS: "/moderations"},
         key_env=("OPENAI_API_KEY",),
-        patterns=("gpt-*", "chatgpt-*", "o1*", "o3*", "o4*", "text-embedding-*", "codex-*"),
+        patterns=("gpt-*", "chatgpt-*", "o1*", "o3*", "o4*", "text-embedding-*", "codex-*", "omni-moderation-*", "text-moderation-*"),
         pass_headers=("openai-beta",),
         max_tokens_field="max_completion_tokens",
         prices_as="openai",
@@ -101,6 +102,7 @@ _ALL = (
         title="Mistral",
         reference="https://docs.mistral.ai/api",
         base_url="https://api.mistral.ai/v1",
+        paths={**OPENAI_PATHS, MODERATIONS: "/moderations"},
         key_env=("MISTRAL_API_KEY",),
         patterns=("mistral-*", "ministral-*", "codestral-*", "magistral-*", "pixtral-*", "devstral-*", "open-mi*"),
         # Mistral refuses unknown parameters and always ends a stream with usage.
@@ -195,7 +197,13 @@ _ALL = (
     _own("sglang", "SGLang", 30000),
     _own("llamacpp", "llama.cpp", 8080),
     _own("lmstudio", "LM Studio", 1234),
-    Profile(name="openai-compatible", title="Any OpenAI-compatible endpoint", key_needed=False),
+    Profile(
+        name="openai-compatible",
+        title="Any OpenAI-compatible endpoint",
+        # What OpenAI has; whoever serves less answers 404, and the next target is tried.
+        paths={**OPENAI_PATHS, MODERATIONS: "/moderations"},
+        key_needed=False,
+    ),
     Profile(
         name="minilm",
         title="Local MiniLM embeddings",
@@ -208,7 +216,7 @@ _ALL = (
     Profile(
         name="replay",
         title="Replay of a recording",
-        paths={CHAT: "", RESPONSES: "", EMBEDDINGS: "", MESSAGES: "", COUNT_TOKENS: ""},
+        paths=dict.fromkeys((CHAT, RESPONSES, EMBEDDINGS, MESSAGES, COUNT_TOKENS, MODERATIONS), ""),
         key_needed=False,
         models_path=None,
         kind="replay",

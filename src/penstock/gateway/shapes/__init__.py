@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, cast
 from penstock.gateway.shapes.anthropic_messages import AnthropicCountTokens, AnthropicMessages
 from penstock.gateway.shapes.openai_chat import OpenAIChat
 from penstock.gateway.shapes.openai_embeddings import OpenAIEmbeddings
+from penstock.gateway.shapes.openai_moderations import OpenAIModerations
 from penstock.gateway.shapes.openai_responses import OpenAIResponses
 from penstock.kernel.errors import NotExpressible
 
 if TYPE_CHECKING:
-    from penstock.gateway.shapes.shape import ChatShape, Shape
+    from penstock.gateway.shapes.shape import ChatShape, Shape, StreamingShape
 
 SHAPES: Mapping[str, Shape] = {
     shape.name: shape
@@ -20,6 +21,7 @@ SHAPES: Mapping[str, Shape] = {
         OpenAIChat(),
         OpenAIResponses(),
         OpenAIEmbeddings(),
+        OpenAIModerations(),
         AnthropicMessages(),
         AnthropicCountTokens(),
     )
@@ -32,3 +34,10 @@ def chat(shape: Shape) -> ChatShape:
     if shape.operation != "chat":
         raise NotExpressible(f"{shape.name} is no conversation: it neither streams nor translates", param="stream")
     return cast("ChatShape", shape)
+
+
+def streaming(shape: Shape) -> StreamingShape:
+    """``shape`` as one that streams. Raises `NotExpressible` for one that never does."""
+    if not hasattr(shape, "tap"):
+        raise NotExpressible(f"{shape.name} has no streams", param="stream")
+    return cast("StreamingShape", shape)

@@ -2,8 +2,9 @@
 
 ::
 
-    Shape         reads a request, re-emits it for a provider of the same shape, renders errors, finds the usage
-    └── ChatShape   and also streams, and goes through the normal form of `penstock.kernel.messages` to and from other shapes
+    Shape               reads a request, re-emits it for a provider of the same shape, renders errors, finds the usage
+    └── StreamingShape    and also watches streams
+        └── ChatShape       and goes through the normal form of `penstock.kernel.messages` to and from other shapes
 
 The same-shape path never understands more than it must: the top level of a request, the few events of a stream that tell the end
 and the usage. The translating path understands everything, and says so when something has no counterpart.
@@ -29,7 +30,8 @@ class Head(msgspec.Struct, frozen=True, kw_only=True):
     """What the line must know of a request before anything is translated.
 
     ``max_output`` is the caller's own cap on output tokens, ``n`` the number of replies asked for, ``include_usage`` whether the client
-    asked for usage in its stream (always true where the API sends it unasked).
+    asked for usage in its stream (always true where the API sends it unasked). ``expected`` is what the call may use where tokens of text
+    are not the whole of it, or there is no output; its input is estimated from the body where it says none.
     """
 
     model: str
@@ -37,6 +39,7 @@ class Head(msgspec.Struct, frozen=True, kw_only=True):
     max_output: int | None = None
     include_usage: bool = False
     n: int = 1
+    expected: Usage | None = None
 
 
 class Dialect(msgspec.Struct, frozen=True, kw_only=True):
@@ -116,7 +119,7 @@ class StreamEncoder(Protocol):
 
 
 class Shape(Protocol):
-    """One API as it looks on the wire. ``operation`` is ``chat``, ``embeddings`` or ``count_tokens``."""
+    """One API as it looks on the wire. ``operation`` is ``chat``, ``embeddings``, ``count_tokens``, ``moderations`` ..."""
 
     name: str
     operation: str
@@ -155,8 +158,8 @@ class Shape(Protocol):
         ...
 
 
-class ChatShape(Shape, Protocol):
-    """A shape of conversation: it streams, and translates through the normal form."""
+class StreamingShape(Shape, Protocol):
+    """A shape whose replies may come as server-sent events."""
 
     def stream_error(self, error: PenstockError) -> bytes:
         """The event that tells the client of a failure after the stream began."""
@@ -165,6 +168,10 @@ class ChatShape(Shape, Protocol):
     def tap(self, *, keep_usage: bool) -> StreamTap:
         """A watch over a stream of this shape; usage that the client did not ask for is taken out unless ``keep_usage``."""
         ...
+
+
+class ChatShape(StreamingShape, Protocol):
+    """A shape of conversation: it streams, and translates through the normal form."""
 
     def decode_request(self, fields: Fields) -> Request:
         """The request in the normal form. Raises `MalformedRequest`, or `NotExpressible` for state that Penstock does not keep."""

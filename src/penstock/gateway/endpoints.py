@@ -1,0 +1,75 @@
+"""The paths that the gateway answers, the shape that each speaks, and how the OpenAPI document describes them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+JSON = "application/json"
+EVENTS = "text/event-stream"
+
+
+class Path(msgspec.Struct, frozen=True, kw_only=True):
+    """One path: the name of the shape it speaks, and schemas of what it takes. ``answers`` are the media types of its good replies."""
+
+    path: str
+    shape: str
+    summary: str
+    request: Mapping[str, Any]
+    takes: str = JSON
+    answers: tuple[str, ...] = (JSON,)
+
+
+def _body(*required: str, model: bool = True, **properties: dict[str, Any]) -> dict[str, Any]:
+    # The vendors' own documents describe the rest; unknown fields pass through.
+    return {
+        "type": "object",
+        "required": [*(["model"] if model else []), *required],
+        "properties": {"model": {"type": "string"}, **properties},
+    }
+
+
+_STREAM = {"type": "boolean"}
+_MESSAGES = {"type": "array", "items": {"type": "object"}}
+_TEXT = {"type": "string"}
+_COUNT = {"type": "integer", "minimum": 1}
+
+PATHS: tuple[Path, ...] = (
+    Path(
+        path="/v1/chat/completions",
+        shape="openai.chat",
+        summary="OpenAI chat completions.",
+        request=_body("messages", messages=_MESSAGES, stream=_STREAM),
+        answers=(JSON, EVENTS),
+    ),
+    Path(
+        path="/v1/responses",
+        shape="openai.responses",
+        summary="OpenAI responses, without stored state.",
+        request=_body("input", input={}, stream=_STREAM),
+        answers=(JSON, EVENTS),
+    ),
+    Path(path="/v1/embeddings", shape="openai.embeddings", summary="OpenAI embeddings.", request=_body("input", input={})),
+    Path(
+        path="/v1/moderations",
+        shape="openai.moderations",
+        summary="OpenAI moderations; the model may be left out.",
+        request=_body("input", model=False, input={}),
+    ),
+    Path(
+        path="/v1/messages",
+        shape="anthropic.messages",
+        summary="Anthropic messages.",
+        request=_body("messages", "max_tokens", messages=_MESSAGES, max_tokens=_COUNT, stream=_STREAM),
+        answers=(JSON, EVENTS),
+    ),
+    Path(
+        path="/v1/messages/count_tokens",
+        shape="anthropic.count_tokens",
+        summary="Anthropic token counting.",
+        request=_body("messages", messages=_MESSAGES),
+    ),
+)
+"""OpenAI's SDK takes ``/v1`` as part of ``base_url``; Anthropic's adds it by itself."""
