@@ -20,7 +20,9 @@ EMBEDDINGS = "/v1/embeddings"
 MESSAGES = "/v1/messages"
 COUNT = "/v1/messages/count_tokens"
 MODERATIONS = "/v1/moderations"
-PATHS = (CHAT, RESPONSES, EMBEDDINGS, MESSAGES, COUNT, MODERATIONS)
+JINA = "/v1/rerank"
+COHERE = "/v2/rerank"
+PATHS = (CHAT, RESPONSES, EMBEDDINGS, MESSAGES, COUNT, MODERATIONS, JINA, COHERE)
 SAID = [{"role": "user", "content": "hi"}]
 GOOD: dict[str, dict[str, Any]] = {
     CHAT: {"model": "m", "messages": SAID},
@@ -29,6 +31,8 @@ GOOD: dict[str, dict[str, Any]] = {
     MESSAGES: {"model": "c", "max_tokens": 5, "messages": SAID},
     COUNT: {"model": "c", "messages": SAID},
     MODERATIONS: {"model": "m", "input": "hi"},
+    JINA: {"model": "m", "query": "hi", "documents": ["a", {"text": "b"}]},
+    COHERE: {"model": "m", "query": "hi", "documents": ["a", "b"]},
 }
 
 
@@ -80,10 +84,15 @@ async def rig(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Rig]:
             yield rig
 
 
+def fault_of(path: str, answer: Any) -> Any:
+    """The error, which Cohere's and Jina's APIs answer without an object around it."""
+    return answer.json if path in (JINA, COHERE) else answer.json["error"]
+
+
 def expect(path: str, answer: Any, status: int, code: str | None = None) -> None:
     """The called API's own error shape, no trace of ours in it, and the code where that API has room for one."""
     assert answer.status == status, answer.text
-    fault = answer.json["error"]
+    fault = fault_of(path, answer)
     assert isinstance(fault["message"], str)
     assert fault["message"]
     assert "Traceback" not in answer.text
@@ -100,7 +109,7 @@ def expect(path: str, answer: Any, status: int, code: str | None = None) -> None
         assert fault["type"] == kinds[status]
         assert answer.headers["request-id"].startswith("call_")
     else:
-        assert set(fault) >= {"message", "type", "param", "code"}
+        assert set(fault) >= {JINA: {"detail", "message"}, COHERE: {"id", "message"}}.get(path, {"message", "type"}) | {"param", "code"}
         if code is not None:
             assert fault["code"] == code
 
@@ -137,7 +146,7 @@ async def test_nesting_that_is_too_deep(rig: Rig, path: str, depth: int, opener:
     deep = f'{{"model":"m","messages":[],"input":"x","max_tokens":1,"metadata":{opener * depth}1{closer * depth}}}'
     answer = await rig.house.ask("POST", path, deep, key=rig.caller)
     expect(path, answer, 400, "malformed_request")
-    assert "nested" in answer.json["error"]["message"]
+    assert "nested" in fault_of(path, answer)["message"]
 
 
 @pytest.mark.parametrize("path", PATHS)
@@ -154,6 +163,10 @@ WRONG: list[tuple[str, str, Any]] = [
     (RESPONSES, "input", 5),
     (EMBEDDINGS, "input", {}),
     *((MODERATIONS, "input", value) for value in (None, 5, {}, True)),
+    *((path, "query", value) for path in (JINA, COHERE) for value in (None, 5, [], True)),
+    *((path, "documents", value) for path in (JINA, COHERE) for value in (None, 5, "a", {})),
+    *((path, "top_n", value) for path in (JINA, COHERE) for value in (0, -1, 1.5, "2", 2**40)),
+    (COHERE, "query", {"text": "hi"}),
     (CHAT, "max_tokens", "many"),
     (CHAT, "max_tokens", -1),
     (CHAT, "max_completion_tokens", 1.5),
@@ -170,9 +183,9 @@ WRONG: list[tuple[str, str, Any]] = [
 async def test_fields_of_the_wrong_kind_are_named(rig: Rig, path: str, field: str, value: Any) -> None:
     answer = await rig.house.ask("POST", path, {**GOOD[path], field: value}, key=rig.caller)
     expect(path, answer, 400, "malformed_request")
-    assert field in answer.json["error"]["message"]
+    assert field in fault_of(path, answer)["message"]
     if path not in (MESSAGES, COUNT):
-        assert answer.json["error"]["param"] == field
+        assert fault_of(path, answer)["param"] == field
 
 
 @pytest.mark.parametrize("path", [path for path in PATHS if path != MODERATIONS])
@@ -181,7 +194,7 @@ async def test_a_field_that_is_missing_is_named(rig: Rig, path: str, field: str)
     body = {name: value for name, value in GOOD[path].items() if name != field}
     answer = await rig.house.ask("POST", path, body, key=rig.caller)
     expect(path, answer, 400, "malformed_request")
-    assert field in answer.json["error"]["message"]
+    assert field in fault_of(path, answer)["message"]
 
 
 @pytest.mark.parametrize("path", PATHS)
@@ -214,7 +227,7 @@ async def test_a_key_that_expired_was_revoked_or_may_not_call(rig: Rig, path: st
 async def test_a_model_that_nobody_serves(rig: Rig, path: str) -> None:
     answer = await rig.house.ask("POST", path, {**GOOD[path], "model": "mm"}, key=rig.caller)
     expect(path, answer, 404, "model_not_found")
-    assert "did you mean 'm'" in answer.json["error"]["message"]
+    assert "did you mean 'm'" in fault_of(path, answer)["message"]
 
 
 @pytest.mark.parametrize("path", PATHS)

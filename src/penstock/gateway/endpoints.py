@@ -59,6 +59,18 @@ PATHS: tuple[Path, ...] = (
         request=_body("input", model=False, input={}),
     ),
     Path(
+        path="/v1/rerank",
+        shape="jina.rerank",
+        summary="Reranking in Jina's shape (also Cohere's first version).",
+        request=_body("query", "documents", query={}, documents={"type": "array"}, top_n=_COUNT, return_documents={"type": "boolean"}),
+    ),
+    Path(
+        path="/v2/rerank",
+        shape="cohere.rerank",
+        summary="Reranking in the shape of Cohere's second version.",
+        request=_body("query", "documents", query=_TEXT, documents={"type": "array"}, top_n=_COUNT),
+    ),
+    Path(
         path="/v1/messages",
         shape="anthropic.messages",
         summary="Anthropic messages.",

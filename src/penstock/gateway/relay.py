@@ -50,6 +50,9 @@ class Relay:
                 want_usage=call.stream and profile.stream_usage,
             )
             fields: Mapping[str, bytes] = call.fields
+        elif isinstance(shape, Plain):
+            body = shape.request_in(wire, call.fields, model=target.model)
+            fields = call.fields
         else:
             request = chat(shape).decode_request(call.fields)
             body = chat(spoken).encode_request(request, model=target.model, stream=call.stream, dialect=self._dialect(profile))
@@ -72,7 +75,7 @@ class Relay:
             if upstream.status != 200:
                 raise await _refusal(provider.name, upstream)
             if isinstance(shape, Plain):
-                return await self._plain(call, target, upstream, shape, attempt)
+                return await self._plain(call, target, upstream, shape, spoken, attempt)
             if call.stream:
                 return await self._stream(call, target, upstream, streaming(shape), streaming(spoken), attempt)
             return await self._whole(call, target, upstream, shape, spoken, attempt)
@@ -104,7 +107,7 @@ class Relay:
         attempt.ended_ms = call.elapsed_ms()
         return Reply(body=body, headers=[("content-type", "application/json")])
 
-    async def _plain(self, call: Call, target: Target, upstream: Upstream, shape: Plain, attempt: Attempt) -> Reply:
+    async def _plain(self, call: Call, target: Target, upstream: Upstream, shape: Plain, spoken: Shape, attempt: Attempt) -> Reply:
         """A reply of a shape that is no conversation: what it is, its content type says, whatever was asked for."""
         media = upstream.header("content-type") or "application/json"
         if media.startswith("text/event-stream"):
@@ -112,7 +115,9 @@ class Relay:
         call.stream = False
         attempt.first_token_ms = call.elapsed_ms()
         body = await upstream.read(self._max_reply)
-        usage = shape.usage(body)
+        usage = spoken.usage(body)
+        if spoken is not shape:
+            body = shape.reply_from(spoken.name, body, call.fields, model=target.name)
         if shape.answers != TEXT or media.startswith("application/json"):
             if usage is None:
                 _expect_object(target.provider, body)

@@ -9,15 +9,19 @@ from urllib.parse import quote
 import msgspec
 
 from penstock.gateway.client import Answer, Client, Origin
-from penstock.gateway.providers.profiles import CHAT, MESSAGES, RESPONSES, Profile
+from penstock.gateway.providers.profiles import CHAT, COHERE_RERANK, JINA_RERANK, MESSAGES, RESPONSES, Profile
 from penstock.gateway.settings import ProviderSettings
 from penstock.kernel.call import Headers
 from penstock.kernel.errors import PenstockError, SettingsError, UpstreamError, UpstreamMalformed
 
 MODELS_BYTES = 8 * 1024 * 1024
 _MODELS_SECONDS = 3.0
-_CHAT_SHAPES = frozenset({CHAT, RESPONSES, MESSAGES})
-_TRANSLATE_TO = (CHAT, MESSAGES)
+_TRANSLATE_TO = {
+    **dict.fromkeys((CHAT, RESPONSES, MESSAGES), (CHAT, MESSAGES)),
+    JINA_RERANK: (COHERE_RERANK,),
+    COHERE_RERANK: (JINA_RERANK,),
+}
+"""Shapes that requests of a shape can be translated into, the better one first."""
 
 
 class HttpProvider:
@@ -44,13 +48,11 @@ class HttpProvider:
         self._heads: dict[tuple[str, str], bytes] = {}
 
     def speaks(self, shape: str) -> str | None:
-        """Its own shape when it has it; a chat request may be translated into either of the chat shapes."""
+        """Its own shape when it has it, else the first that it can be translated into."""
         paths = self.profile.paths
         if shape in paths:
             return shape
-        if shape in _CHAT_SHAPES:
-            return next((s for s in _TRANSLATE_TO if s in paths), None)
-        return None
+        return next((s for s in _TRANSLATE_TO.get(shape, ()) if s in paths), None)
 
     def post(
         self,

@@ -11,6 +11,8 @@ CHAT = "openai.chat"
 RESPONSES = "openai.responses"
 EMBEDDINGS = "openai.embeddings"
 MODERATIONS = "openai.moderations"
+JINA_RERANK = "jina.rerank"
+COHERE_RERANK = "cohere.rerank"
 MESSAGES = "anthropic.messages"
 COUNT_TOKENS = "anthropic.count_tokens"
 
@@ -51,8 +53,16 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     kind: str = "http"
 
 
-def _own(name: str, title: str, port: int, key_env: tuple[str, ...] = ()) -> Profile:
-    return Profile(name=name, title=title, base_url=f"http://127.0.0.1:{port}/v1", key_env=key_env, key_needed=False, local=True)
+def _own(name: str, title: str, port: int, key_env: tuple[str, ...] = (), more: dict[str, str] | None = None) -> Profile:
+    return Profile(
+        name=name,
+        title=title,
+        base_url=f"http://127.0.0.1:{port}/v1",
+        paths={**OPENAI_PATHS, **(more or {})},
+        key_env=key_env,
+        key_needed=False,
+        local=True,
+    )
 
 
 _ALL = (
@@ -122,6 +132,7 @@ _ALL = (
         title="Together",
         reference="https://docs.together.ai/reference",
         base_url="https://api.together.xyz/v1",
+        paths={**OPENAI_PATHS, JINA_RERANK: "/rerank"},
         key_env=("TOGETHER_API_KEY",),
         prices_as="together",
     ),
@@ -163,6 +174,31 @@ _ALL = (
         prices_as="openrouter",
     ),
     Profile(
+        name="cohere",
+        title="Cohere",
+        reference="https://docs.cohere.com/v2/reference",
+        base_url="https://api.cohere.com",
+        paths={
+            CHAT: "/compatibility/v1/chat/completions",
+            EMBEDDINGS: "/compatibility/v1/embeddings",
+            COHERE_RERANK: "/v2/rerank",
+        },
+        key_env=("CO_API_KEY", "COHERE_API_KEY"),
+        patterns=("command-*", "rerank-*", "embed-english-*", "embed-multilingual-*", "embed-v4*"),
+        models_path=None,
+        prices_as="cohere",
+    ),
+    Profile(
+        name="jina",
+        title="Jina AI",
+        reference="https://api.jina.ai/redoc",
+        base_url="https://api.jina.ai/v1",
+        paths={EMBEDDINGS: "/embeddings", JINA_RERANK: "/rerank"},
+        key_env=("JINA_API_KEY",),
+        patterns=("jina-*",),
+        models_path=None,
+    ),
+    Profile(
         name="modal",
         title="Modal",
         reference="https://modal.com/docs/examples/llm_inference",
@@ -193,15 +229,15 @@ _ALL = (
         key_needed=False,
         local=True,
     ),
-    _own("vllm", "vLLM", 8000, ("VLLM_API_KEY",)),
+    _own("vllm", "vLLM", 8000, ("VLLM_API_KEY",), {JINA_RERANK: "/rerank"}),
     _own("sglang", "SGLang", 30000),
-    _own("llamacpp", "llama.cpp", 8080),
+    _own("llamacpp", "llama.cpp", 8080, more={JINA_RERANK: "/rerank"}),
     _own("lmstudio", "LM Studio", 1234),
     Profile(
         name="openai-compatible",
         title="Any OpenAI-compatible endpoint",
         # What OpenAI has; whoever serves less answers 404, and the next target is tried.
-        paths={**OPENAI_PATHS, MODERATIONS: "/moderations"},
+        paths={**OPENAI_PATHS, MODERATIONS: "/moderations", JINA_RERANK: "/rerank"},
         key_needed=False,
     ),
     Profile(
@@ -216,7 +252,7 @@ _ALL = (
     Profile(
         name="replay",
         title="Replay of a recording",
-        paths=dict.fromkeys((CHAT, RESPONSES, EMBEDDINGS, MESSAGES, COUNT_TOKENS, MODERATIONS), ""),
+        paths=dict.fromkeys((CHAT, RESPONSES, EMBEDDINGS, MESSAGES, COUNT_TOKENS, MODERATIONS, JINA_RERANK, COHERE_RERANK), ""),
         key_needed=False,
         models_path=None,
         kind="replay",

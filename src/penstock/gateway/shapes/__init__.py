@@ -10,6 +10,7 @@ from penstock.gateway.shapes.openai_chat import OpenAIChat
 from penstock.gateway.shapes.openai_embeddings import OpenAIEmbeddings
 from penstock.gateway.shapes.openai_moderations import OpenAIModerations
 from penstock.gateway.shapes.openai_responses import OpenAIResponses
+from penstock.gateway.shapes.rerank import CohereRerank, JinaRerank
 from penstock.kernel.errors import NotExpressible
 
 if TYPE_CHECKING:
@@ -22,6 +23,8 @@ SHAPES: Mapping[str, Shape] = {
         OpenAIResponses(),
         OpenAIEmbeddings(),
         OpenAIModerations(),
+        JinaRerank(),
+        CohereRerank(),
         AnthropicMessages(),
         AnthropicCountTokens(),
     )

@@ -46,6 +46,14 @@ class Plain(ABC):
         """See `Shape.upstream_body`; these APIs send usage unasked."""
         return msgspec.json.encode(rewritten(fields, model=model, stream=stream, drop=drop, set=set))
 
+    def request_in(self, wire: str, fields: Fields, *, model: str) -> bytes:
+        """The request in another shape. Raises `NotExpressible` with ``param`` naming what that shape cannot say."""
+        raise NotExpressible(f"{self.name} cannot be said as {wire}")
+
+    def reply_from(self, wire: str, body: bytes, fields: Fields, *, model: str) -> bytes:
+        """The reply to the request ``fields`` that came in another shape, for the client. Raises `UpstreamMalformed`."""
+        raise NotExpressible(f"{wire} cannot be read as {self.name}")
+
     def error(self, error: PenstockError) -> tuple[int, bytes]:
         """See `Shape.error`."""
         return openai_error.render(error)
