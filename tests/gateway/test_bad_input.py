@@ -22,7 +22,8 @@ COUNT = "/v1/messages/count_tokens"
 MODERATIONS = "/v1/moderations"
 JINA = "/v1/rerank"
 COHERE = "/v2/rerank"
-PATHS = (CHAT, RESPONSES, EMBEDDINGS, MESSAGES, COUNT, MODERATIONS, JINA, COHERE)
+COMPLETIONS = "/v1/completions"
+PATHS = (CHAT, RESPONSES, EMBEDDINGS, MESSAGES, COUNT, MODERATIONS, JINA, COHERE, COMPLETIONS)
 SAID = [{"role": "user", "content": "hi"}]
 GOOD: dict[str, dict[str, Any]] = {
     CHAT: {"model": "m", "messages": SAID},
@@ -31,6 +32,7 @@ GOOD: dict[str, dict[str, Any]] = {
     MESSAGES: {"model": "c", "max_tokens": 5, "messages": SAID},
     COUNT: {"model": "c", "messages": SAID},
     MODERATIONS: {"model": "m", "input": "hi"},
+    COMPLETIONS: {"model": "m", "prompt": "hi"},
     JINA: {"model": "m", "query": "hi", "documents": ["a", {"text": "b"}]},
     COHERE: {"model": "m", "query": "hi", "documents": ["a", "b"]},
 }
@@ -167,6 +169,10 @@ WRONG: list[tuple[str, str, Any]] = [
     *((path, "documents", value) for path in (JINA, COHERE) for value in (None, 5, "a", {})),
     *((path, "top_n", value) for path in (JINA, COHERE) for value in (0, -1, 1.5, "2", 2**40)),
     (COHERE, "query", {"text": "hi"}),
+    *((COMPLETIONS, "prompt", value) for value in (None, 5, {}, True)),
+    *((COMPLETIONS, "max_tokens", value) for value in (-1, 1.5, "2", 2**40)),
+    *((COMPLETIONS, "stream", value) for value in ("yes", 1, [])),
+    (COMPLETIONS, "stop", 5),
     (CHAT, "max_tokens", "many"),
     (CHAT, "max_tokens", -1),
     (CHAT, "max_completion_tokens", 1.5),
@@ -313,6 +319,12 @@ async def test_headers_of_ours_that_make_no_sense(rig: Rig, name: str, value: st
     answer = await rig.house.ask("POST", CHAT, GOOD[CHAT], key=rig.caller, **{name.replace("-", "_"): value})
     expect(CHAT, answer, 400, "malformed_request")
     assert answer.json["error"]["param"] == name
+
+
+async def test_a_stop_of_the_wrong_kind_is_named_when_it_must_be_translated(rig: Rig) -> None:
+    answer = await rig.house.ask("POST", CHAT, {**GOOD[CHAT], "model": "c", "stop": 5}, key=rig.caller)
+    expect(CHAT, answer, 400, "malformed_request")
+    assert answer.json["error"]["param"] == "stop"
 
 
 async def test_a_refused_call_is_on_the_record_with_its_reason(rig: Rig) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import openai
 import pytest
+from tests.gateway.test_sdks import CHAT_REPLY, CHAT_STREAM, MESSAGE_REPLY, MESSAGE_STREAM, sse
 from tests.gateway.upstream import Conversation, serving
 from tests.system.process import Penstock
 
@@ -22,8 +23,13 @@ local_embeddings = false
 profile = "openai"
 base_url = "{url}"
 api_key = "sk-provider"
+[gateway.providers.claude]
+profile = "anthropic"
+base_url = "{url}"
+api_key = "sk-other"
+models = ["c"]
 [finops]
-price_lists = {{ oai = "openai" }}
+price_lists = {{ oai = "openai", claude = "anthropic" }}
 """
 
 Answer = Callable[[Conversation, bytes, bytes], Awaitable[None]]
@@ -49,6 +55,7 @@ class Rig:
     def says(self, path: str, reply: object, media: str = "application/json") -> None:
         """Have the provider answer so: an object as JSON, bytes as they are."""
         data = reply if isinstance(reply, bytes) else json.dumps(reply).encode()
+        media = "text/event-stream" if data.startswith((b"data:", b"event:")) else media
 
         async def answer(peer: Conversation, head: bytes, body: bytes) -> None:
             await peer.send(b"HTTP/1.1 200 OK\r\ncontent-type: %s\r\ncontent-length: %d\r\n\r\n%s" % (media.encode(), len(data), data))
@@ -57,6 +64,14 @@ class Rig:
 
     def openai(self) -> openai.AsyncOpenAI:
         return openai.AsyncOpenAI(base_url=f"{self.house.url}/v1", api_key=self.key, max_retries=0)
+
+    async def call(self, operation: str) -> dict[str, Any]:
+        """The newest call on the record of an operation, with its payload, once it is there."""
+        while True:
+            found = (await self.house.ask("GET", "/v1/calls?limit=20"))["data"]
+            ids = [call["id"] for call in found if call["operation"] == operation]
+            if ids:
+                return await self.house.ask("GET", f"/v1/calls/{ids[0]}")  # type: ignore[no-any-return]
 
     async def row(self, operation: str) -> dict[str, Any]:
         """The newest ledger row of an operation."""
@@ -113,3 +128,69 @@ async def test_moderations(rig: Rig) -> None:
     # OpenAI charges nothing for it, which is a price; the tokens are our own estimate.
     row = await rig.row("moderations")
     assert (row["amount"], row["prices"], row["usage"]["estimated"]) == (0, {}, True)
+
+
+# OpenAI's own example (https://platform.openai.com/docs/api-reference/completions/object).
+COMPLETION = {
+    "id": "cmpl-1",
+    "object": "text_completion",
+    "created": 1589478378,
+    "model": "gpt-3.5-turbo-instruct",
+    "choices": [{"text": "This is a test.", "index": 0, "logprobs": None, "finish_reason": "length"}],
+    "usage": {"prompt_tokens": 5, "completion_tokens": 7, "total_tokens": 12},
+}
+COMPLETION_STREAM = sse(
+    {**COMPLETION, "choices": [{"text": "This is", "index": 0, "logprobs": None, "finish_reason": None}], "usage": None},
+    {**COMPLETION, "choices": [{"text": " a test.", "index": 0, "logprobs": None, "finish_reason": "length"}], "usage": None},
+    {**COMPLETION, "choices": []},
+    "[DONE]",
+)
+
+
+async def test_completions_where_the_model_has_them(rig: Rig) -> None:
+    async with rig.openai() as sdk:
+        rig.says("/completions", COMPLETION)
+        asked: dict[str, Any] = {"model": "gpt-3.5-turbo-instruct", "prompt": ["Say", "so"], "logprobs": 2, "echo": True, "suffix": "!"}
+        whole = await sdk.completions.create(**asked)
+        assert (whole.choices[0].text, whole.choices[0].finish_reason) == ("This is a test.", "length")
+        assert json.loads(rig.bodies[-1]) == asked
+        rig.says("/completions", COMPLETION_STREAM)
+        stream = await sdk.completions.create(model="gpt-3.5-turbo-instruct", prompt="Say", stream=True)
+        chunks = [c async for c in stream]
+        assert "".join(c.choices[0].text for c in chunks) == "This is a test."
+        assert json.loads(rig.bodies[-1])["stream_options"] == {"include_usage": True}
+    row = await rig.row("completions")
+    assert (row["usage"]["input"], row["usage"]["output"], row["amount"]) == (5, 7, 22)  # 1.5 and 2 USD a million
+
+
+@pytest.mark.parametrize(("model", "text"), [("gpt-4o", "hello"), ("c", "hallo")])
+async def test_completions_by_models_of_conversation(rig: Rig, model: str, text: str) -> None:
+    async with rig.openai() as sdk:
+        rig.says("/chat/completions", CHAT_REPLY)
+        rig.says("/messages", {**MESSAGE_REPLY, "content": MESSAGE_REPLY["content"][:1], "stop_reason": "max_tokens"})  # type: ignore[index]
+        whole = await sdk.completions.create(model=model, prompt="Say", max_tokens=9, stop=["."], temperature=0)
+        assert (whole.object, whole.model, whole.choices[0].text) == ("text_completion", model, text)
+        assert whole.choices[0].finish_reason == ("length" if model == "c" else "stop")
+        sent = json.loads(rig.bodies[-1])
+        assert sent["messages"][0]["role"] == "user"
+        assert sent.get("max_completion_tokens", sent.get("max_tokens")) == 9
+        rig.says("/chat/completions", CHAT_STREAM)
+        rig.says("/messages", MESSAGE_STREAM)
+        options: Any = {"include_usage": True}
+        chunks = [c async for c in await sdk.completions.create(model=model, prompt=["Say"], stream=True, stream_options=options)]
+        assert "".join(c.choices[0].text for c in chunks if c.choices) == text
+        assert chunks[-1].usage is not None
+        assert chunks[-1].usage.completion_tokens == (5 if model == "c" else 3)
+        # The vendor's own default, which a conversation would not have.
+        sent = json.loads(rig.bodies[-1])
+        assert sent.get("max_completion_tokens", sent.get("max_tokens")) == 16
+        for name, value in {"echo": True, "suffix": "x", "logprobs": 1, "best_of": 3, "prompt": ["a", "b"]}.items():
+            fields: dict[str, Any] = {"model": model, "prompt": "a", name: value}
+            with pytest.raises(openai.BadRequestError, match=name):
+                await sdk.completions.create(**fields)
+        with pytest.raises(openai.BadRequestError, match="user_tier"):
+            await sdk.completions.create(model=model, prompt="a", extra_body={"user_tier": 1})
+        with pytest.raises(openai.BadRequestError, match="prompt"):
+            await sdk.completions.create(model=model, prompt=[1, 2, 3])
+    record = await rig.call("completions")
+    assert record["operation"] == "completions"

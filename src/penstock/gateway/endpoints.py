@@ -51,6 +51,13 @@ PATHS: tuple[Path, ...] = (
         request=_body("input", input={}, stream=_STREAM),
         answers=(JSON, EVENTS),
     ),
+    Path(
+        path="/v1/completions",
+        shape="openai.completions",
+        summary="OpenAI's older completions.",
+        request=_body("prompt", prompt={}, stream=_STREAM),
+        answers=(JSON, EVENTS),
+    ),
     Path(path="/v1/embeddings", shape="openai.embeddings", summary="OpenAI embeddings.", request=_body("input", input={})),
     Path(
         path="/v1/moderations",

@@ -11,6 +11,7 @@ import asyncio
 import random
 
 from penstock.gateway.choose import Catalogue
+from penstock.gateway.providers.profiles import CHAT, COMPLETIONS
 from penstock.gateway.providers.provider import Provider
 from penstock.gateway.relay import Relay
 from penstock.gateway.settings import GatewaySettings
@@ -52,7 +53,7 @@ class Send:
         last: PenstockError | None = None
         for target in call.targets:
             provider = self._catalogue.providers.get(target.provider)
-            wire = provider.speaks(call.shape) if provider is not None else None
+            wire = _wire(provider, call.shape, target.model) if provider is not None else None
             if provider is None or wire is None:
                 last = last or UnknownModel(f"{target.provider} serves no {call.operation} in a form that fits {call.shape}", param="model")
                 continue
@@ -96,6 +97,14 @@ class Send:
             left -= 1
             wait *= 2
             await asyncio.sleep(pause)
+
+
+def _wire(provider: Provider, shape: str, model: str) -> str | None:
+    """The shape in which to speak to a model there; a completion becomes a conversation for a model that takes only those."""
+    wire = provider.speaks(shape)
+    if wire is None or provider.profile.takes(wire, model):
+        return wire
+    return provider.speaks(CHAT) if shape == COMPLETIONS else None
 
 
 def _close(call: Call, attempt: Attempt, fault: PenstockError) -> None:

@@ -286,6 +286,7 @@ _REPLIES: dict[str, Callable[[JsonMap], Transcript]] = {
     "anthropic.messages": _anthropic_reply,
 }
 _STREAMS: dict[str, Callable[[Iterator[bytes]], Transcript | None]] = {
+    **transcript_plain.STREAMS,
     "openai.chat": _chat_stream,
     "openai.responses": _responses_stream,
     "anthropic.messages": _anthropic_stream,

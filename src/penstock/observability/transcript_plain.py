@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import cast
+
+import msgspec
 
 from penstock.observability.turns import JsonMap, Part, Transcript, Turn, as_map, as_maps, as_text, block_of, settings_of
 
@@ -43,14 +45,45 @@ def _rerank_reply(tree: JsonMap) -> Transcript:
     return Transcript([Turn("assistant", [Part("text", "\n".join(lines))])])
 
 
+def _completions_request(tree: JsonMap) -> Transcript:
+    given = tree.get("prompt")
+    listed = cast("list[object]", given) if isinstance(given, list) else []
+    texts: list[object] = listed if listed and all(isinstance(one, str) for one in listed) else [given]
+    return Transcript([Turn("user", [Part("text", as_text(text))]) for text in texts], settings=settings_of(tree, "prompt"))
+
+
+def _completions_reply(tree: JsonMap) -> Transcript:
+    choices = as_maps(tree.get("choices"))
+    finish = ", ".join(as_text(choice.get("finish_reason")) for choice in choices if choice.get("finish_reason"))
+    return Transcript([Turn("assistant", [Part("text", as_text(choice.get("text")))]) for choice in choices], finish)
+
+
+def _completions_stream(events: Iterator[bytes]) -> Transcript | None:
+    texts: dict[int, list[str]] = {}
+    finish = ""
+    for data in events:
+        for choice in as_maps(as_map(msgspec.json.decode(data)).get("choices")):
+            at = choice.get("index")
+            texts.setdefault(at if isinstance(at, int) else 0, []).append(as_text(choice.get("text")))
+            finish = as_text(choice.get("finish_reason")) or finish
+    if not texts:
+        return None
+    return Transcript([Turn("assistant", [Part("text", "".join(pieces))]) for _, pieces in sorted(texts.items())], finish)
+
+
 REQUESTS: dict[str, Callable[[JsonMap], Transcript]] = {
+    "openai.completions": _completions_request,
     "openai.embeddings": _embeddings_request,
     "openai.moderations": _moderations_request,
     "jina.rerank": _rerank_request,
     "cohere.rerank": _rerank_request,
 }
 REPLIES: dict[str, Callable[[JsonMap], Transcript]] = {
+    "openai.completions": _completions_reply,
     "openai.moderations": _moderations_reply,
     "jina.rerank": _rerank_reply,
     "cohere.rerank": _rerank_reply,
+}
+STREAMS: dict[str, Callable[[Iterator[bytes]], Transcript | None]] = {
+    "openai.completions": _completions_stream,
 }

@@ -11,7 +11,7 @@ from penstock.kernel.errors import MalformedRequest, NotExpressible, UpstreamMal
 
 ASKED = {"model": "r", "query": "q", "documents": ["a", {"text": "b"}], "top_n": 1}
 # From https://docs.cohere.com/v2/reference/rerank and https://api.jina.ai/redoc, shortened.
-COHERE_REPLY = b'{"results":[{"index":1,"relevance_score":0.9}],"id":"07734bd2","meta":{"api_version":{"version":"2"},"billed_units":{"search_units":1}}}'
+COHERE_REPLY = b'{"results":[{"index":1,"relevance_score":0.9}],"id":"07734bd2","meta":{"billed_units":{"search_units":1}}}'
 JINA_REPLY = (
     b'{"model":"jina-reranker-v2","usage":{"total_tokens":815},"results":[{"index":1,"document":{"text":"b"},"relevance_score":0.9}]}'
 )

@@ -9,7 +9,7 @@ from urllib.parse import quote
 import msgspec
 
 from penstock.gateway.client import Answer, Client, Origin
-from penstock.gateway.providers.profiles import CHAT, COHERE_RERANK, JINA_RERANK, MESSAGES, RESPONSES, Profile
+from penstock.gateway.providers.profiles import CHAT, COHERE_RERANK, COMPLETIONS, JINA_RERANK, MESSAGES, RESPONSES, Profile
 from penstock.gateway.settings import ProviderSettings
 from penstock.kernel.call import Headers
 from penstock.kernel.errors import PenstockError, SettingsError, UpstreamError, UpstreamMalformed
@@ -17,7 +17,7 @@ from penstock.kernel.errors import PenstockError, SettingsError, UpstreamError, 
 MODELS_BYTES = 8 * 1024 * 1024
 _MODELS_SECONDS = 3.0
 _TRANSLATE_TO = {
-    **dict.fromkeys((CHAT, RESPONSES, MESSAGES), (CHAT, MESSAGES)),
+    **dict.fromkeys((CHAT, RESPONSES, MESSAGES, COMPLETIONS), (CHAT, MESSAGES)),
     JINA_RERANK: (COHERE_RERANK,),
     COHERE_RERANK: (JINA_RERANK,),
 }

@@ -5,10 +5,13 @@ The addresses, header names and variables are those of the vendors' own API refe
 
 from __future__ import annotations
 
+import fnmatch
+
 import msgspec
 
 CHAT = "openai.chat"
 RESPONSES = "openai.responses"
+COMPLETIONS = "openai.completions"
 EMBEDDINGS = "openai.embeddings"
 MODERATIONS = "openai.moderations"
 JINA_RERANK = "jina.rerank"
@@ -27,7 +30,8 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     recognised as its own. ``key_env`` are the variables that its own SDK reads. ``stream_usage`` says whether it takes
     ``stream_options.include_usage``. ``max_tokens_field`` is the name it wants for the output cap, ``reasoning_field``
     the field in which it takes back its own reasoning (None: it refuses one), ``sampling`` whether it takes temperature, top_p and
-    top_k. ``prices_as`` is the name under which its prices are published (None: its own hardware or unknown). ``pass_headers`` are
+    top_k. ``only`` gives, for a shape that just some of its models take, the patterns of those models; the others are reached through
+    translation. ``prices_as`` is the name under which its prices are published (None: its own hardware or unknown). ``pass_headers`` are
     client headers that it understands.
     """
 
@@ -51,6 +55,12 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     prices_as: str | None = None
     local: bool = False
     kind: str = "http"
+    only: dict[str, tuple[str, ...]] = msgspec.field(default_factory=dict[str, tuple[str, ...]])
+
+    def takes(self, shape: str, model: str) -> bool:
+        """Whether a model that is reached in this shape is one that takes it."""
+        patterns = self.only.get(shape)
+        return patterns is None or any(fnmatch.fnmatchcase(model, pattern) for pattern in patterns)
 
 
 def _own(name: str, title: str, port: int, key_env: tuple[str, ...] = (), more: dict[str, str] | None = None) -> Profile:
@@ -58,7 +68,7 @@ def _own(name: str, title: str, port: int, key_env: tuple[str, ...] = (), more: 
         name=name,
         title=title,
         base_url=f"http://127.0.0.1:{port}/v1",
-        paths={**OPENAI_PATHS, **(more or {})},
+        paths={**OPENAI_PATHS, COMPLETIONS: "/completions", **(more or {})},
         key_env=key_env,
         key_needed=False,
         local=True,
@@ -71,9 +81,22 @@ _ALL = (
         title="OpenAI",
         reference="https://platform.openai.com/docs/api-reference",
         base_url="https://api.openai.com/v1",
-        paths={**OPENAI_PATHS, RESPONSES: "/responses", MODERATIONS: "/moderations"},
+        paths={**OPENAI_PATHS, RESPONSES: "/responses", MODERATIONS: "/moderations", COMPLETIONS: "/completions"},
+        only={COMPLETIONS: ("gpt-3.5-turbo-instruct*", "davinci-*", "babbage-*", "ft:davinci-*", "ft:babbage-*")},
         key_env=("OPENAI_API_KEY",),
-        patterns=("gpt-*", "chatgpt-*", "o1*", "o3*", "o4*", "text-embedding-*", "codex-*", "omni-moderation-*", "text-moderation-*"),
+        patterns=(
+            "gpt-*",
+            "chatgpt-*",
+            "o1*",
+            "o3*",
+            "o4*",
+            "text-embedding-*",
+            "codex-*",
+            "omni-moderation-*",
+            "text-moderation-*",
+            "davinci-*",
+            "babbage-*",
+        ),
         pass_headers=("openai-beta",),
         max_tokens_field="max_completion_tokens",
         prices_as="openai",
@@ -132,7 +155,7 @@ _ALL = (
         title="Together",
         reference="https://docs.together.ai/reference",
         base_url="https://api.together.xyz/v1",
-        paths={**OPENAI_PATHS, JINA_RERANK: "/rerank"},
+        paths={**OPENAI_PATHS, COMPLETIONS: "/completions", JINA_RERANK: "/rerank"},
         key_env=("TOGETHER_API_KEY",),
         prices_as="together",
     ),
@@ -141,6 +164,7 @@ _ALL = (
         title="Fireworks",
         reference="https://docs.fireworks.ai/api-reference",
         base_url="https://api.fireworks.ai/inference/v1",
+        paths={**OPENAI_PATHS, COMPLETIONS: "/completions"},
         key_env=("FIREWORKS_API_KEY",),
         prices_as="fireworks",
     ),
@@ -169,6 +193,7 @@ _ALL = (
         title="OpenRouter",
         reference="https://openrouter.ai/docs/api-reference",
         base_url="https://openrouter.ai/api/v1",
+        paths={**OPENAI_PATHS, COMPLETIONS: "/completions"},
         reasoning_field="reasoning",
         key_env=("OPENROUTER_API_KEY",),
         prices_as="openrouter",
@@ -226,6 +251,7 @@ _ALL = (
         title="Ollama",
         reference="https://docs.ollama.com/openai",
         base_url="http://127.0.0.1:11434/v1",
+        paths={**OPENAI_PATHS, COMPLETIONS: "/completions"},
         key_needed=False,
         local=True,
     ),
@@ -252,7 +278,9 @@ _ALL = (
     Profile(
         name="replay",
         title="Replay of a recording",
-        paths=dict.fromkeys((CHAT, RESPONSES, EMBEDDINGS, MESSAGES, COUNT_TOKENS, MODERATIONS, JINA_RERANK, COHERE_RERANK), ""),
+        paths=dict.fromkeys(
+            (CHAT, RESPONSES, COMPLETIONS, EMBEDDINGS, MESSAGES, COUNT_TOKENS, MODERATIONS, JINA_RERANK, COHERE_RERANK), ""
+        ),
         key_needed=False,
         models_path=None,
         kind="replay",

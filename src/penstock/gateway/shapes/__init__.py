@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, cast
 
 from penstock.gateway.shapes.anthropic_messages import AnthropicCountTokens, AnthropicMessages
 from penstock.gateway.shapes.openai_chat import OpenAIChat
+from penstock.gateway.shapes.openai_completions import OpenAICompletions
 from penstock.gateway.shapes.openai_embeddings import OpenAIEmbeddings
 from penstock.gateway.shapes.openai_moderations import OpenAIModerations
 from penstock.gateway.shapes.openai_responses import OpenAIResponses
@@ -22,6 +23,7 @@ SHAPES: Mapping[str, Shape] = {
         OpenAIChat(),
         OpenAIResponses(),
         OpenAIEmbeddings(),
+        OpenAICompletions(),
         OpenAIModerations(),
         JinaRerank(),
         CohereRerank(),
@@ -34,7 +36,7 @@ SHAPES: Mapping[str, Shape] = {
 
 def chat(shape: Shape) -> ChatShape:
     """``shape`` as a shape of conversation. Raises `NotExpressible` for one that is none."""
-    if shape.operation != "chat":
+    if not hasattr(shape, "decode_request"):
         raise NotExpressible(f"{shape.name} is no conversation: it neither streams nor translates", param="stream")
     return cast("ChatShape", shape)
 

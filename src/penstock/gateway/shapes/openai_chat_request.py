@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 from msgspec import Raw
 
+from penstock.gateway.shapes.body import decode
 from penstock.gateway.shapes.expressible import Audit
 from penstock.gateway.shapes.media import from_file_data, from_url, to_url
 from penstock.gateway.shapes.reader import Reader, is_text
@@ -33,7 +34,7 @@ def decode_request(fields: Fields) -> m.Request:
     old_cap = r.whole("max_tokens")
     effort = r.text("reasoning_effort")
     stop_raw = r.raw("stop")
-    stop = _TEXTS.decode(stop_raw) if stop_raw is not None else None
+    stop = decode(_TEXTS, stop_raw, "'stop'", "stop") if stop_raw is not None else None
     return m.Request(
         shape=NAME,
         messages=tuple(_message(one) for one in r.objects("messages")),
