@@ -194,3 +194,88 @@ async def test_completions_by_models_of_conversation(rig: Rig, model: str, text:
             await sdk.completions.create(model=model, prompt=[1, 2, 3])
     record = await rig.call("completions")
     assert record["operation"] == "completions"
+
+
+def wav(seconds: int) -> bytes:
+    """Silence: 16 bits, mono, 8 kHz."""
+    size = seconds * 16_000
+    head = b"RIFF" + (36 + size).to_bytes(4, "little") + b"WAVEfmt " + (16).to_bytes(4, "little")
+    head += b"\1\0\1\0" + (8000).to_bytes(4, "little") + (16_000).to_bytes(4, "little") + b"\2\0\x10\0"
+    return head + b"data" + size.to_bytes(4, "little") + bytes(size)
+
+
+def parts_of(head: bytes, body: bytes) -> dict[str, bytes]:
+    """The parts of a form that a provider was sent, by name, read by the standard library."""
+    import email.parser
+    import email.policy
+
+    kind = next(line for line in head.split(b"\r\n") if line.lower().startswith(b"content-type"))
+    message = email.parser.BytesParser(policy=email.policy.HTTP).parsebytes(kind + b"\r\n\r\n" + body)
+    return {str(part.get_param("name", header="content-disposition")): part.get_payload(decode=True) for part in message.iter_parts()}  # type: ignore[misc]
+
+
+# The reply objects of OpenAI's reference, shortened (https://platform.openai.com/docs/api-reference/audio).
+TRANSCRIPT = {
+    "text": "Hello there.",
+    "usage": {
+        "type": "tokens",
+        "input_tokens": 14,
+        "input_token_details": {"text_tokens": 4, "audio_tokens": 10},
+        "output_tokens": 5,
+        "total_tokens": 19,
+    },
+}
+VERBOSE = {
+    "task": "transcribe",
+    "language": "english",
+    "duration": 8.47,
+    "text": "Hello there.",
+    "usage": {"type": "duration", "seconds": 9},
+}
+SRT = b"1\n00:00:00,000 --> 00:00:03,320\nHello there.\n\n2\n00:00:03,320 --> 00:01:00,500\nBye.\n"
+TRANSCRIPT_STREAM = sse(
+    {"type": "transcript.text.delta", "delta": "Hello"},
+    {"type": "transcript.text.delta", "delta": " there."},
+    {"type": "transcript.text.done", **TRANSCRIPT},
+)
+
+
+async def test_transcriptions(rig: Rig) -> None:
+    path = "/audio/transcriptions"
+    async with rig.openai() as sdk:
+        create = sdk.audio.transcriptions.create
+        rig.says(path, TRANSCRIPT)
+        heard = wav(2)
+        found = await create(model="gpt-4o-transcribe", file=("../../etc/a b.wav", heard, "audio/wav"), prompt="who", language="en")
+        assert found.text == "Hello there."
+        sent = parts_of(rig.heads[-1], rig.bodies[-1])
+        assert sent == {"model": b"gpt-4o-transcribe", "prompt": b"who", "language": b"en", "file": heard}
+        assert b'filename="a b.wav"' in rig.bodies[-1]
+        row = await rig.row("transcription")
+        assert (row["usage"]["input"], row["usage"]["audio_input"], row["amount"]) == (14, 10, 4 * 2.5 + 10 * 6 + 5 * 10)
+        rig.says(path, VERBOSE)
+        verbose = await create(model="whisper-1", file=("a.wav", heard), response_format="verbose_json")
+        assert verbose.duration == 8.47
+        row = await rig.row("transcription")
+        assert (row["usage"]["audio_ms"], row["amount"], row["prices"]) == (9000, 900, {"audio_hours": 360_000_000_000})
+        for format, body, ms, cost in (
+            ("srt", SRT, 60_500, 6050),
+            ("vtt", b"WEBVTT\n\n" + SRT.replace(b",", b"."), 60_500, 6050),
+            ("text", b"Hello there.\n", 2000, 200),
+        ):
+            rig.says(path, body, "text/plain; charset=utf-8")
+            text: Any = await create(model="whisper-1", file=("a.wav", heard), response_format=format)  # type: ignore[call-overload]
+            assert text == body.decode()
+            row = await rig.row("transcription")
+            assert (row["usage"]["audio_ms"], row["usage"]["estimated"], row["amount"]) == (ms, True, cost)
+        rig.says(path, TRANSCRIPT_STREAM)
+        stream = await create(model="gpt-4o-transcribe", file=("a.wav", heard), stream=True)
+        events = [event async for event in stream]
+        assert [event.type for event in events] == ["transcript.text.delta", "transcript.text.delta", "transcript.text.done"]
+        assert (await rig.row("transcription"))["amount"] == 120
+        with pytest.raises(openai.BadRequestError, match="model"):
+            await create(model="", file=("a.wav", heard))
+        with pytest.raises(openai.NotFoundError):
+            await create(model="nobody", file=("a.wav", heard))
+    record = await rig.call("transcription")
+    assert record["stream"] is False

@@ -9,6 +9,7 @@ import msgspec
 
 JSON = "application/json"
 EVENTS = "text/event-stream"
+FORM = "multipart/form-data"
 
 
 class Path(msgspec.Struct, frozen=True, kw_only=True):
@@ -29,6 +30,11 @@ def _body(*required: str, model: bool = True, **properties: dict[str, Any]) -> d
         "required": [*(["model"] if model else []), *required],
         "properties": {"model": {"type": "string"}, **properties},
     }
+
+
+def _form(*files: str, **properties: dict[str, Any]) -> dict[str, Any]:
+    uploads: dict[str, dict[str, Any]] = {name: {"type": "string", "format": "binary"} for name in files}
+    return _body(*files, model=True, **{**uploads, **properties})
 
 
 _STREAM = {"type": "boolean"}
@@ -59,6 +65,29 @@ PATHS: tuple[Path, ...] = (
         answers=(JSON, EVENTS),
     ),
     Path(path="/v1/embeddings", shape="openai.embeddings", summary="OpenAI embeddings.", request=_body("input", input={})),
+    Path(
+        path="/v1/audio/transcriptions",
+        shape="openai.transcriptions",
+        summary="OpenAI transcriptions: a recording as text.",
+        request=_form("file", stream=_STREAM, response_format=_TEXT, language=_TEXT, prompt=_TEXT),
+        takes=FORM,
+        answers=(JSON, EVENTS, "text/plain"),
+    ),
+    Path(
+        path="/v1/audio/translations",
+        shape="openai.translations",
+        summary="OpenAI translations: a recording as English text.",
+        request=_form("file", response_format=_TEXT, prompt=_TEXT),
+        takes=FORM,
+        answers=(JSON, "text/plain"),
+    ),
+    Path(
+        path="/v1/audio/speech",
+        shape="openai.speech",
+        summary="OpenAI speech: a text as sound.",
+        request=_body("input", input=_TEXT, voice={}, response_format=_TEXT),
+        answers=("application/octet-stream", "audio/mpeg", EVENTS, JSON),
+    ),
     Path(
         path="/v1/moderations",
         shape="openai.moderations",

@@ -13,12 +13,14 @@ from typing import Protocol
 
 import msgspec
 
+from penstock.gateway.passing import Binary
 from penstock.gateway.providers.profiles import Profile
-from penstock.gateway.providers.provider import Provider, Upstream
+from penstock.gateway.providers.provider import Provider, Upstream, for_forms
 from penstock.gateway.settings import GatewaySettings
 from penstock.gateway.shapes import chat, streaming
-from penstock.gateway.shapes.plain import TEXT, Plain
+from penstock.gateway.shapes.plain import BINARY, TEXT, FormShape, Plain
 from penstock.gateway.shapes.shape import ChatShape, Dialect, Shape, StreamingShape
+from penstock.gateway.uploads.upload import Form
 from penstock.kernel.call import Attempt, Call, Headers, Reply, Target, Usage
 from penstock.kernel.errors import PenstockError, UpstreamMalformed, UpstreamRefused
 
@@ -42,6 +44,8 @@ class Relay:
         """
         shape, spoken = self._shapes[call.shape], self._shapes[wire]
         profile = provider.profile
+        if call.form is not None:
+            return await self._form(call, target, provider, wire, attempt)
         if wire == call.shape:
             body = shape.upstream_body(
                 call.fields,
@@ -83,6 +87,21 @@ class Relay:
             upstream.close()
             raise
 
+    async def _form(self, call: Call, target: Target, provider: Provider, wire: str, attempt: Attempt) -> Reply:
+        shape, profile = self._shapes[call.shape], provider.profile
+        assert isinstance(shape, FormShape)
+        assert isinstance(call.form, Form)
+        headers = _headers(call, profile.pass_headers)
+        upstream = await for_forms(provider).upload(wire, target.model, call.form, headers=headers, timeout=call.remaining())
+        try:
+            attempt.status = upstream.status
+            if upstream.status != 200:
+                raise await _refusal(provider.name, upstream)
+            return await self._plain(call, target, upstream, shape, shape, attempt)
+        except BaseException:
+            upstream.close()
+            raise
+
     def _dialect(self, profile: Profile) -> Dialect:
         return Dialect(
             max_tokens_field=profile.max_tokens_field,
@@ -111,8 +130,11 @@ class Relay:
         """A reply of a shape that is no conversation: what it is, its content type says, whatever was asked for."""
         media = upstream.header("content-type") or "application/json"
         if media.startswith("text/event-stream"):
+            call.stream = True
             return await self._stream(call, target, upstream, shape, shape, attempt)
         call.stream = False
+        if shape.answers == BINARY and not media.startswith("application/json"):
+            return await self._binary(call, upstream, attempt, media)
         attempt.first_token_ms = call.elapsed_ms()
         body = await upstream.read(self._max_reply)
         usage = spoken.usage(body)
@@ -125,6 +147,12 @@ class Relay:
         call.usage = usage or _estimate(call, len(body))
         attempt.ended_ms = call.elapsed_ms()
         return Reply(body=body, headers=[("content-type", media)])
+
+    async def _binary(self, call: Call, upstream: Upstream, attempt: Attempt, media: str) -> Reply:
+        reply = Reply(headers=[("content-type", media if media.isprintable() else "application/octet-stream")])
+        call.usage = _estimate(call, 0)
+        await Binary(call, reply, upstream, attempt, media).begin()
+        return reply
 
     async def _stream(
         self, call: Call, target: Target, upstream: Upstream, shape: StreamingShape, spoken: StreamingShape, attempt: Attempt

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
@@ -147,11 +147,18 @@ def _is_hex(text: str) -> bool:
     return _HEX.issuperset(text)
 
 
+class Upload(Protocol):
+    """A request that is sent on while it arrives. ``repeatable`` says whether it may still be sent again, from its beginning."""
+
+    @property
+    def repeatable(self) -> bool: ...
+
+
 class Call:
     """One trip down the line. Created by the edge that parsed it, mutated by the stages, read by the record.
 
-    ``operation`` is what is asked for (``chat``, ``embeddings``, ``count_tokens``), ``shape`` the wire shape of the client
-    (``openai.chat``, ``openai.responses``, ``openai.embeddings``, ``anthropic.messages``, ``anthropic.count_tokens``). ``body`` is the
+    ``operation`` is what is asked for (``chat``, ``embeddings``, ``transcription`` ...), ``shape`` the wire shape of the client
+    (``openai.chat``, ``anthropic.messages``, ``cohere.rerank`` ...). ``body`` is the
     request as received and ``fields`` its top level, each value still raw JSON. ``model`` is the name as asked for, ``task`` the task when
     one was named. ``deadline`` is on the `time.monotonic` clock. ``labels`` are the caller's own words.
 
@@ -161,8 +168,10 @@ class Call:
     whole of it (None: the former two say it). ``want_usage`` says whether the client asked for usage in its stream.
     ``passthrough`` are request headers that providers of the same shape receive. ``outcome`` is ``pending`` until the record stage sets
     ``ok``, ``refused``, ``failed`` or ``cancelled``. ``reached`` says when each station was reached, on the clock of ``started``; see
-    `stage_times`. ``reply_text`` holds the reply's bytes as far as the record keeps them,
-    and ``counted`` says that the record's summaries have the call already.
+    `stage_times`. ``reply_text`` holds the reply's bytes as far as the record keeps them; where ``keepsake`` is set, the record keeps what
+    that gives instead, asked once the call is over (a digest, for what nobody could read). ``counted`` says that the record's summaries
+    have the call already. ``form`` is the request where it came as a form with files, sent on while it arrives; then ``body`` and
+    ``fields`` describe it, files by digest and size.
     """
 
     __slots__ = (
@@ -179,8 +188,10 @@ class Call:
         "fault",
         "fields",
         "first_token_ms",
+        "form",
         "id",
         "input_estimate",
+        "keepsake",
         "labels",
         "max_output",
         "model",
@@ -258,6 +269,8 @@ class Call:
         self.fault: PenstockError | None = None
         self.want_usage = False
         self.counted = False
+        self.keepsake: Callable[[], bytes] | None = None
+        self.form: Upload | None = None
         self._at_end: list[Callable[[Call], None]] = []
 
     def at_end(self, callback: Callable[[Call], None]) -> None:

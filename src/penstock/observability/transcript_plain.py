@@ -71,19 +71,69 @@ def _completions_stream(events: Iterator[bytes]) -> Transcript | None:
     return Transcript([Turn("assistant", [Part("text", "".join(pieces))]) for _, pieces in sorted(texts.items())], finish)
 
 
+def _file(value: object) -> Part:
+    told = as_map(value)
+    kind = as_text(told.get("content_type"))
+    known = next((name for name in ("audio", "image", "video") if kind.startswith(name)), "file")
+    return Part(
+        known, f"{as_text(told.get('bytes'))} bytes, SHA-256 {as_text(told.get('sha256'))}", as_text(told.get("filename")), media=kind
+    )
+
+
+def _is_file(value: object) -> bool:
+    return isinstance(value, dict) and "sha256" in value
+
+
+def _form_request(tree: JsonMap) -> Transcript:
+    listed = [one for value in tree.values() for one in (cast("list[object]", value) if isinstance(value, list) else [value])]
+    parts = [Part("text", as_text(tree["prompt"]))] if "prompt" in tree else []
+    parts += [_file(one) for one in listed if _is_file(one)]
+    return Transcript([Turn("user", parts)], settings=settings_of(tree, "prompt", *(name for name in tree if _is_file(tree[name]))))
+
+
+def _transcription_reply(tree: JsonMap) -> Transcript:
+    return Transcript([Turn("assistant", [Part("text", as_text(tree.get("text")))])])
+
+
+def _transcription_stream(events: Iterator[bytes]) -> Transcript | None:
+    texts: list[str] = []
+    for data in events:
+        event = as_map(msgspec.json.decode(data))
+        if event.get("type") == "transcript.text.done":
+            texts = [as_text(event.get("text"))]
+        elif event.get("type") == "transcript.text.delta":
+            texts.append(as_text(event.get("delta")))
+    return Transcript([Turn("assistant", [Part("text", "".join(texts))])]) if texts else None
+
+
+def _speech_request(tree: JsonMap) -> Transcript:
+    return Transcript([Turn("user", [Part("text", as_text(tree.get("input")))])], settings=settings_of(tree, "input"))
+
+
+def _kept_reply(tree: JsonMap) -> Transcript:
+    return Transcript([Turn("assistant", [_file(tree)])])
+
+
 REQUESTS: dict[str, Callable[[JsonMap], Transcript]] = {
     "openai.completions": _completions_request,
     "openai.embeddings": _embeddings_request,
     "openai.moderations": _moderations_request,
+    "openai.transcriptions": _form_request,
+    "openai.translations": _form_request,
+    "openai.speech": _speech_request,
     "jina.rerank": _rerank_request,
     "cohere.rerank": _rerank_request,
 }
 REPLIES: dict[str, Callable[[JsonMap], Transcript]] = {
     "openai.completions": _completions_reply,
     "openai.moderations": _moderations_reply,
+    "openai.transcriptions": _transcription_reply,
+    "openai.translations": _transcription_reply,
+    "openai.speech": _kept_reply,
     "jina.rerank": _rerank_reply,
     "cohere.rerank": _rerank_reply,
 }
 STREAMS: dict[str, Callable[[Iterator[bytes]], Transcript | None]] = {
     "openai.completions": _completions_stream,
+    "openai.transcriptions": _transcription_stream,
 }

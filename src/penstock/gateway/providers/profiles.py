@@ -16,10 +16,15 @@ EMBEDDINGS = "openai.embeddings"
 MODERATIONS = "openai.moderations"
 JINA_RERANK = "jina.rerank"
 COHERE_RERANK = "cohere.rerank"
+TRANSCRIPTIONS = "openai.transcriptions"
+TRANSLATIONS = "openai.translations"
+SPEECH = "openai.speech"
 MESSAGES = "anthropic.messages"
 COUNT_TOKENS = "anthropic.count_tokens"
 
 OPENAI_PATHS = {CHAT: "/chat/completions", EMBEDDINGS: "/embeddings"}
+HEARING_PATHS = {TRANSCRIPTIONS: "/audio/transcriptions", TRANSLATIONS: "/audio/translations"}
+AUDIO_PATHS = {**HEARING_PATHS, SPEECH: "/audio/speech"}
 
 
 class Profile(msgspec.Struct, frozen=True, kw_only=True):
@@ -81,7 +86,7 @@ _ALL = (
         title="OpenAI",
         reference="https://platform.openai.com/docs/api-reference",
         base_url="https://api.openai.com/v1",
-        paths={**OPENAI_PATHS, RESPONSES: "/responses", MODERATIONS: "/moderations", COMPLETIONS: "/completions"},
+        paths={**OPENAI_PATHS, RESPONSES: "/responses", MODERATIONS: "/moderations", COMPLETIONS: "/completions", **AUDIO_PATHS},
         only={COMPLETIONS: ("gpt-3.5-turbo-instruct*", "davinci-*", "babbage-*", "ft:davinci-*", "ft:babbage-*")},
         key_env=("OPENAI_API_KEY",),
         patterns=(
@@ -96,6 +101,8 @@ _ALL = (
             "text-moderation-*",
             "davinci-*",
             "babbage-*",
+            "whisper-*",
+            "tts-*",
         ),
         pass_headers=("openai-beta",),
         max_tokens_field="max_completion_tokens",
@@ -108,6 +115,7 @@ _ALL = (
         paths={
             CHAT: "/openai/deployments/{model}/chat/completions",
             EMBEDDINGS: "/openai/deployments/{model}/embeddings",
+            **{shape: "/openai/deployments/{model}" + path for shape, path in AUDIO_PATHS.items()},
         },
         auth="api-key",
         auth_prefix="",
@@ -135,9 +143,9 @@ _ALL = (
         title="Mistral",
         reference="https://docs.mistral.ai/api",
         base_url="https://api.mistral.ai/v1",
-        paths={**OPENAI_PATHS, MODERATIONS: "/moderations"},
+        paths={**OPENAI_PATHS, MODERATIONS: "/moderations", TRANSCRIPTIONS: "/audio/transcriptions"},
         key_env=("MISTRAL_API_KEY",),
-        patterns=("mistral-*", "ministral-*", "codestral-*", "magistral-*", "pixtral-*", "devstral-*", "open-mi*"),
+        patterns=("mistral-*", "ministral-*", "codestral-*", "magistral-*", "pixtral-*", "devstral-*", "open-mi*", "voxtral-*"),
         # Mistral refuses unknown parameters and always ends a stream with usage.
         stream_usage=False,
         prices_as="mistral",
@@ -147,6 +155,7 @@ _ALL = (
         title="Groq",
         reference="https://console.groq.com/docs/api-reference",
         base_url="https://api.groq.com/openai/v1",
+        paths={**OPENAI_PATHS, **AUDIO_PATHS},
         key_env=("GROQ_API_KEY",),
         prices_as="groq",
     ),
@@ -155,7 +164,7 @@ _ALL = (
         title="Together",
         reference="https://docs.together.ai/reference",
         base_url="https://api.together.xyz/v1",
-        paths={**OPENAI_PATHS, COMPLETIONS: "/completions", JINA_RERANK: "/rerank"},
+        paths={**OPENAI_PATHS, COMPLETIONS: "/completions", JINA_RERANK: "/rerank", **AUDIO_PATHS},
         key_env=("TOGETHER_API_KEY",),
         prices_as="together",
     ),
@@ -255,15 +264,15 @@ _ALL = (
         key_needed=False,
         local=True,
     ),
-    _own("vllm", "vLLM", 8000, ("VLLM_API_KEY",), {JINA_RERANK: "/rerank"}),
-    _own("sglang", "SGLang", 30000),
+    _own("vllm", "vLLM", 8000, ("VLLM_API_KEY",), {JINA_RERANK: "/rerank", **HEARING_PATHS}),
+    _own("sglang", "SGLang", 30000, more={TRANSCRIPTIONS: "/audio/transcriptions"}),
     _own("llamacpp", "llama.cpp", 8080, more={JINA_RERANK: "/rerank"}),
     _own("lmstudio", "LM Studio", 1234),
     Profile(
         name="openai-compatible",
         title="Any OpenAI-compatible endpoint",
         # What OpenAI has; whoever serves less answers 404, and the next target is tried.
-        paths={**OPENAI_PATHS, MODERATIONS: "/moderations", JINA_RERANK: "/rerank"},
+        paths={**OPENAI_PATHS, MODERATIONS: "/moderations", JINA_RERANK: "/rerank", **AUDIO_PATHS},
         key_needed=False,
     ),
     Profile(
@@ -279,7 +288,7 @@ _ALL = (
         name="replay",
         title="Replay of a recording",
         paths=dict.fromkeys(
-            (CHAT, RESPONSES, COMPLETIONS, EMBEDDINGS, MESSAGES, COUNT_TOKENS, MODERATIONS, JINA_RERANK, COHERE_RERANK), ""
+            (CHAT, RESPONSES, COMPLETIONS, EMBEDDINGS, MESSAGES, COUNT_TOKENS, MODERATIONS, JINA_RERANK, COHERE_RERANK, *AUDIO_PATHS), ""
         ),
         key_needed=False,
         models_path=None,

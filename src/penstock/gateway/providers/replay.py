@@ -10,6 +10,7 @@ from penstock.gateway.providers.profiles import CHAT, COMPLETIONS, MESSAGES, RES
 from penstock.gateway.recordings import Exchange, Player, as_stream, as_whole, play_stream, play_whole, wait_for_first_byte
 from penstock.gateway.settings import ProviderSettings
 from penstock.gateway.shapes import SHAPES, chat
+from penstock.gateway.uploads.upload import Form
 from penstock.kernel.call import Headers
 from penstock.kernel.errors import SettingsError
 
@@ -54,6 +55,13 @@ class ReplayProvider:
         exchange = self._player.find(shape, sent, model)
         if shape in _STREAMING:
             exchange = as_stream(exchange, chat(SHAPES[shape]), include_usage=True) if stream else as_whole(exchange, chat(SHAPES[shape]))
+        await wait_for_first_byte(exchange, self._speed)
+        return Replayed(exchange, self._speed)
+
+    async def upload(self, shape: str, model: str, form: Form, *, headers: Headers, timeout: float) -> Replayed:
+        """See `TakesForms.upload`; files are known again by their digest."""
+        await form.settle()
+        exchange = self._player.find(shape, form.fields(), model)
         await wait_for_first_byte(exchange, self._speed)
         return Replayed(exchange, self._speed)
 

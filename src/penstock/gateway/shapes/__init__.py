@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, cast
 
 from penstock.gateway.shapes.anthropic_messages import AnthropicCountTokens, AnthropicMessages
+from penstock.gateway.shapes.openai_audio import OpenAISpeech, OpenAITranscriptions, OpenAITranslations
 from penstock.gateway.shapes.openai_chat import OpenAIChat
 from penstock.gateway.shapes.openai_completions import OpenAICompletions
 from penstock.gateway.shapes.openai_embeddings import OpenAIEmbeddings
@@ -25,6 +26,9 @@ SHAPES: Mapping[str, Shape] = {
         OpenAIEmbeddings(),
         OpenAICompletions(),
         OpenAIModerations(),
+        OpenAITranscriptions(),
+        OpenAITranslations(),
+        OpenAISpeech(),
         JinaRerank(),
         CohereRerank(),
         AnthropicMessages(),

@@ -12,8 +12,9 @@ from penstock.gateway.shapes import openai_error
 from penstock.gateway.shapes.body import rewritten
 from penstock.gateway.shapes.shape import Fields, Head, StreamTap
 from penstock.gateway.shapes.sse import event
+from penstock.gateway.uploads.upload import Form
 from penstock.kernel.call import Usage
-from penstock.kernel.errors import NotExpressible, PenstockError
+from penstock.kernel.errors import MalformedRequest, NotExpressible, PenstockError
 
 JSON, TEXT, BINARY = "json", "text", "binary"
 
@@ -69,3 +70,19 @@ class Plain(ABC):
     def tap(self, *, keep_usage: bool) -> StreamTap:
         """See `ChatShape.tap`. Raises `NotExpressible` where the API has no streams."""
         raise NotExpressible(f"{self.name} has no streams", param="stream")
+
+
+class FormShape(Plain):
+    """A shape whose requests are forms with files."""
+
+    def read(self, body: bytes) -> tuple[Fields, Head]:
+        """See `Shape.read`: only a form will do."""
+        raise MalformedRequest("The content type must be multipart/form-data.")
+
+    @abstractmethod
+    def read_form(self, form: Form) -> Head:
+        """What the line must know, as far as the form has come. Raises `MalformedRequest`."""
+
+    @abstractmethod
+    def expected(self, form: Form) -> Usage:
+        """What the call may use, as far as the form has come."""
