@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import httpx
 import openai
 import pytest
 from tests.gateway.test_sdks import CHAT_REPLY, CHAT_STREAM, MESSAGE_REPLY, MESSAGE_STREAM, sse
@@ -279,3 +281,82 @@ async def test_transcriptions(rig: Rig) -> None:
             await create(model="nobody", file=("a.wav", heard))
     record = await rig.call("transcription")
     assert record["stream"] is False
+
+
+@pytest.mark.filterwarnings("ignore:deprecated:DeprecationWarning")
+async def test_translations(rig: Rig) -> None:
+    rig.says("/audio/translations", {"text": "Hello."})
+    async with rig.openai() as sdk:
+        found = await sdk.audio.translations.create(model="whisper-1", file=("a.wav", wav(1)))
+        assert found.text == "Hello."
+        row = await rig.row("translation")
+        # Nobody told how long it was; the file's head does.
+        assert (row["usage"]["audio_ms"], row["usage"]["estimated"], row["amount"]) == (1000, True, 100)
+
+
+async def test_a_large_recording_is_sent_on_while_it_arrives(rig: Rig) -> None:
+    rig.says("/audio/transcriptions", TRANSCRIPT)
+    heard = wav(300)
+    async with rig.openai() as sdk:
+        found = await sdk.audio.transcriptions.create(model="gpt-4o-transcribe", file=("a.wav", heard))
+        assert found.text == "Hello there."
+    assert b"transfer-encoding: chunked" in rig.heads[-1].lower()
+    assert parts_of(rig.heads[-1], rig.bodies[-1])["file"] == heard
+    record = await rig.call("transcription")
+    told = (await rig.house.ask("GET", f"/v1/calls/{record['id']}/payload"))["request"]
+    assert hashlib.sha256(heard).hexdigest() in json.dumps(told)
+    assert len(json.dumps(told)) < 2000
+
+
+async def test_speech(rig: Rig) -> None:
+    sound = bytes(range(256)) * 4096
+    rig.says("/audio/speech", sound, "audio/mpeg")
+    async with rig.openai() as sdk:
+        async with sdk.audio.speech.with_streaming_response.create(model="tts-1", voice="alloy", input="Hello there.") as reply:
+            assert reply.headers["content-type"] == "audio/mpeg"
+            assert b"".join([piece async for piece in reply.iter_bytes()]) == sound
+        row = await rig.row("speech")
+        assert (row["usage"]["characters"], row["amount"]) == (12, 180)  # 15 USD a million characters
+        record = await rig.call("speech")
+        told = (await rig.house.ask("GET", f"/v1/calls/{record['id']}/payload"))["reply"]
+        assert hashlib.sha256(sound).hexdigest() in json.dumps(told)
+        usage = {"input_tokens": 4, "output_tokens": 50, "total_tokens": 54}
+        events = sse({"type": "speech.audio.delta", "audio": "AAAA"}, {"type": "speech.audio.done", "usage": usage})
+        rig.says("/audio/speech", events)
+        streamed = await sdk.audio.speech.create(model="gpt-4o-mini-tts", voice="alloy", input="Hello", stream_format="sse")
+        assert b"speech.audio.done" in streamed.content
+        assert (await rig.row("speech"))["amount"] == 602  # 0.6 and 12 USD a million tokens
+
+
+async def test_sound_that_breaks_off_is_no_complete_reply(rig: Rig) -> None:
+    async def breaks(peer: Conversation, head: bytes, body: bytes) -> None:
+        await peer.send(b"HTTP/1.1 200 OK\r\ncontent-type: audio/mpeg\r\ncontent-length: 100000\r\n\r\n" + bytes(50_000))
+        peer.abort()
+
+    rig.answers["/audio/speech"] = breaks
+    async with rig.openai() as sdk:
+        with pytest.raises((openai.APIConnectionError, httpx.HTTPError)):
+            await sdk.audio.speech.create(model="tts-1", voice="alloy", input="Hello")
+    assert (await rig.call("speech"))["error_code"] == "upstream_reset"
+    assert (await rig.row("speech"))["status"] == "failed"
+
+
+async def test_a_small_form_is_tried_again_and_a_large_one_is_not(rig: Rig) -> None:
+    tries = 0
+
+    async def busy(peer: Conversation, head: bytes, body: bytes) -> None:
+        nonlocal tries
+        tries += 1
+        if tries % 2:
+            await peer.json(b'{"error":{"message":"busy"}}', "503 Busy", b"retry-after-ms: 1\r\n")
+        else:
+            await peer.json(json.dumps(TRANSCRIPT).encode())
+
+    rig.answers["/audio/transcriptions"] = busy
+    async with rig.openai() as sdk:
+        await sdk.audio.transcriptions.create(model="gpt-4o-transcribe", file=("a.wav", wav(1)))
+        assert tries == 2
+        assert rig.bodies[-1] == rig.bodies[-2]
+        with pytest.raises(openai.InternalServerError, match="busy"):
+            await sdk.audio.transcriptions.create(model="gpt-4o-transcribe", file=("a.wav", wav(300)))
+        assert tries == 3
