@@ -23,7 +23,10 @@ MODERATIONS = "/v1/moderations"
 JINA = "/v1/rerank"
 COHERE = "/v2/rerank"
 COMPLETIONS = "/v1/completions"
-PATHS = (CHAT, RESPONSES, EMBEDDINGS, MESSAGES, COUNT, MODERATIONS, JINA, COHERE, COMPLETIONS)
+SPEECH = "/v1/audio/speech"
+IMAGES = "/v1/images/generations"
+EDITS = "/v1/images/edits"
+PATHS = (CHAT, RESPONSES, EMBEDDINGS, MESSAGES, COUNT, MODERATIONS, JINA, COHERE, COMPLETIONS, SPEECH, IMAGES, EDITS)
 SAID = [{"role": "user", "content": "hi"}]
 GOOD: dict[str, dict[str, Any]] = {
     CHAT: {"model": "m", "messages": SAID},
@@ -33,6 +36,9 @@ GOOD: dict[str, dict[str, Any]] = {
     COUNT: {"model": "c", "messages": SAID},
     MODERATIONS: {"model": "m", "input": "hi"},
     COMPLETIONS: {"model": "m", "prompt": "hi"},
+    SPEECH: {"model": "m", "input": "hi", "voice": "alloy"},
+    IMAGES: {"model": "m", "prompt": "hi"},
+    EDITS: {"model": "m", "prompt": "hi", "images": [{"image_url": "https://h/a.png"}]},
     JINA: {"model": "m", "query": "hi", "documents": ["a", {"text": "b"}]},
     COHERE: {"model": "m", "query": "hi", "documents": ["a", "b"]},
 }
@@ -173,6 +179,11 @@ WRONG: list[tuple[str, str, Any]] = [
     *((COMPLETIONS, "max_tokens", value) for value in (-1, 1.5, "2", 2**40)),
     *((COMPLETIONS, "stream", value) for value in ("yes", 1, [])),
     (COMPLETIONS, "stop", 5),
+    *((SPEECH, "input", value) for value in (None, 5, [], True)),
+    *((path, "prompt", value) for path in (IMAGES, EDITS) for value in (None, 5, [], True)),
+    *((path, "n", value) for path in (IMAGES, EDITS) for value in (0, -1, 1.5, "2", 1000)),
+    *((path, "stream", value) for path in (IMAGES, EDITS) for value in ("yes", 1, [])),
+    *((EDITS, "images", value) for value in (None, 5, "a", {})),
     (CHAT, "max_tokens", "many"),
     (CHAT, "max_tokens", -1),
     (CHAT, "max_completion_tokens", 1.5),

@@ -18,7 +18,9 @@ pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(60)]
 
 TRANSCRIPTIONS = "/v1/audio/transcriptions"
 TRANSLATIONS = "/v1/audio/translations"
-PATHS = (TRANSCRIPTIONS, TRANSLATIONS)
+EDITS = "/v1/images/edits"
+VARIATIONS = "/v1/images/variations"
+PATHS = (TRANSCRIPTIONS, TRANSLATIONS, EDITS, VARIATIONS)
 TYPE = "multipart/form-data; boundary=XX"
 
 
@@ -34,6 +36,8 @@ END = b"--XX--\r\n"
 MODEL = part("model", "m")
 FILE = part("file", b"sound", "a.wav")
 GOOD = MODEL + FILE + END
+IMAGE = part("image", b"picture", "a.png")
+PROMPT = part("prompt", "a gate")
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -72,7 +76,7 @@ def refused(answer: Answer, status: int, code: str, param: str | None = None) ->
 
 @pytest.mark.parametrize("path", PATHS)
 async def test_what_is_right_passes(rig: Rig, path: str) -> None:
-    answer = await ask(rig, GOOD, path)
+    answer = await ask(rig, GOOD if "audio" in path else MODEL + PROMPT + IMAGE + END, path)
     assert (answer.status, answer.json) == (200, {"text": "hi"})
     assert answer.headers["content-type"] == "application/json"
 
@@ -121,6 +125,26 @@ FAULTY = {
     "a file in base64": (MODEL + part("file", "c291bmQ=", "a.wav", "Content-Transfer-Encoding: base64\r\n") + END, "file"),
     "a value too long": (MODEL + part("prompt", "x" * 4_300_000) + FILE + END, "prompt"),
 }
+
+
+FAULTY_IMAGES = {
+    "no model": (PROMPT + IMAGE + END, "model"),
+    "no prompt": (MODEL + IMAGE + END, "prompt"),
+    "no image": (MODEL + PROMPT + END, "image"),
+    "an image that is a value": (MODEL + PROMPT + part("image", "picture") + END, "image"),
+    "a mask alone": (MODEL + PROMPT + part("mask", b"picture", "m.png") + END, "image"),
+    "a prompt that is a file": (MODEL + part("prompt", "a gate", "p.txt") + IMAGE + END, "prompt"),
+    "two prompts": (MODEL + PROMPT + PROMPT + IMAGE + END, "prompt"),
+    "a stream that is neither": (MODEL + PROMPT + part("stream", "1") + IMAGE + END, "stream"),
+    **{f"{n!r} images": (MODEL + PROMPT + part("n", n) + IMAGE + END, "n") for n in ("0", "-1", "1.5", "many", "9" * 5000, "\u0664", "")},
+}
+
+
+@pytest.mark.parametrize(("body", "param"), FAULTY_IMAGES.values(), ids=FAULTY_IMAGES)
+async def test_fields_of_images_that_are_wrong_are_named(rig: Rig, body: bytes, param: str) -> None:
+    before = len(rig.heads)
+    refused(await ask(rig, body, EDITS), 400, "malformed_request", param)
+    assert len(rig.heads) == before
 
 
 @pytest.mark.parametrize(("body", "param"), FAULTY.values(), ids=FAULTY)

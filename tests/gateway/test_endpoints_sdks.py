@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
@@ -30,6 +31,9 @@ profile = "anthropic"
 base_url = "{url}"
 api_key = "sk-other"
 models = ["c"]
+[gateway.providers.own]
+profile = "openai-compatible"
+base_url = "{url}"
 [finops]
 price_lists = {{ oai = "openai", claude = "anthropic" }}
 """
@@ -360,3 +364,82 @@ async def test_a_small_form_is_tried_again_and_a_large_one_is_not(rig: Rig) -> N
         with pytest.raises(openai.InternalServerError, match="busy"):
             await sdk.audio.transcriptions.create(model="gpt-4o-transcribe", file=("a.wav", wav(300)))
         assert tries == 3
+
+
+PICTURE = base64.b64encode(bytes(range(256)) * 600).decode()
+# From https://platform.openai.com/docs/api-reference/images/object, shortened.
+IMAGE_USAGE = {
+    "total_tokens": 100,
+    "input_tokens": 50,
+    "output_tokens": 50,
+    "input_tokens_details": {"text_tokens": 10, "image_tokens": 40},
+}
+IMAGES = {"created": 1713833628, "data": [{"b64_json": PICTURE}], "output_format": "png", "size": "1024x1024", "usage": IMAGE_USAGE}
+
+
+def image_events(kind: str) -> bytes:
+    common = {"b64_json": PICTURE, "background": "auto", "created_at": 1, "output_format": "png", "quality": "high", "size": "1024x1024"}
+    partial = {"type": f"{kind}.partial_image", "partial_image_index": 0, **common}
+    return sse(partial, {"type": f"{kind}.completed", "usage": IMAGE_USAGE, **common})
+
+
+async def test_images(rig: Rig) -> None:
+    model = "gpt-image-1.5"
+    # Text at 5 USD a million, pictures read at 8, pictures made at 32.
+    cost = 10 * 5 + 40 * 8 + 50 * 32
+    picture = base64.b64decode(PICTURE)
+    digest = hashlib.sha256(PICTURE.encode()).hexdigest()
+    async with rig.openai() as sdk:
+        rig.says("/images/generations", IMAGES)
+        made = await sdk.images.generate(model=model, prompt="a gate", size="1024x1024")
+        assert made.data
+        assert made.data[0].b64_json == PICTURE
+        row = await rig.row("images")
+        assert (row["usage"]["images"], row["usage"]["image_output"], row["amount"]) == (1, 50, cost)
+        record = await rig.call("images")
+        payload = json.dumps(await rig.house.ask("GET", f"/v1/calls/{record['id']}/payload"))
+        assert digest in payload
+        assert len(payload) < 3000
+        rig.says("/images/generations", image_events("image_generation"))
+        stream = await sdk.images.generate(model=model, prompt="a gate", stream=True, partial_images=1)
+        assert [event.type async for event in stream] == ["image_generation.partial_image", "image_generation.completed"]
+        assert (await rig.row("images"))["amount"] == cost
+
+        rig.says("/images/edits", IMAGES)
+        made = await sdk.images.edit(
+            model=model, prompt="a pipe", image=[("a.png", picture), ("../b.png", picture)], mask=("m.png", picture)
+        )
+        sent = parts_of(rig.heads[-1], rig.bodies[-1])
+        assert (sent["model"], sent["prompt"], sent["mask"]) == (model.encode(), b"a pipe", picture)
+        assert rig.bodies[-1].count(picture) == 3
+        assert b'filename="b.png"' in rig.bodies[-1]
+        rig.says("/images/edits", image_events("image_edit"))
+        stream = await sdk.images.edit(model=model, prompt="a pipe", image=("a.png", picture * 10), stream=True)
+        assert [event.type async for event in stream] == ["image_edit.partial_image", "image_edit.completed"]
+        record = await rig.call("images")
+        assert record["stream"]
+        payload = json.dumps(await rig.house.ask("GET", f"/v1/calls/{record['id']}/payload"))
+        assert digest in payload
+        assert hashlib.sha256(picture * 10).hexdigest() in payload
+
+        # An older model, sold by the picture: no price is published, and that is said.
+        rig.says("/images/generations", {"created": 1, "data": [{"url": "https://h/1.png"}, {"url": "https://h/2.png"}]})
+        await sdk.images.generate(model="dall-e-3", prompt="a gate", n=2)
+        row = await rig.row("images")
+        assert (row["usage"]["images"], row["amount"], row["prices"]) == (2, 0, None)
+        with pytest.raises(openai.BadRequestError, match="model"):
+            await sdk.images.generate(prompt="x")
+        with pytest.raises(openai.BadRequestError, match="image"):
+            await sdk.images.edit(model=model, prompt="x", image=[])
+
+
+@pytest.mark.filterwarnings("ignore:deprecated:DeprecationWarning")
+async def test_image_variations_where_a_server_still_has_them(rig: Rig) -> None:
+    rig.says("/images/variations", IMAGES)
+    picture = base64.b64decode(PICTURE)
+    async with rig.openai() as sdk:
+        made = await sdk.images.create_variation(image=("a.png", picture), model="own/sd", n=2)
+        assert made.data
+        assert parts_of(rig.heads[-1], rig.bodies[-1]) == {"model": b"sd", "n": b"2", "image": picture}
+        with pytest.raises(openai.NotFoundError, match="oai serves no images"):
+            await sdk.images.create_variation(image=("a.png", picture), model="dall-e-2")

@@ -89,6 +89,28 @@ PATHS: tuple[Path, ...] = (
         answers=("application/octet-stream", "audio/mpeg", EVENTS, JSON),
     ),
     Path(
+        path="/v1/images/generations",
+        shape="openai.images",
+        summary="OpenAI images from a text.",
+        request=_body("prompt", prompt=_TEXT, n=_COUNT, stream=_STREAM),
+        answers=(JSON, EVENTS),
+    ),
+    Path(
+        path="/v1/images/edits",
+        shape="openai.image_edits",
+        summary="OpenAI images from images and a text; also takes JSON that names images by address.",
+        request=_form("image", prompt=_TEXT, stream=_STREAM),
+        takes=FORM,
+        answers=(JSON, EVENTS),
+    ),
+    Path(
+        path="/v1/images/variations",
+        shape="openai.image_variations",
+        summary="OpenAI images like another one.",
+        request=_form("image"),
+        takes=FORM,
+    ),
+    Path(
         path="/v1/moderations",
         shape="openai.moderations",
         summary="OpenAI moderations; the model may be left out.",

@@ -39,6 +39,9 @@ SESSION_COOKIE = "penstock_session"
 # Bodies up to this size are read before anyone is asked who sends them; larger ones only for a known caller.
 TRUSTED_BYTES = 64 * 1024
 LONGEST_LABEL = 200
+# How long, and how far, a form is read on after it was refused, so that its sender gets to see the refusal.
+DISCARD_SECONDS = 1.0
+DISCARD_BYTES = 4 * 1024 * 1024
 _PASSED = ("anthropic-beta", "anthropic-version", "openai-beta")
 _INLINE_DATA = re.compile(rb'"(?:data:[^"\\]{64,}|[A-Za-z0-9+/=]{1024,})"')
 
@@ -113,6 +116,10 @@ class Edge:
             else:
                 await self._stream(call, reply, shape, protocol)
         except PenstockError as fault:
+            if isinstance(call.form, Form) and not call.form.complete:
+                with contextlib.suppress(PenstockError, TimeoutError):
+                    async with asyncio.timeout(DISCARD_SECONDS):
+                        await call.form.discard(DISCARD_BYTES)
             self._refuse(call, shape, protocol, fault)
         except asyncio.CancelledError:
             if opened.gone:

@@ -5,6 +5,7 @@ A streamed reply is handed back only once its first bytes are there and make sen
 
 from __future__ import annotations
 
+import asyncio
 import math
 import time
 from collections.abc import AsyncIterator, Mapping
@@ -20,11 +21,13 @@ from penstock.gateway.settings import GatewaySettings
 from penstock.gateway.shapes import chat, streaming
 from penstock.gateway.shapes.plain import BINARY, TEXT, FormShape, Plain
 from penstock.gateway.shapes.shape import ChatShape, Dialect, Shape, StreamingShape
+from penstock.gateway.shapes.tap import Tap
 from penstock.gateway.uploads.upload import Form
 from penstock.kernel.call import Attempt, Call, Headers, Reply, Target, Usage
 from penstock.kernel.errors import PenstockError, UpstreamMalformed, UpstreamRefused
 
 ERROR_BYTES = 64 * 1024
+DIGEST_FROM = 64 * 1024
 BYTES_PER_TOKEN = 4
 """Rough size of a token in English text (OpenAI's own rule of thumb); only used where a provider reports no usage."""
 
@@ -144,6 +147,10 @@ class Relay:
             if usage is None:
                 _expect_object(target.provider, body)
             media = "application/json"
+            # In a thread: digests of megabytes of pictures take milliseconds.
+            kept = await asyncio.to_thread(shape.kept, body) if len(body) > DIGEST_FROM else shape.kept(body)
+            if kept is not None:
+                call.keepsake = lambda: kept
         call.usage = usage or _estimate(call, len(body))
         attempt.ended_ms = call.elapsed_ms()
         return Reply(body=body, headers=[("content-type", media)])
@@ -218,7 +225,9 @@ class _Passthrough:
     def __init__(self, call: Call, reply: Reply, shape: StreamingShape) -> None:
         self._call = call
         self._reply = reply
-        self._tap = shape.tap(keep_usage=call.want_usage)
+        self._tap = shape.tap_of(call.fields) if isinstance(shape, Plain) else shape.tap(keep_usage=call.want_usage)
+        if isinstance(self._tap, Tap) and self._tap.kept is not None:
+            call.keepsake = self._tap.kept
 
     def feed(self, chunk: bytes) -> bytes:
         out = self._tap.feed(chunk)

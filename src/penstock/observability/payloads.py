@@ -12,6 +12,7 @@ import zlib
 import msgspec
 
 from penstock.kernel.call import Call
+from penstock.kernel.digest import told
 from penstock.observability.redaction import Redactor
 from penstock.observability.transcript import condense
 
@@ -98,7 +99,7 @@ class PayloadKeeper:
     def entry(self, call: Call) -> Entry | None:
         if not self._max or not (call.body or call.reply_text or call.keepsake):
             return None
-        return Entry(call.id, self._side(call.body, RAW), self._reply(call))
+        return Entry(call.id, self._side(told(call.body), RAW), self._reply(call))
 
     def _reply(self, call: Call) -> Side:
         if call.keepsake is not None:

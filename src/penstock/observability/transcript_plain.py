@@ -110,6 +110,20 @@ def _speech_request(tree: JsonMap) -> Transcript:
     return Transcript([Turn("user", [Part("text", as_text(tree.get("input")))])], settings=settings_of(tree, "input"))
 
 
+def _images_request(tree: JsonMap) -> Transcript:
+    found = _form_request(tree)
+    found.turns[0].parts += [block_of({"type": "input_image", **image}) for image in as_maps(tree.get("images"))]
+    return found
+
+
+def _images_reply(tree: JsonMap) -> Transcript:
+    parts: list[Part] = []
+    for image in as_maps(tree.get("data")):
+        said = image.get("revised_prompt")
+        parts.append(Part("image", as_text(said), media=as_text(image.get("url") or image.get("b64_json"))))
+    return Transcript([Turn("assistant", parts)])
+
+
 def _kept_reply(tree: JsonMap) -> Transcript:
     return Transcript([Turn("assistant", [_file(tree)])])
 
@@ -121,6 +135,9 @@ REQUESTS: dict[str, Callable[[JsonMap], Transcript]] = {
     "openai.transcriptions": _form_request,
     "openai.translations": _form_request,
     "openai.speech": _speech_request,
+    "openai.images": _images_request,
+    "openai.image_edits": _images_request,
+    "openai.image_variations": _images_request,
     "jina.rerank": _rerank_request,
     "cohere.rerank": _rerank_request,
 }
@@ -130,6 +147,9 @@ REPLIES: dict[str, Callable[[JsonMap], Transcript]] = {
     "openai.transcriptions": _transcription_reply,
     "openai.translations": _transcription_reply,
     "openai.speech": _kept_reply,
+    "openai.images": _images_reply,
+    "openai.image_edits": _images_reply,
+    "openai.image_variations": _images_reply,
     "jina.rerank": _rerank_reply,
     "cohere.rerank": _rerank_reply,
 }

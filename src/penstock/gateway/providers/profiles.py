@@ -19,12 +19,26 @@ COHERE_RERANK = "cohere.rerank"
 TRANSCRIPTIONS = "openai.transcriptions"
 TRANSLATIONS = "openai.translations"
 SPEECH = "openai.speech"
+IMAGES = "openai.images"
+IMAGE_EDITS = "openai.image_edits"
+IMAGE_VARIATIONS = "openai.image_variations"
 MESSAGES = "anthropic.messages"
 COUNT_TOKENS = "anthropic.count_tokens"
 
 OPENAI_PATHS = {CHAT: "/chat/completions", EMBEDDINGS: "/embeddings"}
 HEARING_PATHS = {TRANSCRIPTIONS: "/audio/transcriptions", TRANSLATIONS: "/audio/translations"}
 AUDIO_PATHS = {**HEARING_PATHS, SPEECH: "/audio/speech"}
+IMAGE_PATHS = {IMAGES: "/images/generations", IMAGE_EDITS: "/images/edits"}
+OPENAI_OTHER_PATHS = {
+    EMBEDDINGS: "/embeddings",
+    COMPLETIONS: "/completions",
+    MODERATIONS: "/moderations",
+    JINA_RERANK: "/rerank",
+    IMAGE_VARIATIONS: "/images/variations",
+    **AUDIO_PATHS,
+    **IMAGE_PATHS,
+}
+"""What there is in OpenAI's manner beside conversation."""
 
 
 class Profile(msgspec.Struct, frozen=True, kw_only=True):
@@ -86,7 +100,9 @@ _ALL = (
         title="OpenAI",
         reference="https://platform.openai.com/docs/api-reference",
         base_url="https://api.openai.com/v1",
-        paths={**OPENAI_PATHS, RESPONSES: "/responses", MODERATIONS: "/moderations", COMPLETIONS: "/completions", **AUDIO_PATHS},
+        # Not the variations of images, which OpenAI has retired.
+        paths={CHAT: "/chat/completions", RESPONSES: "/responses"}
+        | {shape: path for shape, path in OPENAI_OTHER_PATHS.items() if shape not in (JINA_RERANK, IMAGE_VARIATIONS)},
         only={COMPLETIONS: ("gpt-3.5-turbo-instruct*", "davinci-*", "babbage-*", "ft:davinci-*", "ft:babbage-*")},
         key_env=("OPENAI_API_KEY",),
         patterns=(
@@ -103,6 +119,7 @@ _ALL = (
             "babbage-*",
             "whisper-*",
             "tts-*",
+            "dall-e-*",
         ),
         pass_headers=("openai-beta",),
         max_tokens_field="max_completion_tokens",
@@ -115,7 +132,7 @@ _ALL = (
         paths={
             CHAT: "/openai/deployments/{model}/chat/completions",
             EMBEDDINGS: "/openai/deployments/{model}/embeddings",
-            **{shape: "/openai/deployments/{model}" + path for shape, path in AUDIO_PATHS.items()},
+            **{shape: "/openai/deployments/{model}" + path for shape, path in (AUDIO_PATHS | IMAGE_PATHS).items()},
         },
         auth="api-key",
         auth_prefix="",
@@ -164,7 +181,7 @@ _ALL = (
         title="Together",
         reference="https://docs.together.ai/reference",
         base_url="https://api.together.xyz/v1",
-        paths={**OPENAI_PATHS, COMPLETIONS: "/completions", JINA_RERANK: "/rerank", **AUDIO_PATHS},
+        paths={**OPENAI_PATHS, COMPLETIONS: "/completions", JINA_RERANK: "/rerank", IMAGES: "/images/generations", **AUDIO_PATHS},
         key_env=("TOGETHER_API_KEY",),
         prices_as="together",
     ),
@@ -193,6 +210,7 @@ _ALL = (
         title="xAI",
         reference="https://docs.x.ai/docs/api-reference",
         base_url="https://api.x.ai/v1",
+        paths={**OPENAI_PATHS, **IMAGE_PATHS},
         key_env=("XAI_API_KEY",),
         patterns=("grok-*",),
         prices_as="x-ai",
@@ -271,8 +289,8 @@ _ALL = (
     Profile(
         name="openai-compatible",
         title="Any OpenAI-compatible endpoint",
-        # What OpenAI has; whoever serves less answers 404, and the next target is tried.
-        paths={**OPENAI_PATHS, MODERATIONS: "/moderations", JINA_RERANK: "/rerank", **AUDIO_PATHS},
+        # Whoever serves less answers 404, and the next target is tried. Without completions: a conversation is had everywhere.
+        paths={CHAT: "/chat/completions"} | {shape: path for shape, path in OPENAI_OTHER_PATHS.items() if shape != COMPLETIONS},
         key_needed=False,
     ),
     Profile(
@@ -287,9 +305,7 @@ _ALL = (
     Profile(
         name="replay",
         title="Replay of a recording",
-        paths=dict.fromkeys(
-            (CHAT, RESPONSES, COMPLETIONS, EMBEDDINGS, MESSAGES, COUNT_TOKENS, MODERATIONS, JINA_RERANK, COHERE_RERANK, *AUDIO_PATHS), ""
-        ),
+        paths=dict.fromkeys((CHAT, RESPONSES, MESSAGES, COUNT_TOKENS, *OPENAI_OTHER_PATHS, COHERE_RERANK), ""),
         key_needed=False,
         models_path=None,
         kind="replay",

@@ -10,6 +10,7 @@ from penstock.gateway.shapes.openai_audio import OpenAISpeech, OpenAITranscripti
 from penstock.gateway.shapes.openai_chat import OpenAIChat
 from penstock.gateway.shapes.openai_completions import OpenAICompletions
 from penstock.gateway.shapes.openai_embeddings import OpenAIEmbeddings
+from penstock.gateway.shapes.openai_images import OpenAIImageEdits, OpenAIImages, OpenAIImageVariations
 from penstock.gateway.shapes.openai_moderations import OpenAIModerations
 from penstock.gateway.shapes.openai_responses import OpenAIResponses
 from penstock.gateway.shapes.rerank import CohereRerank, JinaRerank
@@ -29,6 +30,9 @@ SHAPES: Mapping[str, Shape] = {
         OpenAITranscriptions(),
         OpenAITranslations(),
         OpenAISpeech(),
+        OpenAIImages(),
+        OpenAIImageEdits(),
+        OpenAIImageVariations(),
         JinaRerank(),
         CohereRerank(),
         AnthropicMessages(),

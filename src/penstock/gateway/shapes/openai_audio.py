@@ -84,19 +84,12 @@ class OpenAITranscriptions(FormShape):
 
     def read_form(self, form: Form) -> Head:
         """See `FormShape.read_form`."""
-        model = form.value("model")
-        if not model:
-            raise MalformedRequest("The field 'model' is missing.", param="model")
-        if len(model) > 512:
-            raise MalformedRequest("'model' is longer than 512 characters.", param="model")
+        model = form.model()
         if form.complete and not any(file.name == "file" for file in form.files):
             # Text in its place is what a client sends that forgot to open its file.
             wrong = "must be a file with a file name" if form.values.get("file") else "is missing"
             raise MalformedRequest(f"'file' {wrong}.", param="file")
-        stream = form.value("stream")
-        if stream not in (None, "true", "false", "True", "False"):
-            raise MalformedRequest("'stream' must be true or false.", param="stream")
-        return Head(model=model, stream=stream in ("true", "True"), expected=self.expected(form))
+        return Head(model=model, stream=form.flag("stream"), expected=self.expected(form))
 
     def expected(self, form: Form) -> Usage:
         """See `FormShape.expected`."""

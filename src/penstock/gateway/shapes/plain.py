@@ -67,6 +67,14 @@ class Plain(ABC):
         """See `Shape.usage`; None lets the call be counted by what it was expected to use."""
         return None
 
+    def kept(self, body: bytes) -> bytes | None:
+        """What the record keeps of a whole reply that holds more than letters; None: its bytes, as far as the record's settings allow."""
+        return None
+
+    def tap_of(self, fields: Fields) -> StreamTap:
+        """A watch over the stream that answers the request ``fields``."""
+        return self.tap(keep_usage=True)
+
     def tap(self, *, keep_usage: bool) -> StreamTap:
         """See `ChatShape.tap`. Raises `NotExpressible` where the API has no streams."""
         raise NotExpressible(f"{self.name} has no streams", param="stream")

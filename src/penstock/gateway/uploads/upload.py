@@ -19,6 +19,7 @@ from penstock.kernel.errors import BodyTooLarge, MalformedRequest
 
 HELD_BYTES = 1024 * 1024
 """Forms up to this size are held whole."""
+LONGEST_MODEL = 512
 FIRST_BYTES = 4096
 """How much of a file's beginning is kept to tell what is in it."""
 
@@ -90,6 +91,22 @@ class Form:
             raise MalformedRequest(f"'{name}' must be a value, not a file.", param=name)
         return found[0] if found else None
 
+    def model(self) -> str:
+        """The model that was asked for, which every form must name. Raises `MalformedRequest`."""
+        model = self.value("model")
+        if not model:
+            raise MalformedRequest("The field 'model' is missing.", param="model")
+        if len(model) > LONGEST_MODEL:
+            raise MalformedRequest(f"'model' is longer than {LONGEST_MODEL} characters.", param="model")
+        return model
+
+    def flag(self, name: str) -> bool:
+        """A field that is true or false, false when absent. Raises `MalformedRequest`."""
+        value = self.value(name)
+        if value not in (None, "true", "false", "True", "False"):
+            raise MalformedRequest(f"'{name}' must be true or false.", param=name)
+        return value in ("true", "True")
+
     async def begin(self) -> None:
         """Read all of a small form, of a large one until its model is known."""
         while not self.complete and (self._read < HELD_BYTES or not self.values.get("model")):
@@ -121,6 +138,11 @@ class Form:
         while not self.complete:
             self._passing = True
             await self._next()
+
+    async def discard(self, most: int) -> None:
+        """Read and forget up to ``most`` more bytes: who is refused while they send may never see the refusal."""
+        while most > 0 and (piece := await anext(self._source, None)) is not None:
+            most -= len(piece)
 
     def fields(self) -> dict[str, Raw]:
         """The form as a JSON object: values as texts, files by name, type, size and digest as far as they have come."""
