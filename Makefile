@@ -41,8 +41,8 @@ test: $(VENV)/.dev  ## all tests, in parallel
 	@touch $@
 
 # Their libraries leave sockets to the garbage collector, which is theirs to mend.
-test-compatibility: .venv-compatibility/.made  ## Cohere, LangChain, LlamaIndex, Pydantic AI and Schemathesis against a running Penstock
-	.venv-compatibility/bin/python -m pytest -q -W ignore -o timeout=600 tests/compatibility/test_cohere.py tests/compatibility/test_frameworks.py tests/compatibility/test_schemathesis.py
+test-compatibility: .venv-compatibility/.made  ## Google's and Cohere's SDK, LangChain, LlamaIndex, Pydantic AI and Schemathesis against a running Penstock
+	.venv-compatibility/bin/python -m pytest -q -W ignore -o timeout=600 tests/compatibility/test_google_genai.py tests/compatibility/test_cohere.py tests/compatibility/test_frameworks.py tests/compatibility/test_schemathesis.py
 
 check: $(VENV)/.dev  ## what has to be clean besides the tests: lint, types, import contracts, generated docs
 	$(BIN)/ruff check .
@@ -50,9 +50,11 @@ check: $(VENV)/.dev  ## what has to be clean besides the tests: lint, types, imp
 	$(BIN)/pyright --pythonpath $(BIN)/python
 	$(BIN)/lint-imports
 	$(BIN)/python scripts/make_docs.py --check
+	$(BIN)/python -m benchmarks.page --check
 
 docs: $(VENV)/.dev  ## write the generated pages of docs/
 	$(BIN)/python scripts/make_docs.py
+	$(BIN)/python -m benchmarks.page
 
 fuzz: $(VENV)/.dev  ## everything that reads bytes from outside, guided by coverage; wants atheris
 	$(BIN)/python -m pip --disable-pip-version-check -q install 'atheris>=3,<4'
@@ -62,7 +64,10 @@ kill-drill: $(VENV)/.dev  ## 200 times kill -9 under load, and what was lost
 	$(BIN)/python -m tests.system.drill --output benchmarks/results/kills.json
 
 bench-gateway: $(VENV)/.dev  ## the gateway's speed beside its peers'
-	$(BIN)/python -m benchmarks.gateway
+	-$(BIN)/python -m benchmarks.gateway
+	-$(BIN)/python -m benchmarks.gateway --memory
+	-$(BIN)/python -m benchmarks.gateway.account --output benchmarks/results/account.json
+	$(BIN)/python -m benchmarks.page
 
 bench-embeddings: $(VENV)/.dev  ## the local embedding model's speed
 	$(BIN)/python -m benchmarks.embeddings

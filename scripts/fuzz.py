@@ -15,6 +15,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 HOME = Path(".fuzz")
 CHAT = {
@@ -44,6 +45,23 @@ RESPONSES = {
               {"type": "function_call_output", "call_id": "t", "output": "4"}],
     "text": {"format": {"type": "json_schema", "name": "s", "schema": {}}},
 }  # fmt: skip
+GEMINI = {
+    "system_instruction": {"parts": {"text": "be brief"}},
+    "contents": [
+        {"role": "user", "parts": [{"text": "hi"}, {"inline_data": {"mime_type": "image/png", "data": "iVBORw0KGgo="}}, {"fileData": {"fileUri": "https://x/a.pdf"}}]},
+        {"role": "model", "parts": [{"text": "hm", "thought": True, "thoughtSignature": "c2ln"}, {"functionCall": {"id": "t", "name": "f", "args": {"a": 1}}, "thoughtSignature": "cGVuc3RvY2s6Z29vZ2xlOnM="}]},
+        {"role": "user", "parts": [{"functionResponse": {"id": "t", "name": "f", "response": {"output": "4"}}}]},
+    ],
+    "tools": [{"functionDeclarations": [{"name": "f", "parameters": {"type": "OBJECT", "properties": {"a": {"type": "STRING", "nullable": True}}}}]}, {"googleSearch": {}}],
+    "toolConfig": {"functionCallingConfig": {"mode": "ANY", "allowedFunctionNames": ["f"]}}, "safetySettings": [{"category": "x", "threshold": "OFF"}],
+    "generationConfig": {"maxOutputTokens": 5, "topK": 4.0, "stopSequences": ["x"], "responseMimeType": "application/json", "responseSchema": {"type": "STRING"}, "thinkingConfig": {"thinkingLevel": "LOW"}},
+}  # fmt: skip
+GEMINI_REPLY = {
+    "candidates": [{"content": {"parts": [{"text": "hm", "thought": True}, {"text": "hi"}, {"functionCall": {"name": "f", "args": {}}, "thoughtSignature": "c2ln"}]}, "finishReason": "STOP", "index": 0,
+                    "logprobsResult": {"chosenCandidates": [{"token": "a", "logProbability": -1.0}], "topCandidates": [{"candidates": []}]}}],
+    "usageMetadata": {"promptTokenCount": 1, "candidatesTokenCount": 2, "thoughtsTokenCount": 1}, "modelVersion": "g", "responseId": "r",
+}  # fmt: skip
+GEMINI_EMBEDDINGS = {"requests": [{"model": "models/g", "content": {"parts": [{"text": "hi"}]}, "taskType": "CLUSTERING"}]}
 CHAT_REPLY = {
     "id": "x", "model": "m", "created": 1,
     "choices": [{"index": 0, "message": {"role": "assistant", "content": "hi", "reasoning_content": "hm", "tool_calls": CHAT["messages"][2]["tool_calls"]}, "finish_reason": "tool_calls"}],  # type: ignore[index]
@@ -86,11 +104,50 @@ CLAUDE_STREAM = sse(
     {"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": {"output_tokens": 2}},
     {"type": "message_stop"},
 )
+GEMINI_STREAM = sse(
+    {"candidates": [{"content": {"parts": [{"text": "h"}]}, "index": 0}], "usageMetadata": {"promptTokenCount": 1}},
+    {**GEMINI_REPLY},
+)
+GOOGLE_REFUSAL = {
+    "error": {
+        "code": 429,
+        "status": "RESOURCE_EXHAUSTED",
+        "details": [{"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "1.5s"}],
+    }
+}
 SEEDS: dict[str, list[bytes]] = {
-    "request": [json.dumps(seed).encode() for seed in (CHAT, CLAUDE, RESPONSES, {"model": "m", "input": ["a", [1, 2]]})],
-    "reply": [json.dumps(seed).encode() for seed in (CHAT_REPLY, CLAUDE_REPLY, {"error": {"message": "no", "type": "x"}})],
-    "stream": [CHAT_STREAM, CLAUDE_STREAM],
-    "record": [json.dumps(CHAT).encode(), json.dumps(CLAUDE_REPLY).encode(), CHAT_STREAM, CLAUDE_STREAM],
+    "request": [
+        json.dumps(seed).encode()
+        for seed in (
+            CHAT,
+            CLAUDE,
+            RESPONSES,
+            {"model": "m", "input": ["a", [1, 2]]},
+            GEMINI,
+            GEMINI_EMBEDDINGS,
+            {"generateContentRequest": GEMINI},
+        )
+    ],
+    "reply": [
+        json.dumps(seed).encode()
+        for seed in (
+            CHAT_REPLY,
+            CLAUDE_REPLY,
+            {"error": {"message": "no", "type": "x"}},
+            GEMINI_REPLY,
+            GOOGLE_REFUSAL,
+            {"embeddings": [{"values": [0.5]}], "data": [{"embedding": "AAAAPw=="}]},
+        )
+    ],
+    "stream": [CHAT_STREAM, CLAUDE_STREAM, GEMINI_STREAM],
+    "record": [
+        json.dumps(CHAT).encode(),
+        json.dumps(CLAUDE_REPLY).encode(),
+        CHAT_STREAM,
+        CLAUDE_STREAM,
+        json.dumps(GEMINI).encode(),
+        GEMINI_STREAM,
+    ],
     "redact": [
         b'{"a": "sk-proj-0123456789abcdefghij", "b": "-----BEGIN PRIVATE KEY-----"}',
         b"postgresql://u:p@h/ Bearer abcdefghijklmnopqrstuv",
@@ -110,30 +167,40 @@ def target(name: str) -> Callable[[bytes], None]:
     from penstock.kernel.errors import NotExpressible, RequestError, UpstreamError
 
     shapes = list(SHAPES.values())
-    chats = [chat(SHAPES[n]) for n in ("openai.chat", "anthropic.messages", "openai.responses")]
+    chats = [chat(SHAPES[n]) for n in ("openai.chat", "anthropic.messages", "google.generate", "openai.responses")]
+    spoken_by_providers = chats[:3]
+    plain = [shape for shape in shapes if shape.operation != "chat"]
 
     def request(data: bytes) -> None:
+        from penstock.gateway.shapes.shape import PLAIN
+        from penstock.gateway.translation import translate
+
         for shape in shapes:
             try:
                 fields, head = shape.read(data)
                 shape.upstream_body(fields, model="m", stream=head.stream, want_usage=head.stream)
             except RequestError:
                 continue
-            if shape not in chats:
-                continue
-            for other in chats[:2]:
+            for other in [*spoken_by_providers, *plain]:
+                if other.operation != shape.operation or (other is shape and other in plain):
+                    continue
                 try:
-                    body = other.encode_request(chat(shape).decode_request(fields), model="m", stream=head.stream)
+                    made = translate(shape, other, fields, model="m", stream=head.stream, dialect=PLAIN)
                 except RequestError:
                     continue
                 # What we make of it must be a request of that shape, and mean the same to whoever reads it there.
-                again, _ = other.read(body)
-                other.encode_request(other.decode_request(again), model="m", stream=head.stream)
+                again, _ = other.read(made.body)
+                translate(other, other, again, model="m", stream=head.stream, dialect=PLAIN)
 
     def reply(data: bytes) -> None:
+        from penstock.gateway.shapes import google_error
+        from penstock.gateway.shapes.embedding import EmbeddingRequest
+
+        google_error.retry_delay(data)
+        google_error.blames_key(data)
         for shape in shapes:
             shape.usage(data)
-        for spoken in chats[:2]:
+        for spoken in spoken_by_providers:
             try:
                 completion = spoken.decode_reply(data)
             except UpstreamError:
@@ -144,11 +211,18 @@ def target(name: str) -> Callable[[bytes], None]:
                 except (UpstreamError, NotExpressible):
                     continue
                 json.loads(body)
+        asked = EmbeddingRequest(shape="openai.embeddings", texts=("a",), packed=True)
+        for name in ("openai.embeddings", "google.embed", "google.batch_embed"):
+            with contextlib.suppress(UpstreamError):
+                vectors = SHAPES[name].decode_reply(data)  # type: ignore[attr-defined]
+                if len(vectors.vectors) == 1:
+                    json.loads(SHAPES["openai.embeddings"].encode_reply(vectors, model="m", request=asked))  # type: ignore[attr-defined]
+                    json.loads(SHAPES["google.batch_embed"].encode_reply(vectors, model="m", request=asked))  # type: ignore[attr-defined]
 
     def stream(data: bytes) -> None:
         size = data[0] % 61 + 1 if data else 1
         parts = [data[at : at + size] for at in range(1, len(data), size)]
-        for spoken in chats[:2]:
+        for spoken in spoken_by_providers:
             tap = spoken.tap(keep_usage=False)
             with contextlib.suppress(UpstreamError):
                 for part in parts:
@@ -185,6 +259,7 @@ def target(name: str) -> Callable[[bytes], None]:
         json.loads(found)
 
     def head(data: bytes) -> None:
+        from penstock.gateway.address import Address, key_in_query
         from penstock.gateway.http import credential, estimate_tokens, parse_labels
         from penstock.kernel.call import Trace
 
@@ -193,6 +268,10 @@ def target(name: str) -> Callable[[bytes], None]:
         if len(trace.header()) != 55:
             raise AssertionError(trace.header())
         credential({"authorization": text}.get)
+        with contextlib.suppress(RequestError):
+            asked = SimpleNamespace(path=f"/v1beta/models/{text}:generateContent", query_string=f"key={text}", headers={})
+            Address.of("/v1beta/models/{model}:generateContent").model(asked)  # type: ignore[arg-type]
+            key_in_query(asked)  # type: ignore[arg-type]
         estimate_tokens(data)
         with contextlib.suppress(RequestError):
             parse_labels(text)

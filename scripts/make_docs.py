@@ -5,13 +5,17 @@ from __future__ import annotations
 import inspect
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import msgspec
+import typer
 
+from penstock import cli
 from penstock.app import capabilities
 from penstock.gateway.providers.profiles import PROFILES
-from penstock.inspect import places
+from penstock.inspect import closed_house, places
 from penstock.kernel import errors
 from penstock.kernel.stage import Slot
 from penstock.settings import BASE, describe
@@ -88,21 +92,114 @@ def providers_page() -> str:
 
 
 def errors_page() -> str:
-    """The error tree."""
-    text = f"# Errors\n\n{inspect.getdoc(errors)}\n"
-    return text.replace("::\n\n", "\n```text\n", 1).replace("\n\nA code never", "\n```\n\nA code never", 1)
+    """The error tree, the codes beside it, and what a body may be."""
+    out = "# Errors\n\n"
+    for block in (inspect.getdoc(errors) or "").split("\n\n"):
+        if block.startswith("    "):
+            out += f"```text\n{block}\n```\n\n"
+        elif block != "::":
+            out += f"{block.removesuffix(':') if block.endswith('::') else block}\n\n"
+    return out.rstrip("\n") + "\n"
 
 
-PAGES = {"settings.md": settings_page, "line.md": line_page, "providers.md": providers_page, "errors.md": errors_page}
+def api_page() -> str:
+    """Every route and page."""
+    offers = closed_house(None).offers
+    out = [
+        "# The API\n",
+        "Everything that answers over HTTP. `penstock openapi` prints, and `GET /openapi.json` serves, the OpenAPI document of the JSON"
+        " routes: parameters, bodies, answers and errors. A key comes as `Authorization: Bearer`, `x-api-key` or `api-key`; what it has"
+        " to hold is its scope (`admin` holds all, `read` looks, `call` asks models).\n",
+        "## Models\n",
+        "| route | what it does |\n| --- | --- |",
+    ]
+    out += [f"| `{e.method} {e.path}` | {e.summary} |" for offer in offers.values() for e in offer.endpoints]
+    out += ["\nAll of them need the scope `call`.", "\n## Everything else\n"]
+    out += ["| route | scope | what it does | of |\n| --- | --- | --- | --- |"]
+    rows = [(r.path, r.method, r, name) for name, offer in offers.items() for r in offer.routes]
+    out += [f"| `{m} {_path(path)}` | `{r.scope.value}` | {_cell(r.summary)} | {name} |" for path, m, r, name in sorted(rows, key=_order)]
+    out += [
+        "| `GET /openapi.json` | none | The OpenAPI document. | edge |",
+        "| `GET /healthz` | none | Whether the process answers. | edge |",
+    ]
+    out += ["\n## Pages\n", "| page | methods | scope | of |\n| --- | --- | --- | --- |"]
+    for name, offer in offers.items():
+        for page in sorted(offer.pages, key=lambda p: p.path):
+            scope = f"`{page.scope.value}`" if page.scope is not None else "none"
+            out.append(f"| `{_path(page.path)}` | {', '.join(page.methods)} | {scope} | {name} |")
+    return "\n".join(out) + "\n"
+
+
+def _path(path: str) -> str:
+    return path.replace(":path}", "}")
+
+
+def _order(row: tuple[str, str, object, str]) -> tuple[str, str]:
+    return row[0], row[1]
+
+
+def commands_page() -> str:
+    """Every command of the command line with its options."""
+    # Plain text whatever the terminal of whoever writes the page.
+    from typer.main import get_command
+
+    root = get_command(_commands())
+    out = ["# Commands\n", f"{root.help}\n"]
+    for name, command in _leaves(root, "penstock"):
+        out.append(f"## {name}\n\n{inspect.cleandoc(command.help or '')}\n")
+        options = [p for p in command.params if p.name != "help"]
+        if options:
+            out.append("| option | default | meaning |\n| --- | --- | --- |")
+            out += [_option(p) for p in options]
+            out.append("")
+    return "\n".join(out)
+
+
+@cache
+def _commands() -> typer.Typer:
+    cli.mount()
+    return cli.app
+
+
+def _leaves(command: Any, name: str) -> Iterator[tuple[str, Any]]:
+    below = getattr(command, "commands", None)
+    if below is None:
+        yield name, command
+        return
+    for word in sorted(below):
+        yield from _leaves(below[word], f"{name} {word}")
+
+
+def _option(parameter: Any) -> str:
+    names = ", ".join(f"`{n}`" for n in (*parameter.opts, *parameter.secondary_opts))
+    if parameter.param_type_name == "argument":
+        names = f"`{parameter.name.upper()}`"
+    default = parameter.default
+    shown = "required" if parameter.required else ("" if default in (None, False, ()) else f"`{default}`")
+    return f"| {names} | {shown} | {_cell(getattr(parameter, 'help', None) or '')} |"
+
+
+PAGES = {
+    "settings.md": settings_page,
+    "line.md": line_page,
+    "providers.md": providers_page,
+    "errors.md": errors_page,
+    "api.md": api_page,
+    "commands.md": commands_page,
+}
+
+
+def rendered(name: str) -> str:
+    """The text that this page of docs/ must have."""
+    return PAGES[name]().replace("\n", "\n\n" + NOTE.strip() + "\n", 1)
 
 
 def main() -> int:
     """Write, or compare and return 1 when a page lags."""
     check = "--check" in sys.argv[1:]
     stale = []
-    for name, make in PAGES.items():
-        path, text = DOCS / name, make()
-        text = text.replace("\n", "\n\n" + NOTE.strip() + "\n", 1)
+    for name in PAGES:
+        path, text = DOCS / name, rendered(name)
         if check:
             if not path.is_file() or path.read_text() != text:
                 stale.append(str(path))

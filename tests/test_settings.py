@@ -62,6 +62,84 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
         load({}, file=tmp_path / "nowhere.toml", environ={})
 
 
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("20", 20),
+        ('["a", "b"]', ("a", "b")),
+        ("[]", ()),
+        ("'x'", "x"),
+        ("plain text", "plain text"),
+        ("", ""),
+        ("2026-01-01x", "2026-01-01x"),
+    ],
+)
+def test_a_variable_is_read_as_toml_when_it_is_that_and_as_text_otherwise(text: str, value: object) -> None:
+    class Any_(Struct, frozen=True):
+        v: int | str | tuple[str, ...] = 0
+
+    assert load({"any": Any_}, environ={"PENSTOCK_ANY__V": text}).of(Any_).v == value
+
+
+def test_a_variable_reaches_into_a_table_of_the_file(tmp_path: Path) -> None:
+    file = write(tmp_path, "[pump.nested.a]\nport = 1\n[pump.nested.b]\nport = 2\n")
+    tree = load({"pump": Pump}, file=file, environ={"PENSTOCK_PUMP__NESTED__A__PORT": "3"})
+    assert {name: server.port for name, server in tree.of(Pump).nested.items()} == {"a": 3, "b": 2}
+    assert tree.sources["pump.nested.a.port"] == "PENSTOCK_PUMP__NESTED__A__PORT"
+
+
+def test_a_variable_below_a_value_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="PENSTOCK_PUMP__LITRES__X"):
+        load({"pump": Pump}, file=write(tmp_path, "[pump]\nlitres = 3\n"), environ={"PENSTOCK_PUMP__LITRES__X": "1"})
+
+
+def test_variables_that_are_no_settings_are_left_alone() -> None:
+    environ = {"PENSTOCK_CONFIG": "", "PENSTOCK_UPLOAD_TOKEN": "x", "OTHER__PUMP__LITRES": "9", "penstock_pump__litres": "9"}
+    assert load({"pump": Pump}, environ=environ).of(Pump).litres == 10
+
+
+def test_a_command_passes_over_what_it_does_not_know_but_not_over_its_own_faults(tmp_path: Path) -> None:
+    file = write(tmp_path, "[pump]\nlitres = 20\n[gateway]\nnonsense = 1\n")
+    environ = {"PENSTOCK_GATEWAY__NONSENSE": "2"}
+    assert load({"pump": Pump}, file=file, environ=environ, others=True).of(Pump).litres == 20
+    with pytest.raises(SettingsError, match=r"pump\.litres"):
+        load({"pump": Pump}, file=file, environ={"PENSTOCK_PUMP__LITRES": "0"}, others=True)
+
+
+def test_a_file_in_the_working_folder_is_found_and_one_that_is_given_wins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert load({"pump": Pump}, environ={}).file is None
+    write(tmp_path, "[pump]\nlitres = 2\n")
+    assert load({"pump": Pump}, environ={}).of(Pump).litres == 2
+    given = tmp_path / "given.toml"
+    given.write_text("[pump]\nlitres = 3\n")
+    assert load({"pump": Pump}, environ={"PENSTOCK_CONFIG": str(given)}).of(Pump).litres == 3
+    assert load({"pump": Pump}, file=tmp_path / "penstock.toml", environ={"PENSTOCK_CONFIG": str(given)}).of(Pump).litres == 2
+
+
+@pytest.mark.parametrize("text", [b"\xff\xfe", b"[pump]\nlitres = ", b"[pump]\n[pump]\n"])
+def test_a_file_that_is_no_toml_is_named(tmp_path: Path, text: bytes) -> None:
+    file = tmp_path / "penstock.toml"
+    file.write_bytes(text)
+    with pytest.raises(SettingsError, match=r"penstock\.toml: not valid TOML"):
+        load({"pump": Pump}, file=file, environ={})
+
+
+def test_a_fault_does_not_repeat_the_value(tmp_path: Path) -> None:
+    file = write(tmp_path, "[pump]\nlitres = 'hunter2'\nnames = ['hunter2', 3]\n")
+    with pytest.raises(SettingsError) as fault:
+        load({"pump": Pump}, file=file, environ={"PENSTOCK_PUMP__NESTED": "hunter2"})
+    assert "hunter2" not in fault.value.message
+
+
+def test_describing_a_slice_gives_what_the_docs_show() -> None:
+    assert list(describe(Pump)) == [
+        ("litres", "int", "10", "Litres a second."),
+        ("names", "tuple[str, ...]", "[]", "Names."),
+        ("nested", "dict[str, penstock.settings.ServerSettings]", "{}", "More."),
+    ]
+
+
 def test_every_setting_of_the_house_is_described() -> None:
     kinds = {**BASE, **{c.name: c.settings for c in capabilities() if c.settings is not None}}
     bare = [f"{section}.{name}" for section, kind in kinds.items() for name, _, _, text in describe(kind) if not text.strip()]

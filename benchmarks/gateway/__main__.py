@@ -21,6 +21,7 @@ from benchmarks.gateway.report import Outcome
 ROOT = Path(__file__).resolve().parents[2]
 HOMES = ROOT / ".bench"
 RESULT = ROOT / "benchmarks" / "results" / "gateway.json"
+MEMORY = ROOT / "benchmarks" / "results" / "memory.json"
 EVERYONE: tuple[type[Contestant], ...] = (Mock, Bare, Penstock, TensorZero, Portkey, LiteLLM)
 
 
@@ -53,7 +54,7 @@ def arguments() -> argparse.Namespace:
     if chosen.quick:
         chosen.rounds, chosen.seconds = 1, 1.0
     if chosen.output is None and not chosen.quick and chosen.only == names:
-        chosen.output = RESULT
+        chosen.output = MEMORY if chosen.memory else RESULT
     return chosen
 
 
@@ -112,7 +113,7 @@ def main() -> int:
     mock = Running([sys.executable, "-m", "benchmarks.gateway.mock", "--port", str(mock_port)], log=folder / "mock.log", cwd=ROOT)
     try:
         if chosen.memory:
-            return memory.main(HOMES / "penstock", folder, mock_port, quick=chosen.quick)
+            return memory.main(HOMES / "penstock", folder, mock_port, quick=chosen.quick, output=chosen.output)
         ready, outcomes = install([kind for kind in EVERYONE if kind.name in chosen.only], skip=chosen.skip_install)
         machine = describe()
         compete(ready, outcomes, chosen, folder, mock_port)

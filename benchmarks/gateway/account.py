@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import cProfile
+import json
 import shutil
 import sys
 import tempfile
@@ -24,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.gateway.load import Request
+from benchmarks.gateway.machine import describe
 from benchmarks.gateway.measure import SMALL
 from benchmarks.gateway.ours import ROOT, Penstock
 from benchmarks.gateway.processes import Running, free_port
@@ -194,6 +196,7 @@ def main() -> int:
     parser.add_argument("--calls", type=int, default=16_000)
     parser.add_argument("--profile", type=Path, default=None, help="Write a cProfile of the calls here instead of clocking the stages.")
     parser.add_argument("--stream", action="store_true", help="Ask for streams. What is spent while a stream runs counts as the edge's.")
+    parser.add_argument("--output", type=Path, default=None, help="Write the account as JSON too, for docs/performance.md.")
     chosen = parser.parse_args()
     import uvloop
 
@@ -213,6 +216,9 @@ def main() -> int:
         shutil.rmtree(folder, ignore_errors=True)
     for name, micros in found.items():
         print(f"{name:14} {micros:8.1f} us")
+    if chosen.output:
+        document = {"machine": describe(), "calls": chosen.calls, "microseconds": {name: round(value, 1) for name, value in found.items()}}
+        chosen.output.write_text(json.dumps(document, indent=1) + "\n")
     return 0
 
 

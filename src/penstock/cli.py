@@ -96,7 +96,7 @@ def version() -> None:
 def main() -> None:
     """Entry point: mounts the capabilities' commands, runs, and turns a `PenstockError` into one clear line and exit code 1."""
     try:
-        _mount()
+        mount()
         app()
     except PenstockError as fault:
         from penstock.logs import redact
@@ -105,7 +105,8 @@ def main() -> None:
         raise SystemExit(1) from None
 
 
-def _mount() -> None:
+def mount() -> None:
+    """Put the capabilities' commands under `app`; once."""
     from penstock.app import capabilities
 
     for room in capabilities():

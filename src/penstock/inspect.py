@@ -42,7 +42,7 @@ def line(config: Path | None) -> None:
 
 def places(config: Path | None = None) -> list[StagePlace]:
     """The line of the house that the settings describe, without starting it; files relative to the package."""
-    found = _closed_house(config).line.places()
+    found = closed_house(config).line.places()
     root = str(Path(__file__).parent.parent)
     return [msgspec.structs.replace(p, file=p.file.removeprefix(root).lstrip("/")) for p in found]
 
@@ -67,12 +67,13 @@ def migrate(config: Path | None, *, verify: bool) -> int:
 
 def openapi() -> str:
     """The OpenAPI document as indented JSON."""
-    offers = _closed_house(None).offers.values()
+    offers = closed_house(None).offers.values()
     made = document([r for o in offers for r in o.routes], [e for o in offers for e in o.endpoints], __version__)
     return msgspec.json.format(msgspec.json.encode(made), indent=2).decode()
 
 
-def _closed_house(config: Path | None) -> App:
+def closed_house(config: Path | None) -> App:
+    """The house that the settings describe (None: no file and no environment), built but not started; only to be looked at."""
     rooms = capabilities()
     kinds = {c.name: c.settings for c in rooms if c.settings is not None}
     given = load_settings(rooms, config) if config is not None else load_tree(kinds, environ={})

@@ -7,6 +7,7 @@ import gc
 import logging
 import sys
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 
 import msgspec
@@ -94,7 +95,11 @@ def dispatcher(app: App) -> Dispatcher:
     endpoints = [endpoint for offer in app.offers.values() for endpoint in offer.endpoints]
     routes = [route for offer in app.offers.values() for route in offer.routes]
     pages = [page for offer in app.offers.values() for page in offer.pages]
-    described = msgspec.json.encode(document(routes, endpoints, __version__))
+
+    @cache
+    def described() -> bytes:
+        return msgspec.json.encode(document(routes, endpoints, __version__))
+
     console, directory = app.console, app.ports.find(Directory)
 
     def sign(request: Request, principal: Principal) -> None:
@@ -108,7 +113,7 @@ def dispatcher(app: App) -> Dispatcher:
         return console.error(request, fault.status, _heading(fault.status), fault.message, code=fault.code)
 
     async def openapi(request: Request) -> Response:
-        return Response(described, media_type="application/json")
+        return Response(described(), media_type="application/json")
 
     async def healthy(request: Request) -> Response:
         return Response(b'{"status":"ok"}', media_type="application/json")

@@ -27,11 +27,16 @@ api_key = "x"
 models = ["rerank-v4.0-pro"]
 [finops.prices."cohere/rerank-v4.0-pro"]
 search = 0.0025
+[gateway.providers.gemini]
+base_url = "{gemini}"
+api_key = "x"
+[gateway.models.g]
+targets = ["gemini/gemini-3-flash"]
 """
 
 
 class Rig:
-    """A real Penstock process, a key, and the models behind it: ``m`` speaks OpenAI's shape, ``c`` Anthropic's."""
+    """A real Penstock process, a key, and the models behind it: ``m`` speaks OpenAI's shape, ``c`` Anthropic's, ``g`` Gemini's."""
 
     def __init__(self) -> None:
         self.url = ""
@@ -49,7 +54,8 @@ def rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
     async def run() -> None:
         async with serving(rig.model.serve) as upstream:
             root = upstream.url.removesuffix("/v1")
-            house = Penstock(tmp_path_factory.mktemp("rig"), SETTINGS.format(chat=upstream.url, claude=f"{root}/v1", cohere=root))
+            settings = SETTINGS.format(chat=upstream.url, claude=f"{root}/v1", gemini=f"{root}/v1beta", cohere=root)
+            house = Penstock(tmp_path_factory.mktemp("rig"), settings)
             await house.start()
             rig.url, rig.admin = house.url, house.admin
             rig.key = (await house.ask("POST", "/v1/keys", {"name": "apps", "scopes": ["call"]}))["secret"]

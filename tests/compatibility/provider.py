@@ -1,7 +1,7 @@
 """A provider that behaves as a model does: it calls the tool that it is offered, uses the result, and answers in JSON when asked to.
 
-It speaks OpenAI's chat completions and embeddings, Anthropic's messages, and Cohere's and Jina's reranking, whole and streamed, and keeps
-what it was asked.
+It speaks OpenAI's chat completions and embeddings, Anthropic's messages, Gemini's contents, and Cohere's and Jina's reranking, whole and
+streamed, and keeps what it was asked.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from tests.compatibility import gemini
 from tests.gateway.upstream import Conversation
 
 CITY = {"city": "Delft"}
@@ -27,22 +28,28 @@ class Model:
     async def serve(self, peer: Conversation) -> None:
         """Answer every request of one connection."""
         while True:
-            head, body = await peer.request()
-            asked: dict[str, Any] = json.loads(body) if body else {}
-            self.asked.append(asked)
-            path = head.split(b" ")[1]
-            if path.endswith(b"/embeddings"):
-                await peer.json(json.dumps(_embeddings(asked)).encode())
-            elif path.endswith(b"/count_tokens"):
-                await peer.json(b'{"input_tokens": 11}')
-            elif path.endswith(b"/v2/rerank"):
-                await peer.json(json.dumps(_ranked(asked, {"meta": {"billed_units": {"search_units": 1}}})).encode())
-            elif path.endswith(b"/rerank"):
-                await peer.json(json.dumps(_ranked(asked, {"model": asked["model"], "usage": {"total_tokens": 23}})).encode())
-            elif path.endswith(b"/messages"):
-                await _send(peer, _message(asked), asked, _message_events)
-            else:
-                await _send(peer, _completion(asked), asked, _completion_events)
+            await self.answer(peer, *await peer.request())
+
+    async def answer(self, peer: Conversation, head: bytes, body: bytes) -> None:
+        """Answer one request."""
+        asked: dict[str, Any] = json.loads(body) if body else {}
+        self.asked.append(asked)
+        path = head.split(b" ")[1]
+        if path.startswith(b"/v1beta/"):
+            method = path.partition(b"?")[0].rpartition(b":")[2].decode()
+            await gemini.answer(peer, method, asked, _text, PERSON, CITY)
+        elif path.endswith(b"/embeddings"):
+            await peer.json(json.dumps(_embeddings(asked)).encode())
+        elif path.endswith(b"/count_tokens"):
+            await peer.json(b'{"input_tokens": 11}')
+        elif path.endswith(b"/v2/rerank"):
+            await peer.json(json.dumps(_ranked(asked, {"meta": {"billed_units": {"search_units": 1}}})).encode())
+        elif path.endswith(b"/rerank"):
+            await peer.json(json.dumps(_ranked(asked, {"model": asked["model"], "usage": {"total_tokens": 23}})).encode())
+        elif path.endswith(b"/messages"):
+            await _send(peer, _message(asked), asked, _message_events)
+        else:
+            await _send(peer, _completion(asked), asked, _completion_events)
 
 
 async def _send(peer: Conversation, reply: dict[str, Any], asked: dict[str, Any], events: Any) -> None:
@@ -53,7 +60,7 @@ async def _send(peer: Conversation, reply: dict[str, Any], asked: dict[str, Any]
     await peer.send(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ncontent-length: %d\r\n\r\n%s" % (len(out), out))
 
 
-def _text(asked: dict[str, Any], schema: bool, used_tool: bool, sees_image: bool) -> str:
+def _text(schema: bool, used_tool: bool, sees_image: bool) -> str:
     if schema:
         return json.dumps(PERSON)
     if used_tool:
@@ -71,7 +78,7 @@ def _completion(asked: dict[str, Any]) -> dict[str, Any]:
         arguments = PERSON if "weather" not in names else CITY
         message["tool_calls"] = [{"id": "call_1", "type": "function", "function": {"name": names[0], "arguments": json.dumps(arguments)}}]
     else:
-        message["content"] = _text(asked, "response_format" in asked, used, image)
+        message["content"] = _text("response_format" in asked, used, image)
     return {
         "id": "chatcmpl-1",
         "object": "chat.completion",
@@ -106,7 +113,7 @@ def _message(asked: dict[str, Any]) -> dict[str, Any]:
     if names and not used:
         content = [{"type": "tool_use", "id": "toolu_1", "name": names[0], "input": PERSON if "weather" not in names else CITY}]
     else:
-        content = [{"type": "text", "text": _text(asked, "output_config" in asked or "output_format" in asked, used, image)}]
+        content = [{"type": "text", "text": _text("output_config" in asked or "output_format" in asked, used, image)}]
     return {
         "id": "msg_1",
         "type": "message",

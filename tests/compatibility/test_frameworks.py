@@ -28,7 +28,7 @@ def weather(city: str) -> str:
     return "rain"
 
 
-@pytest.mark.parametrize("model", ["m", "c"])
+@pytest.mark.parametrize("model", ["m", "c", "g"])
 def test_langchain_openai(rig: Rig, model: str) -> None:
     pytest.importorskip("langchain_openai", reason="make test-compatibility installs it")
     from langchain_core.messages import HumanMessage, ToolMessage
@@ -62,7 +62,7 @@ def test_langchain_openai(rig: Rig, model: str) -> None:
         assert vectors == [[0.5, 1.0]]
 
 
-@pytest.mark.parametrize("model", ["m", "c"])
+@pytest.mark.parametrize("model", ["m", "c", "g"])
 def test_langchain_anthropic(rig: Rig, model: str) -> None:
     pytest.importorskip("langchain_anthropic", reason="make test-compatibility installs it")
     from langchain_anthropic import ChatAnthropic
@@ -79,7 +79,7 @@ def test_langchain_anthropic(rig: Rig, model: str) -> None:
     assert bound.invoke(history).content == WEATHER
 
 
-@pytest.mark.parametrize("model", ["m", "c"])
+@pytest.mark.parametrize("model", ["m", "c", "g"])
 def test_llama_index(rig: Rig, model: str) -> None:
     pytest.importorskip("llama_index.llms.openai_like", reason="make test-compatibility installs it")
     from llama_index.core.llms import ChatMessage
@@ -107,7 +107,7 @@ def test_llama_index_embeddings(rig: Rig) -> None:
     assert embed.get_text_embedding("a") == [0.5, 1.0]
 
 
-@pytest.mark.parametrize("model", ["m", "c"])
+@pytest.mark.parametrize("model", ["m", "c", "g"])
 @pytest.mark.parametrize("vendor", ["openai", "responses"])
 async def test_pydantic_ai(rig: Rig, model: str, vendor: str) -> None:
     pytest.importorskip("pydantic_ai", reason="make test-compatibility installs it")

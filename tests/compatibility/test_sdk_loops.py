@@ -1,4 +1,4 @@
-"""The vendors' SDKs through whole conversations, each with a provider of its own shape (m, c) and with one of the other's."""
+"""The vendors' SDKs through whole conversations, each with a provider of its own shape (m, c) and with those of the others (g: Gemini)."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def claude(rig: Rig) -> anthropic.Anthropic:
     return anthropic.Anthropic(base_url=rig.url, api_key=rig.key, max_retries=0)
 
 
-@pytest.mark.parametrize("model", ["m", "c"])
+@pytest.mark.parametrize("model", ["m", "c", "g"])
 @pytest.mark.parametrize("stream", [False, True])
 def test_openai_tools_to_the_end(sdk: openai.OpenAI, model: str, stream: bool) -> None:
     messages: list[Any] = list(SAID)
@@ -62,7 +62,7 @@ def test_openai_tools_to_the_end(sdk: openai.OpenAI, model: str, stream: bool) -
     assert last.content == WEATHER
 
 
-@pytest.mark.parametrize("model", ["m", "c"])
+@pytest.mark.parametrize("model", ["m", "c", "g"])
 @pytest.mark.parametrize("stream", [False, True])
 def test_anthropic_tools_to_the_end(claude: anthropic.Anthropic, model: str, stream: bool) -> None:
     messages: list[Any] = list(SAID)
@@ -82,7 +82,7 @@ def test_anthropic_tools_to_the_end(claude: anthropic.Anthropic, model: str, str
     assert last.content[0].text == WEATHER
 
 
-@pytest.mark.parametrize("model", ["m", "c"])
+@pytest.mark.parametrize("model", ["m", "c", "g"])
 def test_openai_structured_output(sdk: openai.OpenAI, model: str) -> None:
     parsed = sdk.chat.completions.parse(model=model, messages=SAID, response_format=Person)
     assert parsed.choices[0].message.parsed == Person(**PERSON)  # type: ignore[arg-type]
@@ -90,7 +90,7 @@ def test_openai_structured_output(sdk: openai.OpenAI, model: str) -> None:
     assert answer.output_parsed == Person(**PERSON)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("model", ["m", "c"])
+@pytest.mark.parametrize("model", ["m", "c", "g"])
 def test_openai_responses_with_tools(sdk: openai.OpenAI, model: str) -> None:
     tool: Any = {"type": "function", "name": "weather", "parameters": {"type": "object", "properties": {}}, "strict": False}
     first = sdk.responses.create(model=model, input="What is it like?", tools=[tool], store=False)
@@ -104,7 +104,7 @@ def test_openai_responses_with_tools(sdk: openai.OpenAI, model: str) -> None:
     assert sdk.responses.create(model=model, input=history, tools=[tool], store=False).output_text == WEATHER
 
 
-@pytest.mark.parametrize("model", ["m", "c"])
+@pytest.mark.parametrize("model", ["m", "c", "g"])
 def test_images(rig: Rig, sdk: openai.OpenAI, claude: anthropic.Anthropic, model: str) -> None:
     url = f"data:image/png;base64,{PNG}"
     asked: Any = [{"role": "user", "content": [{"type": "text", "text": "What is it?"}, {"type": "image_url", "image_url": {"url": url}}]}]
@@ -150,5 +150,5 @@ def test_errors_are_the_sdks_own(rig: Rig, sdk: openai.OpenAI, claude: anthropic
 
 def test_count_tokens_and_models(sdk: openai.OpenAI, claude: anthropic.Anthropic) -> None:
     assert claude.messages.count_tokens(model="c", messages=SAID).input_tokens == 11
-    assert {model.id for model in sdk.models.list()} == {"m", "c"}
+    assert {model.id for model in sdk.models.list()} == {"m", "c", "g"}
     assert sdk.models.retrieve("m").id == "m"

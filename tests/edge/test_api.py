@@ -23,6 +23,7 @@ PAGES = (
     "/console/calls",
     "/console/playground",
     "/console/spend",
+    "/console/ledger",
     "/console/budgets",
     "/console/keys",
     "/console/organisation",

@@ -109,9 +109,11 @@ def test_decimals_are_read_exactly(text: str | float, expected: int | None) -> N
         assert micro(text) == expected
 
 
-@pytest.mark.parametrize("text", ["-1", "nan", "inf", "twelve", "0.0000001"])
+@pytest.mark.parametrize(
+    "text", ["-1", "nan", "inf", "twelve", "0.0000001", "1." + "0" * 30 + "1", "1e-999999", "1e23", "1e999999", "1e999999999999"]
+)
 def test_what_is_no_amount_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match=r"not a decimal number|not an amount|finer"):
+    with pytest.raises(ValueError, match=r"not a decimal number|not an amount|finer|too large"):
         micro(text)
 
 

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import delete
+from tests.finops.samples import AT, ledger_row
 
 from penstock.finops import store
+from penstock.finops.audit import audit
 from penstock.finops.budgets import Budgets, Owners
 from penstock.finops.money import UnitPrices
 from penstock.finops.rows import LedgerRow
-from penstock.finops.service import BudgetChange, Correction, Filter, Money
+from penstock.finops.service import BudgetChange, Correction, Filter, LedgerEntry, Money
+from penstock.finops.tables import BUDGETS, LEDGER
 from penstock.kernel.call import Usage
-from penstock.kernel.errors import BudgetExceeded, Conflict, Forbidden, NotFound, RequestError
+from penstock.kernel.errors import BudgetExceeded, Conflict, Forbidden, NotFound, RequestError, StorageError
 from penstock.kernel.events import BudgetSpent, Events
 from penstock.kernel.principal import Principal, Scope
 from penstock.storage.migrations import migrate
@@ -177,7 +184,7 @@ async def test_a_correction_is_another_row_and_moves_the_budget(records: Records
     page = await till.money.ledger(OPERATOR, Filter(), None, 10)
     assert (page.rows, page.amount, page.unpriced) == (1, 150, 0)
     assert [row.id for row in page.data] == [f"{id}.0001", id]
-    (group,) = await till.money.spend(OPERATOR, Filter(), "model")
+    (group,) = (await till.money.spend(OPERATOR, Filter(), "model")).data
     assert (group.calls, group.amount) == (1, 150)
     again = await till.money.correct(OPERATOR, id, Correction(amount=400, reason="it was right"))
     assert again.amount == 250
@@ -234,11 +241,108 @@ async def test_spending_by_group_and_day(records: Records) -> None:
     till.spend(7, model="b")
     till.spend(9, "org_them", model="b")
     by_model = await till.money.spend(OPERATOR, Filter(), "model")
-    assert [(row.group, row.amount, row.calls) for row in by_model] == [("b", 16, 2), ("a", 5, 1)]
-    assert [(row.group, row.amount) for row in await till.money.spend(TENANT, Filter(), "model")] == [("b", 9)]
-    (day,) = await till.money.spend(OPERATOR, Filter(), "day")
+    assert [(row.group, row.amount, row.calls) for row in by_model.data] == [("b", 16, 2), ("a", 5, 1)]
+    assert [(row.group, row.amount) for row in (await till.money.spend(TENANT, Filter(), "model")).data] == [("b", 9)]
+    (day,) = (await till.money.spend(OPERATOR, Filter(), "day")).data
     assert (day.group, day.amount) == ("2027-01-15", 21)
     page = await till.money.ledger(OPERATOR, Filter(model="b"), None, 1)
     assert (page.rows, page.amount, len(page.data)) == (2, 16, 1)
     rest = await till.money.ledger(OPERATOR, Filter(model="b"), page.next_cursor, 5)
     assert len(rest.data) == 1
+
+
+async def test_what_is_not_listed_by_itself_is_in_the_others(records: Records) -> None:
+    till = Till(records)
+    for number in range(1, 131):
+        till.spend(number, model=f"m{number:03d}")
+    till.spend(1000, "org_them", model="theirs")
+    ours = Principal(key_id="k", name="ours", organisation="org_home", scopes=frozenset({Scope.READ}))
+    found = await till.money.spend(ours, Filter(), "model")
+    assert [row.group for row in found.data] == [f"m{number:03d}" for number in range(130, 30, -1)]
+    assert found.amount == sum(range(1, 131))
+    assert found.others is not None
+    assert (found.others.groups, found.others.calls, found.others.amount) == (30, 30, sum(range(1, 31)))
+    assert found.others.input_tokens == sum(range(1, 31))
+    assert (await till.money.spend(ours, Filter(), "model", 130)).others is None
+    nothing = await till.money.spend(ours, Filter(model="none such"), "model")
+    assert (nothing.data, nothing.others, nothing.amount) == ([], None, 0)
+
+
+async def test_the_latest_days_are_listed_and_the_earlier_ones_are_the_others(records: Records) -> None:
+    till = Till(records)
+    day = 86_400_000
+    rows = [ledger_row(f"call_d{number}", at=AT - number * day, amount=10**number) for number in range(4)]
+    await records.write(lambda connection: store.add_rows(connection, rows))
+    found = await till.money.spend(OPERATOR, Filter(), "day", 2)
+    assert [(row.group, row.amount) for row in found.data] == [("2027-01-14", 10), ("2027-01-15", 1)]
+    assert found.others is not None
+    assert (found.others.groups, found.others.amount, found.amount) == (2, 1100, 1111)
+
+
+async def test_nul_is_refused_before_the_database_is_asked(records: Records) -> None:
+    till = Till(records)
+    id = till.spend(5)
+    for asked, param in (
+        (till.money.create_budget(OPERATOR, BudgetChange(name="a\0", limit=1)), "name"),
+        (till.money.create_budget(OPERATOR, BudgetChange(name="a", limit=1, subject_kind="task", subject="\0")), "subject"),
+        (till.money.create_budget(OPERATOR, BudgetChange(name="a", limit=1, organisation="\0")), "organisation"),
+        (till.money.correct(OPERATOR, id, Correction(amount=1, reason="be\0cause")), "reason"),
+        (till.money.correct(OPERATOR, "\0", Correction(amount=1, reason="because")), "id"),
+        (till.money.row(OPERATOR, "call_\0"), "id"),
+        (till.money.ledger(OPERATOR, Filter(), "\0", 1), "cursor"),
+        (till.money.ledger(OPERATOR, Filter(task="\0"), None, 1), "task"),
+        (till.money.spend(OPERATOR, Filter(key="\0"), "task"), "key"),
+    ):
+        with pytest.raises(RequestError, match="NUL") as fault:
+            await asked
+        assert fault.value.param == param
+
+
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    costs=st.lists(st.integers(0, 500), min_size=1, max_size=4),
+    steps=st.lists(st.tuples(st.integers(0, 3), st.integers(0, 500)), max_size=8),
+)
+async def test_after_any_corrections_everything_agrees(
+    records: Records, tmp_path: Path, costs: list[int], steps: list[tuple[int, int]]
+) -> None:
+    with records.begin() as connection:
+        connection.execute(delete(LEDGER))
+        connection.execute(delete(BUDGETS))
+    till = Till(records)
+    made = await till.money.create_budget(OPERATOR, BudgetChange(name="all", limit=1, hard=False))
+    ids = [till.spend(cost) for cost in costs]
+    should = dict(zip(ids, costs, strict=True))
+    count = 0
+    for at, amount in steps:
+        id = ids[at % len(ids)]
+        if amount == should[id]:
+            with pytest.raises(RequestError, match="already"):
+                await till.money.correct(OPERATOR, id, Correction(amount=amount, reason="r"))
+            continue
+        await till.money.correct(OPERATOR, id, Correction(amount=amount, reason="r"))
+        should[id], count = amount, count + 1
+    for id, amount in should.items():
+        assert (await till.money.row(OPERATOR, id)).amount == amount
+    total = sum(should.values())
+    page = await till.money.ledger(OPERATOR, Filter(), None, 100)
+    assert (page.rows, page.amount, len(page.data)) == (len(ids), total, len(ids) + count)
+    assert (await till.money.spend(OPERATOR, Filter(), "model")).amount == total
+    assert till.money.budget(OPERATOR, made.budget.id).standing.spent == total
+    found = audit(records, tmp_path / "ledger", NOW)
+    assert (found.faults, found.checked, found.corrections) == ([], len(ids) + count, count)
+
+
+async def test_corrections_at_the_same_moment_leave_a_ledger_that_is_sound(records: Records, tmp_path: Path) -> None:
+    till = Till(records)
+    id = till.spend(400)
+    await till.flush()
+    asked = [till.money.correct(OPERATOR, id, Correction(amount=amount, reason="r")) for amount in (10, 20, 30, 40)]
+    done = await asyncio.gather(*asked, return_exceptions=True)
+    # Whoever was second at the database may be told to look again; whoever was not told so has written the last word.
+    assert all(isinstance(one, LedgerEntry | Conflict | StorageError) for one in done), done
+    entries = [one for one in done if isinstance(one, LedgerEntry)]
+    view = await till.money.row(OPERATOR, id)
+    assert {c.id for c in view.corrections} == {e.id for e in entries}
+    assert view.amount in (10, 20, 30, 40)
+    assert audit(records, tmp_path / "ledger", NOW).faults == []

@@ -26,7 +26,13 @@ COMPLETIONS = "/v1/completions"
 SPEECH = "/v1/audio/speech"
 IMAGES = "/v1/images/generations"
 EDITS = "/v1/images/edits"
-PATHS = (CHAT, RESPONSES, EMBEDDINGS, MESSAGES, COUNT, MODERATIONS, JINA, COHERE, COMPLETIONS, SPEECH, IMAGES, EDITS)
+GENERATE, STREAM, TOKENS, EMBED, BATCH = GOOGLE = tuple(
+    f"/v1beta/models/g:{method}"
+    for method in ("generateContent", "streamGenerateContent?alt=sse", "countTokens", "embedContent", "batchEmbedContents")
+)
+NAMING = (CHAT, RESPONSES, EMBEDDINGS, MESSAGES, COUNT, JINA, COHERE, COMPLETIONS, SPEECH, IMAGES, EDITS)
+"""Paths whose body names the model."""
+PATHS = (*NAMING, MODERATIONS, *GOOGLE)
 SAID = [{"role": "user", "content": "hi"}]
 GOOD: dict[str, dict[str, Any]] = {
     CHAT: {"model": "m", "messages": SAID},
@@ -41,6 +47,9 @@ GOOD: dict[str, dict[str, Any]] = {
     EDITS: {"model": "m", "prompt": "hi", "images": [{"image_url": "https://h/a.png"}]},
     JINA: {"model": "m", "query": "hi", "documents": ["a", {"text": "b"}]},
     COHERE: {"model": "m", "query": "hi", "documents": ["a", "b"]},
+    **{path: {"contents": [{"parts": [{"text": "hi"}]}]} for path in (GENERATE, STREAM, TOKENS)},
+    EMBED: {"content": {"parts": [{"text": "hi"}]}},
+    BATCH: {"requests": [{"content": {"parts": [{"text": "hi"}]}}]},
 }
 
 
@@ -86,6 +95,7 @@ async def rig(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Rig]:
             f"{SETTINGS}max_body_bytes = 5000000\n"
             f'[gateway.providers.chat]\nprofile = "openai-compatible"\nbase_url = "{upstream.url}"\nmodels = ["m"]\n'
             f'[gateway.providers.claude]\nprofile = "anthropic"\nbase_url = "{upstream.url}"\napi_key = "sk-provider"\nmodels = ["c"]\n'
+            f'[gateway.providers.gemini]\nbase_url = "{upstream.url}"\napi_key = "sk-provider"\nmodels = ["g"]\n'
         )
         async with open_house(tmp_path_factory.mktemp("house"), settings) as rig.house:
             rig.caller, _ = await rig.house.key(scopes=["call"])
@@ -116,6 +126,11 @@ def expect(path: str, answer: Any, status: int, code: str | None = None) -> None
         }
         assert fault["type"] == kinds[status]
         assert answer.headers["request-id"].startswith("call_")
+    elif path in GOOGLE:
+        words = {400: "INVALID_ARGUMENT", 401: "UNAUTHENTICATED", 403: "PERMISSION_DENIED", 404: "NOT_FOUND", 413: "INVALID_ARGUMENT"}
+        assert (fault["code"], fault["status"]) == (status, words[status])
+        if code is not None:
+            assert fault["details"][0]["reason"] == code.upper()
     else:
         assert set(fault) >= {JINA: {"detail", "message"}, COHERE: {"id", "message"}}.get(path, {"message", "type"}) | {"param", "code"}
         if code is not None:
@@ -151,7 +166,8 @@ async def test_what_is_no_json_object(rig: Rig, path: str, body: bytes) -> None:
 @pytest.mark.parametrize("opener", ["[", '{"a":'])
 async def test_nesting_that_is_too_deep(rig: Rig, path: str, depth: int, opener: str) -> None:
     closer = "]" if opener == "[" else "}"
-    deep = f'{{"model":"m","messages":[],"input":"x","max_tokens":1,"metadata":{opener * depth}1{closer * depth}}}'
+    needed = '"model":"m","messages":[],"input":"x","max_tokens":1,"contents":[],"content":{},"requests":[]'
+    deep = f'{{{needed},"metadata":{opener * depth}1{closer * depth}}}'
     answer = await rig.house.ask("POST", path, deep, key=rig.caller)
     expect(path, answer, 400, "malformed_request")
     assert "nested" in fault_of(path, answer)["message"]
@@ -165,7 +181,8 @@ async def test_nesting_that_is_deep_enough_for_anybody(rig: Rig, path: str) -> N
 
 
 WRONG: list[tuple[str, str, Any]] = [
-    *((path, "model", value) for path in PATHS for value in (None, 5, "", ["m"], {"name": "m"}, "m" * 600) if value or path != MODERATIONS),
+    *((path, "model", value) for path in NAMING for value in (None, 5, "", ["m"], {"name": "m"}, "m" * 600)),
+    *((MODERATIONS, "model", value) for value in (5, "", ["m"])),
     *((path, "messages", value) for path in (CHAT, MESSAGES, COUNT) for value in (None, "hi", {}, 3)),
     *((path, "stream", value) for path in (CHAT, RESPONSES, MESSAGES) for value in ("yes", 1, [], {})),
     (RESPONSES, "input", 5),
@@ -193,6 +210,15 @@ WRONG: list[tuple[str, str, Any]] = [
     (MESSAGES, "max_tokens", "5"),
     (MESSAGES, "max_tokens", None),
     (RESPONSES, "max_output_tokens", -5),
+    *((path, "contents", value) for path in (GENERATE, STREAM) for value in (None, "hi", 3)),
+    *((GENERATE, name, {field: value}) for name, field in (("generationConfig", "maxOutputTokens"),) for value in (-1, 1.5, "x", 2**40)),
+    (GENERATE, "generationConfig", {"candidateCount": 0}),
+    (GENERATE, "generation_config", {"max_output_tokens": -1}),
+    (GENERATE, "generationConfig", []),
+    (EMBED, "content", "hi"),
+    (EMBED, "content", None),
+    (BATCH, "requests", {}),
+    (BATCH, "requests", [5]),
 ]
 
 
@@ -201,11 +227,13 @@ async def test_fields_of_the_wrong_kind_are_named(rig: Rig, path: str, field: st
     answer = await rig.house.ask("POST", path, {**GOOD[path], field: value}, key=rig.caller)
     expect(path, answer, 400, "malformed_request")
     assert field in fault_of(path, answer)["message"]
-    if path not in (MESSAGES, COUNT):
+    if path in GOOGLE:
+        assert answer.json["error"]["details"][1]["fieldViolations"][0]["field"] == field
+    elif path not in (MESSAGES, COUNT):
         assert fault_of(path, answer)["param"] == field
 
 
-@pytest.mark.parametrize("path", [path for path in PATHS if path != MODERATIONS])
+@pytest.mark.parametrize("path", NAMING)
 @pytest.mark.parametrize("field", ["model"])
 async def test_a_field_that_is_missing_is_named(rig: Rig, path: str, field: str) -> None:
     body = {name: value for name, value in GOOD[path].items() if name != field}
@@ -242,7 +270,7 @@ async def test_a_key_that_expired_was_revoked_or_may_not_call(rig: Rig, path: st
 
 @pytest.mark.parametrize("path", PATHS)
 async def test_a_model_that_nobody_serves(rig: Rig, path: str) -> None:
-    answer = await rig.house.ask("POST", path, {**GOOD[path], "model": "mm"}, key=rig.caller)
+    answer = await rig.house.ask("POST", path.replace("/g:", "/mm:"), {**GOOD[path], "model": "mm"}, key=rig.caller)
     expect(path, answer, 404, "model_not_found")
     assert "did you mean 'm'" in fault_of(path, answer)["message"]
 
@@ -349,3 +377,33 @@ async def test_the_wrong_method(rig: Rig, method: str) -> None:
     answer = await rig.house.ask(method, CHAT, key=rig.caller)
     assert answer.status in (404, 405)
     assert answer.json["error"]["code"] in ("unknown_url", "method_not_allowed")
+
+
+@pytest.mark.parametrize("model", ["", "%20" * 600, "m" * 513])
+async def test_a_path_that_names_no_model(rig: Rig, model: str) -> None:
+    answer = await rig.house.ask("POST", f"/v1beta/models/{model}:generateContent", GOOD[GENERATE], key=rig.caller)
+    expect(GENERATE, answer, 400, "malformed_request")
+
+
+async def test_a_stream_that_is_not_asked_for_as_events(rig: Rig) -> None:
+    answer = await rig.house.ask("POST", "/v1beta/models/g:streamGenerateContent", GOOD[STREAM], key=rig.caller)
+    expect(STREAM, answer, 400, "malformed_request")
+    assert "alt=sse" in answer.json["error"]["message"]
+
+
+async def test_a_query_of_very_many_fields(rig: Rig) -> None:
+    query = "&".join(f"key{n}=1" for n in range(5000))
+    answer = await rig.house.ask("POST", f"{GENERATE}?{query}", GOOD[GENERATE], key="")
+    expect(GENERATE, answer, 401)
+
+
+@pytest.mark.parametrize("place", ["../../keys", "..%2f..%2fkeys", "g%00", "g/../x", "\u2603"])
+async def test_names_of_models_do_not_lead_anywhere_else(rig: Rig, place: str) -> None:
+    before = len(rig.heads)
+    reader, writer = await asyncio.open_connection("127.0.0.1", int(rig.house.url.rsplit(":", 1)[1]))
+    head = f"GET /v1beta/models/{place} HTTP/1.1\r\nhost: x\r\nx-goog-api-key: {rig.caller}\r\nconnection: close\r\n\r\n"
+    writer.write(head.encode())
+    status = int((await reader.read()).split(b" ", 2)[1])
+    writer.close()
+    assert 400 <= status < 500
+    assert len(rig.heads) == before

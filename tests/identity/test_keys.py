@@ -1,76 +1,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.identity.process import Clock, Process
 
-from penstock.identity.keyring import Keyring
 from penstock.identity.keys import KeyChange, Keys, NewKey
-from penstock.identity.model import Organisation, Project, Team
-from penstock.identity.owners import Owners
-from penstock.identity.refresh import Refresh
+from penstock.identity.model import Organisation
 from penstock.identity.secret import is_key
-from penstock.identity.sessions import BrowserSessions
-from penstock.identity.settings import IdentitySettings
 from penstock.kernel.errors import Conflict, Forbidden, NotFound, RequestError, Unauthenticated
-from penstock.kernel.events import Events, KeyRevoked
-from penstock.kernel.principal import Limits, Principal, Scope
-from penstock.storage.migrations import migrate
-from penstock.storage.records import Records, open_records
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 1_800_000_000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-class Process:
-    """One process's view of a database: services, and what it holds in memory."""
-
-    def __init__(self, records: Records, clock: Clock) -> None:
-        self.revoked: list[str] = []
-        events = Events()
-        events.subscribe(KeyRevoked, lambda event: self.revoked.append(event.key_id))
-        self.keyring = Keyring(events, clock)
-        self.sessions = BrowserSessions(records, self.keyring, IdentitySettings(), clock)
-        self.refresh = Refresh(records, self.keyring, self.sessions, 0.05, clock)
-        self.owners = Owners(records, self.refresh.now, clock)
-        self.keys = Keys(records, grace_seconds=3600, changed=self.refresh.now, clock=clock)
-
-    def who(self, secret: str) -> Principal:
-        return self.keyring.authenticate(secret)
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-async def one(database: str, tmp_path: Path, clock: Clock) -> AsyncIterator[Process]:
-    records = open_records(database, tmp_path)
-    migrate(records, ["penstock.identity.migrations"])
-    process = Process(records, clock)
-    await process.owners.ensure_home()
-    yield process
-    records.close()
-
-
-@pytest.fixture
-async def two(one: Process, database: str, tmp_path: Path, clock: Clock) -> AsyncIterator[Process]:
-    """Another process on the same database, which looks for changes by itself."""
-    records = open_records(database, tmp_path)
-    process = Process(records, clock)
-    await process.refresh.start()
-    yield process
-    await process.refresh.stop()
-    records.close()
+from penstock.kernel.principal import Limits, Scope
+from penstock.storage.records import open_records
 
 
 async def test_a_key_is_told_once_and_kept_as_a_digest(one: Process) -> None:
@@ -81,7 +23,7 @@ async def test_a_key_is_told_once_and_kept_as_a_digest(one: Process) -> None:
     assert (made.key.scopes, made.key.models) == ((Scope.CALL, Scope.READ), ("gpt-*",))
     who = one.who(made.secret)
     assert (who.key_id, who.home, who.reach) == (made.key.id, True, who.organisation)
-    stored = await one.keys._records.read(lambda c: str(c.exec_driver_sql("SELECT * FROM key_secrets").all()))
+    stored = await one.records.read(lambda c: str(c.exec_driver_sql("SELECT * FROM key_secrets").all()))
     assert made.secret not in stored
 
 
@@ -109,16 +51,16 @@ async def test_the_home_organisations_admins_reach_everywhere_others_only_their_
     assert made.key.organisation == other.id
 
 
-async def test_a_keys_owners_must_lie_in_one_organisation(one: Process) -> None:
-    team = await one.owners.add_team(None, "Platform")
-    project = await one.owners.add_project(None, "Bot", team=team.id)
-    key = (await one.keys.create(None, NewKey(name="bot", project=project.id))).key
+async def test_a_keys_owners_must_lie_in_one_organisation(alone: Process) -> None:
+    team = await alone.owners.add_team(None, "Platform")
+    project = await alone.owners.add_project(None, "Bot", team=team.id)
+    key = (await alone.keys.create(None, NewKey(name="bot", project=project.id))).key
     assert (key.team, key.project, key.organisation) == (team.id, project.id, team.organisation)
-    other = await one.owners.add_organisation(None, "Other")
+    other = await alone.owners.add_organisation(None, "Other")
     with pytest.raises(RequestError, match="must lie in the same organisation"):
-        await one.keys.create(None, NewKey(name="mixed", project=project.id, organisation=other.id))
+        await alone.keys.create(None, NewKey(name="mixed", project=project.id, organisation=other.id))
     with pytest.raises(RequestError, match="project: there is none"):
-        await one.keys.create(None, NewKey(name="lost", project="proj_" + "0" * 32))
+        await alone.keys.create(None, NewKey(name="lost", project="proj_" + "0" * 32))
 
 
 @pytest.mark.parametrize(
@@ -140,46 +82,47 @@ async def test_a_keys_owners_must_lie_in_one_organisation(one: Process) -> None:
 )
 async def test_what_a_key_may_be_is_checked_and_the_field_named(tmp_path: Path, terms: dict[str, Any], param: str) -> None:
     keys = Keys(open_records("", tmp_path), grace_seconds=1)
+    asked: dict[str, Any] = {"name": "k", **terms}
     with pytest.raises(RequestError) as fault:
-        await keys.create(None, NewKey(**{"name": "k", **terms}))
+        await keys.create(None, NewKey(**asked))
     assert fault.value.param == param
 
 
-async def test_expiry_holds_to_the_second(one: Process, clock: Clock) -> None:
-    made = await one.keys.create(None, NewKey(name="short", expires_at=clock.now + 60))
+async def test_expiry_holds_to_the_second(alone: Process, clock: Clock) -> None:
+    made = await alone.keys.create(None, NewKey(name="short", expires_at=clock.now + 60))
     clock.now += 59.999
-    assert one.who(made.secret).name == "short"
+    assert alone.who(made.secret).name == "short"
     clock.now += 0.001
     with pytest.raises(Unauthenticated) as fault:
-        one.who(made.secret)
+        alone.who(made.secret)
     assert fault.value.code == "expired_api_key"
-    assert (await one.keys.find(None, made.key.id)).state == "expired"
-    changed = await one.keys.change(None, made.key.id, KeyChange(expires_at=None))
+    assert (await alone.keys.find(None, made.key.id)).state == "expired"
+    changed = await alone.keys.change(None, made.key.id, KeyChange(expires_at=None))
     assert changed.state == "live"
-    assert one.who(made.secret)
+    assert alone.who(made.secret)
 
 
-async def test_a_rotation_overlaps_and_then_ends_the_old_secret(one: Process, clock: Clock) -> None:
-    made = await one.keys.create(None, NewKey(name="rotated"))
-    again = await one.keys.rotate(None, made.key.id, 60)
+async def test_a_rotation_overlaps_and_then_ends_the_old_secret(alone: Process, clock: Clock) -> None:
+    made = await alone.keys.create(None, NewKey(name="rotated"))
+    again = await alone.keys.rotate(None, made.key.id, 60)
     assert again.key.previous_until == clock.now + 60
-    assert one.who(made.secret).key_id == one.who(again.secret).key_id
+    assert alone.who(made.secret).key_id == alone.who(again.secret).key_id
     clock.now += 60
     with pytest.raises(Unauthenticated, match="replaced by a rotation") as fault:
-        one.who(made.secret)
+        alone.who(made.secret)
     assert fault.value.code == "expired_api_key"
-    assert one.who(again.secret)
+    assert alone.who(again.secret)
     with pytest.raises(RequestError, match="grace_seconds"):
-        await one.keys.rotate(None, made.key.id, 31 * 86_400)
+        await alone.keys.rotate(None, made.key.id, 31 * 86_400)
 
 
-async def test_terms_change_in_memory_when_the_call_returns(one: Process) -> None:
-    made = await one.keys.create(None, NewKey(name="changed"))
-    await one.keys.change(None, made.key.id, KeyChange(name="new", limits=Limits(concurrency=3), models=("m",)))
-    who = one.who(made.secret)
+async def test_terms_change_in_memory_when_the_call_returns(alone: Process) -> None:
+    made = await alone.keys.create(None, NewKey(name="changed"))
+    await alone.keys.change(None, made.key.id, KeyChange(name="new", limits=Limits(concurrency=3), models=("m",)))
+    who = alone.who(made.secret)
     assert (who.name, who.limits.concurrency, who.models) == ("new", 3, ("m",))
     with pytest.raises(RequestError) as fault:
-        await one.keys.change(None, made.key.id, KeyChange(scopes=()))
+        await alone.keys.change(None, made.key.id, KeyChange(scopes=()))
     assert fault.value.param == "scopes"
 
 
@@ -207,10 +150,10 @@ async def test_a_revoked_key_ends_here_at_once_and_in_other_processes_within_the
         await one.keys.change(None, made.key.id, KeyChange(name="back"))
 
 
-async def test_a_key_does_not_revoke_itself(one: Process) -> None:
-    made = await one.keys.create(None, NewKey(name="root", scopes=(Scope.ADMIN,)))
+async def test_a_key_does_not_revoke_itself(alone: Process) -> None:
+    made = await alone.keys.create(None, NewKey(name="root", scopes=(Scope.ADMIN,)))
     with pytest.raises(Conflict, match="cannot revoke itself"):
-        await one.keys.revoke(one.who(made.secret), made.key.id)
+        await alone.keys.revoke(alone.who(made.secret), made.key.id)
 
 
 async def test_lists_go_on_where_they_ended_and_filter(one: Process, clock: Clock) -> None:
@@ -240,51 +183,6 @@ async def test_the_first_start_makes_one_admin_key_once(one: Process, clock: Clo
     assert not await one.keys.configured()
 
 
-async def test_a_database_restored_to_an_older_state_is_taken_over_whole(one: Process) -> None:
-    kept = await one.keys.create(None, NewKey(name="kept"))
-    version = one.refresh._version
-    gone = await one.keys.create(None, NewKey(name="made after the backup"))
-
-    def restore(connection: Any) -> None:
-        for table, column in (("key_secrets", "key"), ("keys", "id")):
-            connection.exec_driver_sql(f"DELETE FROM {table} WHERE {column} = '{gone.key.id}'")
-        connection.exec_driver_sql(f"UPDATE identity_changes SET version = {version}")
-
-    await one.keys._records.write(restore)
-    await one.refresh.now()
-    assert one.who(kept.secret)
-    with pytest.raises(Unauthenticated):
-        one.who(gone.secret)
-
-
-async def test_teams_projects_and_people_change_and_go(one: Process) -> None:
-    team = await one.owners.add_team(None, "Platform")
-    project = await one.owners.add_project(None, "Bot")
-    key = await one.keys.create(None, NewKey(name="bot", project=project.id))
-    moved = await one.owners.change(Project, None, project.id, {"team": team.id})
-    assert moved.team == team.id
-    assert one.who(key.secret).team == team.id
-    assert (await one.owners.change(Team, None, team.id, {"name": "Platforms"})).name == "Platforms"
-    assert one.keyring.name(team.id) == "Platforms"
-    with pytest.raises(Conflict, match="called 'default' already"):
-        await one.owners.change(Project, None, project.id, {"name": "default"})
-    with pytest.raises(Conflict, match="still has"):
-        await one.owners.remove(Team, None, team.id)
-    person = await one.owners.add_person(None, "Ada", "Ada@Example.com")
-    assert person.email == "ada@example.com"
-    with pytest.raises(Conflict, match="has the address"):
-        await one.owners.add_person(None, "Eve", "ada@example.com")
-    with pytest.raises(RequestError) as fault:
-        await one.owners.add_person(None, "Eve", "nonsense")
-    assert fault.value.param == "email"
-    await one.owners.remove(type(person), None, person.id)
-    with pytest.raises(NotFound):
-        await one.owners.find(type(person), None, person.id)
-    home = (await one.owners.list(Organisation, None)).data[0]
-    with pytest.raises(Conflict, match="runs this installation"):
-        await one.owners.remove(Organisation, None, home.id)
-
-
 @pytest.mark.parametrize(
     ("own", "asked", "param"),
     [
@@ -299,26 +197,17 @@ async def test_teams_projects_and_people_change_and_go(one: Process) -> None:
     ],
     ids=str,
 )
-async def test_nobody_hands_out_more_than_they_hold(one: Process, own: dict[str, Any], asked: dict[str, Any], param: str) -> None:
-    wide = await one.keys.create(None, NewKey(name="wide", scopes=(Scope.ADMIN,)))
-    narrow = await one.keys.create(None, NewKey(name="narrow", scopes=(Scope.ADMIN,), **own))
-    actor = one.who(narrow.secret)
+async def test_nobody_hands_out_more_than_they_hold(alone: Process, own: dict[str, Any], asked: dict[str, Any], param: str) -> None:
+    wide = await alone.keys.create(None, NewKey(name="wide", scopes=(Scope.ADMIN,)))
+    narrow = await alone.keys.create(None, NewKey(name="narrow", scopes=(Scope.ADMIN,), **own))
+    actor = alone.who(narrow.secret)
     for attempt in (
-        one.keys.create(actor, NewKey(name="more", **asked)),
-        one.keys.change(actor, narrow.key.id, KeyChange(**{field: asked.get(field, getattr(NewKey(name="x"), field)) for field in own})),
-        one.keys.rotate(actor, wide.key.id),
+        alone.keys.create(actor, NewKey(name="more", **asked)),
+        alone.keys.change(actor, narrow.key.id, KeyChange(**{field: asked.get(field, getattr(NewKey(name="x"), field)) for field in own})),
+        alone.keys.rotate(actor, wide.key.id),
     ):
         with pytest.raises(Forbidden) as fault:
             await attempt
         assert fault.value.param == param
-    allowed = await one.keys.create(actor, NewKey(name="as much", **own))
-    assert one.who(allowed.secret)
-
-
-async def test_a_project_that_leaves_its_team_takes_its_keys_along(one: Process) -> None:
-    team = await one.owners.add_team(None, "Platform")
-    project = await one.owners.add_project(None, "Bot", team=team.id)
-    key = await one.keys.create(None, NewKey(name="bot", project=project.id))
-    assert one.who(key.secret).team == team.id
-    await one.owners.change(Project, None, project.id, {"team": None})
-    assert one.who(key.secret).team is None
+    allowed = await alone.keys.create(actor, NewKey(name="as much", **own))
+    assert alone.who(allowed.secret)

@@ -13,6 +13,7 @@ SECRETS = [
     "sk-proj-abcdefghijklmnopqrstuvwxyz012345",
     "sk-ant-api03-AbCdEfGhIjKlMnOpQrStUv",
     "psk_" + "A" * 49,
+    "pss_" + "A" * 43,
     "AIzaSyA1234567890abcdefghijklmnopqrstuv",
     "AKIAIOSFODNN7EXAMPLE",
     "ghp_0123456789abcdefghijABCDEFGHIJ",

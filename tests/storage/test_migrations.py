@@ -38,7 +38,9 @@ def test_looking_changes_nothing(records: Records, tmp_path: Path) -> None:
 
 
 def test_a_fresh_database_is_brought_up_to_date_once(records: Records) -> None:
-    assert len(migrate(records, PACKAGES)) == len(PACKAGES)
+    lacking = verify(records, PACKAGES).behind
+    assert len(lacking) >= len(PACKAGES)
+    assert migrate(records, PACKAGES) == lacking
     assert verify(records, PACKAGES).ready
     assert migrate(records, PACKAGES) == ()
 
@@ -83,9 +85,10 @@ print(len(migrate(records, migration_packages(capabilities()))))
 
 @pytest.mark.timeout(60)
 def test_two_processes_migrate_once(records: Records, database: str, tmp_path: Path) -> None:
+    lacking = len(verify(records, PACKAGES).behind)
     command = [sys.executable, "-c", MIGRATE, database, str(tmp_path)]
     processes = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(3)]
     done = [process.communicate() for process in processes]
     assert [process.returncode for process in processes] == [0, 0, 0], done
-    assert sorted(int(out) for out, _ in done) == [0, 0, len(PACKAGES)]
+    assert sorted(int(out) for out, _ in done) == [0, 0, lacking]
     assert verify(records, PACKAGES).ready

@@ -79,6 +79,47 @@ async def test_a_missing_table_or_column_is_a_schema_that_does_not_match(records
         assert "penstock migrate" in fault.value.message
 
 
+async def test_a_database_without_anything_is_a_schema_that_does_not_match(database: str, tmp_path: Path) -> None:
+    opened = open_records(database, tmp_path)
+    try:
+        with pytest.raises(SchemaMismatch, match="penstock migrate"):
+            await opened.read(names)
+    finally:
+        opened.close()
+    assert not list(tmp_path.iterdir())
+
+
+OTHER = """
+import sys
+from pathlib import Path
+from sqlalchemy import text
+from penstock.storage.records import open_records
+records = open_records(sys.argv[1], Path(sys.argv[2]))
+with records.begin() as connection:
+    connection.execute(text("INSERT INTO things (id, name, n) VALUES (2, 'theirs', 0)"))
+records.close()
+"""
+
+
+def test_what_another_process_does_and_its_end_lose_nothing_of_this_ones(records: Records, database: str, tmp_path: Path) -> None:
+    records.close()
+    # As a later start does it: first a look at what is there, then the first write.
+    again = open_records(database, tmp_path)
+    with again.snapshot() as connection:
+        assert names(connection) == []
+    with again.begin() as connection:
+        add(1)(connection)
+    subprocess.run([sys.executable, "-c", OTHER, database, str(tmp_path)], check=True)
+    with again.begin() as connection:
+        add(3)(connection)
+    # Somebody else sees it at once; a log that only this process still holds would be lost with it.
+    other = open_records(database, tmp_path)
+    with other.snapshot() as connection:
+        assert names(connection) == ["thing 1", "theirs", "thing 3"]
+    other.close()
+    again.close()
+
+
 async def test_reading_does_not_write(records: Records) -> None:
     with pytest.raises(StorageError):
         await records.read(add(1))

@@ -340,6 +340,37 @@ def test_the_next_segment_is_prepared_ahead(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.timeout(60)
+def test_a_spool_that_begins_while_others_look_for_dead_ones_finds_a_folder(tmp_path: Path) -> None:
+    """What several processes do that start at once: each looks for folders of the dead, and makes its own."""
+    done = threading.Event()
+    faults: list[BaseException] = []
+
+    def adopting() -> None:
+        try:
+            while not done.is_set():
+                for folder in adopt(tmp_path):
+                    folder.close()
+        except BaseException as fault:  # raised where nobody would see it, so it is told to who waits
+            faults.append(fault)
+
+    others = [threading.Thread(target=adopting) for _ in range(2)]
+    for other in others:
+        other.start()
+    try:
+        for number in range(80):
+            spool = Spool(tmp_path, segment_bytes=SMALL)
+            write(spool, b"entry %d" % number)
+            spool.seal()
+            assert drain(spool) == [b"entry %d" % number]
+            spool.close()
+    finally:
+        done.set()
+        for other in others:
+            other.join()
+    assert faults == []
+
+
 async def test_with_durability_disk_callers_share_a_sync(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     spool = Spool(tmp_path, durability="disk", segment_bytes=SMALL)
     synced: list[int] = []

@@ -9,7 +9,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
-from urllib.parse import quote, unquote
+from urllib.parse import quote
 
 from penstock.kernel.web import EdgeProtocol, EdgeScope, EdgeStream
 
@@ -122,9 +122,10 @@ def _asgi_scope(scope: EdgeScope) -> dict[str, Any]:
         "http_version": scope.http_version,
         "method": scope.method,
         "scheme": scope.scheme,
-        "path": unquote(scope.path),
+        # RSGI's path is decoded already; once more would read "%2541" as "A".
+        "path": scope.path,
         # As in a URI: what came in may hold any character.
-        "raw_path": quote(scope.path, safe="/%:@!$&'()*+,;=~").encode("ascii"),
+        "raw_path": quote(scope.path, safe="/:@!$&'()*+,;=~").encode("ascii"),
         "query_string": scope.query_string.encode("latin-1"),
         "root_path": "",
         "headers": headers,

@@ -8,35 +8,33 @@ from typing import Any
 
 import msgspec
 
-from penstock.kernel.web import Endpoint, Nothing, Route
+from penstock.kernel.web import Description, Endpoint, Nothing, Route
 
 _ERROR = {
     "type": "object",
+    "description": "A failure of Penstock's own API.",
     "required": ["error"],
     "properties": {
         "error": {
             "type": "object",
-            "required": ["code", "message"],
+            "required": ["code", "message", "param"],
             "properties": {
-                "code": {"type": "string"},
-                "message": {"type": "string"},
-                "param": {"type": ["string", "null"]},
+                "code": {"type": "string", "description": "Stable; docs/errors.md lists all."},
+                "message": {"type": "string", "description": "What is wrong, where, and what to do."},
+                "param": {"type": ["string", "null"], "description": "The parameter or field that is wrong."},
             },
         }
     },
 }
-_JSON = "application/json"
-_FAILURES = {
-    "400": "The request is malformed.",
-    "401": "No key, or one that is not valid.",
-    "403": "The key may not do this.",
-    "404": "There is no such thing.",
-    "405": "The method is not allowed here.",
-    "409": "The change clashes with what is stored.",
-    "413": "The body is too large.",
-    "429": "A limit or budget is reached.",
-    "503": "Penstock cannot serve this now.",
+_KEYS: dict[str, dict[str, Any]] = {
+    "key": {"type": "http", "scheme": "bearer"},
+    "x-api-key": {"type": "apiKey", "in": "header", "name": "x-api-key", "description": "As Anthropic's SDK sends it."},
+    "api-key": {"type": "apiKey", "in": "header", "name": "api-key", "description": "As Azure's SDK sends it."},
+    "x-goog-api-key": {"type": "apiKey", "in": "header", "name": "x-goog-api-key", "description": "As Google's SDK sends it."},
 }
+_RETRY = {"retry-after": {"description": "Seconds after which trying again makes sense.", "schema": {"type": "integer", "minimum": 1}}}
+_LATER = ("429", "503")
+"""Statuses that may say when to try again."""
 
 
 def document(routes: Sequence[Route], endpoints: Sequence[Endpoint], version: str) -> dict[str, Any]:
@@ -49,8 +47,12 @@ def document(routes: Sequence[Route], endpoints: Sequence[Endpoint], version: st
         # Starlette's word for a parameter that may hold slashes; OpenAPI has none.
         path = route.path.replace(":path}", "}")
         paths.setdefault(path, {})[route.method.lower()] = _operation(msgspec.structs.replace(route, path=path), by_kind)
-    for endpoint in endpoints:
-        paths.setdefault(endpoint.path, {})[endpoint.method.lower()] = _raw(endpoint)
+    for endpoint in (one for one in endpoints if one.when is None):
+        told = endpoint.describe()
+        paths.setdefault(endpoint.path, {})[endpoint.method.lower()] = _raw(endpoint, told)
+        for name, schema in told.schemas.items():
+            if components.setdefault(name, dict(schema)) != schema:
+                raise RuntimeError(f"two schemas are named {name}")
     return {
         "openapi": "3.1.0",
         "info": {
@@ -62,19 +64,22 @@ def document(routes: Sequence[Route], endpoints: Sequence[Endpoint], version: st
         "paths": dict(sorted(paths.items())),
         "components": {
             "schemas": {**components, "Error": _ERROR},
-            "securitySchemes": {"key": {"type": "http", "scheme": "bearer"}},
+            "securitySchemes": _KEYS,
         },
-        "security": [{"key": []}],
     }
 
 
 def _operation(route: Route, by_kind: Mapping[int, dict[str, Any]]) -> dict[str, Any]:
+    status = str(204 if route.returns is Nothing else route.status)
+    good: dict[str, Any] = {"description": "Done."}
+    schema = by_kind.get(id(route.returns))
+    if schema is not None:
+        good["content"] = {route.media: {"schema": schema}}
     made: dict[str, Any] = {
         "summary": route.summary,
         "operationId": _operation_id(route.method, route.path),
-        "responses": _responses(
-            str(204 if route.returns is Nothing else route.status), by_kind.get(id(route.returns)), _FAILURES, media=(route.media,)
-        ),
+        "responses": {status: good, **_bad(_failures(route), {"$ref": "#/components/schemas/Error"})},
+        "security": _security(route.scope.value),
     }
     parameters = [*_path_parameters(route.path), *_query_parameters(route.query)]
     if parameters:
@@ -84,33 +89,60 @@ def _operation(route: Route, by_kind: Mapping[int, dict[str, Any]]) -> dict[str,
     return made
 
 
-def _raw(endpoint: Endpoint) -> dict[str, Any]:
-    failures = {**_FAILURES, "408": "The body did not arrive in time.", "502": "The provider failed.", "504": "The deadline passed."}
+def _failures(route: Route) -> dict[str, str]:
+    found = {
+        "400": "The request is malformed.",
+        "401": "No key, or one that is not valid.",
+        "403": "The key may not do this.",
+        "500": "A fault of Penstock's; the operator finds it in the log.",
+        "503": "The database does not answer.",
+    }
+    if route.body is not None or "{" in route.path:
+        found["404"] = "There is no such thing, or not for this key."
+    if route.method != "GET":
+        found["409"] = "The change clashes with what is stored."
+    if route.body is not None:
+        found["413"] = "The body is larger than 1 MiB."
+    return dict(sorted(found.items()))
+
+
+def _raw(endpoint: Endpoint, told: Description) -> dict[str, Any]:
+    content: dict[str, Any] = {"application/json": {"schema": told.reply}} if told.reply is not None else {}
+    if told.event is not None:
+        # OpenAPI 3.2 has `itemSchema` for this; in 3.1 it is an extension of ours.
+        stream = {"type": "string", "description": f"Server-sent events with JSON as their data. {told.ending}"}
+        content["text/event-stream"] = {"schema": stream, "x-itemSchema": told.event}
+    content |= {media: {"schema": {"type": "string", "format": "binary"}} for media in told.others}
+    headers = {name: {"schema": schema} for name, schema in told.reply_headers.items()}
+    parameters = list(_path_parameters(endpoint.path))
+    parameters += [{"name": name, "in": "query", "schema": schema} for name, schema in told.query.items()]
+    parameters += [{"name": name, "in": "header", "schema": schema} for name, schema in told.headers.items()]
     made: dict[str, Any] = {
         "summary": endpoint.summary,
         "operationId": _operation_id(endpoint.method, endpoint.path),
-        "responses": _responses("200", {}, failures, errors={}, media=endpoint.answers),
+        "parameters": parameters,
+        "responses": {"200": {"description": "Done.", "headers": headers, "content": content}, **_bad(told.failures, told.error)},
+        "security": _security("call"),
     }
-    if endpoint.request is not None:
-        made["requestBody"] = {"required": True, "content": {endpoint.takes: {"schema": endpoint.request}}}
+    if told.request is not None:
+        made["requestBody"] = {"required": True, "content": {told.takes: {"schema": told.request}}}
     return made
 
 
-def _responses(
-    status: str,
-    schema: dict[str, Any] | None,
-    failures: Mapping[str, str],
-    errors: dict[str, Any] | None = None,
-    media: Sequence[str] = (_JSON,),
-) -> dict[str, Any]:
-    good: dict[str, Any] = {"description": "Done."}
-    if schema is not None:
-        raw = schema if errors is None else {"type": "object"}
-        good["content"] = {one: {"schema": raw if one == _JSON or errors is None else {"type": "string"}} for one in media}
-    # The gateway's endpoints answer errors in the called API's own shape.
-    shape = errors if errors is not None else {"$ref": "#/components/schemas/Error"}
-    bad = {s: {"description": d, "content": {"application/json": {"schema": shape}}} for s, d in failures.items()}
-    return {status: good, **bad}
+def _bad(failures: Mapping[str, str], schema: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        status: {
+            "description": what,
+            **({"headers": _RETRY} if status in _LATER else {}),
+            "content": {"application/json": {"schema": schema}},
+        }
+        for status, what in failures.items()
+    }
+
+
+def _security(scope: str) -> list[dict[str, list[str]]]:
+    # In OpenAPI 3.1 the list beside a key names what its holder must be allowed to do.
+    return [{name: [scope]} for name in _KEYS]
 
 
 def _path_parameters(path: str) -> Iterable[dict[str, Any]]:

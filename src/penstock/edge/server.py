@@ -7,7 +7,7 @@ import ipaddress
 import logging
 import signal
 import socket
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from penstock.edge.bridge import Bridge
@@ -15,21 +15,40 @@ from penstock.kernel.errors import SettingsError
 from penstock.kernel.web import EdgeProtocol, EdgeScope, Endpoint
 
 _log = logging.getLogger("penstock.server")
+Handler = Callable[[EdgeScope, EdgeProtocol], Awaitable[None]]
 
 # "Every interface" is what one listens on, not where one connects to.
 _REACH = {"0.0.0.0": "127.0.0.1", "": "127.0.0.1", "::": "::1"}  # noqa: S104
 
 
+SETTLE_SECONDS = 0.05
+"""Granian's own threads end a moment after it says that it has stopped. A process that ends before them is aborted (one in five did)."""
+
+
 class Dispatcher:
-    """The RSGI application: exact paths to their endpoints, everything else over the bridge."""
+    """The RSGI application: exact paths to their endpoints, then those with a name or a condition, everything else over the bridge."""
 
     def __init__(self, endpoints: Mapping[tuple[str, str], Endpoint], bridge: Bridge) -> None:
-        self._handlers = {key: endpoint.handler for key, endpoint in endpoints.items()}
+        plain = {key: one for key, one in endpoints.items() if "{" not in one.path and one.when is None}
+        self._handlers = {key: one.handler for key, one in plain.items()}
+        self._others = [one for key, one in endpoints.items() if key not in plain]
         self._bridge = bridge
 
     def __rsgi__(self, scope: EdgeScope, protocol: EdgeProtocol) -> Awaitable[None]:
-        handler = self._handlers.get((scope.method, scope.path))
+        handler = self._handlers.get((scope.method, scope.path)) or self._find(scope)
         return handler(scope, protocol) if handler is not None else self._bridge(scope, protocol)
+
+    def _find(self, scope: EdgeScope) -> Handler | None:
+        method, path = scope.method, scope.path
+        for one in self._others:
+            if method == one.method and _fits(path, one.path) and (one.when is None or one.when(scope)):
+                return one.handler
+        return None
+
+
+def _fits(path: str, wanted: str) -> bool:
+    before, name, rest = wanted.partition("{")
+    return path.startswith(before) and path.endswith(rest.partition("}")[2]) if name else path == wanted
 
 
 class Server:
@@ -75,6 +94,7 @@ class Server:
         if self._server is not None and self._serving is not None:
             self._server.stop()
             await asyncio.wait([self._serving], timeout=5)
+            await asyncio.sleep(SETTLE_SECONDS)
 
     @property
     def url(self) -> str:

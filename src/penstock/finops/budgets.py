@@ -162,7 +162,7 @@ class Budgets:
         self._accounts[budget.id] = account
         self._found.clear()
         self._note_turns()
-        self._by_subject.setdefault(_subject(budget), []).append(account)
+        self._by_subject.setdefault(subject_of(budget), []).append(account)
 
     def mark(self, id: str) -> Mark | None:
         """Where an account stands now, None for an unknown one; see `correct`."""
@@ -274,7 +274,7 @@ class Budgets:
         self._events.publish(BudgetSpent(budget_id=budget.id, name=budget.name, limit=budget.limit, spent=account.spent, percent=reached))
 
     def _unlist(self, account: _Account) -> None:
-        key = _subject(account.budget)
+        key = subject_of(account.budget)
         self._by_subject[key].remove(account)
         if not self._by_subject[key]:
             del self._by_subject[key]
@@ -294,5 +294,6 @@ class Budgets:
         )
 
 
-def _subject(budget: Budget) -> Subject:
+def subject_of(budget: Budget) -> Subject:
+    """Under which of `subjects` a budget is found."""
     return (budget.organisation, budget.subject_kind, budget.subject)

@@ -14,6 +14,7 @@ import msgspec
 from penstock.kernel.call import Usage
 
 MICRO = 1_000_000
+_MICRO = Decimal("0.000001")
 PER = 1_000_000
 """Tokens (requests, images, ...) that a price is for."""
 _MS_PER_HOUR = 3_600_000
@@ -90,19 +91,24 @@ def amount(prices: UnitPrices, usage: Usage) -> int:
 
 
 def micro(value: str | float | Decimal) -> int:
-    """A decimal number of currency units as micro-units. ValueError when it is negative, no number, or finer than a micro-unit.
+    """A decimal number of currency units as micro-units. ValueError when it is negative, no number, too large or finer than a micro-unit.
 
     A float is read as the decimal that it is written as: 0.15 is 150,000.
     """
     try:
-        exact = (value if isinstance(value, Decimal) else Decimal(str(value))) * MICRO
+        exact = value if isinstance(value, Decimal) else Decimal(str(value))
     except InvalidOperation as fault:
         raise ValueError(f"{value!r} is not a decimal number") from fault
     if not exact.is_finite() or exact < 0:
         raise ValueError(f"{value!r} is not an amount of money")
-    if exact != exact.to_integral_value():
+    try:
+        rounded = exact.quantize(_MICRO)
+    except InvalidOperation as fault:  # more digits than a Decimal computes with; never a price, and int() of it could take for ever
+        raise ValueError(f"{value!r} is too large") from fault
+    # Compared with what came in, since arithmetic on it could have rounded already.
+    if rounded != exact:
         raise ValueError(f"{value!r} is finer than a millionth")
-    return int(exact)
+    return int(rounded.scaleb(6))
 
 
 def decimal(amount: int) -> str:

@@ -12,7 +12,18 @@ from msgspec import Meta, Struct
 
 from penstock.finops.money import UnitPrices
 from penstock.finops.pricing import PriceBook
-from penstock.finops.service import BudgetChange, BudgetView, Correction, Filter, Group, LedgerEntry, LedgerPage, Money, SpendRow
+from penstock.finops.service import (
+    BudgetChange,
+    BudgetView,
+    Correction,
+    Filter,
+    Group,
+    LedgerEntry,
+    LedgerPage,
+    LedgerView,
+    Money,
+    Spending,
+)
 from penstock.kernel.principal import Scope
 from penstock.kernel.web import Ask, Nothing, Route
 
@@ -39,11 +50,10 @@ class SpendQuery(Filter, frozen=True, kw_only=True):
     group: Group = "task"
 
 
-class SpendList(Struct, frozen=True, kw_only=True):
-    """Spending by group."""
+class SpendList(Spending, frozen=True, kw_only=True):
+    """Spending by group: a hundred of them by themselves, the rest together."""
 
     group: Group
-    data: list[SpendRow]
 
 
 class PriceQuery(Struct, frozen=True, kw_only=True):
@@ -107,6 +117,9 @@ def routes(money: Money, book: PriceBook) -> Sequence[Route]:
         query = ask.query(LedgerQuery)
         return await money.ledger(ask.principal, query, query.cursor, query.limit)
 
+    async def get_row(ask: Ask) -> LedgerView:
+        return await money.row(ask.principal, ask.path["id"])
+
     async def correct(ask: Ask) -> LedgerEntry:
         return await money.correct(ask.principal, ask.path["id"], ask.body(Correction))
 
@@ -126,7 +139,8 @@ def routes(money: Money, book: PriceBook) -> Sequence[Route]:
 
     async def spend(ask: Ask) -> SpendList:
         query = ask.query(SpendQuery)
-        return SpendList(group=query.group, data=await money.spend(ask.principal, query, query.group))
+        found = await money.spend(ask.principal, query, query.group)
+        return SpendList(group=query.group, data=found.data, others=found.others, amount=found.amount)
 
     async def price(ask: Ask) -> PriceView:
         query = ask.query(PriceQuery)
@@ -175,6 +189,14 @@ def routes(money: Money, book: PriceBook) -> Sequence[Route]:
             query=Filter,
             returns=str,
             media="text/csv",
+        ),
+        Route(
+            method="GET",
+            path="/v1/ledger/{id}",
+            handler=get_row,
+            summary="Show a ledger row with its corrections.",
+            scope=read,
+            returns=LedgerView,
         ),
         Route(
             method="POST",

@@ -60,10 +60,10 @@ def row_of(call: Call, usage: Usage, prices: UnitPrices | None, amount: int, sta
         who.project if who else None,
         who.person if who else None,
         who.key_id if who else None,
-        call.task,
-        call.model[:NAME_LENGTH],
+        plain(call.task) if call.task is not None else None,
+        plain(call.model[:NAME_LENGTH]),
         target.provider if target else (attempt.provider if attempt else None),
-        (target.model if target else (attempt.model if attempt else ""))[:NAME_LENGTH] or None,
+        plain((target.model if target else (attempt.model if attempt else ""))[:NAME_LENGTH]) or None,
         call.operation,
         usage,
         prices,
@@ -82,4 +82,16 @@ def encode(row: LedgerRow) -> bytes:
 
 def decode(data: bytes) -> LedgerRow:
     """The row that `encode` wrote, by this version or an earlier one. Raises `msgspec.DecodeError`."""
-    return _decoder.decode(data)
+    row = _decoder.decode(data)
+    if "\0" in row.model or (row.task and "\0" in row.task) or (row.provider_model and "\0" in row.provider_model):
+        # Journalled by a version that took names as they came; such a row must not keep those behind it from the database.
+        names = {name: plain(text) for name in ("model", "task", "provider_model") if (text := getattr(row, name)) is not None}
+        return msgspec.structs.replace(row, **names)
+    return row
+
+
+def plain(text: str) -> str:
+    """The text as every database takes it: U+FFFD in the place of NUL and of half surrogates. Callers may name models as they like."""
+    if text.isascii():
+        return text.replace("\0", "\ufffd") if "\0" in text else text
+    return text.replace("\0", "\ufffd").encode("utf-16", "surrogatepass").decode("utf-16", "replace")

@@ -28,6 +28,8 @@ LARGEST = 10**15
 """Largest amount in micro-units: a billion dollars."""
 
 LONGEST_REASON = 500
+LISTED = 100
+"""Groups of spending that are listed by themselves."""
 
 
 class BudgetChange(msgspec.Struct, frozen=True, kw_only=True):
@@ -105,6 +107,14 @@ class Correction(msgspec.Struct, frozen=True, kw_only=True):
     reason: str
 
 
+class LedgerView(msgspec.Struct, frozen=True, kw_only=True):
+    """One row, the corrections of it in their order, and the ``amount`` that they come to together, in micro-units."""
+
+    row: LedgerEntry
+    corrections: list[LedgerEntry]
+    amount: int
+
+
 class LedgerPage(msgspec.Struct, frozen=True, kw_only=True):
     """One page of the ledger, newest first, and totals over all rows that the filter means."""
 
@@ -123,6 +133,24 @@ class SpendRow(msgspec.Struct, frozen=True, kw_only=True):
     calls: int
     input_tokens: int
     output_tokens: int
+
+
+class Others(msgspec.Struct, frozen=True, kw_only=True):
+    """The sums of the groups that are not listed by themselves, and how many they are."""
+
+    groups: int
+    amount: int
+    calls: int
+    input_tokens: int
+    output_tokens: int
+
+
+class Spending(msgspec.Struct, frozen=True, kw_only=True):
+    """The dearest groups (the latest days, in order), the ``others`` if there are any, and the ``amount`` of all in micro-units."""
+
+    data: list[SpendRow]
+    others: Others | None
+    amount: int
 
 
 class Money:
@@ -191,6 +219,7 @@ class Money:
         reason = correction.reason.strip()
         if not 1 <= len(reason) <= LONGEST_REASON:
             raise RequestError(f"reason: say why in 1 to {LONGEST_REASON} characters", param="reason")
+        _refuse_nul(id=id, reason=reason)
         if not 0 <= correction.amount <= LARGEST:
             raise RequestError(f"amount: must be 0 to {LARGEST} micro-units", param="amount")
         await self._flush()
@@ -224,30 +253,50 @@ class Money:
         row = await self._records.write(work)
         for budget in tuple(self._known.values()):
             await self._count(budget)
-        return LedgerEntry(**{name: getattr(row, name) for name in LedgerEntry.__struct_fields__})
+        return _shown(row)
+
+    async def row(self, reader: Principal, id: str) -> LedgerView:
+        """One row and what corrects it; a correction is shown by itself. Raises `NotFound`."""
+        _refuse_nul(id=id)
+        await self._flush()
+
+        def work(connection: store.Connection) -> LedgerView:
+            row = store.one(connection, id, reader.reach)
+            if row is None:
+                raise NotFound(f"there is no ledger row {id[:60]!r}")
+            corrections = store.corrections(connection, id)
+            amount = row.amount + sum(correction.amount for correction in corrections)
+            return LedgerView(row=_shown(row), corrections=[_shown(correction) for correction in corrections], amount=amount)
+
+        return await self._records.read(work)
 
     async def ledger(self, reader: Principal, wanted: Filter, cursor: str | None, limit: int) -> LedgerPage:
         """A page of rows and the totals of all that the filter means; includes every call that has ended by now."""
+        _refuse_nul(cursor=cursor)
         await self._flush()
         where = _where(reader, wanted)
 
         def work(connection: store.Connection) -> LedgerPage:
             rows = store.rows(connection, where, cursor, limit + 1)
             count, amount, unpriced = store.totals(connection, where)
-            more = rows[limit - 1]["id"] if len(rows) > limit else None
-            return LedgerPage(data=[_entry(r) for r in rows[:limit]], next_cursor=more, rows=count, amount=amount, unpriced=unpriced)
+            more = rows[limit - 1].id if len(rows) > limit else None
+            return LedgerPage(data=[_shown(r) for r in rows[:limit]], next_cursor=more, rows=count, amount=amount, unpriced=unpriced)
 
         return await self._records.read(work)
 
-    async def spend(self, reader: Principal, wanted: Filter, group: Group, limit: int = 100) -> list[SpendRow]:
-        """Spending by group, the dearest first (days in order)."""
+    async def spend(self, reader: Principal, wanted: Filter, group: Group, limit: int = LISTED) -> Spending:
+        """Spending by group: ``limit`` of them by themselves, the rest together."""
         await self._flush()
         where = _where(reader, wanted)
-        found = await self._records.read(lambda connection: store.grouped(connection, where, _COLUMN.get(group, group), limit))
-        return [
+        column = _COLUMN.get(group, group)
+        found, groups, total = await self._records.read(lambda connection: store.grouped(connection, where, column, limit))
+        rows = [
             SpendRow(group=_day(name) if group == "day" and name else name, amount=amount, calls=calls, input_tokens=i, output_tokens=o)
-            for name, calls, amount, i, o in found
+            for name, (calls, amount, i, o) in found
         ]
+        calls, amount, i, o = (whole - sum(sums[at] for _, sums in found) for at, whole in enumerate(total))
+        others = Others(groups=groups - len(rows), amount=amount, calls=calls, input_tokens=i, output_tokens=o)
+        return Spending(data=rows, others=others if others.groups else None, amount=total[1])
 
     def _view(self, budget: Budget) -> BudgetView:
         standing = self._budgets.standing(budget.id) or Standing(spent=0, reserved=0, resets_at=None)
@@ -272,15 +321,16 @@ class Money:
         if not 0 <= len(change.alerts) <= 10 or any(not 1 <= level <= 99 for level in change.alerts):
             raise RequestError("alerts: up to 10 levels of 1 to 99 per cent; reaching the limit is always told", param="alerts")
         if not change.name.strip() or len(change.name) > 200:
-            raise RequestError("a budget's name has 1 to 200 characters", param="name")
+            raise RequestError("name: 1 to 200 characters", param="name")
         if not 0 <= change.limit <= LARGEST:
-            raise RequestError(f"a budget's limit is 0 to {LARGEST} micro-units, not {change.limit}", param="limit")
+            raise RequestError(f"limit: 0 to {LARGEST} micro-units, not {change.limit}", param="limit")
         if (change.subject_kind == "everything") != (not change.subject):
-            raise RequestError("subject names whom the budget is for, and is empty for everything", param="subject")
+            raise RequestError("subject: names whom the budget is for, and is empty for everything", param="subject")
         if len(change.subject) > 200:
-            raise RequestError("subject has at most 200 characters", param="subject")
+            raise RequestError("subject: at most 200 characters", param="subject")
+        _refuse_nul(name=change.name, subject=change.subject, organisation=organisation)
         if any(b.name == change.name and b.organisation == organisation and b.id != id for b in self._known.values()):
-            raise Conflict(f"a budget named {change.name!r} exists already", param="name")
+            raise Conflict(f"name: a budget named {change.name!r} exists already", param="name")
         return {**msgspec.structs.asdict(change), "organisation": organisation, "alerts": tuple(sorted(set(change.alerts)))}
 
     async def _take_in(self, budget: Budget) -> None:
@@ -306,6 +356,13 @@ class Money:
         )
 
 
+def _refuse_nul(**given: str | None) -> None:
+    # PostgreSQL takes no text that holds one, so nothing on record can.
+    for field, text in given.items():
+        if text is not None and "\0" in text:
+            raise RequestError(f"{field}: holds the character NUL", param=field)
+
+
 def _sees(reader: Principal, budget: Budget) -> bool:
     return reader.reach in (None, budget.organisation)
 
@@ -321,18 +378,13 @@ def _where(reader: Principal, wanted: Filter) -> Sequence[ColumnElement[bool]]:
     for name in ("task", "model", "team", "project", "key", "provider", "status"):
         value = getattr(wanted, name)
         if value is not None:
+            _refuse_nul(**{name: value})
             where.append(LEDGER.c[_COLUMN.get(name, name)] == value)
     return where
 
 
-def _entry(row: Any) -> LedgerEntry:
-    values = {k: row[k] for k in LedgerEntry.__struct_fields__ if k not in ("usage", "prices", "labels")}
-    return LedgerEntry(
-        usage=msgspec.json.decode(row["usage"], type=Usage),
-        prices=msgspec.json.decode(row["prices"], type=UnitPrices) if row["prices"] is not None else None,
-        labels=msgspec.json.decode(row["labels"], type=dict[str, str]),
-        **values,
-    )
+def _shown(row: LedgerRow) -> LedgerEntry:
+    return LedgerEntry(**{name: getattr(row, name) for name in LedgerEntry.__struct_fields__})
 
 
 def _day(number: str) -> str:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, and_, func, insert, select
+from sqlalchemy import ColumnElement, Connection, RowMapping, and_, func, insert, select
 from sqlalchemy import delete as sql_delete
 from sqlalchemy import update as sql_update
 
@@ -15,6 +15,7 @@ from penstock.finops.money import UnitPrices
 from penstock.finops.rows import LedgerRow
 from penstock.finops.tables import BUDGETS, LEDGER
 from penstock.kernel.call import Usage
+from penstock.storage.insert import insert_new
 from penstock.storage.schema import encode_json
 
 _COLUMN_OF_SUBJECT = {
@@ -30,15 +31,7 @@ _COLUMN_OF_SUBJECT = {
 
 def add_rows(connection: Connection, rows: Sequence[LedgerRow]) -> int:
     """Insert the rows that are not there yet; how many were new. Delivering a row twice leaves one."""
-    if not rows:
-        return 0
-    # Driver SQL: SQLAlchemy's own processing of each row costs more than the database's.
-    mark = "%s" if connection.dialect.name == "postgresql" else "?"
-    sql = (
-        f"INSERT INTO {LEDGER.name} ({', '.join(_QUOTED)}) VALUES ({', '.join(mark for _ in _COLUMNS)})"  # noqa: S608 - our own names
-        " ON CONFLICT (id) DO NOTHING"
-    )
-    return max(0, connection.exec_driver_sql(sql, [_values(row) for row in rows]).rowcount)
+    return insert_new(connection, LEDGER.name, _COLUMNS, [_values(row) for row in rows])
 
 
 def spent(connection: Connection, organisation: str, kind: SubjectKind, subject: str, since_ms: int) -> int:
@@ -51,11 +44,11 @@ def spent(connection: Connection, organisation: str, kind: SubjectKind, subject:
     return int(connection.execute(select(func.coalesce(func.sum(LEDGER.c.amount), 0)).where(and_(*where))).scalar_one())
 
 
-def rows(connection: Connection, where: Sequence[ColumnElement[bool]], before: str | None, limit: int) -> list[Mapping[str, Any]]:
+def rows(connection: Connection, where: Sequence[ColumnElement[bool]], before: str | None, limit: int) -> list[LedgerRow]:
     """Ledger rows, newest first, from below the id ``before``."""
     conditions = [*where, *([LEDGER.c.id < before] if before else [])]
     asked = select(LEDGER).where(and_(True, *conditions)).order_by(LEDGER.c.id.desc()).limit(limit)
-    return [dict(r) for r in connection.execute(asked).mappings()]
+    return [ledger_row(r) for r in connection.execute(asked).mappings()]
 
 
 def totals(connection: Connection, where: Sequence[ColumnElement[bool]]) -> tuple[int, int, int]:
@@ -67,39 +60,66 @@ def totals(connection: Connection, where: Sequence[ColumnElement[bool]]) -> tupl
     return int(count), int(amount), int(missing)
 
 
+Sums = tuple[int, int, int, int]
+"""Calls, micro-units, input and output tokens."""
+
+
 def grouped(
     connection: Connection, where: Sequence[ColumnElement[bool]], column: str, limit: int
-) -> list[tuple[str | None, int, int, int, int]]:
-    """Group, calls, micro-units, input and output tokens; the dearest groups first. ``column`` is a column's name or ``day``."""
-    key: ColumnElement[Any] = (LEDGER.c.at / 86_400_000) if column == "day" else LEDGER.c[column]
-    if column == "day":
-        key = func.floor(LEDGER.c.at / 86_400_000) if connection.dialect.name == "postgresql" else LEDGER.c.at // 86_400_000
-    amount = func.sum(LEDGER.c.amount)
-    asked = (
+) -> tuple[list[tuple[str | None, Sums]], int, Sums]:
+    """The dearest groups with their sums, how many groups there are in all, and the sums of them all.
+
+    ``column`` is a column's name or ``day``, of which there are the latest ones, in order, as days since 1970.
+    """
+    key: ColumnElement[Any] = LEDGER.c[column] if column != "day" else LEDGER.c.at // 86_400_000
+    if column == "day" and connection.dialect.name == "postgresql":
+        key = func.floor(LEDGER.c.at / 86_400_000)
+    groups = (
         select(
-            key, func.count().filter(LEDGER.c.corrects.is_(None)), amount, func.sum(LEDGER.c.input_tokens), func.sum(LEDGER.c.output_tokens)
+            key.label("name"),
+            func.count().filter(LEDGER.c.corrects.is_(None)).label("calls"),
+            func.sum(LEDGER.c.amount).label("amount"),
+            func.sum(LEDGER.c.input_tokens).label("input"),
+            func.sum(LEDGER.c.output_tokens).label("output"),
         )
         .where(and_(True, *where))
         .group_by(key)
-        .order_by(key if column == "day" else amount.desc())
-        .limit(limit)
+        .subquery()
     )
-    return [(None if g is None else str(g), int(c), int(a), int(i), int(o)) for g, c, a, i, o in connection.execute(asked)]
+    sums = (groups.c.calls, groups.c.amount, groups.c.input, groups.c.output)
+    # Equal amounts by name, so that two looks show the same groups.
+    order = (groups.c.name.desc(),) if column == "day" else (groups.c.amount.desc(), groups.c.name)
+    # Windows over all groups are computed before the limit: one pass over the ledger gives the list and the whole.
+    whole = (func.count().over(), *(func.sum(one).over() for one in sums))
+    asked = select(groups.c.name, *sums, *whole).order_by(*order).limit(limit)
+    found: list[tuple[Any, ...]] = [tuple(row) for row in connection.execute(asked)]
+    listed = [(None if row[0] is None else str(row[0]), _sums(row[1:5])) for row in found]
+    number, total = (int(found[0][5]), _sums(found[0][6:])) if found else (0, (0, 0, 0, 0))
+    return listed[::-1] if column == "day" else listed, number, total
+
+
+def _sums(values: Sequence[Any]) -> Sums:
+    calls, amount, input, output = values
+    return int(calls), int(amount), int(input), int(output)
 
 
 def one(connection: Connection, id: str, organisation: str | None) -> LedgerRow | None:
     """The row with this id, of one organisation when given; None when there is none."""
     where = [LEDGER.c.id == id, *([LEDGER.c.organisation == organisation] if organisation is not None else [])]
     row = connection.execute(select(LEDGER).where(and_(*where))).mappings().first()
-    if row is None:
-        return None
-    values = {name: row[name] for name in LedgerRow.__struct_fields__ if name not in ("usage", "prices", "labels")}
-    return LedgerRow(
-        usage=msgspec.json.decode(row["usage"], type=Usage),
-        prices=msgspec.json.decode(row["prices"], type=UnitPrices) if row["prices"] is not None else None,
-        labels=msgspec.json.decode(row["labels"], type=dict[str, str]),
-        **values,
-    )
+    return ledger_row(row) if row is not None else None
+
+
+def by_id(connection: Connection, ids: Sequence[str]) -> Iterator[RowMapping]:
+    """The rows that have one of these ids, as they stand; see `ledger_row`."""
+    for start in range(0, len(ids), _PARAMETERS):
+        yield from connection.execute(select(LEDGER).where(LEDGER.c.id.in_(ids[start : start + _PARAMETERS]))).mappings()
+
+
+def corrections(connection: Connection, id: str) -> list[LedgerRow]:
+    """The corrections of a row, the first one first."""
+    asked = select(LEDGER).where(LEDGER.c.corrects == id).order_by(LEDGER.c.id)
+    return [ledger_row(r) for r in connection.execute(asked).mappings()]
 
 
 def corrected(connection: Connection, id: str) -> tuple[int, int]:
@@ -111,11 +131,12 @@ def corrected(connection: Connection, id: str) -> tuple[int, int]:
 
 def budgets(connection: Connection) -> list[Budget]:
     """All budgets by name."""
-    found = connection.execute(select(BUDGETS).order_by(BUDGETS.c.name)).mappings()
-    return [
-        msgspec.convert({**{str(name): value for name, value in row.items()}, "alerts": msgspec.json.decode(row["alerts"])}, Budget)
-        for row in found
-    ]
+    return [budget(row) for row in connection.execute(select(BUDGETS).order_by(BUDGETS.c.name)).mappings()]
+
+
+def budget(row: RowMapping) -> Budget:
+    """The budget that a row of the table holds. Raises `msgspec.MsgspecError` when it is no budget."""
+    return msgspec.convert({**{str(name): value for name, value in row.items()}, "alerts": msgspec.json.decode(row["alerts"])}, Budget)
 
 
 def put_budget(connection: Connection, budget: Budget, *, new: bool) -> None:
@@ -132,8 +153,21 @@ def remove_budget(connection: Connection, id: str) -> None:
     connection.execute(sql_delete(BUDGETS).where(BUDGETS.c.id == id))
 
 
+_PARAMETERS = 500
+"""Ids in one question: engines and their compiled statements have an end."""
+
 _COLUMNS = tuple(column.name for column in LEDGER.columns)
-_QUOTED = tuple(f'"{name}"' for name in _COLUMNS)
+
+
+def ledger_row(found: RowMapping) -> LedgerRow:
+    """The row that a row of the table holds. Raises `msgspec.DecodeError` when a column of it is damaged."""
+    values = {name: found[name] for name in LedgerRow.__struct_fields__ if name not in ("usage", "prices", "labels")}
+    return LedgerRow(
+        usage=msgspec.json.decode(found["usage"], type=Usage),
+        prices=msgspec.json.decode(found["prices"], type=UnitPrices) if found["prices"] is not None else None,
+        labels=msgspec.json.decode(found["labels"], type=dict[str, str]),
+        **values,
+    )
 
 
 def _values(row: LedgerRow) -> tuple[Any, ...]:

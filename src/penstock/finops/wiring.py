@@ -10,6 +10,7 @@ from pathlib import Path
 from penstock.finops.budgets import Budgets
 from penstock.finops.drain import Drain
 from penstock.finops.ledger import Charge, Reserve, Tills
+from penstock.finops.ledger_pages import ledger_pages
 from penstock.finops.pages import pages
 from penstock.finops.pricing import PriceBook
 from penstock.finops.routes import routes
@@ -40,9 +41,10 @@ def wire(house: House) -> Offer:
     return Offer(
         stages=(charge, Reserve(budgets, book, tills, settings.assumed_output_tokens, refuse_unpriced=settings.unpriced == "refuse")),
         routes=routes(life.money, book),
-        pages=pages(house.ports, life.money),
+        pages=(*pages(house.ports, life.money), *ledger_pages(house.ports, life.money)),
         nav=(
             NavItem("Spend", "/console/spend", "download", "Govern", 10, "s"),
+            NavItem("Ledger", "/console/ledger", "book", "Govern", 15, "l"),
             NavItem("Budgets", "/console/budgets", "budgets", "Govern", 20, "b"),
         ),
         services=(life,),

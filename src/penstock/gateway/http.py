@@ -12,10 +12,12 @@ import math
 import re
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from functools import partial
 from typing import Any
 
 import msgspec
 
+from penstock.gateway.address import MODEL, STREAMING, Address, key_in_query
 from penstock.gateway.choose import TASK_PREFIX
 from penstock.gateway.endpoints import PATHS
 from penstock.gateway.flow import CREDIT, Flow
@@ -30,7 +32,7 @@ from penstock.kernel.call import Call, Headers, Reply, Trace
 from penstock.kernel.errors import BodyTooLarge, CallCancelled, DeadlineExceeded, MalformedRequest, PenstockError
 from penstock.kernel.ports import Authenticator, Sessions
 from penstock.kernel.stage import Proceed
-from penstock.kernel.web import EdgeProtocol, EdgeScope, Endpoint
+from penstock.kernel.web import Description, EdgeProtocol, EdgeScope, Endpoint
 
 _log = logging.getLogger("penstock.gateway")
 
@@ -43,7 +45,7 @@ LONGEST_LABEL = 200
 DISCARD_SECONDS = 1.0
 DISCARD_BYTES = 4 * 1024 * 1024
 _PASSED = ("anthropic-beta", "anthropic-version", "openai-beta")
-_INLINE_DATA = re.compile(rb'"(?:data:[^"\\]{64,}|[A-Za-z0-9+/=]{1024,})"')
+_INLINE_DATA = re.compile(rb'"(?:data:[^"\\]{64,}|[A-Za-z0-9+/=_-]{1024,})"')
 
 
 class Edge:
@@ -66,28 +68,23 @@ class Edge:
 
     def endpoints(self, shapes: Mapping[str, Shape]) -> list[Endpoint]:
         """One endpoint for each shape that has a path in `PATHS`."""
-        return [
-            Endpoint(
-                method="POST",
-                path=one.path,
-                handler=self.endpoint(shapes[one.shape]),
-                summary=one.summary,
-                request=one.request,
-                takes=one.takes,
-                answers=one.answers,
-            )
-            for one in PATHS
-        ]
+        made: list[Endpoint] = []
+        for one in PATHS:
+            stream = one.path.endswith(STREAMING)
+            handler = self.endpoint(shapes[one.shape], Address.of(one.path, stream=stream) if MODEL in one.path else None)
+            describe = partial(_describe, one.shape, stream)
+            made.append(Endpoint(method="POST", path=one.path, handler=handler, summary=one.summary, describe=describe))
+        return made
 
-    def endpoint(self, shape: Shape) -> Callable[[EdgeScope, EdgeProtocol], Awaitable[None]]:
-        """The handler for requests of ``shape``."""
+    def endpoint(self, shape: Shape, address: Address | None = None) -> Callable[[EdgeScope, EdgeProtocol], Awaitable[None]]:
+        """The handler for requests of ``shape``, whose model stands at ``address`` where the path names it."""
 
         def handle(scope: EdgeScope, protocol: EdgeProtocol) -> Awaitable[None]:
-            return self._serve(scope, protocol, shape)
+            return self._serve(scope, protocol, shape, address)
 
         return handle
 
-    async def _serve(self, scope: EdgeScope, protocol: EdgeProtocol, shape: Shape) -> None:
+    async def _serve(self, scope: EdgeScope, protocol: EdgeProtocol, shape: Shape, address: Address | None) -> None:
         walk, loop = self._walk, self._loop
         assert walk is not None
         assert loop is not None
@@ -104,6 +101,9 @@ class Edge:
         opened = self.watch.enter(protocol, loop)
         try:
             try:
+                if address is not None:
+                    call.credential = call.credential or key_in_query(scope)
+                    call.model, call.stream = address.model(scope), address.stream
                 await self._read(call, shape, protocol, get, opened)
             except PenstockError as fault:
                 call.fault = fault
@@ -158,12 +158,13 @@ class Edge:
         else:
             call.body = await self._body(call, protocol, get("content-length"), opened)
             call.fields, head = shape.read(call.body)
-        call.model = head.model
-        call.stream = head.stream
+        if head.model:
+            call.model = head.model
+            call.stream = head.stream
         call.max_output = head.max_output
         call.want_usage = head.include_usage
-        if head.model.startswith(TASK_PREFIX):
-            call.task = head.model[len(TASK_PREFIX) :][:LONGEST_LABEL]
+        if call.model.startswith(TASK_PREFIX):
+            call.task = call.model[len(TASK_PREFIX) :][:LONGEST_LABEL]
         call.input_estimate = estimate_tokens(call.body)
         call.expected = head.expected
         if call.expected is not None:
@@ -264,7 +265,7 @@ class Edge:
                         asked, flow = True, await asyncio.to_thread(Flow.find, call.client)
                     if not await self._read_on(flow, handed):
                         return
-            if call.cost is not None and events:
+            if call.cost is not None and events and streaming(shape).comments:
                 # A comment to every SSE reader, and the only place where a stream can still say what it cost; the client may be gone.
                 with contextlib.suppress(RuntimeError):
                     await send(b": x-penstock-cost-micros=%d\n\n" % call.cost.amount)
@@ -307,18 +308,28 @@ class Edge:
             _log.debug("client left before its error", extra={"call": call.id})
 
 
+def _describe(shape: str, stream: bool) -> Description:
+    # Kilobytes of schemas, which only whoever asks for the document needs.
+    from penstock.gateway.schemas import description
+
+    return description(shape, stream=stream)
+
+
 def credential(get: Callable[[str], str | None]) -> str | None:
-    """The key that a request carries: ``Authorization: Bearer``, ``x-api-key`` (Anthropic) or ``api-key`` (Azure); None when absent."""
+    """The key that a request carries; None when absent.
+
+    It stands in ``Authorization: Bearer``, ``x-api-key`` (Anthropic), ``api-key`` (Azure) or ``x-goog-api-key`` (Google).
+    """
     value = get("authorization")
     if value is not None:
         scheme, _, token = value.partition(" ")
         return (token if scheme.lower() == "bearer" else value).strip() or None
-    return get("x-api-key") or get("api-key")
+    return get("x-api-key") or get("api-key") or get("x-goog-api-key")
 
 
 def estimate_tokens(body: bytes) -> int:
     """Expected input tokens of a request body: a token per four bytes, inlined files and images counted as a thousand each."""
-    if len(body) > 4096 and b"base64" in body:
+    if len(body) > 4096 and (b"base64" in body or b'"inline' in body):
         body, found = _INLINE_DATA.subn(b'""', body)
         return len(body) // 4 + 1000 * found
     return len(body) // 4 + 1

@@ -12,6 +12,7 @@ from penstock.kernel.errors import UnknownModel
 from penstock.kernel.principal import Scope
 from penstock.kernel.web import Ask, Route
 
+LISTING = "/v1/models"
 EPOCH = "1970-01-01T00:00:00Z"
 
 
@@ -65,14 +66,14 @@ def listing(catalogue: Catalogue) -> Sequence[Route]:
     return (
         Route(
             method="GET",
-            path="/v1/models",
+            path=LISTING,
             handler=everything,
             summary="List the models that the key may call.",
             scope=Scope.CALL,
             query=ModelListQuery,
             returns=ModelList,
         ),
-        Route(method="GET", path="/v1/models/{model:path}", handler=one, summary="Show one model.", scope=Scope.CALL, returns=Model),
+        Route(method="GET", path=f"{LISTING}/{{model:path}}", handler=one, summary="Show one model.", scope=Scope.CALL, returns=Model),
     )
 
 

@@ -6,6 +6,7 @@ A streamed reply is handed back only once its first bytes are there and make sen
 from __future__ import annotations
 
 import asyncio
+import fnmatch
 import math
 import time
 from collections.abc import AsyncIterator, Mapping
@@ -18,10 +19,11 @@ from penstock.gateway.passing import Binary
 from penstock.gateway.providers.profiles import Profile
 from penstock.gateway.providers.provider import Provider, Upstream, for_forms
 from penstock.gateway.settings import GatewaySettings
-from penstock.gateway.shapes import chat, streaming
+from penstock.gateway.shapes import chat, google_error, streaming
 from penstock.gateway.shapes.plain import BINARY, TEXT, FormShape, Plain
 from penstock.gateway.shapes.shape import ChatShape, Dialect, Shape, StreamingShape
 from penstock.gateway.shapes.tap import Tap
+from penstock.gateway.translation import Translation, translate
 from penstock.gateway.uploads.upload import Form
 from penstock.kernel.call import Attempt, Call, Headers, Reply, Target, Usage
 from penstock.kernel.errors import PenstockError, UpstreamMalformed, UpstreamRefused
@@ -49,6 +51,7 @@ class Relay:
         profile = provider.profile
         if call.form is not None:
             return await self._form(call, target, provider, wire, attempt)
+        translation: Translation | None = None
         if wire == call.shape:
             body = shape.upstream_body(
                 call.fields,
@@ -57,13 +60,11 @@ class Relay:
                 want_usage=call.stream and profile.stream_usage,
             )
             fields: Mapping[str, bytes] = call.fields
-        elif isinstance(shape, Plain):
-            body = shape.request_in(wire, call.fields, model=target.model)
-            fields = call.fields
         else:
-            request = chat(shape).decode_request(call.fields)
-            body = chat(spoken).encode_request(request, model=target.model, stream=call.stream, dialect=self._dialect(profile))
-            for dropped in request.dropped:
+            dialect = self._dialect(profile, target.model)
+            translation = translate(shape, spoken, call.fields, model=target.model, stream=call.stream, dialect=dialect)
+            body = translation.body
+            for dropped in translation.dropped:
                 note = f"{dropped} has no counterpart at {target.provider} and was left out"
                 if note not in call.notes:
                     call.notes.append(note)
@@ -82,10 +83,10 @@ class Relay:
             if upstream.status != 200:
                 raise await _refusal(provider.name, upstream)
             if isinstance(shape, Plain):
-                return await self._plain(call, target, upstream, shape, spoken, attempt)
+                return await self._plain(call, target, upstream, shape, translation, attempt)
             if call.stream:
                 return await self._stream(call, target, upstream, streaming(shape), streaming(spoken), attempt)
-            return await self._whole(call, target, upstream, shape, spoken, attempt)
+            return await self._whole(call, target, upstream, shape, translation, attempt)
         except BaseException:
             upstream.close()
             raise
@@ -100,36 +101,40 @@ class Relay:
             attempt.status = upstream.status
             if upstream.status != 200:
                 raise await _refusal(provider.name, upstream)
-            return await self._plain(call, target, upstream, shape, shape, attempt)
+            return await self._plain(call, target, upstream, shape, None, attempt)
         except BaseException:
             upstream.close()
             raise
 
-    def _dialect(self, profile: Profile) -> Dialect:
+    def _dialect(self, profile: Profile, model: str) -> Dialect:
         return Dialect(
             max_tokens_field=profile.max_tokens_field,
             stream_usage=profile.stream_usage,
             reasoning_field=profile.reasoning_field,
             default_max_tokens=self._default_max_tokens,
             sampling=profile.sampling,
+            thinking_levels=_one_of(model, profile.thinking_levels),
+            unsigned_call=profile.unsigned_call if _one_of(model, profile.signing) else None,
         )
 
-    async def _whole(self, call: Call, target: Target, upstream: Upstream, shape: Shape, spoken: Shape, attempt: Attempt) -> Reply:
+    async def _whole(
+        self, call: Call, target: Target, upstream: Upstream, shape: Shape, translation: Translation | None, attempt: Attempt
+    ) -> Reply:
         attempt.first_token_ms = call.elapsed_ms()
         body = await upstream.read(self._max_reply)
-        if shape is spoken:
+        if translation is None:
             usage = shape.usage(body)
             if usage is None:
                 _expect_object(target.provider, body)
         else:
-            completion = chat(spoken).decode_reply(body)
-            usage = completion.usage
-            body = chat(shape).encode_reply(completion, model=target.name)
+            body, usage = translation.reply(body, model=target.name)
         call.usage = usage or _estimate(call, len(body))
         attempt.ended_ms = call.elapsed_ms()
         return Reply(body=body, headers=[("content-type", "application/json")])
 
-    async def _plain(self, call: Call, target: Target, upstream: Upstream, shape: Plain, spoken: Shape, attempt: Attempt) -> Reply:
+    async def _plain(
+        self, call: Call, target: Target, upstream: Upstream, shape: Plain, translation: Translation | None, attempt: Attempt
+    ) -> Reply:
         """A reply of a shape that is no conversation: what it is, its content type says, whatever was asked for."""
         media = upstream.header("content-type") or "application/json"
         if media.startswith("text/event-stream"):
@@ -140,9 +145,10 @@ class Relay:
             return await self._binary(call, upstream, attempt, media)
         attempt.first_token_ms = call.elapsed_ms()
         body = await upstream.read(self._max_reply)
-        usage = spoken.usage(body)
-        if spoken is not shape:
-            body = shape.reply_from(spoken.name, body, call.fields, model=target.name)
+        if translation is None:
+            usage = shape.usage(body)
+        else:
+            body, usage = translation.reply(body, model=target.name)
         if shape.answers != TEXT or media.startswith("application/json"):
             if usage is None:
                 _expect_object(target.provider, body)
@@ -284,6 +290,10 @@ def _expect_object(provider: str, body: bytes) -> None:
         raise UpstreamMalformed(f"{provider} answered 200 with a body that is no JSON object") from fault
 
 
+def _one_of(model: str, patterns: tuple[str, ...]) -> bool:
+    return any(fnmatch.fnmatchcase(model, pattern) for pattern in patterns)
+
+
 def _estimate(call: Call, output_bytes: int) -> Usage:
     if call.expected is not None:
         return msgspec.structs.replace(call.expected, estimated=True)
@@ -316,11 +326,14 @@ async def _refusal(provider: str, upstream: Upstream) -> UpstreamRefused:
         body = await upstream.read(ERROR_BYTES)
     except PenstockError:
         body = b""
+    if status == 400 and google_error.blames_key(body):
+        status = 401
+    wait = _retry_after(upstream)
     return UpstreamRefused(
         f"{provider} answered {status}: {_said(status, body)}",
         status=_status(status),
         upstream_status=status,
-        retry_after=_retry_after(upstream),
+        retry_after=wait if wait is not None else google_error.retry_delay(body),
     )
 
 

@@ -54,7 +54,13 @@ class GatewaySettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     models: Annotated[dict[str, ModelSettings], Meta(description="Names of models and their fallback chains.")] = field(
         default_factory=dict[str, ModelSettings]
     )
-    max_body_bytes: Annotated[int, Meta(ge=1024, description="Largest request body.")] = 20 * 1024 * 1024
+    max_body_bytes: Annotated[
+        int,
+        Meta(
+            ge=1024,
+            description="Largest body of a model call (else 413); other routes take 1 MiB. At most 100 levels of nesting (else 400).",
+        ),
+    ] = 20 * 1024 * 1024
     max_upload_bytes: Annotated[
         int, Meta(ge=1024, description="Largest form with files (audio, images); beyond 1 MiB it is sent on while it arrives, not held.")
     ] = 64 * 1024 * 1024

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from penstock.gateway.admission import Admission
 from penstock.gateway.choose import Catalogue, Choose
 from penstock.gateway.discovery import OLLAMA, configured, find_ollama
+from penstock.gateway.google_models import GoogleModels
 from penstock.gateway.http import Edge
 from penstock.gateway.models import listing
 from penstock.gateway.pages import pages
@@ -33,10 +34,11 @@ def wire(house: House) -> Offer:
     catalogue = Catalogue(configured(settings, house.data_dir, os.environ), settings.models)
     admission = Admission(house.ports.get(Counters), max_in_flight=settings.max_in_flight)
     edge = Edge(settings)
-    life = GatewayLife(house, settings, catalogue, admission, edge)
+    google = GoogleModels(catalogue)
+    life = GatewayLife(house, settings, catalogue, admission, edge, google)
     return Offer(
         stages=(admission, Choose(catalogue), Send(catalogue, Relay(SHAPES, settings), settings)),
-        endpoints=edge.endpoints(SHAPES),
+        endpoints=[*edge.endpoints(SHAPES), *google.endpoints()],
         routes=listing(catalogue),
         pages=pages(house.ports),
         nav=(NavItem("Playground", "/console/playground", "playground", "Build", 10, "p"),),
@@ -52,8 +54,11 @@ class GatewayLife:
 
     name = "gateway"
 
-    def __init__(self, house: House, settings: GatewaySettings, catalogue: Catalogue, admission: Admission, edge: Edge) -> None:
+    def __init__(
+        self, house: House, settings: GatewaySettings, catalogue: Catalogue, admission: Admission, edge: Edge, google: GoogleModels
+    ) -> None:
         self._house = house
+        self._google = google
         self._settings = settings
         self._catalogue = catalogue
         self._admission = admission
@@ -64,6 +69,7 @@ class GatewayLife:
         """Join the edge to the line; look for an Ollama meanwhile."""
         ports = self._house.ports
         self._edge.open(ports.get(Line).walk, ports.get(Authenticator), ports.find(Sessions))
+        self._google.open(ports.get(Authenticator))
         if self._settings.discover and OLLAMA not in self._catalogue.providers:
             self._discovery = asyncio.get_running_loop().create_task(self._discover())
 

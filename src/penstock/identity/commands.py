@@ -68,14 +68,15 @@ def create(
 
 @app.command("list")
 def list_keys(config: Config = None) -> None:
-    """List keys, newest first."""
+    """List keys, newest first: id, state, last characters, scopes, last use (UTC), name."""
 
     async def work(keys: Keys, owners: Owners) -> None:
         cursor: str | None = None
         while True:
             page = await keys.list(None, cursor=cursor, limit=500)
             for key in page.data:
-                sys.stdout.write(f"{key.id}  {key.state:8} …{key.last4}  {','.join(key.scopes):16} {key.name}\n")
+                used = time.strftime("%Y-%m-%d %H:%M", time.gmtime(key.last_used_at)) if key.last_used_at is not None else "never used"
+                sys.stdout.write(f"{key.id}  {key.state:8} …{key.last4}  {','.join(key.scopes):16} {used:16}  {key.name}\n")
             cursor = page.next_cursor
             if cursor is None:
                 return

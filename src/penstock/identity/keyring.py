@@ -46,6 +46,8 @@ class Keyring:
         self._entries: dict[bytes, _Entry] = {}
         self._digests: dict[str, set[bytes]] = {}
         self._names: dict[str, str] = {}
+        self.used: dict[str, float] = {}
+        """When each key was last accepted, by id, until somebody writes that down and takes it out (`penstock.identity.uses`)."""
 
     def authenticate(self, credential: str | None) -> Principal:
         """The principal of a live key.
@@ -58,15 +60,20 @@ class Keyring:
         entry = self._entries.get(sha256(credential.encode("utf-8", "surrogateescape")).digest())
         if entry is None:
             raise Unauthenticated("this API key is not known here; check it, or make another with `penstock keys create`")
-        if entry.revoked or self._clock() >= entry.ends_at:
+        now = self._clock()
+        if entry.revoked or now >= entry.ends_at:
             raise _refusal(entry)
-        return entry.principal
+        principal = entry.principal
+        self.used[principal.key_id] = now
+        return principal
 
     def holder(self, digest: bytes) -> Principal | None:
-        """The principal behind the digest of a secret while that secret is live, else None."""
+        """The principal behind the digest of a secret while that secret is live, else None; a use like `authenticate`."""
         entry = self._entries.get(digest)
-        if entry is None or entry.revoked or self._clock() >= entry.ends_at:
+        now = self._clock()
+        if entry is None or entry.revoked or now >= entry.ends_at:
             return None
+        self.used[entry.principal.key_id] = now
         return entry.principal
 
     def name(self, id: str | None) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import TypedDict, TypeVar
 
 import msgspec
@@ -53,7 +53,10 @@ class KeyChange(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Keys:
-    """``changed`` is awaited after every change, so that this process acts on it before the caller is told."""
+    """``changed`` is awaited after every change, so that this process acts on it before the caller is told.
+
+    ``used`` are the last uses that are not written down yet, by key.
+    """
 
     def __init__(
         self,
@@ -61,45 +64,33 @@ class Keys:
         *,
         grace_seconds: float,
         changed: Callable[[], Awaitable[None]] = nobody,
+        used: Mapping[str, float] | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._records = records
         self._grace = grace_seconds
         self._changed = changed
+        self._used: Mapping[str, float] = used if used is not None else {}
         self._clock = clock
 
-    async def create(self, actor: Principal | None, asked: NewKey, *, first: bool = False) -> KeyWithSecret:
+    async def create(self, actor: Principal | None, asked: NewKey) -> KeyWithSecret:
         """A new key and its secret, which nobody can read again. Raises `RequestError`, `Forbidden` for more than the actor may do itself.
 
         Without ``organisation`` it belongs to its project's, team's or person's organisation, else to the actor's.
         """
-        now = self._clock()
+        now, secret = self._clock(), new_secret()
         name, terms = check.name(asked.name), _terms(asked.scopes, asked.models, asked.tasks, asked.limits, asked.expires_at, now)
-        secret = new_secret()
 
         def work(connection: Connection) -> Key:
             project = named(connection, Project, asked.project, actor) if asked.project is not None else None
             team = asked.team if asked.team is not None else (project.team if project is not None else None)
             of_team = named(connection, Team, team, actor) if team is not None else None
             person = named(connection, Person, asked.person, actor) if asked.person is not None else None
-            key = Key(
-                id=new_id("key"),
-                name=name,
-                organisation=organisation_for(connection, actor, asked.organisation, of_team, project, person),
-                team=team,
-                project=asked.project,
-                person=asked.person,
-                last4=secret[-4:],
-                state="live",
-                created_at=now,
-                created_by=actor.key_id if actor is not None else None,
-                revoked_at=None,
-                previous_until=None,
-                **terms,
-            )
+            organisation = organisation_for(connection, actor, asked.organisation, of_team, project, person)
+            by = actor.key_id if actor is not None else None
+            key = _new(secret, name, organisation, terms, now, team=team, project=asked.project, person=asked.person, by=by)
             _grant(actor, key)
-            store.add_key(connection, key, first=first, version=store.bump(connection))
-            store.add_secret(connection, SecretRow(digest(secret), key.id, secret[-4:], now, None))
+            _add(connection, key, secret, first=False, version=store.bump(connection))
             return key
 
         return KeyWithSecret(key=await self._write(work), secret=secret)
@@ -124,12 +115,13 @@ class Keys:
             found = store.list_keys(connection, owners, state=state, search=search, before=before, limit=size + 1, now=now)
             return Listing(data=found[:size], next_cursor=found[size - 1].id if len(found) > size else None)
 
-        return await self._records.read(work)
+        page = await self._records.read(work)
+        return Listing(data=[self._seen(key) for key in page.data], next_cursor=page.next_cursor)
 
     async def find(self, actor: Principal | None, id: str) -> Key:
         """One key. Raises `NotFound`."""
         now = self._clock()
-        return await self._records.read(lambda connection: _known(connection, actor, id, now))
+        return self._seen(await self._records.read(lambda connection: _known(connection, actor, id, now)))
 
     async def change(self, actor: Principal | None, id: str, change: KeyChange) -> Key:
         """Change a key's terms. Raises `NotFound`, `RequestError`, or `Conflict` when it is revoked."""
@@ -146,7 +138,7 @@ class Keys:
             store.put_key(connection, key, store.bump(connection))
             return _known(connection, actor, id, now)
 
-        return await self._write(work)
+        return self._seen(await self._write(work))
 
     async def rotate(self, actor: Principal | None, id: str, grace_seconds: float | None = None) -> KeyWithSecret:
         """A new secret; the old ones work for ``grace_seconds`` more. Raises `NotFound`, `RequestError`, `Conflict` when it is revoked."""
@@ -164,7 +156,7 @@ class Keys:
             store.put_key(connection, _known(connection, actor, id, now), store.bump(connection))
             return _known(connection, actor, id, now)
 
-        return KeyWithSecret(key=await self._write(work), secret=secret)
+        return KeyWithSecret(key=self._seen(await self._write(work)), secret=secret)
 
     async def revoke(self, actor: Principal | None, id: str) -> Key:
         """End a key for good, here before this returns and elsewhere within the refresh time; a second time changes nothing.
@@ -183,7 +175,7 @@ class Keys:
             store.put_key(connection, key, store.bump(connection))
             return key
 
-        return await self._write(work)
+        return self._seen(await self._write(work))
 
     async def configured(self) -> bool:
         """Whether a live key exists that somebody made on purpose."""
@@ -191,17 +183,42 @@ class Keys:
         return await self._records.read(lambda c: store.count_keys(c, now=now, state="live", first=False)) > 0
 
     async def ensure(self) -> str | None:
-        """Make an admin key of the home organisation when there is no key at all; its secret, or None."""
-        now = self._clock()
+        """Make an admin key of the home organisation when there is no key at all; its secret, or None.
+
+        Of processes that do so at once, one makes it. Raises `RequestError` when there is no organisation.
+        """
+        now, secret = self._clock(), new_secret()
         if await self._records.read(lambda c: store.count_keys(c, now=now)) > 0:
             return None
-        made = await self.create(None, NewKey(name="first admin key", scopes=(Scope.ADMIN,)), first=True)
-        return made.secret
+        terms = _terms((Scope.ADMIN,), (), (), Limits(), None, now)
+
+        def work(connection: Connection) -> bool:
+            # Counted before it is looked again: whoever starts at the same moment waits here, and then finds what this one made.
+            version = store.bump(connection)
+            if store.count_keys(connection, now=now) > 0:
+                return False
+            key = _new(secret, "first admin key", organisation_for(connection, None, None), terms, now)
+            _add(connection, key, secret, first=True, version=version)
+            return True
+
+        return secret if await self._write(work) else None
+
+    async def untried(self) -> Key | None:
+        """The key of the first start while it is live and was never used; perhaps nobody ever saw it."""
+        now = self._clock()
+        found = await self._records.read(lambda connection: store.first_key(connection, now))
+        return found if found is not None and self._seen(found).last_used_at is None else None
 
     async def _write(self, work: Callable[[Connection], T]) -> T:
         done = await self._records.write(work)
         await self._changed()
         return done
+
+    def _seen(self, key: Key) -> Key:
+        noted = self._used.get(key.id)
+        if noted is None or noted <= (key.last_used_at or 0.0):
+            return key
+        return msgspec.structs.replace(key, last_used_at=noted)
 
 
 class _Terms(TypedDict):
@@ -210,6 +227,41 @@ class _Terms(TypedDict):
     tasks: tuple[str, ...]
     limits: Limits
     expires_at: float | None
+
+
+def _new(
+    secret: str,
+    name: str,
+    organisation: str,
+    terms: _Terms,
+    now: float,
+    *,
+    team: str | None = None,
+    project: str | None = None,
+    person: str | None = None,
+    by: str | None = None,
+) -> Key:
+    return Key(
+        id=new_id("key"),
+        name=name,
+        organisation=organisation,
+        team=team,
+        project=project,
+        person=person,
+        last4=secret[-4:],
+        state="live",
+        created_at=now,
+        created_by=by,
+        revoked_at=None,
+        last_used_at=None,
+        previous_until=None,
+        **terms,
+    )
+
+
+def _add(connection: Connection, key: Key, secret: str, *, first: bool, version: int) -> None:
+    store.add_key(connection, key, first=first, version=version)
+    store.add_secret(connection, SecretRow(digest(secret), key.id, secret[-4:], key.created_at, None))
 
 
 def _terms(

@@ -53,6 +53,8 @@ class Key(msgspec.Struct, frozen=True, kw_only=True):
 
     ``state`` is ``live``, ``expired`` or ``revoked`` at the moment of asking. ``previous_until`` is when the last of the secrets that a
     rotation replaced stops working, None when none works. ``created_by`` is the id of the key that asked for this one, None for a command.
+    ``last_used_at`` is when it was last accepted, for a call, a request or a signed-in browser's, None for never; uses in other processes
+    show up there within about a minute.
     """
 
     id: str
@@ -71,6 +73,7 @@ class Key(msgspec.Struct, frozen=True, kw_only=True):
     created_by: str | None
     expires_at: float | None
     revoked_at: float | None
+    last_used_at: float | None
     previous_until: float | None
 
 

@@ -169,10 +169,21 @@ class Owners:
         await self._write(work)
 
     async def ensure_home(self) -> None:
-        """Make the home organisation and a project in it when there is no organisation."""
-        if await self._records.read(store.home) is None:
-            organisation = await self.add_organisation(None, "Default")
-            await self.add_project(None, "default", organisation.id)
+        """Make the home organisation and a project in it when there is no organisation; of processes that do so at once, one does."""
+        if await self._records.read(store.home) is not None:
+            return
+        now = self._clock()
+
+        def work(connection: Connection) -> None:
+            # Counted before it is looked again: whoever starts at the same moment waits here, and then finds what this one made.
+            version = store.bump(connection)
+            if store.home(connection) is None:
+                home = Organisation(id=new_id("org"), name="Default", home=True, created_at=now)
+                store.add(connection, home, version)
+                project = Project(id=new_id("proj"), organisation=home.id, team=None, name="default", created_at=now)
+                store.add(connection, project, version)
+
+        await self._write(work)
 
     async def _write(self, work: Callable[[Connection], T]) -> T:
         done = await self._records.write(work)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from penstock.console import Console, toast
+from penstock.identity.door import Door
 from penstock.identity.keys import Keys, NewKey
 from penstock.identity.model import Organisation, Person, Project, Team
 from penstock.identity.owners import Owners
@@ -27,20 +29,27 @@ HOME = "/console/"
 MANY = 1000
 
 
-def pages(ports: Ports, owners: Owners, service: Keys, sessions: BrowserSessions) -> Sequence[Page]:
+def pages(ports: Ports, owners: Owners, service: Keys, sessions: BrowserSessions, door: Door) -> Sequence[Page]:
     """Sign-in, sign-out, Keys, Organisation."""
 
     def console() -> Console:
         return ports.get(Console)
 
     async def sign_in(request: Request, principal: Principal) -> Response:
-        return _door(request, console(), _local(request.query_params.get("next", "")), None)
+        after, token = _local(request.query_params.get("next", "")), request.cookies.get(COOKIE)
+        # Also when the session was opened a moment ago by another process, which sent the browser on to this one.
+        known = await sessions.recall(token) if token else None
+        if known is not None and known.may(Scope.READ):
+            return _redirect(after or HOME)
+        return _door(request, console(), after, None)
 
     async def enter(request: Request, principal: Principal) -> Response:
         form = await request.form()
         after = _local(str(form.get("next", "")))
+        peer = request.client.host if request.client is not None else None
+        caller = door.caller(peer, request.headers.getlist("x-forwarded-for"))
         try:
-            token, expires = await sessions.open(str(form.get("key", "")).strip())
+            token, expires = await door.open(caller, str(form.get("key", "")).strip())
         except PenstockError as fault:
             return _door(request, console(), after, fault)
         response = _redirect(after or HOME)
@@ -51,7 +60,7 @@ def pages(ports: Ports, owners: Owners, service: Keys, sessions: BrowserSessions
             path="/",
             httponly=True,
             samesite="strict",
-            secure=request.url.scheme == "https",
+            secure=door.is_encrypted(peer, request.url.scheme, request.headers.get("x-forwarded-proto")),
         )
         return response
 
@@ -162,7 +171,7 @@ def pages(ports: Ports, owners: Owners, service: Keys, sessions: BrowserSessions
 
 
 def _door(request: Request, console: Console, after: str, fault: PenstockError | None) -> Response:
-    return console.page(
+    page = console.page(
         request,
         "console/sign_in.html",
         title="Sign in",
@@ -170,6 +179,9 @@ def _door(request: Request, console: Console, after: str, fault: PenstockError |
         error=fault.message if fault is not None else None,
         next_path=after,
     )
+    if fault is not None and fault.retry_after is not None:
+        page.headers["retry-after"] = str(max(1, math.ceil(fault.retry_after)))
+    return page
 
 
 def _local(path: str) -> str:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable
 from penstock.identity import store
 from penstock.identity.keyring import Keyring
 from penstock.identity.sessions import BrowserSessions
+from penstock.identity.uses import Uses
 from penstock.kernel.errors import PenstockError
 from penstock.kernel.ports import Metric
 from penstock.storage.records import Records
@@ -18,7 +19,7 @@ from penstock.storage.records import Records
 _log = logging.getLogger("penstock.identity")
 
 FLUSH_SECONDS = 60.0
-"""How often moved ends of sessions are written down."""
+"""How often moved ends of sessions and last uses of keys are written down."""
 
 
 class Refresh:
@@ -32,6 +33,7 @@ class Refresh:
         self._records = records
         self._keyring = keyring
         self._sessions = sessions
+        self._uses = Uses(records, keyring.used)
         self._seconds = seconds
         self._clock = clock
         self._version = -1
@@ -51,7 +53,7 @@ class Refresh:
             with contextlib.suppress(asyncio.CancelledError):
                 await self._task
             self._task = None
-            await self._sessions.flush()
+            await self.flush()
 
     async def now(self) -> None:
         """Take in everything that is committed at this moment; when this returns, this process acts on it."""
@@ -63,6 +65,11 @@ class Refresh:
                 self._sessions.apply(changes)
                 self._version = changes.version
             self._fresh_at = time.monotonic()
+
+    async def flush(self) -> None:
+        """Write down what only this process knows yet. Raises `StorageError`."""
+        await self._sessions.flush()
+        await self._uses.flush()
 
     @property
     def age(self) -> float:
@@ -81,7 +88,7 @@ class Refresh:
                 await self.now()
                 if time.monotonic() >= flush_at:
                     flush_at = time.monotonic() + FLUSH_SECONDS
-                    await self._sessions.flush()
+                    await self.flush()
             except PenstockError as fault:
                 if not self._failing:
                     _log.warning("keys cannot be refreshed, those in memory go on working", extra={"fault": fault.message})

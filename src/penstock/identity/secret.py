@@ -13,6 +13,8 @@ SESSION_PREFIX = "pss_"
 KEY_PATTERN = re.compile(r"psk_[A-Za-z0-9_-]{43}[A-Za-z0-9]{6}")
 """Matches a whole key, for secret scanners."""
 
+SESSION_PATTERN = re.compile(r"pss_[A-Za-z0-9_-]{43}")
+
 SECRET_PATTERN = re.compile(r"\bps[ks]_[A-Za-z0-9_-]{16,}")
 """Matches a key or session token, also a damaged one, for redaction."""
 
@@ -35,6 +37,11 @@ def is_key(text: str) -> bool:
     if KEY_PATTERN.fullmatch(text) is None:
         return False
     return _checksum(text[4:-6]) == text[-6:]
+
+
+def is_session_token(text: str) -> bool:
+    """Whether ``text`` has the form of a session token; says nothing about whether the session exists."""
+    return SESSION_PATTERN.fullmatch(text) is not None
 
 
 def digest(secret: str) -> bytes:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from penstock.identity import store
 from penstock.identity.keyring import Keyring
-from penstock.identity.secret import digest, new_session_token
+from penstock.identity.secret import digest, is_session_token, new_session_token
 from penstock.identity.settings import IdentitySettings
 from penstock.identity.store import SessionRow
 from penstock.kernel.errors import Forbidden
@@ -17,6 +17,10 @@ from penstock.storage.records import Records
 
 if TYPE_CHECKING:
     from penstock.identity.store import Changes
+
+
+LONGEST_READ = 120.0
+"""Seconds after which nothing is on its way any more that was read before."""
 
 
 class _Session:
@@ -44,6 +48,8 @@ class BrowserSessions:
         self._longest = settings.session_days * 86_400
         self._clock = clock
         self._held: dict[bytes, _Session] = {}
+        self._closed: dict[bytes, float] = {}
+        """Sessions signed out here lately, with the moment: what was read before must not bring them back."""
 
     async def open(self, credential: str) -> tuple[str, float]:
         """Sign in: a new token and the moment at which it ends whatever happens, in Unix seconds.
@@ -74,13 +80,23 @@ class BrowserSessions:
             session.moved = True
         return self._keyring.holder(session.secret)
 
+    async def recall(self, token: str) -> Principal | None:
+        """Like `principal`, and asks the database when this process has not heard of the session: another may just have opened it."""
+        key = digest(token)
+        if key not in self._held:
+            row = await self._find(key, token)
+            if row is not None and key not in self._closed:
+                self._held.setdefault(key, _Session(row))
+        return self.principal(token)
+
     async def close(self, token: str) -> None:
-        """Sign out here at once, in other processes within the refresh time."""
+        """Sign out here at once, in other processes within the refresh time, whichever of them opened the session."""
         key, now = digest(token), self._clock()
-        if self._held.pop(key, None) is not None:
-            await self._records.write(
-                lambda connection: store.put_session_end(connection, key, now, now=now, version=store.bump(connection))
-            )
+        if key not in self._held and await self._find(key, token) is None:
+            return
+        self._closed[key] = now
+        self._held.pop(key, None)
+        await self._records.write(lambda connection: store.put_session_end(connection, key, now, now=now, version=store.bump(connection)))
 
     def apply(self, changes: Changes) -> None:
         """Take in what changed, and forget what is over."""
@@ -92,12 +108,23 @@ class BrowserSessions:
             known = self._held.get(row.digest)
             if row.expires_at <= now:
                 self._held.pop(row.digest, None)
+            elif row.digest in self._closed:
+                continue
             elif known is None:
                 self._held[row.digest] = _Session(row)
             elif not known.moved:
                 known.expires_at = row.expires_at
         for key in [key for key, session in self._held.items() if session.expires_at <= now]:
             del self._held[key]
+        for key in [key for key, at in self._closed.items() if at + LONGEST_READ <= now]:
+            del self._closed[key]
+
+    async def _find(self, key: bytes, token: str) -> SessionRow | None:
+        # Anybody may send any cookie: only what looks like a token costs a question.
+        if not is_session_token(token):
+            return None
+        now = self._clock()
+        return await self._records.read(lambda connection: store.find_session(connection, key, now))
 
     async def flush(self) -> None:
         """Write down the ends that moved."""

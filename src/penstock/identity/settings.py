@@ -30,3 +30,21 @@ class IdentitySettings(Struct, frozen=True, forbid_unknown_fields=True):
     rotation_grace_hours: Annotated[
         float, Meta(ge=0, le=720, description="Hours for which a key's old secret still works after a rotation, unless the rotation says.")
     ] = 24.0
+    sign_in_guesses: Annotated[
+        int, Meta(ge=1, le=1_000_000, description="Wrong keys that one address may try at the console's door at once, and then per minute.")
+    ] = 10
+    sign_in_guesses_total: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=1_000_000,
+            description="Wrong keys that all addresses together may try so; does not hold for those from which somebody came in before.",
+        ),
+    ] = 300
+    trusted_proxies: Annotated[
+        tuple[str, ...],
+        Meta(
+            description="Addresses or networks of reverse proxies whose X-Forwarded-For says who is at the door, and whose "
+            "X-Forwarded-Proto whether over TLS; without it everybody behind a proxy shares one count."
+        ),
+    ] = ()

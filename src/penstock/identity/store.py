@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
 import msgspec
-from sqlalchemy import Connection, Row, Table, and_, func, or_, select, update
+from sqlalchemy import BindParameter, Connection, Row, Table, and_, bindparam, func, or_, select, update
 
 from penstock.identity.model import Key, Organisation, Person, Project, Team
 from penstock.identity.tables import CHANGES, KEYS, ORGANISATIONS, PEOPLE, PROJECTS, SECRETS, SESSIONS, TEAMS
@@ -189,10 +189,26 @@ def end_secrets(connection: Connection, key: str, at: float) -> None:
     )
 
 
+def put_uses(connection: Connection, uses: Sequence[tuple[str, float]]) -> None:
+    """Note for each key (by id, at least one) when it was used, unless a later use is noted already."""
+    named: BindParameter[str] = bindparam("key")
+    at: BindParameter[float] = bindparam("at")
+    later = or_(KEYS.c.last_used_at.is_(None), KEYS.c.last_used_at < at)
+    query = KEYS.update().where(KEYS.c.id == named, later).values(last_used_at=at)
+    connection.execute(query, [{"key": key, "at": moment} for key, moment in uses])
+
+
 def find_key(connection: Connection, id: str, now: float) -> Key | None:
     """The key with this id, its state as of ``now``, or None."""
     rows = connection.execute(KEYS.select().where(KEYS.c.id == id)).all()
     found = _keys(rows, _secrets(connection, [id]), now)
+    return found[0] if found else None
+
+
+def first_key(connection: Connection, now: float) -> Key | None:
+    """The key that the first start made, while it is live, or None."""
+    rows = connection.execute(KEYS.select().where(KEYS.c.first, _in_state("live", now)).order_by(KEYS.c.id).limit(1)).all()
+    found = _keys(rows, _secrets(connection, [row.id for row in rows]), now)
     return found[0] if found else None
 
 
@@ -302,6 +318,7 @@ def _keys(rows: Sequence[Row[Any]], secrets: Sequence[SecretRow], now: float) ->
                 created_by=row.created_by,
                 expires_at=row.expires_at,
                 revoked_at=row.revoked_at,
+                last_used_at=row.last_used_at,
                 previous_until=until if until > now else None,
             )
         )
@@ -315,6 +332,13 @@ def add_session(connection: Connection, session: SessionRow, version: int) -> No
     """Write a new session, and forget those that ended more than a day before it began."""
     connection.execute(SESSIONS.delete().where(SESSIONS.c.expires_at < session.created_at - 86_400))
     connection.execute(SESSIONS.insert().values(**msgspec.structs.asdict(session), version=version))
+
+
+def find_session(connection: Connection, digest: bytes, now: float) -> SessionRow | None:
+    """The session with this digest unless it is over at ``now``, or None."""
+    query = select(SESSIONS.c.digest, SESSIONS.c.secret, SESSIONS.c.created_at, SESSIONS.c.expires_at)
+    row = connection.execute(query.where(SESSIONS.c.digest == digest, SESSIONS.c.expires_at > now)).first()
+    return SessionRow(*row) if row is not None else None
 
 
 def put_session_end(connection: Connection, digest: bytes, at: float, *, now: float, version: int) -> None:

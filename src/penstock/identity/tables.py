@@ -102,8 +102,12 @@ KEYS = Table(
     Column("expires_at", Double),
     Column("revoked_at", Double),
     Column("version", BigInteger, nullable=False, index=True),
+    Column("last_used_at", Double),
 )
-"""``first`` marks the key that the first start made by itself; ``created_by`` is the id of the key that asked, null for a command."""
+"""``first`` marks the key that the first start made by itself; ``created_by`` is the id of the key that asked, null for a command.
+
+``last_used_at`` is written now and then, in batches, and is no change of the key: ``version`` stays.
+"""
 
 SECRETS = Table(
     "key_secrets",

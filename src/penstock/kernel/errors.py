@@ -32,6 +32,30 @@
 
 A code never changes its meaning once released; programs may branch on it. A message says what was wrong, where, and what to do;
 it never contains a credential. How an error looks on the wire is the affair of the API that was called: each wire shape renders it.
+
+What one class tells apart has a code of its own::
+
+    missing_api_key             401  Unauthenticated   the request carries no key
+    revoked_api_key             401  Unauthenticated   the key was revoked
+    expired_api_key             401  Unauthenticated   the key has expired, or its secret was replaced by a rotation
+    cross_site_request          403  Forbidden         a signed-in browser was sent here by another site's page
+    model_not_priced            403  Forbidden         no price is known and finops.unpriced is 'refuse'
+    unknown_url                 404  NotFound          nothing answers at this path
+    recording_miss              404  UnknownModel      the recording holds no reply to this request
+    body_timeout                408  DeadlineExceeded  the body did not arrive within gateway.body_seconds
+    concurrency_limit_exceeded  429  LimitExceeded     the key has as many calls in flight as it may have
+    token_limit_exceeded        429  LimitExceeded     the key has used its tokens of this minute
+    too_many_sign_ins           429  LimitExceeded     too many wrong keys at the console's door, from this address or from all
+    local_model_unavailable     503  Unavailable       the local embedding model cannot be used
+    local_extra_missing         503  Unavailable       a package of the extra 'local' is not installed
+    local_model_missing         503  Unavailable       the package with the model's weights is not installed
+    local_model_altered         503  Unavailable       a file of the model is not the one that was approved
+    local_model_export_failed   503  Unavailable       the model could not be written down, or what lies there is damaged
+    demo_api_fault              500  PenstockError     `penstock demo` got another answer than it asked for
+
+What a body may be: at most ``gateway.max_body_bytes`` at the model routes and 1 MiB everywhere else (413 ``body_too_large``), there within
+``gateway.body_seconds`` (408 ``body_timeout``), valid UTF-8 and one JSON object whose arrays and objects are nested at most 100 levels deep
+(400 ``malformed_request``; real requests have under 20).
 """
 
 from __future__ import annotations

@@ -132,13 +132,17 @@ class File(Struct, frozen=True, tag="file"):
 
 
 class ToolCall(Struct, frozen=True, tag="tool_call"):
-    """The model asks for a tool. ``arguments`` is JSON text as the model wrote it: possibly empty, possibly not valid."""
+    """The model asks for a tool. ``arguments`` is JSON text as the model wrote it: possibly empty, possibly not valid.
+
+    ``signature`` proves to the vendor whose model wrote the call what was thought before it; as in `Reasoning`.
+    """
 
     id: str
     name: str
     arguments: str
     cache: Cache | None = None
     extra: Extra = field(default_factory=dict[str, Raw])
+    signature: str | None = None
 
 
 class ToolResult(Struct, frozen=True, tag="tool_result"):
@@ -154,8 +158,9 @@ class ToolResult(Struct, frozen=True, tag="tool_result"):
 class Reasoning(Struct, frozen=True, tag="reasoning"):
     """What the model thought, as far as its vendor shows it.
 
-    ``summary`` holds summaries instead of, or beside, the ``text`` itself. ``signature`` proves the text to the vendor that wrote it,
-    ``encrypted`` carries thoughts that only that vendor can read, ``id`` names the item; all three are opaque and go back as they came.
+    ``summary`` holds summaries instead of, or beside, the ``text`` itself. ``signature`` proves the text to the vendor that wrote it and
+    names that vendor (``anthropic:...``), ``encrypted`` carries thoughts that only that vendor can read, ``id`` names the item; all three
+    are opaque and go back as they came.
     """
 
     text: str = ""
@@ -402,12 +407,13 @@ class CitationDelta(Struct, frozen=True, tag="citation"):
 
 
 class ToolBegin(Struct, frozen=True, tag="tool_begin"):
-    """A tool call begins; ``index`` counts the calls of one choice and ties its arguments to it."""
+    """A tool call begins; ``index`` counts the calls of one choice and ties its arguments to it. ``signature`` as in `ToolCall`."""
 
     index: int
     id: str
     name: str
     choice: int = 0
+    signature: str | None = None
 
 
 class ArgumentsDelta(Struct, frozen=True, tag="arguments"):

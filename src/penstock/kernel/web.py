@@ -133,17 +133,41 @@ class EdgeProtocol(Protocol):
     def response_stream(self, status: int, headers: list[tuple[str, str]]) -> EdgeStream: ...
 
 
+class Description(msgspec.Struct, frozen=True, kw_only=True):
+    """What the OpenAPI document says about an `Endpoint`, in JSON Schemas.
+
+    ``request`` is None where there is no body, ``reply`` where every good answer is a stream. ``schemas`` are named; the others refer to
+    them as ``#/components/schemas/NAME``, and a name means the same in every description. ``event`` is the JSON in the data of each event
+    where the endpoint also streams, ``ending`` how such a stream ends. ``failures`` are statuses (or ``4XX``) with what they mean, all with
+    a body like ``error``. Headers and parameters of the query are by name. ``takes`` is the media type of the request, ``others`` are
+    media types of good replies that are neither JSON nor events.
+    """
+
+    request: Mapping[str, Any] | None
+    reply: Mapping[str, Any] | None
+    error: Mapping[str, Any]
+    failures: Mapping[str, str]
+    schemas: Mapping[str, Mapping[str, Any]]
+    event: Mapping[str, Any] | None = None
+    ending: str = ""
+    headers: Mapping[str, Mapping[str, Any]] = msgspec.field(default_factory=dict[str, Mapping[str, Any]])
+    query: Mapping[str, Mapping[str, Any]] = msgspec.field(default_factory=dict[str, Mapping[str, Any]])
+    reply_headers: Mapping[str, Mapping[str, Any]] = msgspec.field(default_factory=dict[str, Mapping[str, Any]])
+    takes: str = "application/json"
+    others: tuple[str, ...] = ()
+
+
 class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     """A raw endpoint on an exact method and path. The handler authenticates, answers and never raises.
 
-    ``request`` is a JSON Schema for the OpenAPI document (None: nothing to describe), ``takes`` the media type that it is for, and
-    ``answers`` the media types of good replies.
+    ``path`` may hold one ``{name}``, which stands for anything, slashes included; the first such endpoint that fits is the one. Where
+    ``when`` is given, only the requests for which it is true are this endpoint's; the others go on to the route of the same path, which
+    is the one that is documented. ``describe`` is asked when the OpenAPI document is made.
     """
 
     method: str
     path: str
     handler: Callable[[EdgeScope, EdgeProtocol], Awaitable[None]]
     summary: str
-    request: Mapping[str, Any] | None = None
-    takes: str = "application/json"
-    answers: tuple[str, ...] = ("application/json",)
+    describe: Callable[[], Description]
+    when: Callable[[EdgeScope], bool] | None = None

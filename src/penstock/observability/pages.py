@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlencode
 
@@ -26,10 +26,18 @@ RANGES = {"3600": "Last hour", "21600": "Last 6 hours", "86400": "Last day", "60
 GROUPS = {"model": "Model", "task": "Task", "team": "Team", "key": "Key", "provider": "Provider"}
 OUTCOMES = (("", "Any outcome"), ("ok", "Answered"), ("refused", "Refused"), ("failed", "Failed"), ("cancelled", "Cancelled"))
 PER_PAGE = 50
+LOST = {
+    "queue_full": "are not on the record: as many waited to be stored as observability.queue_calls allows",
+    "payload_bytes": "are on the record without prompt and reply: as many bytes waited to be stored as observability.queue_bytes allows",
+    "unwritable": "are not on the record: they could not be written down; the log says why",
+}
+"""What became of calls by the reason for which the recorder dropped something."""
 
 
-def pages(ports: Ports, questions: Questions, exposition: Exposition, live: Live, *, metrics_open: bool) -> Sequence[Page]:
-    """Overview, Calls, one call, the stream behind live pages, and ``/metrics``."""
+def pages(
+    ports: Ports, questions: Questions, exposition: Exposition, live: Live, drops: Mapping[str, int], *, metrics_open: bool
+) -> Sequence[Page]:
+    """Overview, Calls, one call, the stream behind live pages, and ``/metrics``. ``drops`` is the recorder's own count."""
 
     def console() -> Console:
         return ports.get(Console)
@@ -39,6 +47,10 @@ def pages(ports: Ports, questions: Questions, exposition: Exposition, live: Live
         if not id:
             return f"no {kind}"
         return directory.name(id) if directory is not None and kind in ("team", "key", "project") else id
+
+    def lost(principal: Principal) -> list[str]:
+        # A count of the whole installation is for whoever runs it.
+        return [f"{count:,} calls {LOST[reason]}." for reason, count in sorted(drops.items())] if principal.home else []
 
     async def overview(request: Request, principal: Principal) -> Response:
         seconds, group = request.query_params.get("seconds", "3600"), request.query_params.get("group", "model")
@@ -71,6 +83,7 @@ def pages(ports: Ports, questions: Questions, exposition: Exposition, live: Live
             title="Overview",
             found=found,
             charts=charts,
+            lost=lost(principal),
             groups=groups,
             rows=[_shown(c) for c in latest.data],
             seconds=seconds,
@@ -99,6 +112,7 @@ def pages(ports: Ports, questions: Questions, exposition: Exposition, live: Live
             title="Calls",
             rows=[_shown(c) for c in page.data],
             given=given,
+            lost=lost(principal),
             outcomes=OUTCOMES,
             live=not query.get("cursor"),
             older=f"/console/calls?{urlencode({**kept, 'cursor': page.next_cursor})}" if page.next_cursor else "",

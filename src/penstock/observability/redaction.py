@@ -13,7 +13,7 @@ from penstock.kernel.errors import SettingsError
 
 _SCOUTS: dict[str, bytes] = {
     # Each begins with one literal, rare in text, which the search finds at memory speed; only there it looks around.
-    "_": rb"_(?:(?<=[srp]k_)|(?<=gh[pousr]_)|(?<=hf_)|(?<=r8_)|(?<=npm_)|(?<=github_pat_))",
+    "_": rb"_(?:(?<=[srp]k_)|(?<=pss_)|(?<=gh[pousr]_)|(?<=hf_)|(?<=r8_)|(?<=npm_)|(?<=github_pat_))",
     "-": rb"-(?:(?<=[srp]k-)|(?<=xai-)|(?<=glpat-)|(?<=pypi-)|(?<=xox[abeoprs]-)|(?<=xapp-)|(?=----BEGIN ))",
     "A": rb"A(?:Iza|KIA|SIA)",
     "J": rb"J(?<=eyJ)",
@@ -30,7 +30,7 @@ _BUILT_IN: tuple[tuple[str, str, str], ...] = (
     ("api-key", "-_", r"\b(?:sk|rk|pk)[-_](?:[a-z]{2,12}[-_]){0,3}[A-Za-z0-9_-]{16,}"),
     ("api-key", "A", r"\bAIza[A-Za-z0-9_-]{30,}"),
     ("api-key", "-_", r"\b(?:gsk_|hf_|xai-|r8_|glpat-|npm_|pypi-)[A-Za-z0-9_-]{16,}"),
-    ("penstock-key", "-_", r"\bpsk[-_][A-Za-z0-9_-]{16,}"),
+    ("penstock-key", "-_", r"\bps[ks][-_][A-Za-z0-9_-]{16,}"),
     ("aws-key", "A", r"\b(?:AKIA|ASIA)[A-Z0-9]{16}\b"),
     ("github-token", "_", r"\b(?:gh[pousr]_[A-Za-z0-9]{20,}|github_pat_[A-Za-z0-9_]{20,})"),
     ("slack-token", "-", r"\b(?:xox[abeoprs]|xapp)-[A-Za-z0-9-]{10,}"),

@@ -10,34 +10,26 @@ from sqlalchemy import ColumnElement, Connection, and_, delete, select
 from penstock.observability.payloads import Entry, decode_pack, pack_id_at
 from penstock.observability.rows import ABSENT, COLUMNS, NULLABLE, Row
 from penstock.observability.tables import call_payloads, call_summaries, calls, id_at
+from penstock.storage.insert import insert_new
 
 PIECE = 2000
 """Rows deleted in one transaction."""
 
+_PACK_COLUMNS = ("id", "entries", "data")
 _SUMMARY_COLUMNS = tuple(c.name for c in call_summaries.columns)
 _TOTALS = ("calls", "input_tokens", "output_tokens", "cost_micros", "unpriced", "total_ms", "first_token_ms")
 
 
 def add(connection: Connection, rows: Sequence[Row], packs: Sequence[tuple[int, int, bytes]], summaries: Sequence[tuple[Any, ...]]) -> None:
     """Write a batch; writing it again changes nothing."""
-    # Driver SQL: the compiler costs more per row than the database does.
+    # PostgreSQL infers no type for nullif() of two texts that are to be a number, so there NULLs are put in here.
     postgres = connection.dialect.name == "postgresql"
-    mark = "%s" if postgres else "?"
-    if rows:
-        if postgres:
-            values = ", ".join(mark for _ in COLUMNS)
-            rows = [tuple(None if v == ABSENT and c in NULLABLE else v for c, v in zip(COLUMNS, row, strict=True)) for row in rows]
-        else:
-            values = ", ".join("nullif(?, '')" if c in NULLABLE else mark for c in COLUMNS)
-        sql = f"INSERT INTO calls ({', '.join(COLUMNS)}) VALUES ({values}) ON CONFLICT (id) DO NOTHING"  # noqa: S608 - our own column names
-        connection.exec_driver_sql(sql, list(rows))
-    if packs:
-        connection.exec_driver_sql(
-            f"INSERT INTO call_payloads (id, entries, data) VALUES ({mark}, {mark}, {mark}) ON CONFLICT (id) DO NOTHING",  # noqa: S608
-            list(packs),
-        )
+    if postgres:
+        rows = [tuple(None if v == ABSENT and c in NULLABLE else v for c, v in zip(COLUMNS, row, strict=True)) for row in rows]
+    insert_new(connection, calls.name, COLUMNS, rows, absent=frozenset() if postgres else NULLABLE)
+    insert_new(connection, call_payloads.name, _PACK_COLUMNS, packs)
     if summaries:
-        marks = ", ".join(mark for _ in _SUMMARY_COLUMNS)
+        marks = ", ".join("%s" if postgres else "?" for _ in _SUMMARY_COLUMNS)
         updates = ", ".join(f"{c} = excluded.{c}" for c in _TOTALS)
         sql = (
             f"INSERT INTO call_summaries ({', '.join(_SUMMARY_COLUMNS)}) VALUES ({marks})"  # noqa: S608 - our own column names

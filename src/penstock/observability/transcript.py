@@ -11,8 +11,14 @@ from typing import cast
 
 import msgspec
 
-from penstock.observability import transcript_plain
-from penstock.observability.turns import JsonMap, Part, Transcript, Turn, as_map, as_maps, as_text, block_of, content_of, settings_of
+from penstock.observability import google_transcript, transcript_plain
+from penstock.observability.turns import JsonMap, Part, Transcript, Turn
+from penstock.observability.turns import as_map as _map
+from penstock.observability.turns import as_maps as _maps
+from penstock.observability.turns import block_of as _block
+from penstock.observability.turns import content_of as _content
+from penstock.observability.turns import settings_of as _settings
+from penstock.observability.turns import text as _text
 
 
 def read_request(shape: str, body: bytes) -> Transcript | None:
@@ -64,30 +70,30 @@ def _read(reader: Callable[[JsonMap], Transcript] | None, body: bytes) -> Transc
 
 
 def _chat_turn(message: JsonMap) -> Turn:
-    role = as_text(message.get("role")) or "assistant"
-    reasoning = as_text(message.get("reasoning_content") or message.get("reasoning"))
+    role = _text(message.get("role")) or "assistant"
+    reasoning = _text(message.get("reasoning_content") or message.get("reasoning"))
     parts = [Part("reasoning", reasoning)] if reasoning else []
     if role == "tool":
-        text = "\n".join(part.text for part in content_of(message.get("content")))
-        return Turn(role, [Part("tool_result", text, as_text(message.get("name")), as_text(message.get("tool_call_id")))])
-    parts += content_of(message.get("content"))
+        text = "\n".join(part.text for part in _content(message.get("content")))
+        return Turn(role, [Part("tool_result", text, _text(message.get("name")), _text(message.get("tool_call_id")))])
+    parts += _content(message.get("content"))
     if message.get("refusal"):
-        parts.append(Part("refusal", as_text(message.get("refusal"))))
-    for call in as_maps(message.get("tool_calls")):
-        function = as_map(call.get("function"))
-        parts.append(Part("tool_call", as_text(function.get("arguments")), as_text(function.get("name")), as_text(call.get("id"))))
+        parts.append(Part("refusal", _text(message.get("refusal"))))
+    for call in _maps(message.get("tool_calls")):
+        function = _map(call.get("function"))
+        parts.append(Part("tool_call", _text(function.get("arguments")), _text(function.get("name")), _text(call.get("id"))))
     return Turn(role, parts)
 
 
 def _chat_request(tree: JsonMap) -> Transcript:
-    tools = [as_text(as_map(tool.get("function")).get("name") or tool.get("name")) for tool in as_maps(tree.get("tools"))]
-    return Transcript([_chat_turn(m) for m in as_maps(tree.get("messages"))], tools=tools, settings=settings_of(tree, "messages", "tools"))
+    tools = [_text(_map(tool.get("function")).get("name") or tool.get("name")) for tool in _maps(tree.get("tools"))]
+    return Transcript([_chat_turn(m) for m in _maps(tree.get("messages"))], tools=tools, settings=_settings(tree, "messages", "tools"))
 
 
 def _chat_reply(tree: JsonMap) -> Transcript:
-    choices = as_maps(tree.get("choices"))
-    finish = ", ".join(as_text(choice.get("finish_reason")) for choice in choices if choice.get("finish_reason"))
-    return Transcript([_chat_turn(as_map(choice.get("message"))) for choice in choices], finish)
+    choices = _maps(tree.get("choices"))
+    finish = ", ".join(_text(choice.get("finish_reason")) for choice in choices if choice.get("finish_reason"))
+    return Transcript([_chat_turn(_map(choice.get("message"))) for choice in choices], finish)
 
 
 # ---- openai.responses
@@ -96,44 +102,44 @@ def _chat_reply(tree: JsonMap) -> Transcript:
 def _responses_turn(item: JsonMap) -> Turn:
     match item.get("type"):
         case "function_call" | "custom_tool_call":
-            text = as_text(item.get("arguments") if "arguments" in item else item.get("input"))
-            return Turn("assistant", [Part("tool_call", text, as_text(item.get("name")), as_text(item.get("call_id")))])
+            text = _text(item.get("arguments") if "arguments" in item else item.get("input"))
+            return Turn("assistant", [Part("tool_call", text, _text(item.get("name")), _text(item.get("call_id")))])
         case "function_call_output" | "custom_tool_call_output":
-            return Turn("tool", [Part("tool_result", as_text(item.get("output")), id=as_text(item.get("call_id")))])
+            return Turn("tool", [Part("tool_result", _text(item.get("output")), id=_text(item.get("call_id")))])
         case "reasoning":
-            parts = content_of(item.get("summary")) + content_of(item.get("content"))
+            parts = _content(item.get("summary")) + _content(item.get("content"))
             return Turn("assistant", [Part("reasoning", part.text) for part in parts])
         case "message" | None:
-            return Turn(as_text(item.get("role")) or "assistant", content_of(item.get("content")))
+            return Turn(_text(item.get("role")) or "assistant", _content(item.get("content")))
         case other:
-            return Turn("assistant", [Part("other", as_text(item), name=as_text(other))])
+            return Turn("assistant", [Part("other", _text(item), name=_text(other))])
 
 
 def _responses_request(tree: JsonMap) -> Transcript:
-    turns = [Turn("system", [Part("text", as_text(tree["instructions"]))])] if tree.get("instructions") else []
+    turns = [Turn("system", [Part("text", _text(tree["instructions"]))])] if tree.get("instructions") else []
     given = tree.get("input")
-    turns += [Turn("user", content_of(given))] if isinstance(given, str) else [_responses_turn(item) for item in as_maps(given)]
-    tools = [as_text(tool.get("name") or tool.get("type")) for tool in as_maps(tree.get("tools"))]
-    return Transcript(turns, tools=tools, settings=settings_of(tree, "input", "instructions", "tools"))
+    turns += [Turn("user", _content(given))] if isinstance(given, str) else [_responses_turn(item) for item in _maps(given)]
+    tools = [_text(tool.get("name") or tool.get("type")) for tool in _maps(tree.get("tools"))]
+    return Transcript(turns, tools=tools, settings=_settings(tree, "input", "instructions", "tools"))
 
 
 def _responses_reply(tree: JsonMap) -> Transcript:
-    reason = as_text(as_map(tree.get("incomplete_details")).get("reason"))
-    return Transcript([_responses_turn(item) for item in as_maps(tree.get("output"))], reason or as_text(tree.get("status")))
+    reason = _text(_map(tree.get("incomplete_details")).get("reason"))
+    return Transcript([_responses_turn(item) for item in _maps(tree.get("output"))], reason or _text(tree.get("status")))
 
 
 # ---- anthropic.messages
 
 
 def _anthropic_request(tree: JsonMap) -> Transcript:
-    turns = [Turn("system", content_of(tree["system"]))] if tree.get("system") else []
-    turns += [Turn(as_text(m.get("role")), content_of(m.get("content"))) for m in as_maps(tree.get("messages"))]
-    tools = [as_text(tool.get("name")) for tool in as_maps(tree.get("tools"))]
-    return Transcript(turns, tools=tools, settings=settings_of(tree, "messages", "system", "tools"))
+    turns = [Turn("system", _content(tree["system"]))] if tree.get("system") else []
+    turns += [Turn(_text(m.get("role")), _content(m.get("content"))) for m in _maps(tree.get("messages"))]
+    tools = [_text(tool.get("name")) for tool in _maps(tree.get("tools"))]
+    return Transcript(turns, tools=tools, settings=_settings(tree, "messages", "system", "tools"))
 
 
 def _anthropic_reply(tree: JsonMap) -> Transcript:
-    return Transcript([Turn(as_text(tree.get("role")) or "assistant", content_of(tree.get("content")))], as_text(tree.get("stop_reason")))
+    return Transcript([Turn(_text(tree.get("role")) or "assistant", _content(tree.get("content")))], _text(tree.get("stop_reason")))
 
 
 # ---- streams
@@ -229,19 +235,19 @@ def _responses_stream(events: Iterator[bytes]) -> Transcript | None:
     gathered = _Gathered()
     seen = False
     for data in events:
-        event = as_map(msgspec.json.decode(data))
-        kind = as_text(event.get("type"))
+        event = _map(msgspec.json.decode(data))
+        kind = _text(event.get("type"))
         if kind in {"response.completed", "response.incomplete", "response.failed"}:
-            return _responses_reply(as_map(event.get("response")))
+            return _responses_reply(_map(event.get("response")))
         at = event.get("output_index")
         index = at if isinstance(at, int) else 0
-        item = as_map(event.get("item"))
+        item = _map(event.get("item"))
         if kind == "response.output_item.added" and item.get("type") == "function_call":
-            gathered.add("tool_call", index, "", as_text(item.get("name")), as_text(item.get("call_id")))
+            gathered.add("tool_call", index, "", _text(item.get("name")), _text(item.get("call_id")))
         elif kind == "response.function_call_arguments.delta":
-            gathered.add("tool_call", index, as_text(event.get("delta")))
+            gathered.add("tool_call", index, _text(event.get("delta")))
         elif kind.endswith(".delta"):
-            gathered.add("reasoning" if "reasoning" in kind else "text", index, as_text(event.get("delta")))
+            gathered.add("reasoning" if "reasoning" in kind else "text", index, _text(event.get("delta")))
         seen = seen or kind.startswith("response.")
     return Transcript([Turn("assistant", gathered.parts())], "") if seen else None
 
@@ -252,22 +258,22 @@ def _anthropic_stream(events: Iterator[bytes]) -> Transcript | None:
     finish = ""
     seen = False
     for data in events:
-        event = as_map(msgspec.json.decode(data))
+        event = _map(msgspec.json.decode(data))
         seen = seen or "type" in event
         at = event.get("index")
         index = at if isinstance(at, int) else 0
         match event.get("type"):
             case "content_block_start":
-                part = block_of(as_map(event.get("content_block")))
+                part = _block(_map(event.get("content_block")))
                 kinds[index] = part.kind
                 gathered.add(part.kind, index, "" if part.text == "{}" else part.text, part.name, part.id)
             case "content_block_delta":
-                delta = as_map(event.get("delta"))
+                delta = _map(event.get("delta"))
                 text = delta.get("text") or delta.get("partial_json") or delta.get("thinking")
                 if text:
-                    gathered.add(kinds.get(index, "text"), index, as_text(text))
+                    gathered.add(kinds.get(index, "text"), index, _text(text))
             case "message_delta":
-                finish = as_text(as_map(event.get("delta")).get("stop_reason")) or finish
+                finish = _text(_map(event.get("delta")).get("stop_reason")) or finish
             case _:
                 pass
     return Transcript([Turn("assistant", gathered.parts())], finish) if seen else None
@@ -278,16 +284,22 @@ _REQUESTS: dict[str, Callable[[JsonMap], Transcript]] = {
     "openai.chat": _chat_request,
     "openai.responses": _responses_request,
     "anthropic.messages": _anthropic_request,
+    "google.generate": google_transcript.request,
+    "google.count_tokens": google_transcript.count,
+    "google.embed": google_transcript.embedding,
+    "google.batch_embed": google_transcript.embeddings,
 }
 _REPLIES: dict[str, Callable[[JsonMap], Transcript]] = {
     **transcript_plain.REPLIES,
     "openai.chat": _chat_reply,
     "openai.responses": _responses_reply,
     "anthropic.messages": _anthropic_reply,
+    "google.generate": google_transcript.reply,
 }
 _STREAMS: dict[str, Callable[[Iterator[bytes]], Transcript | None]] = {
     **transcript_plain.STREAMS,
     "openai.chat": _chat_stream,
     "openai.responses": _responses_stream,
     "anthropic.messages": _anthropic_stream,
+    "google.generate": google_transcript.stream,
 }

@@ -7,7 +7,8 @@ from typing import cast
 
 import msgspec
 
-from penstock.observability.turns import JsonMap, Part, Transcript, Turn, as_map, as_maps, as_text, block_of, settings_of
+from penstock.observability.turns import JsonMap, Part, Transcript, Turn, as_map, as_maps, block_of, settings_of
+from penstock.observability.turns import text as as_text
 
 
 def _embeddings_request(tree: JsonMap) -> Transcript:

@@ -1,4 +1,4 @@
-"""The vocabulary of transcripts, and small readers of loose JSON: tolerant, since what is wrong with a body shall be seen too."""
+"""What a recorded body is read into, and small readers of JSON that may hold anything."""
 
 from __future__ import annotations
 
@@ -39,26 +39,26 @@ class Transcript(msgspec.Struct, omit_defaults=True):
     settings: dict[str, str] = {}
 
 
-def as_text(value: object) -> str:
-    """A string as it is, anything else as JSON, nothing as the empty text."""
+def text(value: object) -> str:
+    """The string itself, empty for null, the JSON of anything else."""
     if value is None:
         return ""
     return value if isinstance(value, str) else msgspec.json.encode(value).decode()
 
 
 def as_map(value: object) -> JsonMap:
-    """An object, an empty one for anything else."""
+    """The object itself, an empty one for anything else."""
     return cast("JsonMap", value) if isinstance(value, dict) else {}
 
 
 def as_maps(value: object) -> list[JsonMap]:
-    """The elements of an array as objects."""
+    """The objects of a list, empty ones for what else is in it; nothing for what is no list."""
     return [as_map(item) for item in cast("list[object]", value)] if isinstance(value, list) else []
 
 
 def settings_of(tree: JsonMap, *left_out: str) -> dict[str, str]:
-    """The fields of a request that are no arrays, but for those left out."""
-    return {name: as_text(value) for name, value in tree.items() if name not in left_out and not isinstance(value, list)}
+    """What else was asked: every field that is no list and not left out, as text."""
+    return {name: text(value) for name, value in tree.items() if name not in left_out and not isinstance(value, list)}
 
 
 def media_of(url: str) -> str:
@@ -74,35 +74,35 @@ def content_of(value: object) -> list[Part]:
 
 def block_of(block: JsonMap) -> Part:
     """One block of a content, of any vendor's kind."""
-    kind = as_text(block.get("type"))
+    kind = text(block.get("type"))
     match kind:
         case "text" | "input_text" | "output_text" | "summary_text" | "reasoning_text":
-            return Part("reasoning" if "reasoning" in kind or "summary" in kind else "text", as_text(block.get("text")))
+            return Part("reasoning" if "reasoning" in kind or "summary" in kind else "text", text(block.get("text")))
         case "thinking":
-            return Part("reasoning", as_text(block.get("thinking")))
+            return Part("reasoning", text(block.get("thinking")))
         case "redacted_thinking":
             return Part("reasoning", "(withheld by the provider)")
         case "refusal":
-            return Part("refusal", as_text(block.get("refusal")))
+            return Part("refusal", text(block.get("refusal")))
         case "image_url" | "input_image":
             url = block.get("image_url")
-            return Part("image", media=media_of(as_text(as_map(url).get("url") or url)))
+            return Part("image", media=media_of(text(as_map(url).get("url") or url)))
         case "image" | "document":
             source = as_map(block.get("source"))
-            media = as_text(source.get("url") or source.get("media_type") or source.get("file_id"))
-            shown = as_text(source.get("data")) if source.get("type") == "text" else ""
-            return Part("image" if kind == "image" else "file", shown, name=as_text(block.get("title")), media=media)
+            media = text(source.get("url") or source.get("media_type") or source.get("file_id"))
+            shown = text(source.get("data")) if source.get("type") == "text" else ""
+            return Part("image" if kind == "image" else "file", shown, name=text(block.get("title")), media=media)
         case "input_audio":
-            return Part("audio", media=as_text(as_map(block.get("input_audio")).get("format")))
+            return Part("audio", media=text(as_map(block.get("input_audio")).get("format")))
         case "file" | "input_file":
             file = as_map(block.get("file")) or block
-            name = as_text(file.get("filename") or file.get("file_id"))
-            return Part("file", name=name, media=media_of(as_text(file.get("file_data") or file.get("file_url"))))
+            name = text(file.get("filename") or file.get("file_id"))
+            return Part("file", name=name, media=media_of(text(file.get("file_data") or file.get("file_url"))))
         case "tool_use" | "server_tool_use":
-            return Part("tool_call", as_text(block.get("input")), as_text(block.get("name")), as_text(block.get("id")))
+            return Part("tool_call", text(block.get("input")), text(block.get("name")), text(block.get("id")))
         case "tool_result":
             inner = block.get("content")
-            text = inner if isinstance(inner, str) else "\n".join(part.text or f"[{part.kind}]" for part in content_of(inner))
-            return Part("tool_result", text, id=as_text(block.get("tool_use_id")))
+            said = inner if isinstance(inner, str) else "\n".join(part.text or f"[{part.kind}]" for part in content_of(inner))
+            return Part("tool_result", said, id=text(block.get("tool_use_id")))
         case _:
-            return Part("other", as_text(block), name=kind)
+            return Part("other", text(block), name=kind)

@@ -42,7 +42,7 @@ def wire(house: House) -> Offer:
     return Offer(
         stages=(RecordStage(recorder, house.events, keep),),
         routes=routes(questions),
-        pages=pages(house.ports, questions, Exposition(measures), live, metrics_open=settings.metrics_open),
+        pages=pages(house.ports, questions, Exposition(measures), live, recorder.drops, metrics_open=settings.metrics_open),
         nav=(
             NavItem("Overview", "/console/", "overview", "Observe", 10, "o"),
             NavItem("Calls", "/console/calls", "calls", "Observe", 20, "c"),

@@ -204,10 +204,17 @@ def adopt(root: Path) -> list[SpoolFolder]:
     """Claim every folder under ``root`` whose process is dead, for reading; folders in use are left alone. Oldest first."""
     found: list[SpoolFolder] = []
     if root.is_dir():
-        for path in sorted((p for p in root.iterdir() if p.is_dir()), key=lambda p: p.stat().st_mtime):
+        for path in sorted((p for p in root.iterdir() if p.is_dir()), key=_age):
             with contextlib.suppress(StorageError):  # somebody lives there
                 found.append(SpoolFolder(path))
     return found
+
+
+def _age(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except FileNotFoundError:  # its owner has just removed it
+        return 0.0
 
 
 def damaged_files(root: Path) -> list[Path]:
@@ -242,8 +249,11 @@ def keeps_room(path: Path) -> bool:
 
 def _claim(path: Path) -> int:
     """Lock the folder for this process and say so in its lock file; the descriptor holds the lock until it is closed."""
-    path.mkdir(mode=0o700, parents=True, exist_ok=True)
-    lock = os.open(path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        lock = os.open(path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except (FileExistsError, FileNotFoundError) as fault:  # the former when it goes while mkdir looks whether it is a folder
+        raise StorageError(f"{path} is gone: its owner has just removed it") from fault
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         # Its last owner may have deleted the file between our open and our lock.

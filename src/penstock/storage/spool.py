@@ -59,6 +59,9 @@ SEGMENT_BYTES = 4 << 20
 _SLOT = FRAME.size + MAX_ENTRY
 _RETRY_FULL_SECONDS = 0.25
 
+MOVES = 10
+"""Folders that a new spool tries to make its own before it gives up."""
+
 
 class Spool(SpoolFolder):
     """The writing side: one per process, in a folder of its own under ``root``.
@@ -81,7 +84,7 @@ class Spool(SpoolFolder):
         """
         if segment_bytes < len(HEADER) + _SLOT:
             raise ValueError(f"a segment takes at least {len(HEADER) + _SLOT} bytes")
-        super().__init__(root / f"{os.getpid():x}-{secrets.token_hex(6)}")
+        self._move_in(root)
         self.durability: Durability = durability
         self._mapped = keeps_room(self.path) if mapped is None else mapped
         self._segment_bytes = segment_bytes
@@ -100,6 +103,18 @@ class Spool(SpoolFolder):
             raise
         self.segments.append(self._current)
         self._count_slots()
+
+    def _move_in(self, root: Path) -> None:
+        for tries in range(MOVES, 0, -1):
+            try:
+                super().__init__(root / f"{os.getpid():x}-{secrets.token_hex(6)}")
+            except StorageError:
+                # Between making the folder and locking it, a process that just starts may have taken it for a dead one's: it finds
+                # nothing in it and removes it.
+                if tries == 1:
+                    raise
+            else:
+                return
 
     def hold(self) -> None:
         """Set aside the room of one entry. Raises `StorageFull` when there is none: then begin nothing that must be journalled."""

@@ -76,7 +76,7 @@ class SqliteRecords:
             # Looking must not create anything, so what is not there is shown as what it would hold: nothing.
             empty = create_engine("sqlite://")
             try:
-                with empty.connect() as connection:
+                with self._faults(), empty.connect() as connection:
                     yield connection
             finally:
                 empty.dispose()
@@ -125,8 +125,12 @@ class SqliteRecords:
             return
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            # Made here and not by SQLite so that nobody else on the machine can read it.
-            os.close(os.open(self.path, os.O_CREAT | os.O_RDWR, 0o600))
+            # Made here and not by SQLite so that nobody else on the machine can read it. One that is there must not be opened: closing it
+            # would drop this process's POSIX locks on it (https://sqlite.org/howtocorrupt.html, 2.2), after which another process
+            # takes itself for the last one and deletes the log that this one goes on writing to.
+            os.close(os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+        except FileExistsError:
+            pass
         except OSError as fault:
             raise StorageError(f"{self.place} cannot be opened: {fault.strerror}") from fault
         self._exists = True

@@ -13,7 +13,7 @@ const said = [{ role: "user", content: "What is it like in Delft?" }];
 const tools = [{ type: "function", function: { name: "weather", parameters: { type: "object", properties: { city: { type: "string" } } } } }];
 const schema = { type: "object", properties: { name: { type: "string" }, age: { type: "integer" } } };
 
-for (const model of ["m", "c"]) {
+for (const model of ["m", "c", "g"]) {
   const whole = await sdk.chat.completions.create({ model, messages: said });
   assert.equal(whole.choices[0].message.content, "Hello there.");
   assert.equal(whole.usage.total_tokens, 12);
@@ -50,7 +50,7 @@ const embedded = await sdk.embeddings.create({ model: "m", input: ["a", "b"] });
 assert.deepEqual(embedded.data.map((row) => Array.from(row.embedding)), [[0.5, 1], [0.5, 1]]);
 const models = [];
 for await (const model of sdk.models.list()) models.push(model.id);
-assert.deepEqual(models.sort(), ["c", "m"]);
+assert.deepEqual(models.sort(), ["c", "g", "m"]);
 await assert.rejects(sdk.chat.completions.create({ model: "nobody", messages: said }), OpenAI.NotFoundError);
 await assert.rejects(sdk.withOptions({ apiKey: "psk_no" }).chat.completions.create({ model: "m", messages: said }), OpenAI.AuthenticationError);
 console.log("all well");

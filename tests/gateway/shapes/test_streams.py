@@ -14,7 +14,9 @@ from penstock.gateway.shapes import SHAPES, chat
 from penstock.gateway.shapes.shape import ChatShape
 from penstock.kernel.errors import UpstreamError, UpstreamMalformed, UpstreamReset
 
-CHAT, CLAUDE, RESPONSES = (chat(SHAPES[name]) for name in ("openai.chat", "anthropic.messages", "openai.responses"))
+CHAT, CLAUDE, RESPONSES, GEMINI = (
+    chat(SHAPES[name]) for name in ("openai.chat", "anthropic.messages", "openai.responses", "google.generate")
+)
 
 
 def sse(*events: Any) -> bytes:
@@ -69,7 +71,24 @@ CLAUDE_STREAM = sse(
     {"type": "message_delta", "delta": {"stop_reason": "tool_use", "stop_sequence": None}, "usage": {"output_tokens": 4}},
     {"type": "message_stop"},
 )
-STREAMS = {"chat": (CHAT, CHAT_STREAM), "claude": (CLAUDE, CLAUDE_STREAM)}
+
+
+def candidate(part: dict[str, Any], **more: Any) -> dict[str, Any]:
+    one = {"content": {"parts": [part], "role": "model"}, "index": 0, **more}
+    usage = {"promptTokenCount": 9, "candidatesTokenCount": 3 if more else 1, "thoughtsTokenCount": 1, "totalTokenCount": 13}
+    return {"candidates": [one], "usageMetadata": usage, "modelVersion": "g", "responseId": "r"}
+
+
+# As https://ai.google.dev/api/generate-content#method:-models.streamgeneratecontent writes it: no marker at the end, lines end in CRLF.
+GEMINI_STREAM = sse(
+    candidate({"text": "hm", "thought": True}),
+    candidate({"text": "hé"}),
+    candidate({"text": "llo"}),
+    candidate({"functionCall": {"id": "t1", "name": "weather", "args": {"city": "Delft"}}, "thoughtSignature": "c2ln"}),
+    candidate({"functionCall": {"id": "t2", "name": "time", "args": {}}}),
+    candidate({"text": "", "thoughtSignature": "c2ln"}, finishReason="STOP"),
+)
+STREAMS = {"chat": (CHAT, CHAT_STREAM), "claude": (CLAUDE, CLAUDE_STREAM), "gemini": (GEMINI, GEMINI_STREAM)}
 
 
 def cut(data: bytes, places: list[int]) -> list[bytes]:
@@ -106,6 +125,21 @@ def said_by_chat(data: bytes) -> dict[str, Any]:
                 kept["id"] += tool.get("id") or ""
                 kept["name"] += tool.get("function", {}).get("name") or ""
                 kept["arguments"] += tool.get("function", {}).get("arguments") or ""
+    return said
+
+
+def said_by_gemini(data: bytes) -> dict[str, Any]:
+    said: dict[str, Any] = {"text": "", "thought": "", "calls": {}, "finish": None, "usage": None}
+    for one in events(data):
+        assert said["finish"] is None, "the end is told last"
+        said["usage"] = one.get("usageMetadata")
+        for choice in one["candidates"]:
+            said["finish"] = choice.get("finishReason")
+            for part in choice["content"]["parts"]:
+                said["thought" if part.get("thought") else "text"] += part.get("text", "")
+                if "functionCall" in part:
+                    call = part["functionCall"]
+                    said["calls"][len(said["calls"])] = {"id": call["id"], "name": call["name"], "arguments": call["args"]}
     return said
 
 
@@ -147,11 +181,19 @@ def test_a_stream_cut_anywhere_says_the_same_in_every_shape(name: str, places: l
     spoken, data = STREAMS[name]
     parts = cut(data, places)
     chat_said = said_by_chat(translated(spoken, parts, CHAT))
+    for call in chat_said["calls"].values():
+        call["arguments"] = json.dumps(json.loads(call["arguments"]), separators=(",", ":"))
     assert (chat_said["text"], chat_said["thought"], chat_said["finish"], chat_said["calls"]) == ("héllo", "hm", "tool_calls", CALLS)
     assert (chat_said["usage"]["prompt_tokens"], chat_said["usage"]["completion_tokens"]) == (9, 4)
     claude_said = said_by_claude(translated(spoken, parts, CLAUDE))
+    for call in claude_said["calls"].values():
+        call["arguments"] = json.dumps(json.loads(call["arguments"]), separators=(",", ":"))
     assert (claude_said["text"], claude_said["thought"], claude_said["finish"], claude_said["calls"]) == ("héllo", "hm", "tool_use", CALLS)
     assert claude_said["usage"]["output_tokens"] == 4
+    gemini_said = said_by_gemini(translated(spoken, parts, GEMINI))
+    assert (gemini_said["text"], gemini_said["thought"], gemini_said["finish"]) == ("héllo", "hm", "STOP")
+    assert gemini_said["calls"] == {n: {**one, "arguments": json.loads(one["arguments"])} for n, one in CALLS.items()}
+    assert gemini_said["usage"]["totalTokenCount"] == 13
     done = events(translated(spoken, parts, RESPONSES))[-1]
     assert done["type"] == "response.completed"
     assert "héllo" in json.dumps(done, ensure_ascii=False)
@@ -197,7 +239,8 @@ def test_comments_and_a_byte_order_mark_are_no_events() -> None:
 @pytest.mark.parametrize("name", STREAMS)
 def test_a_stream_cut_short_is_told_from_a_complete_one(name: str) -> None:
     spoken, data = STREAMS[name]
-    for kept in (0, 30, len(data) // 2, len(data) - 20):
+    # The last event of Gemini's is whole with its closing brace.
+    for kept in (0, 30, len(data) // 2, len(data) - (40 if spoken is GEMINI else 20)):
         tap, decoder = spoken.tap(keep_usage=True), spoken.stream_decoder()
         tap.feed(data[:kept])
         decoder.feed(data[:kept])
@@ -213,6 +256,7 @@ def test_a_stream_cut_short_is_told_from_a_complete_one(name: str) -> None:
     [
         (CHAT, sse({"error": {"message": "out of luck", "type": "server_error"}})),
         (CLAUDE, sse({"type": "error", "error": {"type": "overloaded_error", "message": "out of luck"}})),
+        (GEMINI, sse({"error": {"code": 503, "message": "out of luck", "status": "UNAVAILABLE"}})),
     ],
 )
 def test_an_error_in_the_middle_of_a_stream_is_raised(spoken: ChatShape, event: bytes) -> None:
@@ -221,7 +265,7 @@ def test_an_error_in_the_middle_of_a_stream_is_raised(spoken: ChatShape, event: 
             reader.feed(event)
 
 
-@pytest.mark.parametrize("spoken", [CHAT, CLAUDE])
+@pytest.mark.parametrize("spoken", [CHAT, CLAUDE, GEMINI])
 def test_an_event_that_never_ends_is_bounded(spoken: ChatShape) -> None:
     tap = spoken.tap(keep_usage=True)
     for _ in range(32):

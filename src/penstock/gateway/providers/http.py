@@ -9,7 +9,7 @@ from urllib.parse import quote
 import msgspec
 
 from penstock.gateway.client import Answer, Client, Origin
-from penstock.gateway.providers.profiles import CHAT, COHERE_RERANK, COMPLETIONS, JINA_RERANK, MESSAGES, RESPONSES, Profile
+from penstock.gateway.providers.profiles import ASKED_AS, Profile
 from penstock.gateway.settings import ProviderSettings
 from penstock.gateway.uploads.upload import Form
 from penstock.kernel.call import Headers
@@ -17,12 +17,6 @@ from penstock.kernel.errors import PenstockError, SettingsError, UpstreamError, 
 
 MODELS_BYTES = 8 * 1024 * 1024
 _MODELS_SECONDS = 3.0
-_TRANSLATE_TO = {
-    **dict.fromkeys((CHAT, RESPONSES, MESSAGES, COMPLETIONS), (CHAT, MESSAGES)),
-    JINA_RERANK: (COHERE_RERANK,),
-    COHERE_RERANK: (JINA_RERANK,),
-}
-"""Shapes that requests of a shape can be translated into, the better one first."""
 
 
 class HttpProvider:
@@ -47,14 +41,14 @@ class HttpProvider:
         self._form_headers = _header_bytes(name, {k: v for k, v in headers.items() if k != "content-type"})
         self._headers = _header_bytes(name, {"content-type": "application/json", **headers})
         self._query = f"?api-version={quote(settings.api_version, safe='')}" if settings.api_version else ""
-        self._heads: dict[tuple[str, str], bytes] = {}
+        self._heads: dict[tuple[str, str, bool], bytes] = {}
 
     def speaks(self, shape: str) -> str | None:
-        """Its own shape when it has it, else the first that it can be translated into."""
+        """Its own shape when it has it; else one into which the request may be translated."""
         paths = self.profile.paths
         if shape in paths:
             return shape
-        return next((s for s in _TRANSLATE_TO.get(shape, ()) if s in paths), None)
+        return next((s for s in ASKED_AS.get(shape, ()) if s in paths), None)
 
     def post(
         self,
@@ -68,7 +62,7 @@ class HttpProvider:
         timeout: float,
     ) -> Awaitable[Answer]:
         """See `Provider.post`."""
-        head = self._heads.get((shape, model)) or self._head(shape, model)
+        head = self._heads.get((shape, model, stream)) or self._head(shape, model, stream)
         for name, value in headers:
             head += f"{name}: {value}\r\n".encode("latin-1")
         if stream:
@@ -97,7 +91,8 @@ class HttpProvider:
         if answer.status != 200:
             raise UpstreamError(f"{self.name}: {path} answers {answer.status}")
         try:
-            return tuple(m.id for m in msgspec.json.decode(body, type=_ModelList).data)
+            found = msgspec.json.decode(body, type=_ModelList)
+            return tuple(m.id or m.name.removeprefix("models/") for m in (*found.data, *found.models))
         except (msgspec.DecodeError, UnicodeDecodeError) as fault:
             raise UpstreamMalformed(f"{self.name}: {path} is not a list of models") from fault
 
@@ -120,23 +115,29 @@ class HttpProvider:
         head = b"GET %s HTTP/1.1\r\n%s" % ((self.origin.path + path).encode("ascii"), self._headers)
         return await self._client.request(head, b"", timeout=_MODELS_SECONDS)
 
-    def _line(self, shape: str, model: str) -> bytes:
-        path = self.profile.paths[shape].replace("{model}", quote(model, safe=""))
-        return b"POST %s HTTP/1.1\r\n" % f"{self.origin.path}{path}{self._query}".encode("ascii")
+    def _line(self, shape: str, model: str, stream: bool = False) -> bytes:
+        paths = self.profile.stream_paths if stream and shape in self.profile.stream_paths else self.profile.paths
+        path = paths[shape].replace("{model}", quote(model, safe=""))
+        query = self._query.replace("?", "&") if "?" in path else self._query
+        return b"POST %s HTTP/1.1\r\n" % f"{self.origin.path}{path}{query}".encode("ascii")
 
-    def _head(self, shape: str, model: str) -> bytes:
-        head = self._line(shape, model) + self._headers
+    def _head(self, shape: str, model: str, stream: bool) -> bytes:
+        head = self._line(shape, model, stream) + self._headers
         if len(self._heads) < 10_000:  # names of models come from callers; do not keep them without end
-            self._heads[(shape, model)] = head
+            self._heads[(shape, model, stream)] = head
         return head
 
 
 class _Model(msgspec.Struct):
-    id: str
+    id: str = ""
+    name: str = ""
 
 
 class _ModelList(msgspec.Struct):
-    data: list[_Model]
+    """As OpenAI lists models, or as Google does."""
+
+    data: list[_Model] = []
+    models: list[_Model] = []
 
 
 def _header_bytes(name: str, headers: Mapping[str, str]) -> bytes:

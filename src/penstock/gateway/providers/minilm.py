@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from penstock.gateway.providers.profiles import EMBEDDINGS, Profile
+from penstock.gateway.providers.profiles import ASKED_AS, EMBEDDINGS, Profile
 from penstock.kernel.call import Headers
 from penstock.kernel.errors import DeadlineExceeded, MalformedRequest, NotExpressible, PenstockError
 
@@ -57,7 +57,7 @@ class MiniLMProvider:
 
     def speaks(self, shape: str) -> str | None:
         """Embeddings only."""
-        return EMBEDDINGS if shape == EMBEDDINGS else None
+        return EMBEDDINGS if EMBEDDINGS in ASKED_AS.get(shape, ()) else None
 
     async def post(
         self,

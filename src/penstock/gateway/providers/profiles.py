@@ -24,6 +24,10 @@ IMAGE_EDITS = "openai.image_edits"
 IMAGE_VARIATIONS = "openai.image_variations"
 MESSAGES = "anthropic.messages"
 COUNT_TOKENS = "anthropic.count_tokens"
+GENERATE = "google.generate"
+GOOGLE_COUNT = "google.count_tokens"
+EMBED = "google.embed"
+BATCH_EMBED = "google.batch_embed"
 
 OPENAI_PATHS = {CHAT: "/chat/completions", EMBEDDINGS: "/embeddings"}
 HEARING_PATHS = {TRANSCRIPTIONS: "/audio/transcriptions", TRANSLATIONS: "/audio/translations"}
@@ -40,18 +44,29 @@ OPENAI_OTHER_PATHS = {
 }
 """What there is in OpenAI's manner beside conversation."""
 
+CHAT_SHAPES = (CHAT, RESPONSES, MESSAGES, GENERATE)
+ASKED_AS: dict[str, tuple[str, ...]] = {
+    **dict.fromkeys((*CHAT_SHAPES, COMPLETIONS), (CHAT, MESSAGES, GENERATE)),
+    JINA_RERANK: (COHERE_RERANK,),
+    COHERE_RERANK: (JINA_RERANK,),
+    **dict.fromkeys((EMBEDDINGS, EMBED, BATCH_EMBED), (EMBEDDINGS, BATCH_EMBED)),
+    **dict.fromkeys((COUNT_TOKENS, GOOGLE_COUNT), (COUNT_TOKENS, GOOGLE_COUNT)),
+}
+"""For each shape of a client the shapes in which a provider that does not speak it may be asked, best first."""
+
 
 class Profile(msgspec.Struct, frozen=True, kw_only=True):
     """What a kind of provider speaks and how it wants to be spoken to.
 
-    ``paths`` maps each wire shape it speaks to a path below the base URL; ``{model}`` stands for the model's name. ``auth`` is the header
-    that carries the key and ``auth_prefix`` what stands before it. ``patterns`` are name patterns by which a bare model name is
-    recognised as its own. ``key_env`` are the variables that its own SDK reads. ``stream_usage`` says whether it takes
-    ``stream_options.include_usage``. ``max_tokens_field`` is the name it wants for the output cap, ``reasoning_field``
-    the field in which it takes back its own reasoning (None: it refuses one), ``sampling`` whether it takes temperature, top_p and
-    top_k. ``only`` gives, for a shape that just some of its models take, the patterns of those models; the others are reached through
-    translation. ``prices_as`` is the name under which its prices are published (None: its own hardware or unknown). ``pass_headers`` are
-    client headers that it understands.
+    ``paths`` maps each wire shape it speaks to a path below the base URL; ``{model}`` stands for the model's name. ``stream_paths`` are
+    those for streams where they differ. ``auth`` is the header that carries the key and ``auth_prefix`` what stands before it.
+    ``patterns`` are name patterns by which a bare model name is recognised as its own. ``key_env`` are the variables that its own SDK
+    reads. ``stream_usage`` says whether it takes ``stream_options.include_usage``. ``max_tokens_field`` is the name it wants for the output
+    cap, ``reasoning_field`` the field in which it takes back its own reasoning (None: it refuses one), ``sampling`` whether it takes
+    temperature, top_p and top_k. ``only`` gives, for a shape that just some of its models take, the patterns of those; the others are
+    reached through translation. ``thinking_levels`` are patterns of the models that are told in words how much to think;
+    ``unsigned_call`` is what stands for a missing signature of a tool call with the models of ``signing``. ``prices_as`` is the name under
+    which its prices are published (None: its own hardware or unknown). ``pass_headers`` are client headers that it understands.
     """
 
     name: str
@@ -59,6 +74,7 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     reference: str = ""
     base_url: str | None = None
     paths: dict[str, str] = msgspec.field(default_factory=lambda: dict(OPENAI_PATHS))
+    stream_paths: dict[str, str] = msgspec.field(default_factory=dict[str, str])
     auth: str = "authorization"
     auth_prefix: str = "Bearer "
     key_env: tuple[str, ...] = ()
@@ -70,6 +86,9 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     max_tokens_field: str = "max_tokens"
     reasoning_field: str | None = None
     sampling: bool = True
+    thinking_levels: tuple[str, ...] = ()
+    signing: tuple[str, ...] = ()
+    unsigned_call: str | None = None
     models_path: str | None = "/models"
     prices_as: str | None = None
     local: bool = False
@@ -154,6 +173,29 @@ _ALL = (
         headers={"anthropic-version": "2023-06-01"},
         pass_headers=("anthropic-beta", "anthropic-version"),
         prices_as="anthropic",
+    ),
+    Profile(
+        name="gemini",
+        title="Google Gemini",
+        reference="https://ai.google.dev/api",
+        base_url="https://generativelanguage.googleapis.com/v1beta",
+        paths={
+            GENERATE: "/models/{model}:generateContent",
+            GOOGLE_COUNT: "/models/{model}:countTokens",
+            EMBED: "/models/{model}:embedContent",
+            BATCH_EMBED: "/models/{model}:batchEmbedContents",
+        },
+        stream_paths={GENERATE: "/models/{model}:streamGenerateContent?alt=sse"},
+        auth="x-goog-api-key",
+        auth_prefix="",
+        key_env=("GOOGLE_API_KEY", "GEMINI_API_KEY"),
+        patterns=("gemini-*", "gemma-*", "learnlm-*"),
+        # Gemini 2.5 takes a budget of tokens only; 3 and later take a level, and refuse a call in the history that nobody signed.
+        # https://ai.google.dev/gemini-api/docs/thinking, https://ai.google.dev/gemini-api/docs/thought-signatures
+        thinking_levels=("gemini-[3-9]*", "gemini-*-latest"),
+        signing=("gemini-[3-9]*", "gemini-*-latest"),
+        unsigned_call="skip_thought_signature_validator",
+        prices_as="google",
     ),
     Profile(
         name="mistral",
@@ -305,7 +347,10 @@ _ALL = (
     Profile(
         name="replay",
         title="Replay of a recording",
-        paths=dict.fromkeys((CHAT, RESPONSES, MESSAGES, COUNT_TOKENS, *OPENAI_OTHER_PATHS, COHERE_RERANK), ""),
+        paths=dict.fromkeys(
+            (*CHAT_SHAPES, COUNT_TOKENS, GOOGLE_COUNT, EMBED, BATCH_EMBED, *OPENAI_OTHER_PATHS, COHERE_RERANK),
+            "",
+        ),
         key_needed=False,
         models_path=None,
         kind="replay",

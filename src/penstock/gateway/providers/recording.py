@@ -44,7 +44,10 @@ class RecordingProvider:
         timeout: float,
     ) -> Captured:
         """See `Provider.post`."""
-        capture = Capture(shape, msgspec.json.decode(body, type=dict[str, msgspec.Raw]))
+        request = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
+        if "model" not in request:  # the path named it
+            request["model"] = msgspec.Raw(msgspec.json.encode(model))
+        capture = Capture(shape, request)
         upstream = await self._inner.post(shape, model, body, fields=fields, stream=stream, headers=headers, timeout=timeout)
         kept = [(name, value) for name in KEPT_HEADERS if (value := upstream.header(name)) is not None]
         capture.head(upstream.status, kept)

@@ -6,16 +6,13 @@ from collections.abc import AsyncIterator, Mapping
 
 import msgspec
 
-from penstock.gateway.providers.profiles import CHAT, COMPLETIONS, MESSAGES, RESPONSES, Profile
+from penstock.gateway.providers.profiles import ASKED_AS, CHAT_SHAPES, COMPLETIONS, Profile
 from penstock.gateway.recordings import Exchange, Player, as_stream, as_whole, play_stream, play_whole, wait_for_first_byte
 from penstock.gateway.settings import ProviderSettings
 from penstock.gateway.shapes import SHAPES, chat
 from penstock.gateway.uploads.upload import Form
 from penstock.kernel.call import Headers
 from penstock.kernel.errors import SettingsError
-
-_CHAT_SHAPES = (CHAT, MESSAGES, RESPONSES)
-_STREAMING = (*_CHAT_SHAPES, COMPLETIONS)
 
 
 class ReplayProvider:
@@ -35,9 +32,7 @@ class ReplayProvider:
         held = self._player.shapes
         if shape in held:
             return shape
-        if shape in _STREAMING:
-            return next((s for s in _CHAT_SHAPES if s in held), None)
-        return None
+        return next((s for s in ASKED_AS.get(shape, ()) if s in held), None)
 
     async def post(
         self,
@@ -53,7 +48,7 @@ class ReplayProvider:
         """See `Provider.post`. Recorded refusals are refused again, with their status."""
         sent = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
         exchange = self._player.find(shape, sent, model)
-        if shape in _STREAMING:
+        if shape in CHAT_SHAPES or shape == COMPLETIONS:
             exchange = as_stream(exchange, chat(SHAPES[shape]), include_usage=True) if stream else as_whole(exchange, chat(SHAPES[shape]))
         await wait_for_first_byte(exchange, self._speed)
         return Replayed(exchange, self._speed)

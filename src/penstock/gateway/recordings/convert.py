@@ -125,7 +125,7 @@ def _deltas(completion: Completion) -> Iterator[Delta]:
 
 
 def _tool_call(call: ToolCall, index: int, choice: int) -> Iterator[Delta]:
-    yield ToolBegin(index, call.id, call.name, choice)
+    yield ToolBegin(index, call.id, call.name, choice, call.signature)
     for piece in pieces(call.arguments):
         yield ArgumentsDelta(index, piece, choice)
 
@@ -176,7 +176,7 @@ class _Open:
         if self.kind == "refusal":
             return Refusal(text)
         if self.kind == "tool":
-            return ToolCall(self.id, self.name, text)
+            return ToolCall(self.id, self.name, text, signature=self.signature)
         summary = ("".join(self.summary),) if self.summary else ()
         return Reasoning(text, summary, self.signature, self.encrypted, self.id or None)
 
@@ -230,6 +230,7 @@ class _Assembly:
                 choice.open("text").citations.append(delta.citation)
             case ToolBegin():
                 choice.now = choice.calls[delta.index] = _Open("tool", delta.id, delta.name)
+                choice.now.signature = delta.signature
                 choice.parts.append(choice.now)
             case ArgumentsDelta():
                 if delta.index in choice.calls:

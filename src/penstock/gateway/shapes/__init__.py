@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, cast
 
 from penstock.gateway.shapes.anthropic_messages import AnthropicCountTokens, AnthropicMessages
+from penstock.gateway.shapes.google_embeddings import GoogleBatchEmbed, GoogleEmbed
+from penstock.gateway.shapes.google_generate import GoogleCountTokens, GoogleGenerate
 from penstock.gateway.shapes.openai_audio import OpenAISpeech, OpenAITranscriptions, OpenAITranslations
 from penstock.gateway.shapes.openai_chat import OpenAIChat
 from penstock.gateway.shapes.openai_completions import OpenAICompletions
@@ -37,6 +39,10 @@ SHAPES: Mapping[str, Shape] = {
         CohereRerank(),
         AnthropicMessages(),
         AnthropicCountTokens(),
+        GoogleGenerate(),
+        GoogleCountTokens(),
+        GoogleEmbed(),
+        GoogleBatchEmbed(),
     )
 }
 """Every wire shape by its name."""
@@ -44,7 +50,7 @@ SHAPES: Mapping[str, Shape] = {
 
 def chat(shape: Shape) -> ChatShape:
     """``shape`` as a shape of conversation. Raises `NotExpressible` for one that is none."""
-    if not hasattr(shape, "decode_request"):
+    if not hasattr(shape, "stream_decoder"):
         raise NotExpressible(f"{shape.name} is no conversation: it neither streams nor translates", param="stream")
     return cast("ChatShape", shape)
 

@@ -10,7 +10,7 @@ from msgspec import Raw, Struct
 from penstock.gateway.shapes import anthropic_error, anthropic_reply, anthropic_request, anthropic_usage
 from penstock.gateway.shapes.anthropic_usage import UsageWire
 from penstock.gateway.shapes.body import CAP, FLAG, expect, head, model_of, rewritten, top_level
-from penstock.gateway.shapes.shape import PLAIN, Dialect, Fields, Head, StreamDecoder, StreamEncoder, StreamTap
+from penstock.gateway.shapes.shape import PLAIN, Counted, Dialect, Fields, Head, StreamDecoder, StreamEncoder, StreamTap
 from penstock.gateway.shapes.sse import event
 from penstock.gateway.shapes.tap import Tap
 from penstock.kernel.call import Usage
@@ -40,6 +40,8 @@ class _CountBody(Struct):
     input_tokens: int | None = None
 
 
+# https://platform.claude.com/docs/en/api/messages-count-tokens: the rest of a message is refused there.
+_NOT_COUNTED = frozenset({"max_tokens", "temperature", "top_p", "top_k", "stop_sequences", "metadata", "service_tier", "stream"})
 _EVENT = msgspec.json.Decoder(_Event)
 _COUNT_BODY = msgspec.json.Decoder(_CountBody)
 
@@ -49,6 +51,7 @@ class AnthropicMessagesPassthrough:
 
     name = "anthropic.messages"
     operation = "chat"
+    comments = True
 
     def read(self, body: bytes) -> tuple[Fields, Head]:
         """See `Shape.read`."""
@@ -113,6 +116,28 @@ class AnthropicCountTokens(AnthropicMessagesPassthrough):
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return None
         return None if counted is None else Usage(input=max(0, counted))
+
+    def decode_request(self, fields: Fields) -> Request:
+        """See `CountShape.decode_request`."""
+        return anthropic_request.decode_request(fields)
+
+    def encode_request(self, request: Request, *, model: str, dialect: Dialect = PLAIN) -> bytes:
+        """See `CountShape.encode_request`: a message without what only its reply depends on."""
+        body: dict[str, Raw] = msgspec.json.decode(
+            anthropic_request.encode_request(request, model=model, stream=False, dialect=dialect), type=dict[str, Raw]
+        )
+        return msgspec.json.encode({name: raw for name, raw in body.items() if name not in _NOT_COUNTED})
+
+    def decode_reply(self, body: bytes) -> Counted:
+        """See `CountShape.decode_reply`."""
+        usage = self.usage(body)
+        if usage is None:
+            raise UpstreamMalformed("The provider's reply holds no count of tokens.")
+        return Counted(usage)
+
+    def encode_reply(self, counted: Counted) -> bytes:
+        """See `CountShape.encode_reply`."""
+        return msgspec.json.encode({"input_tokens": counted.usage.input})
 
 
 class _Eye:

@@ -7,13 +7,15 @@ from typing import Any
 import msgspec
 from msgspec import Raw, Struct
 
-from penstock.gateway.shapes import anthropic_error, anthropic_usage
+from penstock.gateway.shapes import anthropic_error, anthropic_usage, seal
 from penstock.gateway.shapes.anthropic_usage import UsageWire
 from penstock.gateway.shapes.sse import EventCutter, data_of, event
 from penstock.kernel import messages as m
 from penstock.kernel.call import Usage
 from penstock.kernel.errors import UpstreamMalformed, UpstreamReset
 
+NAME = "anthropic.messages"
+VENDOR = "anthropic"
 _FINISH: dict[str, m.FinishReason] = {
     "end_turn": "stop",
     "stop_sequence": "stop_sequence",
@@ -116,12 +118,12 @@ def _part(block: _Block, raw: Raw) -> m.Part:
         case "tool_use":
             return m.ToolCall(block.id, block.name, bytes(block.input).decode() or "{}")
         case "thinking":
-            return m.Reasoning(block.thinking, signature=block.signature)
+            return m.Reasoning(block.thinking, signature=seal.named(VENDOR, block.signature) if block.signature else None)
         case "redacted_thinking":
             return m.Reasoning(encrypted=block.data)
         case _:
             # msgspec skips over what nobody asked for without looking whether it is UTF-8; this will be sent on.
-            return m.Opaque("anthropic.messages", block.type, Raw(bytes(raw).decode().encode()))
+            return m.Opaque(NAME, block.type, Raw(bytes(raw).decode().encode()))
 
 
 def encode_reply(completion: m.Completion, model: str) -> bytes:
@@ -132,12 +134,28 @@ def encode_reply(completion: m.Completion, model: str) -> bytes:
         "type": "message",
         "role": "assistant",
         "model": model,
-        "content": [block for part in choice.parts if (block := _block_out(part)) is not None],
+        "content": _content(choice.parts),
         "stop_reason": _WORD[choice.finish or "stop"],
         "stop_sequence": choice.stop_sequence,
         "usage": anthropic_usage.to_object(completion.usage or Usage()),
     }
     return msgspec.json.encode(out)
+
+
+def _content(parts: tuple[m.Part, ...]) -> list[Any]:
+    blocks: list[Any] = []
+    for at, part in enumerate(parts):
+        # A signed call of another vendor: only a block of thoughts has a place for the signature, and comes back with the call.
+        if isinstance(part, m.ToolCall) and part.signature is not None:
+            before = parts[at - 1] if at else None
+            if isinstance(before, m.Reasoning) and before.signature is None:
+                blocks[-1] = _block_out(msgspec.structs.replace(before, signature=part.signature))
+            else:
+                blocks.append(_block_out(m.Reasoning(signature=part.signature)))
+        block = _block_out(part)
+        if block is not None:
+            blocks.append(block)
+    return blocks
 
 
 def _block_out(part: m.Part) -> Any:
@@ -149,8 +167,9 @@ def _block_out(part: m.Part) -> Any:
         case m.Reasoning():
             if part.encrypted is not None and not part.text:
                 return {"type": "redacted_thinking", "data": part.encrypted}
-            return {"type": "thinking", "thinking": part.text or "\n".join(part.summary), "signature": part.signature or ""}
-        case m.Opaque():
+            signature = seal.to_client(part.signature, VENDOR) if part.signature is not None else ""
+            return {"type": "thinking", "thinking": part.text or "\n".join(part.summary), "signature": signature}
+        case m.Opaque(shape="anthropic.messages"):
             return part.raw
         case _:
             return None
@@ -250,7 +269,7 @@ class MessagesDecoder:
             case "thinking_delta":
                 deltas.append(m.ReasoningDelta(delta.thinking))
             case "signature_delta":
-                deltas.append(m.SealDelta(signature=delta.signature))
+                deltas.append(m.SealDelta(signature=seal.named(VENDOR, delta.signature or "")))
             case "input_json_delta":
                 # Tools that the provider runs itself have arguments too, which are nobody else's.
                 if delta.partial_json and self._kind == "tool_use":
@@ -289,12 +308,15 @@ class MessagesEncoder:
                 return opened + self._delta({"type": "thinking_delta", "thinking": delta.text})
             case m.SealDelta():
                 if delta.signature is not None and self._kind == "thinking":
-                    return self._delta({"type": "signature_delta", "signature": delta.signature})
+                    return self._sign(delta.signature)
                 if delta.encrypted is not None:
                     return self._open("redacted", {"type": "redacted_thinking", "data": delta.encrypted}) + self._end()
                 return b""
             case m.ToolBegin():
-                return self._open(f"tool {delta.index}", {"type": "tool_use", "id": delta.id, "name": delta.name, "input": {}})
+                out = b""
+                if delta.signature is not None:
+                    out = self._in("thinking", {"type": "thinking", "thinking": "", "signature": ""}) + self._sign(delta.signature)
+                return out + self._open(f"tool {delta.index}", {"type": "tool_use", "id": delta.id, "name": delta.name, "input": {}})
             case m.ArgumentsDelta():
                 return self._delta({"type": "input_json_delta", "partial_json": delta.text})
             case m.PartEnd():
@@ -339,6 +361,9 @@ class MessagesEncoder:
         self._index += 1
         self._kind = kind
         return out + _event({"type": "content_block_start", "index": self._index, "content_block": block})
+
+    def _sign(self, signature: str) -> bytes:
+        return self._delta({"type": "signature_delta", "signature": seal.to_client(signature, VENDOR)})
 
     def _delta(self, delta: dict[str, Any]) -> bytes:
         return _event({"type": "content_block_delta", "index": self._index, "delta": delta})

@@ -7,6 +7,7 @@ from typing import Any, cast
 import msgspec
 from msgspec import Raw
 
+from penstock.gateway.shapes import seal
 from penstock.gateway.shapes.expressible import Audit
 from penstock.gateway.shapes.reader import Reader, is_text
 from penstock.gateway.shapes.shape import Dialect, Fields
@@ -14,6 +15,7 @@ from penstock.kernel import messages as m
 from penstock.kernel.errors import MalformedRequest, NotExpressible
 
 NAME = "anthropic.messages"
+VENDOR = "anthropic"
 _NONE: frozenset[bytes] = frozenset()
 HARMLESS = {
     "prompt_cache_retention": _NONE,
@@ -117,7 +119,8 @@ def _block(r: Reader) -> m.Part:
     if kind == "tool_result":
         return m.ToolResult(r.need("tool_use_id"), tuple(_parts(r, "content")), r.flag("is_error") or False, _cache(r), r.rest())
     if kind == "thinking":
-        return m.Reasoning(r.need("thinking"), signature=r.text("signature"))
+        signature = r.text("signature")
+        return m.Reasoning(r.need("thinking"), signature=seal.from_client(signature, VENDOR) if signature else None)
     if kind == "redacted_thinking":
         return m.Reasoning(encrypted=r.need("data"))
     return m.Opaque(NAME, kind, Raw(msgspec.json.encode({"type": kind, **r.rest()})))
@@ -308,8 +311,9 @@ def _block_out(part: m.Part, audit: Audit) -> Any:
                 block["is_error"] = True
             return _with_cache(block, part.cache)
         case m.Reasoning():
-            if part.signature is not None:
-                return {"type": "thinking", "thinking": part.text, "signature": part.signature}
+            signature = seal.to_provider(part.signature, VENDOR) if part.signature is not None else None
+            if signature is not None:
+                return {"type": "thinking", "thinking": part.text, "signature": signature}
             if part.encrypted is not None and audit.shape == NAME:
                 return {"type": "redacted_thinking", "data": part.encrypted}
             # Thoughts that another vendor's model had: without Anthropic's signature they are refused.

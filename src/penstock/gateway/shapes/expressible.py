@@ -6,8 +6,29 @@ from collections.abc import Mapping
 
 from msgspec import Raw
 
+from penstock.gateway.shapes.embedding import EmbeddingRequest
 from penstock.kernel.errors import NotExpressible
 from penstock.kernel.messages import Request
+
+# Where a shape calls something by another name than the one that encoders use, which is OpenAI's.
+_NAMES: Mapping[str, Mapping[str, str]] = {
+    "google.generate": {
+        "content": "contents.parts",
+        "frequency_penalty": "generationConfig.frequencyPenalty",
+        "logprobs": "generationConfig.responseLogprobs",
+        "max_tokens": "generationConfig.maxOutputTokens",
+        "messages.content": "contents.parts",
+        "messages.reasoning": "contents.parts.thought",
+        "messages.tool_calls": "contents.parts.functionCall",
+        "n": "generationConfig.candidateCount",
+        "presence_penalty": "generationConfig.presencePenalty",
+        "response_format": "generationConfig.responseMimeType",
+        "seed": "generationConfig.seed",
+        "service_tier": "serviceTier",
+        "temperature": "generationConfig.temperature",
+        "tool_choice": "toolConfig",
+    },
+}
 
 
 class Audit:
@@ -18,7 +39,7 @@ class Audit:
 
     __slots__ = ("_dropped", "_harmless", "_shape", "_target")
 
-    def __init__(self, request: Request, target: str, harmless: Mapping[str, frozenset[bytes]]) -> None:
+    def __init__(self, request: Request | EmbeddingRequest, target: str, harmless: Mapping[str, frozenset[bytes]]) -> None:
         self._shape = request.shape
         self._target = target
         self._dropped = request.dropped
@@ -31,12 +52,17 @@ class Audit:
 
     def drop(self, name: str) -> None:
         """Note that a field is left out."""
+        name = self._named(name)
         if name not in self._dropped:
             self._dropped.append(name)
 
     def refuse(self, name: str, why: str) -> NotExpressible:
         """The error that says that a field has no counterpart."""
+        name = self._named(name)
         return NotExpressible(f"'{name}' cannot be expressed for a provider that speaks {self._target}: {why}.", param=name)
+
+    def _named(self, name: str) -> str:
+        return _NAMES.get(self._shape, {}).get(name, name)
 
     def extra(self, extra: Mapping[str, Raw], place: str = "") -> Mapping[str, Raw]:
         """Unknown fields of one object that may be sent on: all of them to the shape they came in, none to another one.

@@ -22,6 +22,30 @@ _BY_SUFFIX = {
     "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
 }
 
+_MEDIA = {
+    "png": "image/png",
+    "jpg": "image/jpeg",
+    "jpeg": "image/jpeg",
+    "webp": "image/webp",
+    "gif": "image/gif",
+    "heic": "image/heic",
+    "mp3": "audio/mpeg",
+    "wav": "audio/wav",
+    "flac": "audio/flac",
+    "ogg": "audio/ogg",
+    "m4a": "audio/mp4",
+    "mp4": "video/mp4",
+    "mov": "video/quicktime",
+    "webm": "video/webm",
+    "mpeg": "video/mpeg",
+}
+
+
+def kind_of(url: str) -> str | None:
+    """The MIME type that the end of a URL's path tells; None when it tells none."""
+    suffix = url.partition("?")[0].rpartition(".")[2].lower()
+    return _MEDIA.get(suffix) or _BY_SUFFIX.get(suffix)
+
 
 def from_url(url: str, place: str) -> Inline | Link:
     """What a URL stands for: a ``data:`` URL holds the content itself (RFC 2397), any other leads to it."""
@@ -47,6 +71,12 @@ def from_file_data(data: str, name: str | None, place: str) -> Inline | Link:
         return from_url(data, place)
     suffix = (name or "").rpartition(".")[2].lower()
     return Inline(_BY_SUFFIX.get(suffix, "application/pdf"), data)
+
+
+def standard(data: str) -> str:
+    """Base64 in the common alphabet, padded: Google takes the URL-safe one too, and its SDK sends it; others refuse it."""
+    plain = data.replace("-", "+").replace("_", "/")
+    return plain + "=" * (-len(plain) % 4)
 
 
 def text_of(source: Inline) -> str | None:

@@ -51,6 +51,7 @@ class OpenAIChatPassthrough:
 
     name = "openai.chat"
     operation = "chat"
+    comments = True
 
     def read(self, body: bytes) -> tuple[Fields, Head]:
         """See `Shape.read`."""

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 from msgspec import Raw, Struct
 
-from penstock.gateway.shapes import openai_error, openai_usage
+from penstock.gateway.shapes import openai_error, openai_usage, seal
 from penstock.gateway.shapes.openai_usage import ChatUsage
 from penstock.gateway.shapes.sse import EventCutter, data_of, event
 from penstock.kernel import messages as m
@@ -155,13 +155,22 @@ def _choice_out(choice: m.Choice) -> dict[str, Any]:
     if any(thoughts):
         message["reasoning_content"] = "".join(thoughts)
     if calls:
-        message["tool_calls"] = [{"id": c.id, "type": "function", "function": {"name": c.name, "arguments": c.arguments}} for c in calls]
+        message["tool_calls"] = [
+            {"id": c.id, "type": "function", "function": {"name": c.name, "arguments": c.arguments}, **signed(c.signature)} for c in calls
+        ]
     return {
         "index": choice.index,
         "message": message,
         "finish_reason": _WORD[choice.finish] if choice.finish is not None else "stop",
         "logprobs": choice.logprobs,
     }
+
+
+def signed(signature: str | None) -> dict[str, Any]:
+    """The field in which Google's own chat completions carry the signature of a call
+    (https://ai.google.dev/gemini-api/docs/thought-signatures); nothing for a call without one."""
+    own = seal.to_provider(signature, "google") if signature is not None else None
+    return {"extra_content": {"google": {"thought_signature": own}}} if own is not None else {}
 
 
 class ChatDecoder:
@@ -264,7 +273,8 @@ class ChatEncoder:
             case m.ReasoningDelta():
                 return self._chunk(delta.choice, {"reasoning_content": delta.text})
             case m.ToolBegin():
-                call = {"index": delta.index, "id": delta.id, "type": "function", "function": {"name": delta.name, "arguments": ""}}
+                call: dict[str, Any] = {"index": delta.index, "id": delta.id, "type": "function"}
+                call |= {"function": {"name": delta.name, "arguments": ""}, **signed(delta.signature)}
                 return self._chunk(delta.choice, {"tool_calls": [call]})
             case m.ArgumentsDelta():
                 return self._chunk(delta.choice, {"tool_calls": [{"index": delta.index, "function": {"arguments": delta.text}}]})

@@ -7,9 +7,11 @@ from typing import Any
 import msgspec
 from msgspec import Raw
 
+from penstock.gateway.shapes import seal
 from penstock.gateway.shapes.body import decode
 from penstock.gateway.shapes.expressible import Audit
 from penstock.gateway.shapes.media import from_file_data, from_url, to_url
+from penstock.gateway.shapes.openai_chat_reply import signed
 from penstock.gateway.shapes.reader import Reader, is_text
 from penstock.gateway.shapes.shape import Dialect, Fields
 from penstock.kernel import messages as m
@@ -21,6 +23,8 @@ _NONE: frozenset[bytes] = frozenset()
 HARMLESS = {"prompt_cache_retention": _NONE, "betas": _NONE, "inference_geo": _NONE, "truncation": frozenset({b'"disabled"'})}
 _TEXT = msgspec.json.Decoder(str)
 _TEXTS = msgspec.json.Decoder(str | list[str] | None)
+# How OpenAI calls the two kinds of sound that it takes, by the MIME types in use for them.
+_SOUND = {"mpeg": "mp3", "x-wav": "wav", "wave": "wav", "vnd.wave": "wav"}
 
 
 def decode_request(fields: Fields) -> m.Request:
@@ -98,8 +102,18 @@ def _message(r: Reader) -> m.Message:
             raise one.fault("function", "is missing: only function calls are understood")
         one.raw("type")
         one.raw("index")
-        parts.append(m.ToolCall(one.need("id"), function.need("name"), function.text("arguments") or "", extra=one.rest()))
+        signature = _signature(one)
+        arguments = function.text("arguments") or ""
+        parts.append(m.ToolCall(one.need("id"), function.need("name"), arguments, extra=one.rest(), signature=signature))
     return m.Message(role, tuple(parts), name, extra=r.rest())  # type: ignore[arg-type]
+
+
+def _signature(call: Reader) -> str | None:
+    # As `openai_chat_reply.signed` gave it.
+    extra = call.object("extra_content")
+    google = extra.object("google") if extra is not None else None
+    signature = google.text("thought_signature") if google is not None else None
+    return seal.named("google", signature) if signature else None
 
 
 def _part(r: Reader) -> m.Part:
@@ -178,6 +192,8 @@ def encode_request(request: m.Request, *, model: str, stream: bool, dialect: Dia
     """The request in this shape. Raises `NotExpressible`."""
     audit = Audit(request, NAME, HARMLESS)
     s = request.sampling
+    if stream and request.logprobs and request.shape != NAME:
+        raise audit.refuse("logprobs", "they are translated in whole replies only")
     out: dict[str, Any] = {"model": model, "messages": [w for one in request.messages for w in _written(one, audit, dialect)]}
     if stream:
         out["stream"] = True
@@ -239,6 +255,8 @@ def _written(message: m.Message, audit: Audit, dialect: Dialect) -> list[dict[st
         )
     extra = dict(audit.extra(message.extra, "messages"))
     if message.role == "tool":
+        if any(isinstance(part, m.ToolResult) and part.failed for part in message.parts):
+            audit.drop("messages.content.is_error")  # what the tool says of its failure is there all the same
         return [
             {
                 "role": "tool",
@@ -264,7 +282,13 @@ def _written(message: m.Message, audit: Audit, dialect: Dialect) -> list[dict[st
         out["refusal"] = "".join(refusals)
     if calls:
         out["tool_calls"] = [
-            {"id": c.id, "type": "function", "function": {"name": c.name, "arguments": c.arguments or "{}"}} for c in calls
+            {
+                "id": c.id,
+                "type": "function",
+                "function": {"name": c.name, "arguments": c.arguments or "{}"},
+                **(signed(c.signature) if audit.shape == NAME else {}),
+            }
+            for c in calls
         ]
     text = "".join(t.text for t in thoughts)
     if thoughts:
@@ -291,7 +315,8 @@ def _part_out(part: m.Part, audit: Audit) -> dict[str, Any]:
                 image["detail"] = part.detail
             return {"type": "image_url", "image_url": image}
         case m.Audio(source=m.Inline() as source):
-            return {"type": "input_audio", "input_audio": {"data": source.data, "format": source.media_type.partition("/")[2]}}
+            kind = source.media_type.partition("/")[2]
+            return {"type": "input_audio", "input_audio": {"data": source.data, "format": _SOUND.get(kind, kind)}}
         case m.Video(source=m.Inline() | m.Link() as source):
             return {"type": "video_url", "video_url": {"url": to_url(source)}}
         case m.File(source=m.Inline() as source):

@@ -39,6 +39,7 @@ class OpenAIResponsesPassthrough:
 
     name = "openai.responses"
     operation = "chat"
+    comments = True
 
     def read(self, body: bytes) -> tuple[Fields, Head]:
         """See `Shape.read`."""

@@ -29,6 +29,7 @@ class Plain(ABC):
     name: str
     operation: str
     answers: str = JSON
+    comments: bool = True
 
     @abstractmethod
     def read(self, body: bytes) -> tuple[Fields, Head]:

@@ -2,9 +2,11 @@
 
 ::
 
-    Shape               reads a request, re-emits it for a provider of the same shape, renders errors, finds the usage
-    └── StreamingShape    and also watches streams
-        └── ChatShape       and goes through the normal form of `penstock.kernel.messages` to and from other shapes
+    Shape                reads a request, re-emits it for a provider of the same shape, renders errors, finds the usage
+    ├── StreamingShape   and also watches streams
+    │   └── ChatShape    and goes through the normal form of `penstock.kernel.messages` to and from other shapes
+    ├── CountShape       and also translates such a conversation that is only to be counted
+    └── EmbeddingShape   and also translates, through the form of `embedding`
 
 The same-shape path never understands more than it must: the top level of a request, the few events of a stream that tell the end
 and the usage. The translating path understands everything, and says so when something has no counterpart.
@@ -18,6 +20,7 @@ from typing import Protocol
 import msgspec
 from msgspec import Raw
 
+from penstock.gateway.shapes.embedding import EmbeddingRequest, Vectors
 from penstock.kernel.call import Usage
 from penstock.kernel.errors import PenstockError
 from penstock.kernel.messages import Completion, Delta, Request
@@ -49,6 +52,8 @@ class Dialect(msgspec.Struct, frozen=True, kw_only=True):
     provider takes back its own reasoning (``reasoning_content``, ``reasoning``), None when it refuses such a field: then reasoning in the
     history is left out and noted. ``default_max_tokens`` is sent where the API demands a cap and the caller named none (Anthropic).
     ``sampling`` says whether the provider takes temperature, top_p and top_k; when it does not, they cannot be expressed.
+    ``thinking_levels`` says whether the model is told how much to think in words instead of tokens, and ``unsigned_call`` is what stands
+    for the signature of a tool call that has none, where the model refuses such calls (Gemini 3).
     """
 
     max_tokens_field: str = "max_tokens"
@@ -56,6 +61,8 @@ class Dialect(msgspec.Struct, frozen=True, kw_only=True):
     reasoning_field: str | None = "reasoning_content"
     default_max_tokens: int = 4096
     sampling: bool = True
+    thinking_levels: bool = False
+    unsigned_call: str | None = None
 
 
 PLAIN = Dialect()
@@ -159,7 +166,12 @@ class Shape(Protocol):
 
 
 class StreamingShape(Shape, Protocol):
-    """A shape whose replies may come as server-sent events."""
+    """A shape whose replies may come as server-sent events.
+
+    ``comments`` says whether its clients skip comments in a stream, as the standard has it (Google's SDK takes them for JSON).
+    """
+
+    comments: bool
 
     def stream_error(self, error: PenstockError) -> bytes:
         """The event that tells the client of a failure after the stream began."""
@@ -199,4 +211,50 @@ class ChatShape(StreamingShape, Protocol):
 
     def stream_encoder(self, *, model: str, include_usage: bool) -> StreamEncoder:
         """A fresh encoder for one stream; ``include_usage`` matters only where clients must ask for usage."""
+        ...
+
+
+class Counted(msgspec.Struct, frozen=True):
+    """Tokens of a conversation that was counted, as input."""
+
+    usage: Usage
+
+
+class CountShape(Shape, Protocol):
+    """A shape of counting: the request of a conversation, answered with its tokens. Raises as `ChatShape` does."""
+
+    def decode_request(self, fields: Fields) -> Request:
+        """The conversation in the normal form."""
+        ...
+
+    def encode_request(self, request: Request, *, model: str, dialect: Dialect = PLAIN) -> bytes:
+        """The conversation in this shape, without what only a reply would depend on."""
+        ...
+
+    def decode_reply(self, body: bytes) -> Counted:
+        """A provider's count."""
+        ...
+
+    def encode_reply(self, counted: Counted) -> bytes:
+        """The count for the client."""
+        ...
+
+
+class EmbeddingShape(Shape, Protocol):
+    """A shape of embedding. Raises as `ChatShape` does."""
+
+    def decode_request(self, fields: Fields) -> EmbeddingRequest:
+        """What is to be embedded."""
+        ...
+
+    def encode_request(self, request: EmbeddingRequest, *, model: str) -> bytes:
+        """The request in this shape; what is left out is named in ``request.dropped``."""
+        ...
+
+    def decode_reply(self, body: bytes) -> Vectors:
+        """A provider's vectors."""
+        ...
+
+    def encode_reply(self, vectors: Vectors, *, model: str, request: EmbeddingRequest) -> bytes:
+        """The vectors for the client that sent ``request``."""
         ...

@@ -64,7 +64,7 @@ class Tap:
         for mark in self._marks:
             at = whole.find(mark)
             if at >= 0:
-                self._count(whole, mark, at)
+                self.output_bytes += text_bytes(whole, mark, at)
                 break
         if self._eye.quiet(whole):
             return whole
@@ -80,23 +80,6 @@ class Tap:
         if not self._eye.finished:
             raise UpstreamReset("The provider's stream ended before the reply was complete.")
         return rest
-
-    def _count(self, whole: bytes, mark: bytes, at: int) -> None:
-        width = len(mark)
-        while at >= 0:
-            start = at + width
-            if whole[start : start + 1] == b" ":
-                start += 1
-            if whole[start : start + 1] != b'"':
-                at = whole.find(mark, start)  # null, or a list of parts whose texts have marks of their own
-                continue
-            start += 1
-            # An escaped quote ends the count early: a rough figure is enough for an estimate.
-            end = whole.find(b'"', start)
-            if end < 0:
-                break
-            self.output_bytes += end - start
-            at = whole.find(mark, end)
 
     def _look(self, whole: bytes) -> bytes:
         eye = self._eye
@@ -118,3 +101,26 @@ class Tap:
         if not dropped:
             return whole
         return b"".join(event + b"\n\n" for event in kept)
+
+
+def text_bytes(whole: bytes, mark: bytes, at: int) -> int:
+    """Roughly how many bytes of text stand behind every ``mark`` (a field's name and colon), the first of which is at ``at`` (-1: none).
+
+    An escaped quote ends a count early: a rough figure is enough for an estimate.
+    """
+    found = 0
+    width = len(mark)
+    while at >= 0:
+        start = at + width
+        if whole[start : start + 1] == b" ":
+            start += 1
+        if whole[start : start + 1] != b'"':
+            at = whole.find(mark, start)  # null, or a list of parts whose texts have marks of their own
+            continue
+        start += 1
+        end = whole.find(b'"', start)
+        if end < 0:
+            break
+        found += end - start
+        at = whole.find(mark, end)
+    return found

@@ -1,0 +1,116 @@
+"""``python -m benchmarks.page``: puts the figures of ``benchmarks/results`` into docs/performance.md; ``--check`` says whether they are in.
+
+The page's words are written by hand; between ``<!-- figures: NAME -->`` and ``<!-- end -->`` stands what this makes of a result.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from benchmarks.gateway.bars import bars
+from benchmarks.gateway.report import COLUMNS
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGE = ROOT / "docs" / "performance.md"
+RESULTS = ROOT / "benchmarks" / "results"
+
+_TITLES = {
+    "+p5": "1 KB, one at a time, p5", "+p50": "the same, p50", "+p99": "the same, p99", "c32/s": "requests/s, 32 at once",
+    "c256/s": "requests/s, 256 at once", "CPU ms": "CPU-ms a request, 32 at once", "100k +p50": "100 KB, one at a time, p50",
+    "100k c32/s": "100 KB, requests/s, 32 at once", "100k CPU": "100 KB, CPU-ms a request", "stream +first": "stream, first byte, p50",
+    "stream +p50": "stream, last byte, p50", "stream c32/s": "streams/s, 32 at once", "stream CPU": "CPU-ms a stream",
+    "start CPU s": "cold start, CPU-s", "start s": "cold start, s", "idle MB": "RSS idle, MB", "after MB": "RSS after the load, MB",
+}  # fmt: skip
+
+
+def gateway() -> str:
+    """A row for each figure, a column for each contestant; then the promises."""
+    found = _result("gateway")
+    contestants: Mapping[str, Any] = found["contestants"]
+    lines = [
+        f"{_machine(found)} Medians of {found['settings']['rounds']} interleaved rounds; latencies are what is added to the mock's own.",
+        "",
+        f"| | {' | '.join(contestants)} |",
+        f"| --- |{' ---: |' * len(contestants)}",
+    ]
+    for title, figure, kind in COLUMNS:
+        cells = [
+            _number((one["added_ms"] if kind == "added" and name != "mock" else one["median"]).get(figure))
+            for name, one in contestants.items()
+        ]
+        unit = ", ms added" if kind == "added" else ""
+        lines.append(f"| {_TITLES[title]}{unit} | {' | '.join(cells)} |")
+    lines += ["", "| promise | measured | |", "| --- | ---: | --- |"]
+    for bar in bars({name: one["rounds"] for name, one in contestants.items()}):
+        verdict = {True: "holds", False: "**missed here**", None: "not measured"}[bar.holds]
+        lines.append(f"| {bar.text} | {_number(bar.measured)} {bar.unit} | {verdict} |")
+    failures = [f"{name}: {one['failure']}" for name, one in contestants.items() if one["failure"]]
+    if failures:
+        lines += ["", "Could not be measured: " + " ".join(failures)]
+    return "\n".join(lines)
+
+
+def account() -> str:
+    """What each station spends."""
+    found = _result("account")
+    lines = [_machine(found), "", "| station | µs of CPU |", "| --- | ---: |"]
+    lines += [f"| {name} | {value:.0f} |" for name, value in found["microseconds"].items()]
+    return "\n".join(lines)
+
+
+def memory() -> str:
+    """Flat or not, in a sentence."""
+    found = _result("memory")
+    return (
+        f"{_machine(found)} Resident memory over 200,000 requests at 32 at once and 2,000 streams that their clients reset: the median"
+        f" of all readings is {found['median_mb']:.0f} MB, the farthest reading is {found['largest_distance']:.1%} away from it, the trend"
+        f" over the requests {found['trend_requests']:+.1%}, over the aborted streams {found['trend_aborts']:+.1%}; streams left open"
+        f" upstream: {found['streams_left_open']}."
+    )
+
+
+BLOCKS = {"gateway": gateway, "account": account, "memory": memory}
+
+
+def filled(page: str) -> str:
+    """The page with every block made anew. Raises `KeyError` for a block that nobody makes."""
+    return re.sub(r"(<!-- figures: (\w+) -->\n).*?(<!-- end -->)", lambda m: f"{m[1]}{BLOCKS[m[2]]()}\n{m[3]}", page, flags=re.DOTALL)
+
+
+def _result(name: str) -> Any:
+    return json.loads((RESULTS / f"{name}.json").read_text())
+
+
+def _machine(found: Mapping[str, Any]) -> str:
+    machine = found["machine"]
+    return (
+        f"On {machine['cores']} cores of an {machine['cpu']}, Python {machine['python']}; a method call in a Python loop takes"
+        f" {machine['python_loop_ns']:.0f} ns there and a round trip over loopback {machine['loopback_us']:.0f} µs."
+    )
+
+
+def _number(value: float | None) -> str:
+    if value is None:
+        return "-"
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
+
+
+def main() -> int:
+    """Write, or compare and return 1 when the page lags behind the results."""
+    page = PAGE.read_text()
+    made = filled(page)
+    if "--check" not in sys.argv[1:]:
+        PAGE.write_text(made)
+    elif made != page:
+        print(f"{PAGE} lags behind benchmarks/results: run `make docs`")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
