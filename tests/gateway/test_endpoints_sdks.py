@@ -443,3 +443,49 @@ async def test_image_variations_where_a_server_still_has_them(rig: Rig) -> None:
         assert parts_of(rig.heads[-1], rig.bodies[-1]) == {"model": b"sd", "n": b"2", "image": picture}
         with pytest.raises(openai.NotFoundError, match="oai serves no images"):
             await sdk.images.create_variation(image=("a.png", picture), model="dall-e-2")
+
+
+async def test_recordings_hold_forms_sound_and_pictures(rig: Rig, tmp_path: Path) -> None:
+    providers = f"""[gateway.providers.recorder]
+profile = "recording"
+records = "oai"
+file = "{tmp_path}/all.jsonl"
+"""
+    heard, picture = wav(1), base64.b64decode(PICTURE)
+    recording = Penstock(tmp_path / "recording", "[gateway]" + rig.house.config.read_text().partition("[gateway]")[2] + providers)
+    rig.says("/audio/speech", b"sound", "audio/mpeg")
+    rig.says("/images/edits", IMAGES)
+    replaying = Penstock(
+        tmp_path / "replaying",
+        "[gateway]\ndiscover = false\nlocal_embeddings = false\n"
+        f'[gateway.providers.oai]\nprofile = "replay"\nfile = "{tmp_path}/all.jsonl"\nspeed = 0.0\n',
+    )
+
+    async def everything(house: Penstock, name: str, *, live: bool) -> list[object]:
+        async with openai.AsyncOpenAI(base_url=f"{house.url}/v1", api_key=house.admin, max_retries=0) as sdk:
+            said: list[object] = []
+            for stream in (False, True):
+                if live:
+                    rig.says("/audio/transcriptions", TRANSCRIPT_STREAM if stream else TRANSCRIPT)
+                found: Any = await sdk.audio.transcriptions.create(model=f"{name}gpt-4o-transcribe", file=("a.wav", heard), stream=stream)  # type: ignore[call-overload]
+                said.append([event.type async for event in found] if stream else found.text)
+            said.append((await sdk.audio.speech.create(model=f"{name}tts-1", voice="alloy", input="Hello")).content)
+            edited = await sdk.images.edit(model=f"{name}gpt-image-1.5", prompt="a", image=("a.png", picture))
+            said.append(edited.data[0].b64_json if edited.data else None)
+            if not live:
+                with pytest.raises(openai.NotFoundError, match="holds no reply"):
+                    await sdk.audio.transcriptions.create(model=f"{name}gpt-4o-transcribe", file=("a.wav", wav(2)))
+            return said
+
+    await recording.start()
+    try:
+        first = await everything(recording, "recorder/", live=True)
+    finally:
+        assert await recording.terminate() == 0
+    assert heard not in (tmp_path / "all.jsonl").read_bytes()
+    await replaying.start()
+    try:
+        assert await everything(replaying, "", live=False) == first
+    finally:
+        assert await replaying.terminate() == 0
+    assert first[2] == b"sound"
