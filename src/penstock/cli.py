@@ -1,4 +1,4 @@
-"""The command line: ``up``, ``demo``, ``doctor``, ``line``, ``migrate``, ``openapi``, and the commands that capabilities bring.
+"""The command line: ``up``, ``worker``, ``demo``, ``doctor``, ``line``, ``migrate``, ``openapi``, and the commands that capabilities bring.
 
 Heavy modules are imported inside the commands that need them, so that ``--help`` answers at once.
 """
@@ -36,6 +36,14 @@ def up(
     from penstock.up import run
 
     run(config, host=host, port=port)
+
+
+@app.command()
+def worker(config: Config = None) -> None:
+    """Work on durable runs until SIGTERM or Ctrl-C, without serving anything; several at once on PostgreSQL."""
+    from penstock.worker import run
+
+    run(config)
 
 
 @app.command()

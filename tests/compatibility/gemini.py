@@ -13,7 +13,14 @@ SIGNATURE = "CiEBjz1rX0ilumvP+g/k0g=="
 
 async def answer(peer: Conversation, method: str, asked: dict[str, Any], text: Any, person: dict[str, Any], city: dict[str, Any]) -> None:
     """Answer one request to ``method``; ``text`` says what is said, ``person`` and ``city`` are arguments of calls."""
-    asked = _camel(asked)
+    try:
+        await _answer(peer, method, _camel(asked), text, person, city)
+    except (KeyError, TypeError, AttributeError):  # no request of this API
+        fault = {"code": 400, "message": "Invalid JSON payload received.", "status": "INVALID_ARGUMENT"}
+        await peer.json(json.dumps({"error": fault}).encode(), "400 Bad Request")
+
+
+async def _answer(peer: Conversation, method: str, asked: dict[str, Any], text: Any, person: dict[str, Any], city: dict[str, Any]) -> None:
     if method == "countTokens":
         await peer.json(b'{"totalTokens": 11}')
     elif method == "embedContent":

@@ -19,6 +19,7 @@ from tests.house import SETTINGS, Answer, House, open_house
 
 from penstock.edge.openapi import document
 from penstock.gateway.schemas import description
+from penstock.kernel.journal import Journal, Run
 from penstock.kernel.web import Endpoint
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(60)]
@@ -258,6 +259,8 @@ async def test_googles_clients(rig: Rig, version: str, method: str, body: dict[s
 async def test_what_googles_clients_list(rig: Rig) -> None:
     assert len((await rig.done("GET", "/v1beta/models?pageSize=5"))["models"]) == len(NAMES)
     await rig.done("GET", "/v1beta/models/g")
+    assert "models" in await rig.done("GET", "/v1/models", key="", x_goog_api_key=rig.house.admin)
+    assert "name" in await rig.done("GET", "/v1/models/g", key="", x_goog_api_key=rig.house.admin)
     assert (await rig.ask("GET", "/v1beta/models", key="")).status == 401
     assert (await rig.ask("GET", "/v1beta/models/nobody")).status == 404
 
@@ -340,6 +343,24 @@ async def test_the_routes_beside_conversation_take_and_answer_what_the_document_
         rig.contract.check("POST", path, "nonsense", wrong)
 
 
+async def waiting(house: House) -> str:
+    """The id of a run that waits, after a step."""
+
+    async def step() -> dict[str, Any]:
+        return {"a": 1}
+
+    async def work(run: Run, _: Any) -> Any:
+        await run.step("step", step)
+        return await run.wait("go")
+
+    journal = house.app.ports.get(Journal)
+    journal.define("work", work)
+    run = await journal.start("work", organisation="org", labels={"a": "b"})
+    while not await journal.history(None, run):
+        await asyncio.sleep(0.01)
+    return run
+
+
 async def test_every_other_route_answers_what_the_document_says(rig: Rig) -> None:
     ask, done = rig.ask, rig.done
     call = (await ask("POST", CHAT, small(CHAT, "m"), x_penstock_task="support")).headers["x-request-id"]
@@ -386,6 +407,18 @@ async def test_every_other_route_answers_what_the_document_says(rig: Rig) -> Non
     spare = (await done("POST", "/v1/teams", {"name": "Spare"}))["id"]
     for path in (f"/v1/teams/{spare}", *(f"/v1/{noun}/{made[noun]}" for noun in ("projects", "people", "organisations"))):
         await done("DELETE", path)
+    run = await waiting(rig.house)
+    for method, path, body in (
+        ("GET", "/v1/runs?limit=3", None),
+        ("GET", "/v1/queues", None),
+        ("POST", f"/v1/runs/{run}/pause", None),
+        ("POST", f"/v1/runs/{run}/resume", None),
+        ("POST", f"/v1/runs/{run}/signal", {"topic": "another", "value": {"a": [1]}, "key": "once"}),
+        ("POST", f"/v1/runs/{run}/fork", {"step": 1}),
+        ("POST", f"/v1/runs/{run}/cancel", None),
+        ("GET", f"/v1/runs/{run}", None),
+    ):
+        await done(method, path, body)
     others = {
         o["operationId"]
         for _, path, o in rig.contract.operations()

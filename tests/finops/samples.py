@@ -1,14 +1,17 @@
-"""Ledger rows that the tests of finops are about."""
+"""Ledger rows that the tests of finops are about, and journals of them."""
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
 from typing import Any
 
 from hypothesis import strategies as st
 
 from penstock.finops.money import UnitPrices, amount
-from penstock.finops.rows import LedgerRow
+from penstock.finops.rows import LedgerRow, encode
 from penstock.kernel.call import Usage
+from penstock.storage.spool import Spool
 
 PRICES = UnitPrices(input=1_000_000, output=2_000_000, cached=1_000_000, cache_written=1_000_000)
 AT = 1_800_000_000_000
@@ -41,3 +44,21 @@ def ledger_row(id: str, **terms: Any) -> LedgerRow:
         "labels": {},
     }
     return LedgerRow(id=id, usage=usage, prices=prices, **{**values, **terms})
+
+
+def journal(root: Path, *rows: LedgerRow, segment_bytes: int = 1 << 20) -> Spool:
+    """A spool that is in use, with these rows."""
+    spool = Spool(root, segment_bytes=segment_bytes)
+    for row in rows:
+        spool.hold()
+        spool.append(encode(row))
+    return spool
+
+
+def abandon(spool: Spool) -> Path:
+    """Leave a spool as the death of its process does: files and all, and nobody holds it."""
+    for segment in spool.segments:
+        segment.close()
+    spool.segments.clear()
+    os.close(spool._lock)
+    return spool.path

@@ -109,6 +109,22 @@ def test_a_new_period_begins_with_nothing_spent() -> None:
     assert standing.spent == 0
 
 
+def test_a_call_counts_for_the_period_in_which_it_began() -> None:
+    clock = Clock()
+    budgets = Budgets(Events(), clock)
+    budgets.put(budget(100, id="day", period="day"), 0)
+    budgets.put(budget(100, id="month"), 0)
+    held, began = budgets.reserve(owners(), 60), clock.now
+    clock.now += DAY
+    budgets.settle(held, owners(), 50, id="call_1", started=began)
+    stands = [budgets.standing(id) for id in ("day", "month")]
+    assert [(s.spent, s.reserved) for s in stands if s is not None] == [(0, 0), (50, 0)]
+    budgets.settle(budgets.reserve(owners(), 10), owners(), 10, id="call_2", started=clock.now)
+    today = budgets.standing("day")
+    assert today is not None
+    assert today.spent == 10
+
+
 class Interleavings(RuleBasedStateMachine):
     """Any order of calls on two overlapping budgets: only what a call costs above its reservation may exceed a limit."""
 

@@ -3,38 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.finops.samples import ledger_row
+from tests.finops.samples import abandon, journal, ledger_row
 
 from penstock.finops.journals import WINDOW, Journals, look, stretches
 from penstock.finops.rows import LedgerRow, encode
 from penstock.kernel.call import Usage
 from penstock.storage.segments import FRAME, HEADER, MAX_ENTRY
-from penstock.storage.spool import Spool
-
-
-def journal(root: Path, *rows: LedgerRow, segment_bytes: int = 1 << 20) -> Spool:
-    """A spool that is in use, with these rows."""
-    spool = Spool(root, segment_bytes=segment_bytes)
-    for row in rows:
-        spool.hold()
-        spool.append(encode(row))
-    return spool
-
-
-def abandon(spool: Spool) -> Path:
-    """Leave a spool as the death of its process does: files and all, and nobody holds it."""
-    for segment in spool.segments:
-        segment.close()
-    spool.segments.clear()
-    os.close(spool._lock)
-    return spool.path
 
 
 def rows(first: int, count: int) -> list[LedgerRow]:

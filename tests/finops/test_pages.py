@@ -1,4 +1,4 @@
-"""Spend, budgets and the ledger in the console, over a real socket, and their forms in a real browser."""
+"""Spend and budgets in the console, over a real socket, and their forms in a real browser."""
 
 from __future__ import annotations
 
@@ -6,55 +6,21 @@ import html
 import os
 import re
 import shutil
-import time
 from collections.abc import AsyncIterator
 from pathlib import Path
-from urllib.parse import urlencode
 
 import pytest
 import pytest_asyncio
-from tests.finops.samples import ledger_row
-from tests.house import Answer, House, open_house
-
-from penstock.finops import store
-from penstock.finops.rows import LedgerRow
-from penstock.storage.records import Records
+from tests.finops.books import Books, words
+from tests.house import open_house
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(60)]
-
-
-class Books:
-    """A house whose home organisation has ledger rows."""
-
-    def __init__(self, house: House, organisation: str) -> None:
-        self.house = house
-        self.organisation = organisation
-        self.now = int(time.time() * 1000)
-
-    async def enter(self, *rows: LedgerRow) -> None:
-        await self.house.app.ports.get(Records).write(lambda connection: store.add_rows(connection, rows))
-
-    async def row(self, id: str, amount: int, **terms: object) -> None:
-        await self.enter(ledger_row(id, at=self.now, organisation=self.organisation, amount=amount, **terms))
-
-    async def look(self, path: str, *, key: str | None = None) -> Answer:
-        return await self.house.ask("GET", path, key=key, accept="text/html")
-
-    async def send(self, path: str, *, key: str | None = None, **form: str) -> Answer:
-        return await self.house.ask(
-            "POST", path, urlencode(form), key=key, accept="text/html", content_type="application/x-www-form-urlencoded"
-        )
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def books(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Books]:
     async with open_house(tmp_path_factory.mktemp("house")) as house:
-        yield Books(house, (await house.ask("GET", "/v1/organisations")).json["data"][0]["id"])
-
-
-def words(answer: Answer) -> str:
-    """The text of a page, without markup."""
-    return re.sub(r"\s+", " ", html.unescape(re.sub(r"<[^>]+>", " ", answer.text)))
+        yield await Books.of(house)
 
 
 def budget(called: str, **terms: str) -> dict[str, str]:
@@ -143,67 +109,6 @@ async def test_only_admins_see_forms_and_may_send_them(books: Books) -> None:
         assert "/corrections" not in seen.text
     assert (await books.send("/console/budgets", key=reader, **budget("no"))).status == 403
     assert (await books.send("/console/ledger/call_readers/corrections", key=reader, amount="1", reason="no")).status == 403
-
-
-async def test_a_correction_is_entered_and_shown(books: Books) -> None:
-    await books.row("call_wrong", 400_000, model="corrected-m")
-    path = "/console/ledger/call_wrong"
-    page = await books.look(path)
-    assert "Nobody has corrected this row." in page.text
-    assert re.search(r'name="amount"[^>]* value="0.40"', page.text)
-    assert (await books.send(f"{path}/corrections", amount="0.15", reason="billed <less>")).status == 303
-    shown = words(await books.look(path))
-    assert "Comes to $0.15 1 correction" in shown
-    assert "billed <less>" in shown
-    assert "−$0.25" in shown
-    listed = words(await books.look("/console/ledger?model=corrected-m"))
-    assert "Amount $0.15" in listed
-    assert "Calls 1" in listed
-    # The correction's own address leads to what it corrects.
-    assert (await books.look("/console/ledger/call_wrong.0001")).headers["location"] == path
-
-
-@pytest.mark.parametrize(
-    ("form", "field"),
-    [
-        ({"amount": "0.000010", "reason": "nothing changes"}, "amount"),
-        ({"amount": "less", "reason": "r"}, "amount"),
-        ({"amount": "1", "reason": " "}, "reason"),
-        ({"amount": "1", "reason": "x" * 501}, "reason"),
-    ],
-    ids=["same", "no number", "no reason", "long reason"],
-)
-async def test_a_wrong_correction_is_told_at_its_field(books: Books, form: dict[str, str], field: str) -> None:
-    await books.row("call_kept", 10)
-    answer = await books.send("/console/ledger/call_kept/corrections", **form)
-    assert answer.status == 400
-    assert f'id="field-{field}-error"' in answer.text
-    assert (await books.house.ask("GET", "/v1/ledger/call_kept")).json["corrections"] == []
-
-
-async def test_a_row_that_is_not_there_cannot_be_corrected(books: Books) -> None:
-    assert (await books.send("/console/ledger/call_nothing/corrections", amount="1", reason="r")).status == 404
-    assert (await books.send("/console/ledger/call_nothing/corrections", amount="x", reason="r")).status == 404
-
-
-async def test_the_ledger_is_filtered_by_its_address_and_goes_on_where_a_page_ended(books: Books) -> None:
-    for number in range(60):
-        await books.row(f"call_many{number:03d}", 1, model="many-m", key_id="key_many", provider="many-p")
-    page = await books.look("/console/ledger?model=many-m&key=key_many&provider=many-p")
-    assert "60" in words(page)
-    assert "call_many059" in page.text
-    assert "call_many009" not in page.text
-    assert 'aria-label="Remove filter provider many-p"' in page.text
-    older = re.search(r'rel="next" href="([^"]+)"', page.text)
-    assert older is not None
-    rest = await books.look(html.unescape(older[1]))
-    assert "call_many009" in rest.text
-    assert "call_many010" not in rest.text
-    export = re.search(r'href="(/v1/ledger/export[^"]+)"', page.text)
-    assert export is not None
-    assert (await books.look(html.unescape(export[1]))).text.count("many-m") == 60
-    for wrong in ("days=2", "days=-1"):
-        assert (await books.look(f"/console/ledger?{wrong}")).status == 400
 
 
 async def test_shares_are_of_all_that_was_spent(books: Books) -> None:

@@ -53,9 +53,9 @@ class Till:
         """One call: reserved, settled, journalled."""
         owners = Owners(organisation, None, None, None, "key", None, model)
         reservation = self.budgets.reserve(owners, amount)
-        self.budgets.settle(reservation, owners, amount)
         self.number += 1
         id = f"call_{id_part(self)}{self.number:08d}"
+        self.budgets.settle(reservation, owners, amount, id=id, started=NOW)
         self.waiting.append(
             LedgerRow(
                 id, int(NOW * 1000), organisation, None, None, None, "key", None, model, "p", model, "chat",
@@ -132,21 +132,45 @@ async def test_two_processes_hold_one_budget(records: Records) -> None:
     two.spend(5000)
 
 
-async def test_spending_during_a_count_is_not_lost(records: Records) -> None:
+@pytest.mark.parametrize("written", [False, True], ids=["after the count", "before the sum"])
+async def test_spending_during_a_count_counts_once(records: Records, written: bool) -> None:
     till = Till(records)
     made = await till.money.create_budget(OPERATOR, BudgetChange(name="month", limit=10_000))
+    till.spend(3)
     flush = till.flush
 
     async def busy() -> None:
-        await flush()
-        till.spend(50)  # settled between the flush and the sum
+        if written:
+            till.spend(50, "org_them")
+            till.spend(50)  # ends after the count began, and is on the ledger before it is added up
+            await flush()
+        else:
+            await flush()
+            till.spend(50)  # settled between the flush and the sum
 
     till.money._flush = busy
     await till.money.refresh()
-    assert till.money.budget(OPERATOR, made.budget.id).standing.spent == 50
+    assert till.money.budget(OPERATOR, made.budget.id).standing.spent == 53
     till.money._flush = flush
     await till.money.refresh()
-    assert till.money.budget(OPERATOR, made.budget.id).standing.spent == 50
+    assert till.money.budget(OPERATOR, made.budget.id).standing.spent == 53
+
+
+async def test_a_count_that_fails_leaves_the_budget_as_it_was(records: Records) -> None:
+    till = Till(records)
+    made = await till.money.create_budget(OPERATOR, BudgetChange(name="month", limit=10_000))
+    till.spend(3)
+
+    async def refused() -> None:
+        raise StorageError("no database")
+
+    flush, till.money._flush = till.money._flush, refused
+    with pytest.raises(StorageError):
+        await till.money.refresh()
+    till.spend(4)
+    assert till.money.budget(OPERATOR, made.budget.id).standing.spent == 7
+    assert till.budgets._marks == []
+    till.money._flush = flush
 
 
 async def test_alerts_come_once_at_each_level(records: Records) -> None:

@@ -16,6 +16,7 @@ from tests.house import SETTINGS, House, open_house
 from penstock.gateway.discovery import configured
 from penstock.gateway.http import estimate_tokens
 from penstock.gateway.settings import GatewaySettings
+from penstock.gateway.shapes import seal
 
 ASKED = {"contents": [{"parts": [{"text": "hi"}]}]}
 REPLY = {
@@ -116,7 +117,7 @@ async def test_a_key_in_the_query_opens_and_is_written_down_nowhere(rig: Rig, ca
     assert (await rig.house.ask("GET", f"/v1/models?key={rig.caller}", key="")).json["models"]
     wrong = await rig.house.ask("POST", "/v1beta/models/g:generateContent?key=psk_wrong-secret", ASKED, key="")
     lost = await rig.house.ask("POST", "/v1beta/models/g:nothingLikeIt?key=psk_wrong-secret", ASKED, key="")
-    assert (wrong.status, lost.status) == (401, 404)
+    assert (wrong.status, lost.status) == (401, 401)
     seen = await rig.house.ask("GET", f"/v1/calls/{answer.headers['x-request-id']}")
     for text in (answer.text, wrong.text, lost.text, seen.text, caplog.text, *(head for _, head, _ in rig.asked)):
         assert rig.caller not in text
@@ -137,6 +138,14 @@ async def test_who_lists_models_gets_the_list_of_his_vendor(rig: Rig) -> None:
     reader, _ = await rig.house.key(scopes=["read"])
     assert (await rig.house.ask("GET", "/v1beta/models", key=reader)).json["error"]["status"] == "PERMISSION_DENIED"
     assert (await rig.house.ask("GET", "/v1beta/models", key="")).json["error"]["status"] == "UNAUTHENTICATED"
+
+
+@pytest.mark.parametrize("path", ["/v1beta/models/g:predict", "/v1/models/g:generateAnswer"])
+async def test_a_method_that_is_not_served_is_missed_in_googles_words(rig: Rig, path: str) -> None:
+    answer = await rig.house.ask("POST", path, ASKED, key="", x_goog_api_key=rig.caller)
+    assert (answer.status, answer.json["error"]["code"], answer.json["error"]["status"]) == (404, 404, "NOT_FOUND")
+    assert path in answer.json["error"]["message"]
+    assert (await rig.house.ask("POST", path, ASKED, key="")).status == 401
 
 
 async def test_the_time_to_wait_that_a_refusal_names_is_heeded(rig: Rig) -> None:
@@ -169,6 +178,19 @@ async def test_a_key_that_google_refuses_is_no_fault_of_the_callers(rig: Rig) ->
     rig.refusals = [("400 Bad Request", {"error": {"code": 400, "message": "Unknown name.", "status": "INVALID_ARGUMENT"}})]
     answer = await rig.house.ask("POST", "/v1beta/models/both:generateContent", ASKED, key=rig.caller)
     assert (answer.status, "Unknown name." in answer.text) == (400, True)
+
+
+async def test_what_another_vendor_signed_is_not_shown_to_google(rig: Rig) -> None:
+    thought = {"text": "hm", "thought": True, "thoughtSignature": seal.to_client("anthropic:sig", "google")}
+    contents = [{"parts": [{"text": "hi"}]}, {"role": "model", "parts": [thought, {"text": "yes?"}]}, {"parts": [{"text": "go on"}]}]
+    answer = await rig.house.ask("POST", "/v1beta/models/g:generateContent", {"contents": contents, "madeUp": 1}, key=rig.caller)
+    assert answer.status == 200
+    sent = json.loads(rig.asked[-1][2])
+    assert sent["contents"][1] == {"role": "model", "parts": [{"text": "yes?"}]}
+    assert sent["madeUp"] == 1
+    assert "thought" in answer.headers["x-penstock-notes"]
+    streamed = await rig.house.ask("POST", "/v1/models/g:streamGenerateContent?alt=sse", {"contents": contents}, key=rig.caller)
+    assert "hello" in streamed.text
 
 
 def test_content_in_the_body_is_not_counted_by_its_bytes() -> None:

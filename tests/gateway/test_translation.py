@@ -9,9 +9,10 @@ import pytest
 
 from penstock.gateway.shapes import SHAPES
 from penstock.gateway.shapes.shape import PLAIN
-from penstock.gateway.translation import Translation, translate
+from penstock.gateway.translation import Translation, one_call_only, translate
 from penstock.kernel.call import Usage
 from penstock.kernel.errors import NotExpressible, UpstreamMalformed
+from penstock.kernel.messages import ArgumentsDelta, Delta, Finish, PartEnd, ToolBegin
 
 
 def translated(shape: str, body: dict[str, Any], spoken: str) -> Translation:
@@ -28,6 +29,20 @@ def test_a_conversation() -> None:
     body, usage = found.reply(json.dumps(reply).encode(), model="ours")
     assert (json.loads(body)["model"], json.loads(body)["choices"][0]["message"]["content"]) == ("ours", "hello")
     assert usage == Usage(input=2)
+
+
+def test_one_call_at_a_time_where_the_provider_cannot_be_told_so() -> None:
+    tool = {"type": "function", "function": {"name": "f"}}
+    asked = {"model": "m", "messages": [{"role": "user", "content": "hi"}], "tools": [tool], "parallel_tool_calls": False}
+    calls = [{"functionCall": {"id": id, "name": "f", "args": {}}} for id in ("a", "b")]
+    reply = json.dumps({"candidates": [{"content": {"parts": [{"text": "hm"}, *calls]}, "finishReason": "STOP"}]}).encode()
+    for parallel, ids in ((False, ["a"]), (True, ["a", "b"])):
+        found = translated("openai.chat", {**asked, "parallel_tool_calls": parallel}, "google.generate")
+        assert found.one_call is not parallel
+        message = json.loads(found.reply(reply, model="ours")[0])["choices"][0]["message"]
+        assert (message["content"], [call["id"] for call in message["tool_calls"]]) == ("hm", ids)
+    begun: list[Delta] = [ToolBegin(0, "a", "f"), ArgumentsDelta(0, "{}"), PartEnd(), ToolBegin(1, "b", "f"), ArgumentsDelta(1, "{}")]
+    assert one_call_only([*begun, Finish("tool_calls")]) == [*begun[:3], Finish("tool_calls")]
 
 
 def test_a_count() -> None:

@@ -63,26 +63,26 @@ async def test_a_reader_sees_what_is_of_their_organisation(desk: Desk) -> None:
         assert (await desk.questions.overview(reader, 3600, "model")).calls == len(visible)
 
 
-FILTERS: list[tuple[dict[str, Any], set[str]]] = [
-    ({}, {"plain", "slow", "refused", "broken", "later"}),
-    ({"task": "t"}, {"slow"}),
-    ({"model": "other"}, {"later"}),
-    ({"provider": "p"}, {"plain", "slow", "later"}),
-    ({"team": "team_a"}, {"plain", "slow", "refused", "broken", "later"}),
-    ({"team": "team_b"}, set()),
-    ({"project": "project_a", "key": "key_a", "outcome": "ok"}, {"plain", "slow", "later"}),
-    ({"outcome": "refused"}, {"refused"}),
-    ({"outcome": "failed"}, {"broken"}),
-    ({"error": "rate_limit_exceeded"}, {"refused"}),
-    ({"slower_ms": 500}, {"slow"}),
-    ({"since": NOW + 30}, {"later"}),
-    ({"until": NOW + 30}, {"plain", "slow", "refused", "broken"}),
-    ({"since": NOW, "until": NOW}, set()),
+FILTERS: list[tuple[dict[str, Any], str]] = [
+    ({}, "plain slow refused broken later"),
+    ({"task": "t"}, "slow"),
+    ({"model": "other"}, "later"),
+    ({"provider": "p"}, "plain slow later"),
+    ({"team": "team_a"}, "plain slow refused broken later"),
+    ({"team": "team_b"}, ""),
+    ({"project": "project_a", "key": "key_a", "outcome": "ok"}, "plain slow later"),
+    ({"outcome": "refused"}, "refused"),
+    ({"outcome": "failed"}, "broken"),
+    ({"error": "rate_limit_exceeded"}, "refused"),
+    ({"slower_ms": 500}, "slow"),
+    ({"since": NOW + 30}, "later"),
+    ({"until": NOW + 30}, "plain slow refused broken"),
+    ({"since": NOW, "until": NOW}, ""),
 ]
 
 
 @pytest.mark.parametrize(("wanted", "names"), FILTERS, ids=str)
-async def test_filters(desk: Desk, wanted: dict[str, Any], names: set[str]) -> None:
+async def test_filters(desk: Desk, wanted: dict[str, Any], names: str) -> None:
     made = {
         "plain": ended(),
         "slow": ended(task="t", took=900),
@@ -92,7 +92,7 @@ async def test_filters(desk: Desk, wanted: dict[str, Any], names: set[str]) -> N
     }
     desk.take(*made.values())
     page = await desk.questions.calls(READER, msgspec.convert(wanted, CallFilter), None, 10)
-    assert {call.id for call in page.data} == {made[name].id for name in names}
+    assert {call.id for call in page.data} == {made[name].id for name in names.split()}
 
 
 async def test_a_trace_is_found(desk: Desk) -> None:

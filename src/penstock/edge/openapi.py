@@ -47,9 +47,14 @@ def document(routes: Sequence[Route], endpoints: Sequence[Endpoint], version: st
         # Starlette's word for a parameter that may hold slashes; OpenAPI has none.
         path = route.path.replace(":path}", "}")
         paths.setdefault(path, {})[route.method.lower()] = _operation(msgspec.structs.replace(route, path=path), by_kind)
-    for endpoint in (one for one in endpoints if one.when is None):
+    for endpoint in endpoints:
         told = endpoint.describe()
-        paths.setdefault(endpoint.path, {})[endpoint.method.lower()] = _raw(endpoint, told)
+        methods = paths.setdefault(endpoint.path, {})
+        method = endpoint.method.lower()
+        if endpoint.when is None:
+            methods[method] = _raw(endpoint, told)
+        elif method in methods:
+            _add(methods[method], _raw(endpoint, told))
         for name, schema in told.schemas.items():
             if components.setdefault(name, dict(schema)) != schema:
                 raise RuntimeError(f"two schemas are named {name}")
@@ -109,8 +114,8 @@ def _failures(route: Route) -> dict[str, str]:
 def _raw(endpoint: Endpoint, told: Description) -> dict[str, Any]:
     content: dict[str, Any] = {"application/json": {"schema": told.reply}} if told.reply is not None else {}
     if told.event is not None:
-        # OpenAPI 3.2 has `itemSchema` for this; in 3.1 it is an extension of ours.
-        stream = {"type": "string", "description": f"Server-sent events with JSON as their data. {told.ending}"}
+        # OpenAPI 3.2 has `itemSchema` for this; in 3.1 it is an extension of ours. No type: some readers hold each event against it.
+        stream = {"description": f"Server-sent events with JSON as their data. {told.ending}"}
         content["text/event-stream"] = {"schema": stream, "x-itemSchema": told.event}
     content |= {media: {"schema": {"type": "string", "format": "binary"}} for media in told.others}
     headers = {name: {"schema": schema} for name, schema in told.reply_headers.items()}
@@ -127,6 +132,16 @@ def _raw(endpoint: Endpoint, told: Description) -> dict[str, Any]:
     if told.request is not None:
         made["requestBody"] = {"required": True, "content": {told.takes: {"schema": told.request}}}
     return made
+
+
+def _add(operation: dict[str, Any], other: dict[str, Any]) -> None:
+    """Say that some requests to a route are answered as ``other`` is."""
+    operation["parameters"] = [*operation.get("parameters", ()), *(p for p in other["parameters"] if p["in"] == "query")]
+    for status, answer in other["responses"].items():
+        known = operation["responses"].setdefault(status, answer)
+        for media, content in answer["content"].items() if known is not answer else ():
+            schema = known["content"][media]["schema"]
+            known["content"][media] = {"schema": {"anyOf": [schema, content["schema"]]}}
 
 
 def _bad(failures: Mapping[str, str], schema: Mapping[str, Any]) -> dict[str, Any]:

@@ -115,11 +115,13 @@ def _next_alert(budget: Budget, spent: int) -> float:
     return min((at for level in _levels(budget) if (at := -(-budget.limit * level // 100)) > spent), default=math.inf)
 
 
-class Mark(msgspec.Struct, frozen=True):
-    """A moment in an account's life: which period it was in, and what this process had settled there by then."""
+class Mark(msgspec.Struct, frozen=True, eq=False):
+    """A moment in an account's life: which period it was in, what this process had settled there by then, and the ids of the calls that
+    it has settled since, of whichever account."""
 
     begin: float
     settled: int
+    since: list[str]
 
 
 _REMEMBERED = 10_000
@@ -148,6 +150,7 @@ class Budgets:
         # Lists in here are shared and never changed; a change of the budgets empties the whole.
         self._found: dict[Owners, list[_Account]] = {}
         self._next_turn = math.inf
+        self._marks: list[Mark] = []
 
     def put(self, budget: Budget, spent: int) -> None:
         """Add or replace a budget; ``spent`` is what the ledger says for its current period. Calls in flight keep what they reserved."""
@@ -165,19 +168,25 @@ class Budgets:
         self._by_subject.setdefault(subject_of(budget), []).append(account)
 
     def mark(self, id: str) -> Mark | None:
-        """Where an account stands now, None for an unknown one; see `correct`."""
+        """Where an account stands now, None for an unknown one. Ends with `correct` or `drop`: calls are noted on it until then."""
         account = self._accounts.get(id)
         if account is None:
             return None
         self._turn(account)
-        return Mark(account.begin, account.settled)
+        mark = Mark(account.begin, account.settled, [])
+        self._marks.append(mark)
+        return mark
+
+    def drop(self, mark: Mark) -> None:
+        """Note no more calls on a mark; a second time does nothing."""
+        self._marks = [other for other in self._marks if other is not mark]
 
     def correct(self, id: str, counted: int, mark: Mark) -> None:
-        """Take over what the ledger says, ``counted`` after ``mark`` was made; nothing when the period has turned since.
+        """Take over what the ledger says, ``counted`` without the calls since ``mark``; nothing when the period has turned since.
 
-        What this process settled after the mark is added: the ledger may hold part of it, so for a moment the budget may seem
-        further spent than it is, never less.
+        What this process settled after the mark is added.
         """
+        self.drop(mark)
         account = self._accounts.get(id)
         if account is None:
             return
@@ -224,9 +233,14 @@ class Budgets:
             account.reserved += amount
         return Reservation(accounts, amount)
 
-    def settle(self, reservation: Reservation | None, owners: Owners, amount: int) -> None:
-        """Replace what was reserved by what was spent. Without a reservation (a budget made meanwhile) the spending still counts."""
+    def settle(self, reservation: Reservation | None, owners: Owners, amount: int, *, id: str = "", started: float = math.inf) -> None:
+        """Replace what was reserved by what the call ``id`` has spent. Without a reservation (a budget made meanwhile) it still counts.
+
+        A call counts for the period in which it ``started`` (Unix seconds), as on the ledger.
+        """
         counted = self._of(owners)
+        for mark in self._marks:
+            mark.since.append(id)
         if reservation is not None:
             if not reservation.open:
                 return
@@ -237,6 +251,8 @@ class Budgets:
                 counted = list(dict.fromkeys([*reservation.accounts, *counted]))
         if amount:
             for account in counted:
+                if started < account.begin:
+                    continue
                 account.spent += amount
                 account.settled += amount
                 if account.spent >= account.next_alert:

@@ -98,7 +98,7 @@ class Charge:
             _log.exception("a ledger row could not be journalled", extra={"call": call.id, "amount": total})
             raise
         finally:
-            self._budgets.settle(reservation, owners_of(call), total)
+            self._budgets.settle(reservation, owners_of(call), total, id=call.id, started=call.started_at)
 
     def _price(self, call: Call, usage: Usage) -> tuple[UnitPrices | None, int]:
         if call.operation == "count_tokens":

@@ -346,14 +346,21 @@ class Money:
         # The order matters: all that was settled before the mark is in the database when it is asked.
         mark = self._budgets.mark(budget.id)
         if mark is not None:
-            self._budgets.correct(budget.id, await self._spent(budget, mark.begin), mark)
+            try:
+                self._budgets.correct(budget.id, await self._spent(budget, mark.begin, mark.since), mark)
+            finally:
+                self._budgets.drop(mark)
 
-    async def _spent(self, budget: Budget, begin: float) -> int:
+    async def _spent(self, budget: Budget, begin: float, without: Sequence[str] = ()) -> int:
         await self._flush()
-        since = int(begin * 1000)
-        return await self._records.read(
-            lambda connection: store.spent(connection, budget.organisation, budget.subject_kind, budget.subject, since)
-        )
+        terms = (budget.organisation, budget.subject_kind, budget.subject, int(begin * 1000))
+
+        def work(connection: store.Connection) -> int:
+            whole = store.spent(connection, *terms)
+            # Calls that end meanwhile may be in the sum or not, and are counted by whoever settles them: they come off it.
+            return whole - store.spent(connection, *terms, ids=tuple(without))
+
+        return await self._records.read(work)
 
 
 def _refuse_nul(**given: str | None) -> None:

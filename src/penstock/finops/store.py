@@ -34,14 +34,23 @@ def add_rows(connection: Connection, rows: Sequence[LedgerRow]) -> int:
     return insert_new(connection, LEDGER.name, _COLUMNS, [_values(row) for row in rows])
 
 
-def spent(connection: Connection, organisation: str, kind: SubjectKind, subject: str, since_ms: int) -> int:
-    """Micro-units on the ledger for a subject, of one organisation or (empty) of all, since a moment (Unix milliseconds)."""
+def spent(
+    connection: Connection, organisation: str, kind: SubjectKind, subject: str, since_ms: int, *, ids: Sequence[str] | None = None
+) -> int:
+    """Micro-units on the ledger for a subject, of one organisation or (empty) of all, since a moment (Unix milliseconds).
+
+    With ``ids``, only of these rows.
+    """
     where = [LEDGER.c.at >= since_ms]
     if organisation:
         where.append(LEDGER.c.organisation == organisation)
     if kind != "everything":
         where.append(_COLUMN_OF_SUBJECT[kind] == subject)
-    return int(connection.execute(select(func.coalesce(func.sum(LEDGER.c.amount), 0)).where(and_(*where))).scalar_one())
+    asked = select(func.coalesce(func.sum(LEDGER.c.amount), 0)).where(and_(*where))
+    if ids is None:
+        return int(connection.execute(asked).scalar_one())
+    parts = (ids[start : start + _PARAMETERS] for start in range(0, len(ids), _PARAMETERS))
+    return sum(int(connection.execute(asked.where(LEDGER.c.id.in_(part))).scalar_one()) for part in parts)
 
 
 def rows(connection: Connection, where: Sequence[ColumnElement[bool]], before: str | None, limit: int) -> list[LedgerRow]:

@@ -15,7 +15,7 @@ from penstock.gateway.http import credential
 from penstock.gateway.models import LISTING
 from penstock.gateway.providers.profiles import BATCH_EMBED, EMBED, GENERATE, GOOGLE_COUNT
 from penstock.gateway.shapes import google_error
-from penstock.kernel.errors import Forbidden, PenstockError, UnknownModel
+from penstock.kernel.errors import Forbidden, NotFound, PenstockError, UnknownModel
 from penstock.kernel.ports import Authenticator
 from penstock.kernel.principal import Principal, Scope
 from penstock.kernel.web import Description, EdgeProtocol, EdgeScope, Endpoint
@@ -36,6 +36,10 @@ def _describe(single: bool) -> Description:
     from penstock.gateway.schemas import models_description
 
     return models_description(single=single)
+
+
+def _is_a_method(scope: EdgeScope) -> bool:
+    return ":" in scope.path
 
 
 class GoogleModels:
@@ -65,6 +69,9 @@ class GoogleModels:
 
             return find
 
+        def lost(principal: Principal, scope: EdgeScope) -> dict[str, Any]:
+            raise NotFound(f"there is nothing at POST {scope.path[:200]}", code="unknown_url")
+
         made: list[Endpoint] = []
         for version in VERSIONS:
             path = f"/{version}/models"
@@ -76,6 +83,10 @@ class GoogleModels:
                 handler = self._answer(find)
                 describe = partial(_describe, MODEL in place)
                 made.append(Endpoint(method="GET", path=place, handler=handler, summary=summary, describe=describe, when=shared))
+            # Behind the methods that there are: any other is missed in Google's words. Nothing to be documented, hence the condition.
+            handler, describe = self._answer(lost), partial(_describe, True)
+            place, summary = f"{path}/{MODEL}", "No method of Gemini's that is served here."
+            made.append(Endpoint(method="POST", path=place, handler=handler, summary=summary, describe=describe, when=_is_a_method))
         return made
 
     def _answer(self, find: _Find) -> Callable[[EdgeScope, EdgeProtocol], Awaitable[None]]:

@@ -19,11 +19,11 @@ from penstock.gateway.passing import Binary
 from penstock.gateway.providers.profiles import Profile
 from penstock.gateway.providers.provider import Provider, Upstream, for_forms
 from penstock.gateway.settings import GatewaySettings
-from penstock.gateway.shapes import chat, google_error, streaming
+from penstock.gateway.shapes import chat, google_error, seal, streaming
 from penstock.gateway.shapes.plain import BINARY, TEXT, FormShape, Plain
 from penstock.gateway.shapes.shape import ChatShape, Dialect, Shape, StreamingShape
 from penstock.gateway.shapes.tap import Tap
-from penstock.gateway.translation import Translation, translate
+from penstock.gateway.translation import Translation, one_call_only, translate
 from penstock.gateway.uploads.upload import Form
 from penstock.kernel.call import Attempt, Call, Headers, Reply, Target, Usage
 from penstock.kernel.errors import PenstockError, UpstreamMalformed, UpstreamRefused
@@ -52,7 +52,8 @@ class Relay:
         if call.form is not None:
             return await self._form(call, target, provider, wire, attempt)
         translation: Translation | None = None
-        if wire == call.shape:
+        # A history that moved here from another vendor's model holds signatures that this one would refuse: those must be taken out.
+        if wire == call.shape and not (wire in seal.CARRIERS and seal.WRAPPED in call.body):
             body = shape.upstream_body(
                 call.fields,
                 model=target.model,
@@ -85,7 +86,7 @@ class Relay:
             if isinstance(shape, Plain):
                 return await self._plain(call, target, upstream, shape, translation, attempt)
             if call.stream:
-                return await self._stream(call, target, upstream, streaming(shape), streaming(spoken), attempt)
+                return await self._stream(call, target, upstream, streaming(shape), streaming(spoken), translation, attempt)
             return await self._whole(call, target, upstream, shape, translation, attempt)
         except BaseException:
             upstream.close()
@@ -139,7 +140,7 @@ class Relay:
         media = upstream.header("content-type") or "application/json"
         if media.startswith("text/event-stream"):
             call.stream = True
-            return await self._stream(call, target, upstream, shape, shape, attempt)
+            return await self._stream(call, target, upstream, shape, shape, None, attempt)
         call.stream = False
         if shape.answers == BINARY and not media.startswith("application/json"):
             return await self._binary(call, upstream, attempt, media)
@@ -168,11 +169,22 @@ class Relay:
         return reply
 
     async def _stream(
-        self, call: Call, target: Target, upstream: Upstream, shape: StreamingShape, spoken: StreamingShape, attempt: Attempt
+        self,
+        call: Call,
+        target: Target,
+        upstream: Upstream,
+        shape: StreamingShape,
+        spoken: StreamingShape,
+        translation: Translation | None,
+        attempt: Attempt,
     ) -> Reply:
         reply = Reply(headers=[("content-type", "text/event-stream"), ("cache-control", "no-cache"), ("x-accel-buffering", "no")])
         source = upstream.chunks()
-        pump: _Pump = _Passthrough(call, reply, shape) if shape is spoken else _Translation(call, reply, target, chat(shape), chat(spoken))
+        pump: _Pump
+        if translation is None:
+            pump = _Passthrough(call, reply, shape)
+        else:
+            pump = _Translation(call, reply, target, chat(shape), chat(spoken), one_call=translation.one_call)
         # Until something can be shown the attempt can still fail over: a comment or an empty event is no answer yet.
         first = b""
         while not first and not reply.finished:
@@ -256,9 +268,10 @@ class _Passthrough:
 class _Translation:
     """Another shape upstream: decoded into deltas, encoded anew."""
 
-    __slots__ = ("_call", "_decoder", "_encoder", "_reply")
+    __slots__ = ("_call", "_decoder", "_encoder", "_one_call", "_reply")
 
-    def __init__(self, call: Call, reply: Reply, target: Target, shape: ChatShape, spoken: ChatShape) -> None:
+    def __init__(self, call: Call, reply: Reply, target: Target, shape: ChatShape, spoken: ChatShape, *, one_call: bool) -> None:
+        self._one_call = one_call
         self._call = call
         self._reply = reply
         self._decoder = spoken.stream_decoder()
@@ -266,11 +279,13 @@ class _Translation:
 
     def feed(self, chunk: bytes) -> bytes:
         encode = self._encoder.encode
-        return b"".join([encode(delta) for delta in self._decoder.feed(chunk)])
+        deltas = self._decoder.feed(chunk)
+        return b"".join([encode(delta) for delta in (one_call_only(deltas) if self._one_call else deltas)])
 
     def close(self) -> bytes:
         encode = self._encoder.encode
-        out = b"".join([encode(delta) for delta in self._decoder.close()])
+        deltas = self._decoder.close()
+        out = b"".join([encode(delta) for delta in (one_call_only(deltas) if self._one_call else deltas)])
         # Settled first: the bytes that follow tell the client that the reply is complete.
         self.settle()
         self._reply.finished = True

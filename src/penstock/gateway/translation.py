@@ -4,19 +4,27 @@ from __future__ import annotations
 
 from typing import Protocol, cast
 
+import msgspec
+
 from penstock.gateway.shapes import chat
 from penstock.gateway.shapes.embedding import EmbeddingRequest, expect_count
 from penstock.gateway.shapes.plain import Plain
 from penstock.gateway.shapes.shape import ChatShape, CountShape, Dialect, EmbeddingShape, Fields, Shape
 from penstock.kernel.call import Usage
 from penstock.kernel.errors import NotExpressible
+from penstock.kernel.messages import ArgumentsDelta, Choice, Delta, ToolBegin, ToolCall
 
 
 class Translation(Protocol):
-    """A request in the provider's shape: ``body``, and in ``dropped`` the names of what was left out of it."""
+    """A request in the provider's shape: ``body``, and in ``dropped`` the names of what was left out of it.
+
+    ``one_call`` says that the client wants tools to be called one at a time. Not every API can be told so (Gemini's cannot); of several
+    calls the client is then given the first, and the model can ask for the next once it has the result.
+    """
 
     body: bytes
     dropped: list[str]
+    one_call: bool
 
     def reply(self, body: bytes, *, model: str) -> tuple[bytes, Usage | None]:
         """The provider's whole reply in the client's shape, naming ``model``, and its usage. Raises `UpstreamError`."""
@@ -45,6 +53,7 @@ class _Plain:
         self._shape, self._spoken, self._fields = shape, spoken, fields
         self.body = shape.request_in(spoken.name, fields, model=model)
         self.dropped: list[str] = []
+        self.one_call = False
 
     def reply(self, body: bytes, *, model: str) -> tuple[bytes, Usage | None]:
         return self._shape.reply_from(self._spoken.name, body, self._fields, model=model), self._spoken.usage(body)
@@ -56,13 +65,28 @@ class _Chat:
         self._shape, self._spoken = shape, spoken
         self.body = spoken.encode_request(request, model=model, stream=stream, dialect=dialect)
         self.dropped = request.dropped
+        self.one_call = request.parallel_tool_calls is False
 
     def reply(self, body: bytes, *, model: str) -> tuple[bytes, Usage | None]:
         completion = self._spoken.decode_reply(body)
+        if self.one_call:
+            completion = msgspec.structs.replace(completion, choices=tuple(_one_call(choice) for choice in completion.choices))
         return self._shape.encode_reply(completion, model=model), completion.usage
 
 
+def _one_call(choice: Choice) -> Choice:
+    later = [part for part in choice.parts if isinstance(part, ToolCall)][1:]
+    return msgspec.structs.replace(choice, parts=tuple(p for p in choice.parts if not any(p is one for one in later))) if later else choice
+
+
+def one_call_only(deltas: list[Delta]) -> list[Delta]:
+    """The deltas of a stream without those of any call but the first."""
+    return [delta for delta in deltas if not (isinstance(delta, ToolBegin | ArgumentsDelta) and delta.index > 0)]
+
+
 class _Count:
+    one_call = False
+
     def __init__(self, shape: CountShape, spoken: CountShape, fields: Fields, model: str, dialect: Dialect) -> None:
         request = shape.decode_request(fields)
         self._shape, self._spoken = shape, spoken
@@ -75,6 +99,8 @@ class _Count:
 
 
 class _Embedding:
+    one_call = False
+
     def __init__(self, shape: EmbeddingShape, spoken: EmbeddingShape, fields: Fields, model: str) -> None:
         request: EmbeddingRequest = shape.decode_request(fields)
         self._shape, self._spoken, self._request = shape, spoken, request

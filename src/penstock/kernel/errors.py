@@ -19,9 +19,13 @@
     ├── Unavailable                   503  unavailable
     │   ├── Overloaded                503  overloaded
     │   ├── Draining                  503  draining
-    │   └── StorageError              503  storage_unavailable
-    │       ├── StorageFull           503  storage_full
-    │       └── SchemaMismatch        503  schema_mismatch
+    │   ├── StorageError              503  storage_unavailable
+    │   │   ├── StorageFull           503  storage_full
+    │   │   └── SchemaMismatch        503  schema_mismatch
+    │   └── JournalUnavailable        503  journal_unavailable
+    │       ├── JournalNotInstalled   503  journal_not_installed
+    │       └── JournalInUse          503  journal_in_use
+    ├── StepFailed                    500  step_failed
     ├── DeadlineExceeded              504  deadline_exceeded
     ├── UpstreamError                 502  upstream_error
     │   ├── UpstreamUnreachable       502  upstream_unreachable
@@ -211,6 +215,39 @@ class SchemaMismatch(StorageError):
     """The database's schema is behind or ahead of this version of Penstock; ``penstock migrate`` mends the former."""
 
     default_code = "schema_mismatch"
+
+
+class JournalUnavailable(Unavailable):
+    """The journal does not run here: it could not be opened, or is being closed."""
+
+    default_code = "journal_unavailable"
+
+
+class JournalNotInstalled(JournalUnavailable):
+    """Durable runs need the extra ``journal``, which is not installed."""
+
+    default_code = "journal_not_installed"
+
+
+class JournalInUse(JournalUnavailable):
+    """Another process works on this SQLite journal; only one may. Several share one on PostgreSQL."""
+
+    default_code = "journal_in_use"
+
+
+class StepFailed(PenstockError):
+    """A step of a run, or a run that was waited for, raised; ``kind`` is the name of the exception's type, ``step_code`` its stable code.
+
+    It is what the run's function sees in place of the exception itself, which cannot be journalled, so that a run sees the same when it
+    is executed again.
+    """
+
+    default_code = "step_failed"
+
+    def __init__(self, message: str, *, kind: str, step_code: str | None = None) -> None:
+        super().__init__(message)
+        self.kind = kind
+        self.step_code = step_code
 
 
 class DeadlineExceeded(PenstockError):

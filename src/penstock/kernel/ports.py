@@ -11,6 +11,7 @@ from typing import Any, Protocol, TypeVar, cast
 
 import msgspec
 
+from penstock.kernel.journal import Journal
 from penstock.kernel.principal import Principal
 
 P = TypeVar("P")
@@ -101,3 +102,16 @@ class MetricSource(Protocol):
 
 class MetricSources(list[MetricSource]):
     """All sources that the capabilities offered; filled by `app.py` once everything is open."""
+
+
+__all__ = [
+    "Authenticator",
+    "Directory",
+    "FirstKey",
+    "Journal",
+    "Metric",
+    "MetricSource",
+    "MetricSources",
+    "Ports",
+    "Sessions",
+]

@@ -122,7 +122,13 @@ async def test_its_models() -> None:
 
 @pytest.mark.parametrize(
     ("status", "body", "fault"),
-    [("500 Oops", b"{}", UpstreamError), ("200 OK", b"<html>", UpstreamMalformed), ("200 OK", b'{"data":[{}]}', UpstreamMalformed)],
+    [
+        ("500 Oops", b"{}", UpstreamError),
+        ("200 OK", b"<html>", UpstreamMalformed),
+        ("200 OK", b"{}", UpstreamMalformed),
+        ("200 OK", b'{"data":[{}]}', UpstreamMalformed),
+        ("200 OK", b'{"models":[{}]}', UpstreamMalformed),
+    ],
 )
 async def test_a_list_of_models_that_is_none(status: str, body: bytes, fault: type[UpstreamError]) -> None:
     async with answering(status, body) as (url, _):
@@ -158,6 +164,20 @@ async def test_the_doctor_is_told_of_one_that_cannot_be_reached() -> None:
     assert not found
     assert what
     await made.close()
+
+
+async def test_googles_list_of_models_and_its_two_paths() -> None:
+    async with answering("200 OK", b'{"models":[{"name":"models/gemini-2.5-flash","version":"1"},{"name":"models/gemma"}]}') as (
+        url,
+        heads,
+    ):
+        made = provider("gemini", base_url=f"{url}beta", api_key="sk")
+        assert await made.models() == ("gemini-2.5-flash", "gemma")
+        for stream, path in ((False, b":generateContent HTTP"), (True, b":streamGenerateContent?alt=sse HTTP")):
+            answer = await made.post("google.generate", "g", b"{}", fields={}, stream=stream, headers=[], timeout=5)
+            await answer.read(10_000)
+            assert b"/models/g" + path in heads[-1]
+        await made.close()
 
 
 async def test_names_of_models_do_not_fill_memory() -> None:

@@ -50,7 +50,6 @@ def said(request: m.Request) -> dict[str, Any]:
         "cap": request.max_output,
         "n": request.n,
         "logprobs": (request.logprobs, request.top_logprobs),
-        "parallel": not request.tools or request.parallel_tool_calls is not False,
     }
 
 

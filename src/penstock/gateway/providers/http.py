@@ -92,7 +92,9 @@ class HttpProvider:
             raise UpstreamError(f"{self.name}: {path} answers {answer.status}")
         try:
             found = msgspec.json.decode(body, type=_ModelList)
-            return tuple(m.id or m.name.removeprefix("models/") for m in (*found.data, *found.models))
+            if found.data is not None:
+                return tuple(m.id for m in found.data)
+            return tuple(m.name.removeprefix("models/") for m in msgspec.json.decode(found.models, type=list[_GoogleModel]))
         except (msgspec.DecodeError, UnicodeDecodeError) as fault:
             raise UpstreamMalformed(f"{self.name}: {path} is not a list of models") from fault
 
@@ -129,15 +131,18 @@ class HttpProvider:
 
 
 class _Model(msgspec.Struct):
-    id: str = ""
-    name: str = ""
+    id: str
+
+
+class _GoogleModel(msgspec.Struct):
+    name: str
 
 
 class _ModelList(msgspec.Struct):
-    """As OpenAI lists models, or as Google does."""
+    """OpenAI's and Anthropic's list under ``data``, or Google's under ``models``."""
 
-    data: list[_Model] = []
-    models: list[_Model] = []
+    data: list[_Model] | None = None
+    models: msgspec.Raw = msgspec.Raw(b"")
 
 
 def _header_bytes(name: str, headers: Mapping[str, str]) -> bytes:

@@ -79,8 +79,6 @@ def encode_request(request: m.Request, *, stream: bool, dialect: Dialect) -> dic
 def _refuse(request: m.Request, stream: bool, audit: Audit) -> None:
     if request.sampling.logit_bias:
         raise audit.refuse("logit_bias", "Gemini has nothing like it")
-    if request.parallel_tool_calls is False and request.tools:
-        raise audit.refuse("parallel_tool_calls", "Gemini always may call several functions at once")
     if request.max_output == 0:
         raise audit.refuse("max_tokens", "it is at least 1 there")
     if request.logprobs and stream and request.shape != NAME:

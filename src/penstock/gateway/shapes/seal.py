@@ -11,8 +11,11 @@ import base64
 import binascii
 
 _MARK = b"penstock:"
-_WRAPPED = base64.urlsafe_b64encode(_MARK).decode()
+WRAPPED = base64.urlsafe_b64encode(_MARK)
 """How every wrapped signature begins; the mark is nine bytes long, so that this holds whatever follows."""
+
+CARRIERS = frozenset({"anthropic.messages", "google.generate"})
+"""Shapes whose requests may carry another vendor's signature, which that vendor's provider must not be sent."""
 
 
 def named(vendor: str, signature: str) -> str:
@@ -29,7 +32,7 @@ def to_client(signature: str, vendor: str) -> str:
 def from_client(text: str, vendor: str) -> str:
     """The signature that a client of ``vendor``'s API sent back, in the normal form."""
     plain = text.replace("+", "-").replace("/", "_")
-    if plain.startswith(_WRAPPED):
+    if plain.startswith(WRAPPED.decode()):
         try:
             return base64.urlsafe_b64decode(plain + "=" * (-len(plain) % 4)).removeprefix(_MARK).decode()
         except (binascii.Error, ValueError):

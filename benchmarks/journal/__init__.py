@@ -1,0 +1,1 @@
+"""What a durable step costs, beside bare DBOS and LangGraph's checkpointer."""

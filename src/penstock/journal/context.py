@@ -1,0 +1,154 @@
+"""What a run's function holds: DBOS's durable calls in our words. Lives on the journal's event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import inspect
+from collections.abc import Awaitable, Callable, Mapping
+from concurrent.futures import Executor
+from typing import Any
+
+from dbos import DBOS, SetWorkflowAttributes
+
+from penstock.journal.ended import Endings
+from penstock.journal.serial import describe, failure
+from penstock.kernel.errors import NotFound, StepFailed
+from penstock.kernel.journal import Retry, StepKey, current_step
+
+ONCE = Retry()
+
+FOREVER = 100 * 365 * 86_400.0
+"""Seconds that a wait without a timeout lasts; DBOS knows no endless one."""
+
+NAME = "name"
+LABELS = "labels"
+QUEUE = "queue"
+PAUSED = "paused"
+"""Keys of what is kept with a run beside DBOS's own columns."""
+
+
+class Surroundings:
+    """What all runs of a process share: where steps execute, and how children are found and awaited."""
+
+    def __init__(
+        self,
+        house: asyncio.AbstractEventLoop,
+        threads: Executor,
+        endings: Endings,
+        resolve: Callable[[str], tuple[str, Any]],
+        enqueue: Callable[..., Awaitable[str]],
+    ) -> None:
+        self.house = house
+        self.threads = threads
+        self.endings = endings
+        self.resolve = resolve
+        """DBOS's name and function of the latest version of a run's name; raises `NotFound`."""
+        self.enqueue = enqueue
+
+
+class DurableRun:
+    """Implements `penstock.kernel.journal.Run`."""
+
+    def __init__(self, around: Surroundings, id: str, organisation: str, labels: Mapping[str, str]) -> None:
+        self.id = id
+        self.organisation = organisation
+        self.labels = labels
+        self._around = around
+
+    async def step(self, name: str, function: Callable[..., Any], *args: Any, retry: Retry = ONCE) -> Any:
+        # DBOS draws the step's number before this first waits, so steps made at once are numbered in the order of their making.
+        told = await DBOS.run_step_async({"name": name}, self._attempts, name, function, args, retry)
+        if told[0] == "failed":
+            raise failure(told[1])
+        return told[1]
+
+    async def _attempts(self, name: str, function: Callable[..., Any], args: tuple[Any, ...], retry: Retry) -> list[Any]:
+        """What is journalled: how it ended, the result or what is kept of the exception, the number of attempts."""
+        number = DBOS.step_id
+        assert number is not None
+        token = current_step.set(StepKey(run=self.id, organisation=self.organisation, number=number, name=name))
+        try:
+            pause = retry.first_seconds
+            attempt = 1
+            while True:
+                try:
+                    return ["done", await self._call(function, args), attempt]
+                except Exception as fault:  # whatever a step raises is its result, and is journalled as such
+                    if attempt >= retry.attempts:
+                        return ["failed", describe(fault), attempt]
+                await asyncio.sleep(min(pause, retry.longest_seconds))
+                pause *= retry.factor
+                attempt += 1
+        finally:
+            current_step.reset(token)
+
+    async def _call(self, function: Callable[..., Any], args: tuple[Any, ...]) -> Any:
+        around = self._around
+        if not inspect.iscoroutinefunction(function):
+            context = contextvars.copy_context()
+            return await asyncio.get_running_loop().run_in_executor(around.threads, lambda: context.run(function, *args))
+        if asyncio.get_running_loop() is around.house:
+            return await function(*args)
+        # Where the clients and connections of the house are at home.
+        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(function(*args), around.house))
+
+    async def sleep(self, seconds: float) -> None:
+        await DBOS.sleep_async(seconds)
+
+    async def wait(self, topic: str, timeout: float | None = None) -> Any:
+        held = await DBOS.recv_async(topic, FOREVER if timeout is None else timeout)
+        if held is None:
+            raise TimeoutError(f"nothing was signalled under {topic!r} within {timeout} s")
+        return held[0]
+
+    async def child(
+        self,
+        name: str,
+        input: Any = None,
+        *,
+        queue: str | None = None,
+        priority: int = 0,
+        labels: Mapping[str, str] | None = None,
+    ) -> DurableChild:
+        around = self._around
+        full, function = around.resolve(name)
+        attributes: dict[str, Any] = {LABELS: dict(labels or {}), QUEUE: queue}
+        if queue is None:
+            with SetWorkflowAttributes(attributes):
+                handle = await DBOS.start_workflow_async(function, input)
+            return DurableChild(around, handle.get_workflow_id())
+        options: dict[str, Any] = {"priority": priority, "attributes": attributes, "id": None, "delay": 0.0}
+        return DurableChild(around, await around.enqueue(full, input, self.organisation, queue, **options))
+
+    async def write(self, stream: str, value: Any) -> None:
+        await DBOS.write_stream_async(stream, [value])
+
+
+class DurableChild:
+    """Implements `penstock.kernel.journal.Child`."""
+
+    def __init__(self, around: Surroundings, id: str) -> None:
+        self.id = id
+        self._around = around
+
+    async def result(self) -> Any:
+        # DBOS would ask the database for every child that is waited for, again and again; and would take a paused one for cancelled.
+        # What it reads once the child has ended is journalled, so an execution that follows does not wait again.
+        await self._around.endings.wait(self.id)
+        try:
+            return await DBOS.get_result_async(self.id)
+        except StepFailed:
+            raise
+        except Exception as fault:  # DBOS's own words for a child that was cancelled or abandoned
+            raise failure(describe(fault)) from fault
+
+
+def unknown(name: str) -> NotFound:
+    """The fault of asking for a run that nobody defined."""
+    return NotFound(f"no run is defined under the name {name!r}", param="name")
+
+
+def seconds(milliseconds: int | None) -> float | None:
+    """Unix seconds of DBOS's milliseconds."""
+    return None if milliseconds is None else milliseconds / 1e3

@@ -1,0 +1,1 @@
+"""Numbered migrations of the journal's own tables; DBOS keeps its tables itself."""

@@ -1,0 +1,244 @@
+"""The journal as the house uses it: opened when it is first needed, asked from the house's event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.util
+import logging
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from penstock.journal.settings import JournalSettings
+from penstock.journal.terms import Definition, file_of, is_shared, keyed, missing
+from penstock.kernel.errors import Conflict, JournalNotInstalled, JournalUnavailable, NotFound, RequestError
+from penstock.kernel.ids import new_id
+from penstock.kernel.journal import ENDED, Queue, QueueDepth, RunFilter, RunFunction, RunInfo, RunState, StepInfo
+
+if TYPE_CHECKING:
+    from penstock.journal.engine import Engine
+    from penstock.journal.reading import Reader
+
+T = TypeVar("T")
+
+_log = logging.getLogger("penstock.journal")
+
+THREADS = 8
+"""Threads on which the house's questions wait for the journal's database."""
+
+STREAM_PAGE = 256
+
+MOST_PRIORITY = 2**31 - 2
+
+
+class JournalService:
+    """Implements `penstock.kernel.journal.Journal` for one house. Opening it loads DBOS, which takes a good part of a second, so a house
+    without runs never does."""
+
+    def __init__(self, settings: JournalSettings, url: str, data_dir: Path, *, works: bool = True) -> None:
+        self._settings = settings
+        self._url = url
+        self._data_dir = data_dir
+        self.works = works
+        self._definitions: dict[str, Definition] = {}
+        self._pending: list[tuple[str, int, RunFunction]] = []
+        self._queues: dict[str, Queue] = {}
+        self._engine: Engine | None = None
+        self._reader: Reader | None = None
+        self._opening = asyncio.Lock()
+        self._closed = False
+        self._threads = ThreadPoolExecutor(THREADS, "penstock-journal")
+
+    @property
+    def used(self) -> bool:
+        """Whether any room has defined a run."""
+        return bool(self._pending or self._definitions)
+
+    @property
+    def open(self) -> bool:
+        """Whether it works."""
+        return self._engine is not None
+
+    @property
+    def _nothing(self) -> bool:
+        """Whether there can be no runs, so that a question about them need not open anything."""
+        return not self.used and not self.open and not is_shared(self._url) and not file_of(self._url, self._data_dir).exists()
+
+    def define(self, name: str, function: RunFunction, *, version: int = 1) -> None:
+        if not name or "@" in name or len(name) > 200 or version < 1:
+            raise ValueError(f"a run's name is text without '@' and its version a positive number, not {name!r} {version}")
+        if any(n == name and v == version for n, v, _ in self._pending) or f"{name}@{version}" in self._definitions:
+            raise ValueError(f"two functions are defined as version {version} of {name!r}")
+        if self._engine is None:
+            self._pending.append((name, version, function))
+        else:
+            self._take(name, version, function, self._engine)
+
+    def declare(self, queue: Queue) -> None:
+        self._queues[queue.name] = queue
+        if self._engine is not None:
+            engine = self._engine
+            self._threads.submit(engine.declare, queue).result()
+
+    async def begin(self) -> Engine:
+        """Open the journal, or give the open one. Raises `JournalNotInstalled`, `JournalInUse`, `JournalUnavailable`."""
+        if self._engine is not None:
+            return self._engine
+        async with self._opening:
+            if self._engine is not None:
+                return self._engine
+            if self._closed:
+                raise JournalUnavailable("the journal is closed")
+            require()
+            # DBOS is an extra and takes 0.4 s to import.
+            house = asyncio.get_running_loop()
+            engine = await house.run_in_executor(self._threads, self._launch, house)
+            self._engine = engine
+            return engine
+
+    async def close(self) -> None:
+        """Stop what runs and hand it on. Opening again is an error."""
+        async with self._opening:
+            self._closed = True
+            engine, self._engine = self._engine, None
+            if engine is not None:
+                await asyncio.get_running_loop().run_in_executor(self._threads, engine.close)
+            self._threads.shutdown(wait=False)
+
+    async def start(
+        self,
+        name: str,
+        input: Any = None,
+        *,
+        organisation: str,
+        queue: str | None = None,
+        priority: int = 0,
+        key: str | None = None,
+        labels: Mapping[str, str] | None = None,
+        delay: float = 0.0,
+    ) -> str:
+        engine = await self.begin()
+        if not 0 <= priority <= MOST_PRIORITY:
+            raise RequestError(f"priority: {priority} is not between 0 and {MOST_PRIORITY}", param="priority")
+        if queue is None and (priority or delay):
+            raise RequestError("priority and delay are of queues; name one", param="queue")
+        if queue is not None and queue not in self._queues:
+            raise NotFound(f"no queue {queue!r} is declared", param="queue")
+        id = new_id("run") if key is None else keyed(organisation, key)
+        kept = dict(labels or {})
+        await self._ask(lambda: engine.start(name, input, organisation, queue, priority=priority, labels=kept, id=id, delay=delay))
+        return id
+
+    async def signal(self, reach: str | None, run: str, topic: str, value: Any = None, *, key: str | None = None) -> None:
+        engine, found = await self._found(reach, run)
+        _refuse(found, ENDED, "takes no signals any more")
+        await self._ask(lambda: engine.signal(run, topic, value, key))
+
+    async def cancel(self, reach: str | None, run: str) -> None:
+        engine, found = await self._found(reach, run)
+        _refuse(found, ENDED, "cannot be cancelled")
+        await self._ask(lambda: engine.cancel(run))
+
+    async def pause(self, reach: str | None, run: str) -> None:
+        engine, found = await self._found(reach, run)
+        _refuse(found, ENDED, "cannot be paused")
+        if found.state is not RunState.PAUSED:
+            await self._ask(lambda: engine.pause(run))
+
+    async def resume(self, reach: str | None, run: str) -> None:
+        engine, found = await self._found(reach, run)
+        _refuse(found, {RunState.QUEUED, RunState.RUNNING, RunState.DONE, RunState.FAILED}, "has nothing to resume")
+        await self._ask(lambda: engine.resume(run, found.queue))
+
+    async def fork(self, reach: str | None, run: str, step: int) -> str:
+        engine, found = await self._found(reach, run)
+        if step < 1:
+            raise RequestError("steps are numbered from 1", param="step")
+        return await self._ask(lambda: engine.fork(run, step, found.queue, found.organisation))
+
+    async def get(self, reach: str | None, run: str) -> RunInfo:
+        return (await self._found(reach, run))[1]
+
+    async def list(self, reach: str | None, wanted: RunFilter) -> Sequence[RunInfo]:
+        if self._nothing:
+            if wanted.before is not None:
+                raise missing(wanted.before)
+            return []
+        reader = await self._read()
+        return await self._ask(lambda: reader.list(reach, wanted))
+
+    async def history(self, reach: str | None, run: str) -> Sequence[StepInfo]:
+        await self._found(reach, run)
+        reader = await self._read()
+        return await self._ask(lambda: reader.history(run))
+
+    async def depths(self, reach: str | None) -> Sequence[QueueDepth]:
+        if self._nothing:
+            return []
+        reader = await self._read()
+        return await self._ask(lambda: reader.depths(reach))
+
+    async def result(self, reach: str | None, run: str, timeout: float | None = None) -> Any:
+        engine, _ = await self._found(reach, run)
+        reader = await self._read()
+        ended = asyncio.run_coroutine_threadsafe(engine.endings.wait(run), engine.loop)
+        await asyncio.wait_for(asyncio.wrap_future(ended), timeout)
+        return await self._ask(lambda: reader.outcome(run))
+
+    async def stream(self, reach: str | None, run: str, name: str, offset: int = 0) -> AsyncIterator[Any]:
+        engine, _ = await self._found(reach, run)
+        async for value in engine.stream(run, name, offset):
+            yield value
+
+    def _launch(self, house: asyncio.AbstractEventLoop) -> Engine:
+        from penstock.journal.engine import Engine
+        from penstock.journal.place import Place
+        from penstock.journal.reading import Reader
+
+        engine = Engine(Place(self._url, self._data_dir), new_id("node"), self._settings, self._definitions, house)
+        for name, version, function in self._pending:
+            self._take(name, version, function, None)
+        engine.launch(works=self.works)
+        self._pending.clear()
+        for queue in self._queues.values():
+            engine.declare(queue)
+        self._reader = Reader(engine.system)
+        return engine
+
+    def _take(self, name: str, version: int, function: RunFunction, engine: Engine | None) -> None:
+        definition = Definition(name, version, function)
+        self._definitions[definition.full] = definition
+        if engine is not None:
+            engine.register(definition)
+
+    async def _read(self) -> Reader:
+        await self.begin()
+        assert self._reader is not None
+        return self._reader
+
+    async def _found(self, reach: str | None, run: str) -> tuple[Engine, RunInfo]:
+        if self._nothing:
+            raise missing(run)
+        engine = await self.begin()
+        reader = await self._read()
+        return engine, await self._ask(lambda: reader.get(reach, run))
+
+    async def _ask(self, work: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+
+
+def installed() -> bool:
+    """Whether the extra is there."""
+    return importlib.util.find_spec("dbos") is not None
+
+
+def require() -> None:
+    """Raises `JournalNotInstalled` without the extra."""
+    if not installed():
+        raise JournalNotInstalled("durable runs need the extra 'journal', which is not installed; pip install 'penstock[journal]'")
+
+
+def _refuse(found: RunInfo, states: frozenset[RunState] | set[RunState], why: str) -> None:
+    if found.state in states:
+        raise Conflict(f"run {found.id} is {found.state.value} and {why}")

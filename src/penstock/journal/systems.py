@@ -1,0 +1,166 @@
+"""DBOS's access to its database, with what it lacks for us: claims only of runs whose code is here, word of ends, no polling on SQLite.
+
+DBOS picks its class by URL and takes no other, so ours are put in the place of its own before it launches.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable, Collection, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+from dbos import _sys_db_postgres, _sys_db_sqlite
+from dbos._sys_db_postgres import PostgresSystemDatabase
+from dbos._sys_db_sqlite import SQLiteSystemDatabase
+from dbos._utils import INTERNAL_QUEUE_NAME
+
+Names = Callable[[], Collection[str]]
+Ended = Callable[[str], None]
+
+_sqlite_original = SQLiteSystemDatabase
+_postgres_original = PostgresSystemDatabase
+
+
+def install(names: Names, ended: Ended) -> None:
+    """Have the next launch use our classes. ``names`` gives the DBOS names of the runs defined here; ``ended`` hears, on any thread, the id
+    of each run that ends in this process."""
+
+    class Postgres(_Ours, _postgres_original):  # type: ignore[misc, valid-type]
+        _names = staticmethod(names)
+        _ended = staticmethod(ended)
+
+    class Sqlite(_Ours, _Woken, _sqlite_original):  # type: ignore[misc, valid-type]
+        _names = staticmethod(names)
+        _ended = staticmethod(ended)
+
+    _sys_db_postgres.PostgresSystemDatabase = Postgres  # type: ignore[misc]
+    _sys_db_sqlite.SQLiteSystemDatabase = Sqlite  # type: ignore[misc]
+
+
+def uninstall() -> None:
+    """Put DBOS's own classes back."""
+    _sys_db_postgres.PostgresSystemDatabase = _postgres_original  # type: ignore[misc]
+    _sys_db_sqlite.SQLiteSystemDatabase = _sqlite_original  # type: ignore[misc]
+
+
+class _Ours:
+    """What both engines need."""
+
+    engine: Any
+    tables: Any
+    _names: Names
+    _ended: Ended
+
+    def _claim_gate(self, queue_name: str, partition_key: str | None) -> list[Any]:
+        # DBOS claims whatever is in the queue and then fails to find the function, which leaves the run pending for ever.
+        inherited: Any = super()._claim_gate(queue_name, partition_key)  # type: ignore[misc]
+        return [*inherited, self.tables.workflow_status.c.name.in_(list(self._names()))]
+
+    def update_workflow_outcome(self, workflow_id: str, *args: Any, **named: Any) -> bool:
+        theirs: Any = super()
+        written: bool = theirs.update_workflow_outcome(workflow_id, *args, **named)
+        if written:
+            self._ended(workflow_id)
+        return written
+
+    def cancel_workflows(self, workflow_ids: list[str], *args: Any, **named: Any) -> None:
+        # DBOS forgets when a cancelled run started and in which queue; the queue's rate would forget it too, and let another start instead.
+        runs = self.tables.workflow_status
+        with self.engine.begin() as connection:
+            asked = sa.select(runs.c.workflow_uuid, runs.c.started_at_epoch_ms, runs.c.queue_name).where(
+                runs.c.workflow_uuid.in_(workflow_ids), runs.c.status == "PENDING", runs.c.rate_limited == sa.true()
+            )
+            started = connection.execute(asked).all()
+        super().cancel_workflows(workflow_ids, *args, **named)  # type: ignore[misc]
+        with self.engine.begin() as connection:
+            for workflow, at, queue in started:
+                mine = (runs.c.workflow_uuid == workflow, runs.c.status == "CANCELLED", runs.c.started_at_epoch_ms.is_(None))
+                connection.execute(sa.update(runs).where(*mine).values(started_at_epoch_ms=at, queue_name=queue))
+        for workflow in workflow_ids:
+            self._ended(workflow)
+
+    async def recv_async(
+        self, workflow_uuid: str, function_id: int, timeout_function_id: int, topic: str | None, timeout_seconds: float = 60
+    ) -> Any:
+        # DBOS ends a wait on any wake-up, also on a late one for a signal that the wait before has taken; the run then goes on as if its
+        # time were over. Here a wake-up only makes it look.
+        system: Any = self
+        setup = await system._run_event_setup_async(
+            system.notifications_map, system.recv_setup, workflow_uuid, function_id, timeout_function_id, topic, timeout_seconds
+        )
+        if setup[0]:
+            return setup[1]
+        _, event, left, payload, began = setup
+        try:
+            deadline = time.monotonic() + left
+            while (left := deadline - time.monotonic()) > 0:
+                await event.wait_async(timeout=min(left, system._event_recheck_interval()))
+                event.clear()  # before looking, so that a signal which comes meanwhile sets it again
+                await asyncio.to_thread(system.recv_check, workflow_uuid, topic, event)
+                if event.is_set():
+                    break
+            return await asyncio.to_thread(system.recv_consume, workflow_uuid, function_id, topic, began)
+        finally:
+            system.notifications_map.pop(payload, event)
+
+    def hand_on(self, *, of: Sequence[str] | None = None, but: Sequence[str] | Any = ()) -> int:
+        """Put what the executors ``of``, or all ``but`` these, have under way back into its queues; how many runs that were.
+
+        ``but`` may be a subquery. One statement, and only of runs that are still theirs: when two processes do it at once, each run is
+        handed on once.
+        """
+        runs = self.tables.workflow_status
+        with self.engine.begin() as connection:
+            done = connection.execute(
+                sa.update(runs)
+                .where(runs.c.status == "PENDING")
+                .where(runs.c.executor_id.in_(list(of)) if of is not None else runs.c.executor_id.notin_(but))
+                .values(
+                    status="ENQUEUED",
+                    owner_xid=None,
+                    started_at_epoch_ms=None,
+                    updated_at=self._now_ms_sql(),  # type: ignore[attr-defined]
+                    queue_name=sa.func.coalesce(runs.c.queue_name, INTERNAL_QUEUE_NAME),
+                )
+            )
+            return int(done.rowcount)
+
+
+class _Woken:
+    """SQLite with one process: whoever waits is woken by whoever writes, since both are here.
+
+    DBOS asks the database once a second for every single waiter; a thousand waiting runs are a thousand queries a second for nothing.
+    """
+
+    notifications_map: Any
+    workflow_events_map: Any
+    streams_map: Any
+    # A waiter looks by itself now and then, in case a wake-up was lost; with none that can be, seldom.
+    _notification_fallback_polling_interval = 600.0
+
+    def __init__(self, *args: Any, **named: Any) -> None:
+        super().__init__(*args, **named)
+        self._over = threading.Event()
+
+    def _notification_listener(self) -> None:
+        self._over.wait()
+
+    def _cleanup_connections(self) -> None:
+        self._over.set()
+        super()._cleanup_connections()  # type: ignore[misc]
+
+    def _signal_notification(self, channel: str, payload: str) -> None:
+        for held in (self.streams_map, self.workflow_events_map):
+            waiter = held.get(payload)
+            if waiter is not None:
+                waiter.set()
+
+    def send_bulk(self, messages: Any, **named: Any) -> None:
+        super().send_bulk(messages, **named)  # type: ignore[misc]
+        for message in messages:
+            waiter = self.notifications_map.get(self._waiter(message.destination_id, message.topic)[0])  # type: ignore[attr-defined]
+            if waiter is not None:
+                waiter.set()

@@ -1,0 +1,291 @@
+"""The journal: durable runs that end whatever crashes, as every room sees them.
+
+A **run** executes a function that some room defined under a name. What it does to the world, it does in **steps**; the result of a step
+is journalled when it completes, and a run whose process died is executed again from its beginning, with the results of completed steps
+read back instead of doing them again. So between its steps the function must do the same each time it runs: no clock, no chance, no
+reading of things that change; those belong into steps. A step that was under way when the process died is done again: it runs at least
+once, and `StepKey` names it the same each time, for whoever must see it once.
+
+Everything journalled is JSON: null, booleans, numbers, text, lists, objects with text keys.
+"""
+
+from __future__ import annotations
+
+import enum
+import hashlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextvars import ContextVar
+from typing import Any, Protocol
+
+import msgspec
+
+
+class RunState(enum.StrEnum):
+    """Where a run stands. ``abandoned``: its process died more often than ``journal.recoveries`` allows; `Journal.resume` takes it up."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    PAUSED = "paused"
+    DONE = "done"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    ABANDONED = "abandoned"
+
+
+ENDED = frozenset({RunState.DONE, RunState.FAILED, RunState.CANCELLED, RunState.ABANDONED})
+"""States in which nothing more happens by itself."""
+
+
+class Retry(msgspec.Struct, frozen=True, kw_only=True):
+    """How often a step is tried, and how long is waited in between: ``first_seconds``, then ``factor`` times as long each time."""
+
+    attempts: int = 1
+    first_seconds: float = 0.5
+    factor: float = 2.0
+    longest_seconds: float = 60.0
+
+
+class Rate(msgspec.Struct, frozen=True, kw_only=True):
+    """At most ``starts`` runs begin in any window of ``seconds``."""
+
+    starts: int
+    seconds: float
+
+
+class Queue(msgspec.Struct, frozen=True, kw_only=True):
+    """A queue of runs and its limits, which hold across all processes; None is no limit.
+
+    ``concurrency`` and ``rate`` are of the whole queue, ``tenant_concurrency`` and ``tenant_rate`` of each organisation, ``per_process``
+    of each process. Within an organisation lower priorities go first, then older runs; between organisations turns are drawn, so that
+    nobody's backlog holds up the others.
+    """
+
+    name: str
+    concurrency: int | None = None
+    rate: Rate | None = None
+    tenant_concurrency: int | None = None
+    tenant_rate: Rate | None = None
+    per_process: int | None = 100
+
+
+class StepKey(msgspec.Struct, frozen=True, kw_only=True):
+    """What names a step the same in every process and every attempt: the run and the step's number in it, from 1.
+
+    ``trace_id`` and ``span_id`` follow from them, so that a step that is done again reports itself under the ids of the first time
+    instead of as something new; ``text`` is for ledgers and for providers that take an idempotency key.
+    """
+
+    run: str
+    organisation: str
+    number: int
+    name: str
+
+    @property
+    def text(self) -> str:
+        return f"{self.run}/{self.number}"
+
+    @property
+    def trace_id(self) -> str:
+        return trace_of(self.run)
+
+    @property
+    def span_id(self) -> str:
+        return hashlib.sha256(self.text.encode()).hexdigest()[:16]
+
+
+def trace_of(run: str) -> str:
+    """The W3C trace id of a run: 32 hex digits that follow from its id."""
+    return hashlib.sha256(run.encode()).hexdigest()[:32]
+
+
+current_step: ContextVar[StepKey | None] = ContextVar("penstock_step", default=None)
+"""The step inside which the caller runs, None outside of any."""
+
+
+class Child(Protocol):
+    """A run that another run started."""
+
+    id: str
+
+    async def result(self) -> Any:
+        """What it returned, once it has ended. Raises `StepFailed` when it failed or was cancelled. Only for the run that started it."""
+        ...
+
+
+class Run(Protocol):
+    """What a run's function is given: itself, and everything durable that it may do.
+
+    The calls may be made at once (``asyncio.gather``) as long as they are made in the same order each time.
+    """
+
+    id: str
+    organisation: str
+    labels: Mapping[str, str]
+
+    async def step(self, name: str, function: Callable[..., Any], *args: Any, retry: Retry = ...) -> Any:
+        """Call ``function(*args)``, a coroutine function (on the house's event loop) or a plain one (on a thread), and journal its result.
+
+        Raises `StepFailed` when the last attempt raised; so too when the run is executed again.
+        """
+        ...
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait; the time that passes while no process runs counts."""
+        ...
+
+    async def wait(self, topic: str, timeout: float | None = None) -> Any:
+        """The next value signalled to this run under ``topic``, in the order of signalling, also one from before. TimeoutError without."""
+        ...
+
+    async def child(
+        self,
+        name: str,
+        input: Any = None,
+        *,
+        queue: str | None = None,
+        priority: int = 0,
+        labels: Mapping[str, str] | None = None,
+    ) -> Child:
+        """Start another run for the same organisation; cancelled with this one."""
+        ...
+
+    async def write(self, stream: str, value: Any) -> None:
+        """Append to a stream of this run, which others read while it runs; appended once, whatever crashes."""
+        ...
+
+
+RunFunction = Callable[[Run, Any], Awaitable[Any]]
+
+
+class RunInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """A run as it stands. Times are Unix seconds. ``executions`` counts how often it was taken up, so one less than its recoveries."""
+
+    id: str
+    name: str
+    version: int
+    organisation: str
+    state: RunState
+    queue: str | None
+    priority: int
+    labels: dict[str, str]
+    parent: str | None
+    forked_from: str | None
+    node: str | None
+    executions: int
+    created_at: float
+    started_at: float | None
+    updated_at: float
+    ended_at: float | None
+    trace_id: str
+    error: str | None = None
+
+
+class StepInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """A journalled step. ``kind`` is ``step``, ``sleep``, ``wait``, ``child``, ``result`` (of one), ``write``, ``signal``. ``child`` is
+    the id of the child that was started."""
+
+    number: int
+    kind: str
+    name: str
+    attempts: int
+    started_at: float | None
+    ended_at: float | None
+    child: str | None = None
+    output: Any = None
+    error: str | None = None
+
+
+class QueueDepth(msgspec.Struct, frozen=True, kw_only=True):
+    """How many runs wait in a queue and how many of it run."""
+
+    queue: str
+    waiting: int
+    running: int
+
+
+class RunFilter(msgspec.Struct, frozen=True, kw_only=True):
+    """Which runs are asked for; newest first. ``before`` is the id after which the last page ended."""
+
+    state: RunState | None = None
+    name: str | None = None
+    queue: str | None = None
+    parent: str | None = None
+    before: str | None = None
+    limit: int = 50
+
+
+class Journal(Protocol):
+    """Durable runs. ``reach`` is `Principal.reach`: what lies beyond is not found.
+
+    Everything but `define` and `declare` raises `JournalUnavailable` when there is no journal to work with.
+    """
+
+    def define(self, name: str, function: RunFunction, *, version: int = 1) -> None:
+        """Make ``function`` the code of runs of this name and version. Later versions stand beside earlier ones: a run keeps to the version
+        with which it started, and waits where no process has that version. A change that alters the order of steps is a new version."""
+        ...
+
+    def declare(self, queue: Queue) -> None:
+        """Make a queue, or change its limits."""
+        ...
+
+    async def start(
+        self,
+        name: str,
+        input: Any = None,
+        *,
+        organisation: str,
+        queue: str | None = None,
+        priority: int = 0,
+        key: str | None = None,
+        labels: Mapping[str, str] | None = None,
+        delay: float = 0.0,
+    ) -> str:
+        """Start a run of the latest version and return its id once it cannot get lost: here at once, or from a queue wherever there is
+        room. ``delay`` needs a queue. A second start with the same ``key`` and organisation gives the first's id. Raises `NotFound` for a
+        name or queue that is not known."""
+        ...
+
+    async def signal(self, reach: str | None, run: str, topic: str, value: Any = None, *, key: str | None = None) -> None:
+        """Hand a value to a run, which may wait for it already or later; with a ``key``, once. `Conflict` when the run has ended."""
+        ...
+
+    async def cancel(self, reach: str | None, run: str) -> None:
+        """End a run and its children; what runs on this or another node is stopped where it stands. `Conflict` when it has ended."""
+        ...
+
+    async def pause(self, reach: str | None, run: str) -> None:
+        """Stop a run until `resume`; its children go on. A step under way is broken off. `Conflict` when it has ended."""
+        ...
+
+    async def resume(self, reach: str | None, run: str) -> None:
+        """Take up a paused, cancelled or abandoned run where it stood. `Conflict` for one that runs, is done or has failed."""
+        ...
+
+    async def fork(self, reach: str | None, run: str, step: int) -> str:
+        """A new run that takes over the steps before number ``step`` and goes on from there by itself; its id."""
+        ...
+
+    async def get(self, reach: str | None, run: str) -> RunInfo:
+        """One run."""
+        ...
+
+    async def list(self, reach: str | None, wanted: RunFilter) -> Sequence[RunInfo]:
+        """Runs, newest first."""
+        ...
+
+    async def history(self, reach: str | None, run: str) -> Sequence[StepInfo]:
+        """The completed steps of a run, in order."""
+        ...
+
+    async def depths(self, reach: str | None) -> Sequence[QueueDepth]:
+        """The queues that hold or run something."""
+        ...
+
+    async def result(self, reach: str | None, run: str, timeout: float | None = None) -> Any:
+        """What a run returned, once it has ended. Raises `StepFailed` when it did not return, TimeoutError after ``timeout`` seconds."""
+        ...
+
+    def stream(self, reach: str | None, run: str, name: str, offset: int = 0) -> AsyncIterator[Any]:
+        """The values of a stream from ``offset`` on, as they come; ends when the run has ended."""
+        ...
