@@ -13,7 +13,7 @@ import contextlib
 import json
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -152,6 +152,11 @@ SEEDS: dict[str, list[bytes]] = {
         b'{"a": "sk-proj-0123456789abcdefghij", "b": "-----BEGIN PRIVATE KEY-----"}',
         b"postgresql://u:p@h/ Bearer abcdefghijklmnopqrstuv",
     ],
+    "form": [
+        b'--XX\r\nContent-Disposition: form-data; name="model"\r\n\r\nm\r\n--XX\r\nContent-Disposition: form-data; name="file"; filename="../a.wav"\r\n'
+        b"Content-Type: audio/wav\r\n\r\nRIFF\x00\r\n--XX--\r\n",
+        b"--XX\r\nContent-Disposition: form-data; name=\"a\"; filename*=UTF-8''%e2%82%ac.png\r\nContent-Transfer-Encoding: binary\r\n\r\nx\r\n--XX--",
+    ],
     "head": [b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", b"a=b, c=d", b"Bearer psk_x"],
     "spool": [b"\xd5PJ1\x03\x00\x00\x00abcdxyz"],
     "answer": [
@@ -257,6 +262,42 @@ def target(name: str) -> Callable[[bytes], None]:
         except (ValueError, RecursionError):
             return
         json.loads(found)
+
+    def form(data: bytes) -> None:
+        import asyncio
+
+        from penstock.gateway.uploads import sound
+        from penstock.gateway.uploads.upload import Form
+
+        size = data[0] % 61 + 1 if data else 1
+
+        async def pieces() -> AsyncIterator[bytes]:
+            for at in range(1, len(data), size):
+                yield data[at : at + size]
+
+        async def read() -> None:
+            one = Form("multipart/form-data; boundary=XX", pieces(), declared=None, most=1 << 20, hold=1 << 20)
+            await one.begin()
+            sent = one.encoded("other")
+            told = {name: json.loads(bytes(raw)) for name, raw in one.fields().items()}
+            for file in one.files:
+                sound.milliseconds(file.first, file.size)
+                if "/" in file.filename or "\\" in file.filename or '"' in file.filename:
+                    raise AssertionError(file.filename)
+
+            async def again() -> AsyncIterator[bytes]:
+                yield sent
+
+            # What we send must be a form that says the same, whatever stood in the one that came.
+            other = Form(one.media, again(), declared=None, most=1 << 21, hold=1 << 21)
+            await other.begin()
+            if "model" in told and isinstance(told["model"], str):
+                told["model"] = "other"
+                if {name: json.loads(bytes(raw)) for name, raw in other.fields().items()} != told:
+                    raise AssertionError(told)
+
+        with contextlib.suppress(RequestError):
+            asyncio.run(read())
 
     def head(data: bytes) -> None:
         from penstock.gateway.address import Address, key_in_query

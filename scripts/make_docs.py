@@ -50,6 +50,8 @@ def _section(section: str, kind: type[msgspec.Struct]) -> Iterator[str]:
 
 def _nested(kind: type[msgspec.Struct], name: str) -> type[msgspec.Struct] | None:
     info = next(f for f in msgspec.inspect.type_info(kind).fields if f.encode_name == name).type  # type: ignore[union-attr]
+    while isinstance(info, msgspec.inspect.Metadata):
+        info = info.type
     if isinstance(info, msgspec.inspect.DictType) and isinstance(info.value_type, msgspec.inspect.StructType):
         return info.value_type.cls
     return None

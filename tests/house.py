@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -43,7 +44,7 @@ class House:
         key = self.admin if key is None else key
         if key:
             given.setdefault("authorization", f"Bearer {key}")
-        data = body if isinstance(body, bytes | str | None) else msgspec.json.encode(body)
+        data = body if isinstance(body, bytes | str | io.BytesIO | None) else msgspec.json.encode(body)
         async with self.session.request(method, self.url + path, data=data, headers=given, allow_redirects=False) as reply:
             text = await reply.text("utf-8", "replace")
             try:

@@ -21,6 +21,12 @@ profile = "anthropic"
 base_url = "{claude}"
 api_key = "x"
 models = ["c"]
+[gateway.providers.cohere]
+base_url = "{cohere}"
+api_key = "x"
+models = ["rerank-v4.0-pro"]
+[finops.prices."cohere/rerank-v4.0-pro"]
+search = 0.0025
 [gateway.providers.gemini]
 base_url = "{gemini}"
 api_key = "x"
@@ -48,9 +54,8 @@ def rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
     async def run() -> None:
         async with serving(rig.model.serve) as upstream:
             root = upstream.url.removesuffix("/v1")
-            house = Penstock(
-                tmp_path_factory.mktemp("rig"), SETTINGS.format(chat=upstream.url, claude=f"{root}/v1", gemini=f"{root}/v1beta")
-            )
+            settings = SETTINGS.format(chat=upstream.url, claude=f"{root}/v1", gemini=f"{root}/v1beta", cohere=root)
+            house = Penstock(tmp_path_factory.mktemp("rig"), settings)
             await house.start()
             rig.url, rig.admin = house.url, house.admin
             rig.key = (await house.ask("POST", "/v1/keys", {"name": "apps", "scopes": ["call"]}))["secret"]

@@ -1,7 +1,7 @@
 """A provider that behaves as a model does: it calls the tool that it is offered, uses the result, and answers in JSON when asked to.
 
-It speaks OpenAI's chat completions and embeddings, Anthropic's messages and Gemini's contents, whole and streamed, and keeps what it was
-asked.
+It speaks OpenAI's chat completions and embeddings, Anthropic's messages, Gemini's contents, and Cohere's and Jina's reranking, whole and
+streamed, and keeps what it was asked.
 """
 
 from __future__ import annotations
@@ -42,6 +42,10 @@ class Model:
             await peer.json(json.dumps(_embeddings(asked)).encode())
         elif path.endswith(b"/count_tokens"):
             await peer.json(b'{"input_tokens": 11}')
+        elif path.endswith(b"/v2/rerank"):
+            await peer.json(json.dumps(_ranked(asked, {"meta": {"billed_units": {"search_units": 1}}})).encode())
+        elif path.endswith(b"/rerank"):
+            await peer.json(json.dumps(_ranked(asked, {"model": asked["model"], "usage": {"total_tokens": 23}})).encode())
         elif path.endswith(b"/messages"):
             await _send(peer, _message(asked), asked, _message_events)
         else:
@@ -143,6 +147,16 @@ def _message_events(reply: dict[str, Any]) -> list[bytes]:
         ),
         event({"type": "message_stop"}),
     ]
+
+
+def _ranked(asked: dict[str, Any], counted: dict[str, Any]) -> dict[str, Any]:
+    """The last document first, in the words of Cohere and of Jina."""
+    order = list(reversed(range(len(asked["documents"]))))[: asked.get("top_n")]
+    return {
+        "id": "r1",
+        "results": [{"index": n, "relevance_score": round(0.9 - place / 10, 2)} for place, n in enumerate(order)],
+        **counted,
+    }
 
 
 def _embeddings(asked: dict[str, Any]) -> dict[str, Any]:

@@ -75,11 +75,44 @@ class Rig:
         return answer.json
 
 
+FORM = "multipart/form-data; boundary=XX"
+JSON = "application/json"
+PICTURES = b'{"created": 1, "data": [{"b64_json": "AAAA"}]}'
+RANKED = b'{"results": [{"index": 0, "relevance_score": 0.5}]}'
+
+
+def form(**fields: str) -> bytes:
+    """A form of these values with one file."""
+    values = [f'name="{name}"\r\n\r\n{value}' for name, value in {"model": "m", **fields}.items()]
+    parts = [*values, 'name="file"; filename="a.wav"\r\n\r\nsound', 'name="image"; filename="a.png"\r\n\r\npicture']
+    return ("".join(f"--XX\r\nContent-Disposition: form-data; {part}\r\n" for part in parts) + "--XX--\r\n").encode()
+
+
+BESIDE: dict[str, tuple[str, Any, str, bytes]] = {
+    "/v1/moderations": (JSON, {"model": "m", "input": "hi"}, JSON, b'{"id": "x", "model": "m", "results": []}'),
+    "/v1/rerank": (JSON, {"model": "m", "query": "q", "documents": ["a"]}, JSON, RANKED),
+    "/v2/rerank": (JSON, {"model": "m", "query": "q", "documents": ["a"]}, JSON, RANKED),
+    "/v1/audio/transcriptions": (FORM, form(), JSON, b'{"text": "hi"}'),
+    "/v1/audio/translations": (FORM, form(response_format="text"), "text/plain", b"hi"),
+    "/v1/audio/speech": (JSON, {"model": "m", "input": "hi", "voice": "alloy"}, "audio/mpeg", b"sound"),
+    "/v1/images/generations": (JSON, {"model": "m", "prompt": "a gate"}, JSON, PICTURES),
+    "/v1/images/edits": (FORM, form(prompt="a gate"), JSON, PICTURES),
+    "/v1/images/variations": (FORM, form(), JSON, PICTURES),
+}
+"""What is asked beside conversation, how, and what the provider answers (the second rerank path is served through the first)."""
+COMPLETIONS = "/v1/completions"
+
+
 async def provide(peer: Conversation) -> None:
     """Both shapes, as a model does; some models as a provider in trouble does."""
     good = Model()
     while True:
         head, body = await peer.request()
+        path = head.split(b" ")[1].decode()
+        if path in BESIDE:
+            media, said = BESIDE[path][2], BESIDE[path][3]
+            await peer.send(b"HTTP/1.1 200 OK\r\ncontent-type: %s\r\ncontent-length: %d\r\n\r\n%s" % (media.encode(), len(said), said))
+            continue
         name = str(json.loads(body).get("model"))
         if name == "slow":
             await peer.reader.read()  # until the caller has had enough
@@ -293,6 +326,23 @@ async def test_a_stream_that_breaks_tells_so_as_an_event(rig: Rig, path: str) ->
     assert last.get("code", last.get("error", {}).get("code", "api_error")) in ("upstream_reset", "api_error")
 
 
+@pytest.mark.parametrize("path", [*BESIDE, COMPLETIONS])
+async def test_the_routes_beside_conversation_take_and_answer_what_the_document_says(rig: Rig, path: str) -> None:
+    kind, body, media, _ = BESIDE.get(path, (JSON, {"model": "m", "prompt": "hi"}, JSON, b""))
+    operation = rig.contract.operation("POST", path)
+    assert kind.partition(";")[0] in operation["requestBody"]["content"]
+    answer = await rig.house.ask("POST", path, body, content_type=kind)
+    assert answer.status == 200, answer.text
+    assert answer.headers["content-type"] == media
+    assert media in operation["responses"]["200"]["content"]
+    wrong = await rig.house.ask("POST", path, b"nonsense", content_type=kind)
+    assert wrong.status == 400
+    if kind == JSON:
+        if media == JSON:
+            rig.contract.check("POST", path, body, answer)
+        rig.contract.check("POST", path, "nonsense", wrong)
+
+
 async def waiting(house: House) -> str:
     """The id of a run that waits, after a step."""
 
@@ -372,7 +422,7 @@ async def test_every_other_route_answers_what_the_document_says(rig: Rig) -> Non
     others = {
         o["operationId"]
         for _, path, o in rig.contract.operations()
-        if path not in (*TALKS, EMBEDDINGS, COUNT) and "/models/{model}:" not in path
+        if path not in (*TALKS, EMBEDDINGS, COUNT, COMPLETIONS, *BESIDE) and "/models/{model}:" not in path
     }
     assert others - rig.contract.succeeded == set(), "give these a request here"
 

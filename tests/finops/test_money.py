@@ -21,16 +21,28 @@ prices = st.builds(
     audio_input=price,
     audio_output=price,
     request=price,
+    image_input=price,
+    image_output=price,
+    images=price,
+    audio_hours=price,
+    characters=price,
+    searches=price,
 )
 
 
 @st.composite
 def usages(draw: st.DrawFn) -> Usage:
-    parts = [draw(tokens) for _ in range(7)]
-    cached, written, audio_in, fresh, audio_out, reasoning, text = parts
+    parts = [draw(tokens) for _ in range(9)]
+    cached, written, audio_in, image_in, fresh, audio_out, image_out, reasoning, text = parts
     return Usage(
-        input=cached + written + audio_in + fresh,
-        output=audio_out + reasoning + text,
+        input=cached + written + audio_in + image_in + fresh,
+        output=audio_out + image_out + reasoning + text,
+        image_input=image_in,
+        image_output=image_out,
+        images=draw(tokens),
+        audio_ms=draw(tokens),
+        characters=draw(tokens),
+        searches=draw(tokens),
         cached=cached,
         cache_written=written,
         audio_input=audio_in,
@@ -41,8 +53,8 @@ def usages(draw: st.DrawFn) -> Usage:
 
 @given(p=prices, u=usages())
 def test_an_amount_is_the_exact_sum_rounded_once_half_up(p: UnitPrices, u: Usage) -> None:
-    fresh = u.input - u.cached - u.cache_written - u.audio_input
-    text = u.output - u.audio_output - u.reasoning
+    fresh = u.input - u.cached - u.cache_written - u.audio_input - u.image_input
+    text = u.output - u.audio_output - u.image_output - u.reasoning
     exact = Fraction(
         p.request
         + fresh * p.input
@@ -51,18 +63,34 @@ def test_an_amount_is_the_exact_sum_rounded_once_half_up(p: UnitPrices, u: Usage
         + u.audio_input * p.audio_input
         + text * p.output
         + u.reasoning * p.reasoning
-        + u.audio_output * p.audio_output,
+        + u.audio_output * p.audio_output
+        + u.image_input * p.image_input
+        + u.image_output * p.image_output
+        + u.images * p.images
+        + Fraction(u.audio_ms, 3_600_000) * p.audio_hours
+        + u.characters * p.characters
+        + u.searches * p.searches,
         1_000_000,
     )
     assert amount(p, u) == (exact + Fraction(1, 2)).__floor__()
 
 
-@given(p=price, i=tokens, o=tokens, parts=st.lists(st.integers(0, 2 * 10**7), min_size=5, max_size=5))
+@given(p=price, i=tokens, o=tokens, parts=st.lists(st.integers(0, 2 * 10**7), min_size=7, max_size=7))
 def test_parts_never_count_twice_even_when_they_exceed_the_whole(p: int, i: int, o: int, parts: list[int]) -> None:
-    same = UnitPrices(input=p, output=p, cached=p, cache_written=p, reasoning=p, audio_input=p, audio_output=p)
-    cached, written, audio_in, audio_out, reasoning = parts
+    same = UnitPrices(
+        input=p, output=p, cached=p, cache_written=p, reasoning=p, audio_input=p, audio_output=p, image_input=p, image_output=p
+    )
+    cached, written, audio_in, audio_out, reasoning, image_in, image_out = parts
     usage = Usage(
-        input=i, output=o, cached=cached, cache_written=written, audio_input=audio_in, audio_output=audio_out, reasoning=reasoning
+        input=i,
+        output=o,
+        cached=cached,
+        cache_written=written,
+        audio_input=audio_in,
+        audio_output=audio_out,
+        reasoning=reasoning,
+        image_input=image_in,
+        image_output=image_out,
     )
     assert amount(same, usage) == amount(same, Usage(input=i, output=o))
 

@@ -19,13 +19,20 @@ RESPONSES = "/v1/responses"
 EMBEDDINGS = "/v1/embeddings"
 MESSAGES = "/v1/messages"
 COUNT = "/v1/messages/count_tokens"
+MODERATIONS = "/v1/moderations"
+JINA = "/v1/rerank"
+COHERE = "/v2/rerank"
+COMPLETIONS = "/v1/completions"
+SPEECH = "/v1/audio/speech"
+IMAGES = "/v1/images/generations"
+EDITS = "/v1/images/edits"
 GENERATE, STREAM, TOKENS, EMBED, BATCH = GOOGLE = tuple(
     f"/v1beta/models/g:{method}"
     for method in ("generateContent", "streamGenerateContent?alt=sse", "countTokens", "embedContent", "batchEmbedContents")
 )
-NAMING = (CHAT, RESPONSES, EMBEDDINGS, MESSAGES, COUNT)
+NAMING = (CHAT, RESPONSES, EMBEDDINGS, MESSAGES, COUNT, JINA, COHERE, COMPLETIONS, SPEECH, IMAGES, EDITS)
 """Paths whose body names the model."""
-PATHS = (*NAMING, *GOOGLE)
+PATHS = (*NAMING, MODERATIONS, *GOOGLE)
 SAID = [{"role": "user", "content": "hi"}]
 GOOD: dict[str, dict[str, Any]] = {
     CHAT: {"model": "m", "messages": SAID},
@@ -33,6 +40,13 @@ GOOD: dict[str, dict[str, Any]] = {
     EMBEDDINGS: {"model": "m", "input": "hi"},
     MESSAGES: {"model": "c", "max_tokens": 5, "messages": SAID},
     COUNT: {"model": "c", "messages": SAID},
+    MODERATIONS: {"model": "m", "input": "hi"},
+    COMPLETIONS: {"model": "m", "prompt": "hi"},
+    SPEECH: {"model": "m", "input": "hi", "voice": "alloy"},
+    IMAGES: {"model": "m", "prompt": "hi"},
+    EDITS: {"model": "m", "prompt": "hi", "images": [{"image_url": "https://h/a.png"}]},
+    JINA: {"model": "m", "query": "hi", "documents": ["a", {"text": "b"}]},
+    COHERE: {"model": "m", "query": "hi", "documents": ["a", "b"]},
     **{path: {"contents": [{"parts": [{"text": "hi"}]}]} for path in (GENERATE, STREAM, TOKENS)},
     EMBED: {"content": {"parts": [{"text": "hi"}]}},
     BATCH: {"requests": [{"content": {"parts": [{"text": "hi"}]}}]},
@@ -88,10 +102,15 @@ async def rig(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Rig]:
             yield rig
 
 
+def fault_of(path: str, answer: Any) -> Any:
+    """The error, which Cohere's and Jina's APIs answer without an object around it."""
+    return answer.json if path in (JINA, COHERE) else answer.json["error"]
+
+
 def expect(path: str, answer: Any, status: int, code: str | None = None) -> None:
     """The called API's own error shape, no trace of ours in it, and the code where that API has room for one."""
     assert answer.status == status, answer.text
-    fault = answer.json["error"]
+    fault = fault_of(path, answer)
     assert isinstance(fault["message"], str)
     assert fault["message"]
     assert "Traceback" not in answer.text
@@ -113,7 +132,7 @@ def expect(path: str, answer: Any, status: int, code: str | None = None) -> None
         if code is not None:
             assert fault["details"][0]["reason"] == code.upper()
     else:
-        assert set(fault) >= {"message", "type", "param", "code"}
+        assert set(fault) >= {JINA: {"detail", "message"}, COHERE: {"id", "message"}}.get(path, {"message", "type"}) | {"param", "code"}
         if code is not None:
             assert fault["code"] == code
 
@@ -151,7 +170,7 @@ async def test_nesting_that_is_too_deep(rig: Rig, path: str, depth: int, opener:
     deep = f'{{{needed},"metadata":{opener * depth}1{closer * depth}}}'
     answer = await rig.house.ask("POST", path, deep, key=rig.caller)
     expect(path, answer, 400, "malformed_request")
-    assert "nested" in answer.json["error"]["message"]
+    assert "nested" in fault_of(path, answer)["message"]
 
 
 @pytest.mark.parametrize("path", PATHS)
@@ -163,10 +182,25 @@ async def test_nesting_that_is_deep_enough_for_anybody(rig: Rig, path: str) -> N
 
 WRONG: list[tuple[str, str, Any]] = [
     *((path, "model", value) for path in NAMING for value in (None, 5, "", ["m"], {"name": "m"}, "m" * 600)),
+    *((MODERATIONS, "model", value) for value in (5, "", ["m"])),
     *((path, "messages", value) for path in (CHAT, MESSAGES, COUNT) for value in (None, "hi", {}, 3)),
     *((path, "stream", value) for path in (CHAT, RESPONSES, MESSAGES) for value in ("yes", 1, [], {})),
     (RESPONSES, "input", 5),
     (EMBEDDINGS, "input", {}),
+    *((MODERATIONS, "input", value) for value in (None, 5, {}, True)),
+    *((path, "query", value) for path in (JINA, COHERE) for value in (None, 5, [], True)),
+    *((path, "documents", value) for path in (JINA, COHERE) for value in (None, 5, "a", {})),
+    *((path, "top_n", value) for path in (JINA, COHERE) for value in (0, -1, 1.5, "2", 2**40)),
+    (COHERE, "query", {"text": "hi"}),
+    *((COMPLETIONS, "prompt", value) for value in (None, 5, {}, True)),
+    *((COMPLETIONS, "max_tokens", value) for value in (-1, 1.5, "2", 2**40)),
+    *((COMPLETIONS, "stream", value) for value in ("yes", 1, [])),
+    (COMPLETIONS, "stop", 5),
+    *((SPEECH, "input", value) for value in (None, 5, [], True)),
+    *((path, "prompt", value) for path in (IMAGES, EDITS) for value in (None, 5, [], True)),
+    *((path, "n", value) for path in (IMAGES, EDITS) for value in (0, -1, 1.5, "2", 1000)),
+    *((path, "stream", value) for path in (IMAGES, EDITS) for value in ("yes", 1, [])),
+    *((EDITS, "images", value) for value in (None, 5, "a", {})),
     (CHAT, "max_tokens", "many"),
     (CHAT, "max_tokens", -1),
     (CHAT, "max_completion_tokens", 1.5),
@@ -192,11 +226,11 @@ WRONG: list[tuple[str, str, Any]] = [
 async def test_fields_of_the_wrong_kind_are_named(rig: Rig, path: str, field: str, value: Any) -> None:
     answer = await rig.house.ask("POST", path, {**GOOD[path], field: value}, key=rig.caller)
     expect(path, answer, 400, "malformed_request")
-    assert field in answer.json["error"]["message"]
+    assert field in fault_of(path, answer)["message"]
     if path in GOOGLE:
         assert answer.json["error"]["details"][1]["fieldViolations"][0]["field"] == field
     elif path not in (MESSAGES, COUNT):
-        assert answer.json["error"]["param"] == field
+        assert fault_of(path, answer)["param"] == field
 
 
 @pytest.mark.parametrize("path", NAMING)
@@ -205,7 +239,7 @@ async def test_a_field_that_is_missing_is_named(rig: Rig, path: str, field: str)
     body = {name: value for name, value in GOOD[path].items() if name != field}
     answer = await rig.house.ask("POST", path, body, key=rig.caller)
     expect(path, answer, 400, "malformed_request")
-    assert field in answer.json["error"]["message"]
+    assert field in fault_of(path, answer)["message"]
 
 
 @pytest.mark.parametrize("path", PATHS)
@@ -238,7 +272,7 @@ async def test_a_key_that_expired_was_revoked_or_may_not_call(rig: Rig, path: st
 async def test_a_model_that_nobody_serves(rig: Rig, path: str) -> None:
     answer = await rig.house.ask("POST", path.replace("/g:", "/mm:"), {**GOOD[path], "model": "mm"}, key=rig.caller)
     expect(path, answer, 404, "model_not_found")
-    assert "did you mean 'm'" in answer.json["error"]["message"]
+    assert "did you mean 'm'" in fault_of(path, answer)["message"]
 
 
 @pytest.mark.parametrize("path", PATHS)
@@ -324,6 +358,12 @@ async def test_headers_of_ours_that_make_no_sense(rig: Rig, name: str, value: st
     answer = await rig.house.ask("POST", CHAT, GOOD[CHAT], key=rig.caller, **{name.replace("-", "_"): value})
     expect(CHAT, answer, 400, "malformed_request")
     assert answer.json["error"]["param"] == name
+
+
+async def test_a_stop_of_the_wrong_kind_is_named_when_it_must_be_translated(rig: Rig) -> None:
+    answer = await rig.house.ask("POST", CHAT, {**GOOD[CHAT], "model": "c", "stop": 5}, key=rig.caller)
+    expect(CHAT, answer, 400, "malformed_request")
+    assert answer.json["error"]["param"] == "stop"
 
 
 async def test_a_refused_call_is_on_the_record_with_its_reason(rig: Rig) -> None:

@@ -20,8 +20,18 @@ class Conversation:
     async def request(self) -> tuple[bytes, bytes]:
         """Head and body of the next request; raises IncompleteReadError when the client closed."""
         head = await self.reader.readuntil(b"\r\n\r\n")
+        if b"transfer-encoding: chunked" in head.lower():
+            return head, await self._chunked()
         length = next((int(line.split(b":")[1]) for line in head.split(b"\r\n") if line.lower().startswith(b"content-length")), 0)
         return head, await self.reader.readexactly(length)
+
+    async def _chunked(self) -> bytes:
+        body = b""
+        while True:
+            size = int(await self.reader.readuntil(b"\r\n"), 16)
+            body += (await self.reader.readexactly(size + 2))[:-2]
+            if not size:
+                return body
 
     async def send(self, data: bytes) -> None:
         self.writer.write(data)

@@ -117,6 +117,7 @@ def _raw(endpoint: Endpoint, told: Description) -> dict[str, Any]:
         # OpenAPI 3.2 has `itemSchema` for this; in 3.1 it is an extension of ours. No type: some readers hold each event against it.
         stream = {"description": f"Server-sent events with JSON as their data. {told.ending}"}
         content["text/event-stream"] = {"schema": stream, "x-itemSchema": told.event}
+    content |= {media: {"schema": {"type": "string", "format": "binary"}} for media in told.others}
     headers = {name: {"schema": schema} for name, schema in told.reply_headers.items()}
     parameters = list(_path_parameters(endpoint.path))
     parameters += [{"name": name, "in": "query", "schema": schema} for name, schema in told.query.items()]
@@ -129,7 +130,7 @@ def _raw(endpoint: Endpoint, told: Description) -> dict[str, Any]:
         "security": _security("call"),
     }
     if told.request is not None:
-        made["requestBody"] = {"required": True, "content": {"application/json": {"schema": told.request}}}
+        made["requestBody"] = {"required": True, "content": {told.takes: {"schema": told.request}}}
     return made
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 from collections.abc import AsyncIterator
 
+import msgspec
+
 from penstock.finops.budgets import Budgets, Owners, Reservation
 from penstock.finops.money import UnitPrices, amount
 from penstock.finops.pricing import PriceBook
@@ -103,6 +105,8 @@ class Charge:
             return UnitPrices(), 0
         target = call.target
         if target is not None:
+            if call.operation == "moderations" and self._book.gives_away(target.provider, target.model, call.operation):
+                return UnitPrices(), 0
             total, prices = self._book.cost(target.provider, target.model, usage)
             return prices, total
         if usage is _NOTHING:
@@ -187,13 +191,18 @@ class Reserve:
     def _most(self, call: Call) -> int:
         if call.operation == "count_tokens":
             return 0
-        output = 0 if call.operation == "embeddings" else (call.max_output if call.max_output is not None else self._assumed)
-        usage = Usage(input=call.input_estimate, output=output)
+        usage = call.expected
+        if usage is None:
+            output = 0 if call.operation == "embeddings" else (call.max_output if call.max_output is not None else self._assumed)
+            usage = Usage(input=call.input_estimate, output=output)
         most = 0
         for target in call.targets:
-            prices = self._book.quote(target.provider, target.model).prices(usage.input)
-            if prices is not None:
+            quote = self._book.quote(target.provider, target.model)
+            prices = quote.prices(usage.input)
+            if prices is not None and quote.covers(usage):
                 most = max(most, amount(prices, usage))
+            elif call.operation == "moderations" and self._book.gives_away(target.provider, target.model, call.operation):
+                continue
             elif self._refuse_unpriced:
                 raise Forbidden(
                     f"{target.provider}/{target.model} has no known price, and finops.unpriced is 'refuse'; "
@@ -221,6 +230,8 @@ def _unfinished(call: Call) -> Usage:
     last = call.attempts[-1] if call.attempts else None
     if last is None or last.error not in _MAY_HAVE_RUN:
         return _NOTHING
+    if call.expected is not None:
+        return msgspec.structs.replace(call.expected, estimated=True)
     return Usage(input=call.input_estimate, estimated=True)
 
 

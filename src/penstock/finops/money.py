@@ -1,8 +1,8 @@
 """Money as integers: micro-units of one currency, so that sums are exact and nobody's rounding differs.
 
-A price is micro-units per million tokens: 2.50 USD per million is 2,500,000. An amount is micro-units: 0.000015 USD is 15. A call's amount
-is rounded once, half up, after everything was added; calls cheaper than half a micro-unit therefore cost 0, and their tokens and prices
-stay on the ledger for whoever wants the exact sum.
+A price is micro-units per million of what is sold, mostly tokens: 2.50 USD per million is 2,500,000. An amount is micro-units:
+0.000015 USD is 15. A call's amount is rounded once, half up, after everything was added; calls cheaper than half a micro-unit therefore
+cost 0, and their tokens and prices stay on the ledger for whoever wants the exact sum.
 """
 
 from __future__ import annotations
@@ -16,13 +16,15 @@ from penstock.kernel.call import Usage
 MICRO = 1_000_000
 _MICRO = Decimal("0.000001")
 PER = 1_000_000
-"""Tokens (and requests) that a price is for."""
+"""Tokens (requests, images, ...) that a price is for."""
+_MS_PER_HOUR = 3_600_000
 
 
-class UnitPrices(msgspec.Struct, frozen=True, kw_only=True):
-    """What each kind of token costs, in micro-units per million; ``request`` is per million requests.
+class UnitPrices(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What each kind of token costs, in micro-units per million; the others are per million requests, images made, hours of sound heard,
+    characters spoken and search units.
 
-    Every field is resolved: a kind without a price of its own has the price of the tokens that it is part of.
+    Every kind of token is resolved: one without a price of its own has the price of the tokens that it is part of.
     """
 
     input: int = 0
@@ -33,13 +35,19 @@ class UnitPrices(msgspec.Struct, frozen=True, kw_only=True):
     audio_input: int = 0
     audio_output: int = 0
     request: int = 0
+    image_input: int = 0
+    image_output: int = 0
+    images: int = 0
+    audio_hours: int = 0
+    characters: int = 0
+    searches: int = 0
 
 
 def amount(prices: UnitPrices, usage: Usage) -> int:
     """What ``usage`` costs at ``prices``, in micro-units, rounded half up.
 
-    Parts never count twice: cached and cache-written tokens come off the input first, then audio; audio comes off the output first, then
-    reasoning. Parts that exceed the whole are cut to it.
+    Parts never count twice: cached and cache-written tokens come off the input first, then audio, then images; audio comes off the output
+    first, then images, then reasoning. Parts that exceed the whole are cut to it.
     """
     fresh = usage.input
     text = usage.output
@@ -56,15 +64,29 @@ def amount(prices: UnitPrices, usage: Usage) -> int:
         part = min(usage.audio_input, fresh)
         total += part * prices.audio_input
         fresh -= part
+    if usage.image_input:
+        part = min(usage.image_input, fresh)
+        total += part * prices.image_input
+        fresh -= part
     if usage.audio_output:
         part = min(usage.audio_output, text)
         total += part * prices.audio_output
+        text -= part
+    if usage.image_output:
+        part = min(usage.image_output, text)
+        total += part * prices.image_output
         text -= part
     if usage.reasoning:
         part = min(usage.reasoning, text)
         total += part * prices.reasoning
         text -= part
     total += fresh * prices.input + text * prices.output
+    if usage.images or usage.characters or usage.searches:
+        total += usage.images * prices.images + usage.characters * prices.characters + usage.searches * prices.searches
+    if usage.audio_ms and prices.audio_hours:
+        # Over a common denominator, so that this too is rounded once.
+        whole = total * _MS_PER_HOUR + usage.audio_ms * prices.audio_hours
+        return (whole + PER * _MS_PER_HOUR // 2) // (PER * _MS_PER_HOUR)
     return (total + PER // 2) // PER
 
 

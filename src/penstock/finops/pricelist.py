@@ -54,7 +54,7 @@ class ListPrice(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Prices in US dollars under one condition: since a day (UTC), or daily between two times (UTC, the end not included).
 
     None where the vendor publishes no separate price. ``beyond`` names published prices for what a call's usage does not tell
-    apart (images, searches, one-hour cache writes): they are not charged.
+    apart (web searches, pages, one-hour cache writes): they are not charged.
     """
 
     since: datetime.date | None = None
@@ -67,6 +67,12 @@ class ListPrice(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     audio_input: Rate | None = None
     audio_output: Rate | None = None
     request: Rate | None = None
+    image_input: Rate | None = None
+    image_output: Rate | None = None
+    images: Rate | None = None
+    audio_hours: Rate | None = None
+    characters: Rate | None = None
+    searches: Rate | None = None
     beyond: tuple[str, ...] = ()
 
     def active(self, moment: datetime.datetime) -> bool:

@@ -18,23 +18,49 @@ from penstock.kernel.errors import SettingsError
 
 FREE = UnitPrices()
 _REMEMBERED = 10_000
+TOKENS = "tokens"
+GIVEN_AWAY = {"openai": frozenset({"moderations"})}
+"""Operations that a vendor does not charge for, whatever the model (https://platform.openai.com/docs/guides/moderation)."""
+
+_BY_MEASURE = {"images": "images", "audio_hours": "audio", "characters": "characters", "searches": "searches"}
+"""Prices that are not for tokens, and the measure that each is for."""
 
 
 class Quote(msgspec.Struct, frozen=True, kw_only=True):
     """The price of one model until the moment ``until`` (Unix seconds).
 
     ``source`` is ``settings``, ``free``, the list's name and version, or ``unknown``; then ``flat`` is None and nothing can be charged.
-    ``tiered`` holds the list's price where it depends on the length of the input.
+    ``tiered`` holds the list's price where it depends on the length of the input. ``measures`` are what there are prices for (``tokens``,
+    ``images``, ``audio``, ``characters``, ``searches``), None when nothing that this model does costs anything more.
     """
 
     flat: UnitPrices | None
     source: str
     until: float = float("inf")
     tiered: ListPrice | None = None
+    measures: frozenset[str] | None = None
 
     def prices(self, input_tokens: int) -> UnitPrices | None:
         """Unit prices of a call with this many input tokens, None when no price is known."""
         return self.flat if self.tiered is None else _resolve(self.tiered, input_tokens)
+
+    def covers(self, usage: Usage) -> bool:
+        """Whether there is a price for any of what was used. A vendor sells by some of the measures and counts the others along."""
+        measures = self.measures
+        if measures is None or (TOKENS in measures and usage.total):
+            return True
+        used = {
+            name
+            for name, count in (
+                (TOKENS, usage.total),
+                ("images", usage.images),
+                ("audio", usage.audio_ms),
+                ("characters", usage.characters),
+                ("searches", usage.searches),
+            )
+            if count
+        }
+        return not used or not used.isdisjoint(measures)
 
 
 class PriceBook:
@@ -61,9 +87,16 @@ class PriceBook:
         return found
 
     def cost(self, provider: str, model: str, usage: Usage) -> tuple[int, UnitPrices | None]:
-        """Amount in micro-units and the unit prices behind it; (0, None) when no price is known."""
-        prices = self.quote(provider, model).prices(usage.input)
-        return (amount(prices, usage), prices) if prices is not None else (0, None)
+        """Amount in micro-units and the unit prices behind it; (0, None) when no price is known for what was used."""
+        quote = self.quote(provider, model)
+        prices = quote.prices(usage.input)
+        return (amount(prices, usage), prices) if prices is not None and quote.covers(usage) else (0, None)
+
+    def gives_away(self, provider: str, model: str, operation: str) -> bool:
+        """Whether the provider is known not to charge for an operation; the operator's own prices come first."""
+        if f"{provider}/{model}" in self._own or f"{provider}/*" in self._own:
+            return False
+        return operation in GIVEN_AWAY.get(self._lists.get(provider, provider), ())
 
     def warm(self) -> None:
         """Read the published list now rather than inside somebody's call; for a thread."""
@@ -74,7 +107,8 @@ class PriceBook:
         names = (f"{provider}/{model}", f"{provider}/*")
         for name in names:
             if name in self._own:
-                return Quote(flat=self._own[name], source="settings")
+                own = self._own[name]
+                return Quote(flat=own, source="settings", measures=_measures(own) if own != FREE and not own.request else None)
             if name in self._like:
                 return self._listed(*self._like[name])
         if provider in self._free:
@@ -90,12 +124,18 @@ class PriceBook:
         _, listed = found
         moment = datetime.datetime.fromtimestamp(self._clock(), datetime.UTC)
         price = listed.price(moment)
-        if price is None or (price.input is None and price.output is None and price.request is None):
-            # Listed without a price for tokens: by the hour, by the picture, or not published.
+        if price is None or all(getattr(price, f) is None for f in UnitPrices.__struct_fields__):
+            # Listed without a price, or with one for what no call's usage tells.
             return Quote(flat=None, source="unknown")
         source = f"{self._list.source} {self._list.version}"
         tiered = any(isinstance(getattr(price, f), tuple) for f in UnitPrices.__struct_fields__)
-        return Quote(flat=_resolve(price, 0), source=source, until=listed.next_change(moment), tiered=price if tiered else None)
+        return Quote(
+            flat=_resolve(price, 0),
+            source=source,
+            until=listed.next_change(moment),
+            tiered=price if tiered else None,
+            measures=_measures(price) if price.request is None else None,
+        )
 
 
 def _like(name: str, price: PriceSettings) -> tuple[str, str]:
@@ -117,14 +157,30 @@ def _expect_name(name: str) -> None:
 def _own(name: str, price: PriceSettings) -> UnitPrices:
     _expect_name(name)
     given: dict[str, int] = {}
-    for field in UnitPrices.__struct_fields__:
-        value: float | None = getattr(price, field)
-        if value is not None:
+    for setting in PriceSettings.__struct_fields__:
+        value: float | str | None = getattr(price, setting)
+        if isinstance(value, float | int):
+            field, times = _SOLD_SINGLY.get(setting, (setting, 1))
             try:
-                given[field] = micro(value)
+                given[field] = micro(value) * times
             except ValueError as fault:
-                raise SettingsError(f"finops.prices.{name!r}.{field}: {fault}", param=f"finops.prices.{name}.{field}") from fault
+                raise SettingsError(f"finops.prices.{name!r}.{setting}: {fault}", param=f"finops.prices.{name}.{setting}") from fault
     return _complete(given)
+
+
+_SOLD_SINGLY = {
+    "image": ("images", 1_000_000),
+    "audio_minute": ("audio_hours", 60_000_000),
+    "search": ("searches", 1_000_000),
+}
+"""Settings whose price is for one and not for a million: the unit price each becomes, and by what it is multiplied."""
+
+
+def _measures(price: UnitPrices | ListPrice) -> frozenset[str]:
+    found = {measure for field, measure in _BY_MEASURE.items() if getattr(price, field)}
+    if any(getattr(price, f) for f in UnitPrices.__struct_fields__ if f not in _BY_MEASURE) or not found:
+        found.add(TOKENS)
+    return frozenset(found)
 
 
 def _resolve(price: ListPrice, input_tokens: int) -> UnitPrices:
@@ -150,4 +206,7 @@ def _complete(given: dict[str, int]) -> UnitPrices:
         audio_input=given.get("audio_input", base_in),
         audio_output=given.get("audio_output", base_out),
         request=given.get("request", 0),
+        image_input=given.get("image_input", base_in),
+        image_output=given.get("image_output", base_out),
+        **{f: given[f] for f in _BY_MEASURE if f in given},
     )

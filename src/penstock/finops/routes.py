@@ -65,12 +65,16 @@ class PriceQuery(Struct, frozen=True, kw_only=True):
 
 
 class PriceView(Struct, frozen=True, kw_only=True):
-    """What a model costs now, in micro-units per million tokens; ``prices`` is null when no price is known."""
+    """What a model costs now, in micro-units per million of each kind; ``prices`` is null when no price is known.
+
+    ``measures`` are what there are prices for (``tokens``, ``images``, ``audio``, ``characters``, ``searches``), null where all is told.
+    """
 
     provider: str
     model: str
     source: str
     prices: UnitPrices | None
+    measures: list[str] | None
 
 
 _CSV = (  # noqa: SIM905 - a list literal takes twenty lines
@@ -141,7 +145,13 @@ def routes(money: Money, book: PriceBook) -> Sequence[Route]:
     async def price(ask: Ask) -> PriceView:
         query = ask.query(PriceQuery)
         quote = book.quote(query.provider, query.model)
-        return PriceView(provider=query.provider, model=query.model, source=quote.source, prices=quote.prices(query.input_tokens))
+        return PriceView(
+            provider=query.provider,
+            model=query.model,
+            source=quote.source,
+            prices=quote.prices(query.input_tokens),
+            measures=sorted(quote.measures) if quote.measures is not None else None,
+        )
 
     read, admin = Scope.READ, Scope.ADMIN
     return (

@@ -8,9 +8,10 @@ from msgspec import Meta, Struct, field
 
 
 class PriceSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Prices of one model, in dollars per million tokens: ``[finops.prices."provider/model"]``.
+    """Prices of one model, in dollars per million tokens unless said otherwise: ``[finops.prices."provider/model"]``.
 
-    A kind that is left out costs what it is part of.
+    A kind of token that is left out costs what it is part of. What is sold by another measure (images, minutes) and has no price here is
+    not known to cost anything, and calls that used nothing else are counted as unpriced.
     """
 
     input: Annotated[float, Meta(ge=0, description="Input tokens.")] = 0.0
@@ -20,7 +21,13 @@ class PriceSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     reasoning: Annotated[float | None, Meta(description="Reasoning tokens.")] = None
     audio_input: Annotated[float | None, Meta(description="Audio input tokens.")] = None
     audio_output: Annotated[float | None, Meta(description="Audio output tokens.")] = None
+    image_input: Annotated[float | None, Meta(description="Image input tokens.")] = None
+    image_output: Annotated[float | None, Meta(description="Image output tokens.")] = None
     request: Annotated[float, Meta(ge=0, description="Per million requests.")] = 0.0
+    image: Annotated[float | None, Meta(description="Per image made.")] = None
+    audio_minute: Annotated[float | None, Meta(description="Per minute of sound heard.")] = None
+    characters: Annotated[float | None, Meta(description="Per million characters spoken.")] = None
+    search: Annotated[float | None, Meta(description="Per search unit of a reranking (Cohere: a query with up to 100 documents).")] = None
     like: Annotated[
         str | None,
         Meta(description="Costs what another model costs: its provider/model in the published price list. Then no price may stand here."),

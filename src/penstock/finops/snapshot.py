@@ -24,8 +24,15 @@ _FIELDS = {
     "output_reasoning_mtok": "reasoning",
     "input_audio_mtok": "audio_input",
     "output_audio_mtok": "audio_output",
+    "input_image_mtok": "image_input",
+    "output_image_mtok": "image_output",
     "requests_kcount": "request",
+    "input_mchars": "characters",
+    "audio_hours": "audio_hours",
+    "input_audio_hours": "audio_hours",  # after audio_hours, which it is the narrower form of
 }
+_TIMES = {"requests_kcount": 1000, "audio_hours": 1_000_000, "input_audio_hours": 1_000_000}
+"""What a published price is multiplied by to be one for a million: those of tokens and characters are that already."""
 
 
 def installed_version() -> str | None:
@@ -71,15 +78,12 @@ def _price(price: types.ModelPrice, constraint: types.StartDateConstraint | type
     from genai_prices.types import StartDateConstraint, TimeOfDateConstraint
 
     rates: dict[str, Rate] = {}
-    beyond: list[str] = []
     published: dict[str, Decimal | types.TieredPrices | None] = vars(price)
-    for key, value in published.items():
-        if value is None:
-            continue
-        if key in _FIELDS:
-            rates[_FIELDS[key]] = _rate(value, 1000 if key == "requests_kcount" else 1)
-        else:
-            beyond.append(key)
+    for key, field in _FIELDS.items():
+        value = published.get(key)
+        if value is not None:
+            rates[field] = _rate(value, _TIMES.get(key, 1))
+    beyond = [key for key, value in published.items() if value is not None and key not in _FIELDS]
     return ListPrice(
         since=constraint.start_date if isinstance(constraint, StartDateConstraint) else None,
         daily=(_utc(constraint.start_time), _utc(constraint.end_time)) if isinstance(constraint, TimeOfDateConstraint) else None,

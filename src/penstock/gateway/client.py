@@ -151,6 +151,33 @@ class Client:
                 connection.abort()
                 raise
 
+    async def upload(self, head: bytes, pieces: AsyncIterator[bytes], *, timeout: float, idle_timeout: float | None = None) -> Answer:
+        """Send one request whose body is still arriving, in chunks, no faster than the provider takes them.
+
+        Otherwise as `request`, on a connection of its own. What ``pieces`` raises ends the exchange and is raised. A reply that comes
+        before the body is over ends the sending, and the connection with it.
+        """
+        connection = await self._take(timeout)
+        try:
+            connection.send(head + b"transfer-encoding: chunked\r\n\r\n", timeout, idle_timeout)
+            async for piece in pieces:
+                if connection.head_done or connection.fault is not None:
+                    connection.spoil()
+                    break
+                if piece:
+                    connection.more(b"%x\r\n%s\r\n" % (len(piece), piece))
+                    await connection.drained()
+            else:
+                connection.more(b"0\r\n\r\n")
+            while not connection.head_done and connection.fault is None:
+                await connection.progress()
+            if connection.fault is not None:
+                raise connection.fault
+            return Answer(connection)
+        except BaseException:
+            connection.abort()
+            raise
+
     async def close(self) -> None:
         """Close idle connections now and the others when their exchange is over."""
         self._closed = True
@@ -268,6 +295,8 @@ class _Connection(asyncio.Protocol):
         self._paused = False
         self._waiter: asyncio.Future[None] | None = None
         self._keep = False
+        self._blocked = False
+        self._spoiled = False
         self._reset()
 
     def _reset(self) -> None:
@@ -304,6 +333,21 @@ class _Connection(asyncio.Protocol):
         self._pool.begun(self, now + (timeout if idle_timeout is None else min(timeout, idle_timeout)))
         assert self._transport is not None
         self._transport.write(data)
+
+    def more(self, data: bytes) -> None:
+        """Write more of the request's body."""
+        if self.fault is None and not self._lost and self._transport is not None:
+            self._activity = self._loop.time()
+            self._transport.write(data)
+
+    async def drained(self) -> None:
+        """Return when more may be written, or need not be: the reply's head is there, or the exchange has failed."""
+        while self._blocked and not self._lost and self.fault is None and not self.head_done:
+            await self.progress()
+
+    def spoil(self) -> None:
+        """The request was not sent to its end: no other one may follow on this connection."""
+        self._spoiled = True
 
     def unfinished(self) -> bool:
         """Whether `whole` must wait."""
@@ -350,7 +394,7 @@ class _Connection(asyncio.Protocol):
         # Only now: the next exchange clears what this one has not read yet.
         if not self._released:
             self._released = True
-            if self._keep and not self._lost:
+            if self._keep and not self._lost and not self._spoiled:
                 self._since = time.monotonic()
                 self._pool.free(self)
             else:
@@ -391,6 +435,13 @@ class _Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         # uvloop's transports have asyncio's methods without being its subclasses.
         self._transport = cast("asyncio.Transport", transport)
+
+    def pause_writing(self) -> None:
+        self._blocked = True
+
+    def resume_writing(self) -> None:
+        self._blocked = False
+        self._wake()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._lost = True

@@ -74,6 +74,11 @@ class Flow:
                 behind, pause, moved_at = now, _FIRST_PAUSE, loop.time()
         return True
 
+    def cut(self) -> None:
+        """End the connection now, so that the reader can tell a reply that broke off from one that is complete."""
+        with contextlib.suppress(OSError):
+            self._connection.shutdown(socket.SHUT_RDWR)
+
     def close(self) -> None:
         """Forget the connection; it stays open for whoever owns it."""
         self._connection.close()

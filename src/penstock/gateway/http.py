@@ -11,16 +11,22 @@ import logging
 import math
 import re
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from functools import partial
 from typing import Any
 
-from penstock.gateway.address import MODEL, STREAMING, VERSIONS, Address, key_in_query
+import msgspec
+
+from penstock.gateway.address import MODEL, STREAMING, Address, key_in_query
 from penstock.gateway.choose import TASK_PREFIX
+from penstock.gateway.endpoints import PATHS
 from penstock.gateway.flow import CREDIT, Flow
 from penstock.gateway.settings import GatewaySettings
-from penstock.gateway.shapes import chat as as_chat
+from penstock.gateway.shapes import streaming
+from penstock.gateway.shapes.plain import FormShape
 from penstock.gateway.shapes.shape import Shape
+from penstock.gateway.uploads.form import is_form
+from penstock.gateway.uploads.upload import Form
 from penstock.gateway.watch import OpenCall, Watch
 from penstock.kernel.call import Call, Headers, Reply, Trace
 from penstock.kernel.errors import BodyTooLarge, CallCancelled, DeadlineExceeded, MalformedRequest, PenstockError
@@ -31,27 +37,13 @@ from penstock.kernel.web import Description, EdgeProtocol, EdgeScope, Endpoint
 _log = logging.getLogger("penstock.gateway")
 
 
-_GOOGLE = (
-    ("generateContent", "google.generate", "Gemini content."),
-    (STREAMING, "google.generate", "Gemini content as a stream."),
-    ("countTokens", "google.count_tokens", "Gemini token counting."),
-    ("embedContent", "google.embed", "One Gemini embedding."),
-    ("batchEmbedContents", "google.batch_embed", "Gemini embeddings."),
-)
-PATHS: tuple[tuple[str, str, str], ...] = (
-    ("/v1/chat/completions", "openai.chat", "OpenAI chat completions."),
-    ("/v1/responses", "openai.responses", "OpenAI responses, without stored state."),
-    ("/v1/embeddings", "openai.embeddings", "OpenAI embeddings."),
-    ("/v1/messages", "anthropic.messages", "Anthropic messages."),
-    ("/v1/messages/count_tokens", "anthropic.count_tokens", "Anthropic token counting."),
-    *((f"/{version}/models/{MODEL}:{method}", name, summary) for version in VERSIONS for method, name, summary in _GOOGLE),
-)
-"""Paths and the shapes that they speak. OpenAI's SDK takes ``/v1`` as part of ``base_url``; Anthropic's and Google's add their own."""
-
 SESSION_COOKIE = "penstock_session"
 # Bodies up to this size are read before anyone is asked who sends them; larger ones only for a known caller.
 TRUSTED_BYTES = 64 * 1024
 LONGEST_LABEL = 200
+# How long, and how far, a form is read on after it was refused, so that its sender gets to see the refusal.
+DISCARD_SECONDS = 1.0
+DISCARD_BYTES = 4 * 1024 * 1024
 _PASSED = ("anthropic-beta", "anthropic-version", "openai-beta")
 _INLINE_DATA = re.compile(rb'"(?:data:[^"\\]{64,}|[A-Za-z0-9+/=_-]{1024,})"')
 
@@ -77,10 +69,11 @@ class Edge:
     def endpoints(self, shapes: Mapping[str, Shape]) -> list[Endpoint]:
         """One endpoint for each shape that has a path in `PATHS`."""
         made: list[Endpoint] = []
-        for path, name, summary in PATHS:
-            stream = path.endswith(STREAMING)
-            handler = self.endpoint(shapes[name], Address.of(path, stream=stream) if MODEL in path else None)
-            made.append(Endpoint(method="POST", path=path, handler=handler, summary=summary, describe=partial(_describe, name, stream)))
+        for one in PATHS:
+            stream = one.path.endswith(STREAMING)
+            handler = self.endpoint(shapes[one.shape], Address.of(one.path, stream=stream) if MODEL in one.path else None)
+            describe = partial(_describe, one.shape, stream)
+            made.append(Endpoint(method="POST", path=one.path, handler=handler, summary=one.summary, describe=describe))
         return made
 
     def endpoint(self, shape: Shape, address: Address | None = None) -> Callable[[EdgeScope, EdgeProtocol], Awaitable[None]]:
@@ -114,7 +107,8 @@ class Edge:
                 await self._read(call, shape, protocol, get, opened)
             except PenstockError as fault:
                 call.fault = fault
-            opened.reading = False
+            if call.form is None:
+                opened.reading = False
             reply = await walk(call)
             if reply.body is not None:
                 self.watch.rest(opened)
@@ -122,10 +116,17 @@ class Edge:
             else:
                 await self._stream(call, reply, shape, protocol)
         except PenstockError as fault:
+            if isinstance(call.form, Form) and not call.form.complete:
+                with contextlib.suppress(PenstockError, TimeoutError):
+                    async with asyncio.timeout(DISCARD_SECONDS):
+                        await call.form.discard(DISCARD_BYTES)
             self._refuse(call, shape, protocol, fault)
         except asyncio.CancelledError:
             if opened.gone:
                 opened.task.uncancel()  # the client left; nobody waits for an answer
+            elif opened.late:
+                opened.task.uncancel()
+                self._refuse(call, shape, protocol, self._late())
             else:
                 self._refuse(call, shape, protocol, CallCancelled("Penstock is stopping", status=503))
         except Exception:  # the last resort: a fault of ours must still be an answer in the called API's shape, without its trace
@@ -148,8 +149,15 @@ class Edge:
         labels = get("x-penstock-labels")
         if labels:
             call.labels = parse_labels(labels)
-        call.body = await self._body(call, protocol, get("content-length"), opened)
-        call.fields, head = shape.read(call.body)
+        if isinstance(shape, FormShape) and is_form(content_type := get("content-type")):
+            call.form = form = self._form(call, shape, protocol, str(content_type), get("content-length"), opened)
+            await form.begin()
+            head = shape.read_form(form)
+            call.fields = form.fields()
+            call.body = msgspec.json.encode(call.fields)
+        else:
+            call.body = await self._body(call, protocol, get("content-length"), opened)
+            call.fields, head = shape.read(call.body)
         if head.model:
             call.model = head.model
             call.stream = head.stream
@@ -158,6 +166,47 @@ class Edge:
         if call.model.startswith(TASK_PREFIX):
             call.task = call.model[len(TASK_PREFIX) :][:LONGEST_LABEL]
         call.input_estimate = estimate_tokens(call.body)
+        call.expected = head.expected
+        if call.expected is not None:
+            call.expected.input = call.expected.input or call.input_estimate
+
+    def _form(
+        self, call: Call, shape: FormShape, protocol: EdgeProtocol, content_type: str, declared: str | None, opened: OpenCall
+    ) -> Form:
+        settings = self._settings
+        size = int(declared) if declared is not None and declared.isdecimal() else None
+        if size is not None and size > settings.max_upload_bytes:
+            raise BodyTooLarge(f"body of {size} bytes; gateway.max_upload_bytes is {settings.max_upload_bytes}")
+        if call.principal is None and self._authenticator is not None:
+            self._authenticator.authenticate(call.credential)  # nothing of a stranger's is read
+        form = Form(
+            content_type, self._pieces(protocol, opened), declared=size, most=settings.max_upload_bytes, hold=settings.max_body_bytes
+        )
+
+        def arrived() -> None:
+            opened.reading = False
+            call.fields = form.fields()
+            call.body = msgspec.json.encode(call.fields)
+            call.expected = shape.expected(form)
+
+        form.on_end = arrived
+        return form
+
+    async def _pieces(self, protocol: EdgeProtocol, opened: OpenCall) -> AsyncIterator[bytes]:
+        try:
+            async for piece in protocol:
+                yield bytes(piece)
+        except asyncio.CancelledError:
+            if not opened.late:
+                raise
+            opened.task.uncancel()
+            raise self._late() from None
+        except RuntimeError as fault:  # RSGI's word for a connection that closed or broke the protocol inside the body
+            raise MalformedRequest("the connection ended inside the body") from fault
+
+    def _late(self) -> DeadlineExceeded:
+        what = f"the body did not arrive within {self._settings.body_seconds:g} s (gateway.body_seconds)"
+        return DeadlineExceeded(what, code="body_timeout", status=408)
 
     def _signed_in(self, get: Callable[[str], str | None]) -> Any:
         # The console's own pages call with the session cookie; another site's page could send the cookie too, but not this header value.
@@ -192,9 +241,7 @@ class Edge:
             if not opened.late:
                 raise
             opened.task.uncancel()
-            raise DeadlineExceeded(
-                f"the body did not arrive within {self._settings.body_seconds:g} s (gateway.body_seconds)", code="body_timeout", status=408
-            ) from None
+            raise self._late() from None
         except RuntimeError as fault:  # RSGI's word for a connection that closed or broke the protocol inside the body
             raise MalformedRequest("the connection ended inside the body") from fault
 
@@ -204,6 +251,7 @@ class Edge:
         transport = protocol.response_stream(reply.status, _headers(call, reply))
         send = transport.send_bytes
         handed, asked = 0, False
+        events = ("content-type", "text/event-stream") in reply.headers
         flow: Flow | None = None
         try:
             async for chunk in chunks:
@@ -217,13 +265,19 @@ class Edge:
                         asked, flow = True, await asyncio.to_thread(Flow.find, call.client)
                     if not await self._read_on(flow, handed):
                         return
-            if call.cost is not None and as_chat(shape).comments:
+            if call.cost is not None and events and streaming(shape).comments:
                 # A comment to every SSE reader, and the only place where a stream can still say what it cost; the client may be gone.
                 with contextlib.suppress(RuntimeError):
                     await send(b": x-penstock-cost-micros=%d\n\n" % call.cost.amount)
         except PenstockError as fault:
-            with contextlib.suppress(RuntimeError):
-                await send(as_chat(shape).stream_error(fault))
+            if events:
+                with contextlib.suppress(RuntimeError):
+                    await send(streaming(shape).stream_error(fault))
+            else:
+                # Sound has no word for a failure, and an end would read as its proper one.
+                flow = flow or await asyncio.to_thread(Flow.find, call.client)
+                if flow is not None:
+                    flow.cut()
         finally:
             if flow is not None:
                 flow.close()

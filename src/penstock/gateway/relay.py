@@ -5,6 +5,7 @@ A streamed reply is handed back only once its first bytes are there and make sen
 
 from __future__ import annotations
 
+import asyncio
 import fnmatch
 import math
 import time
@@ -14,16 +15,21 @@ from typing import Protocol
 
 import msgspec
 
+from penstock.gateway.passing import Binary
 from penstock.gateway.providers.profiles import Profile
-from penstock.gateway.providers.provider import Provider, Upstream
+from penstock.gateway.providers.provider import Provider, Upstream, for_forms
 from penstock.gateway.settings import GatewaySettings
-from penstock.gateway.shapes import chat, google_error, seal
-from penstock.gateway.shapes.shape import ChatShape, Dialect, Shape
+from penstock.gateway.shapes import chat, google_error, seal, streaming
+from penstock.gateway.shapes.plain import BINARY, TEXT, FormShape, Plain
+from penstock.gateway.shapes.shape import ChatShape, Dialect, Shape, StreamingShape
+from penstock.gateway.shapes.tap import Tap
 from penstock.gateway.translation import Translation, one_call_only, translate
+from penstock.gateway.uploads.upload import Form
 from penstock.kernel.call import Attempt, Call, Headers, Reply, Target, Usage
 from penstock.kernel.errors import PenstockError, UpstreamMalformed, UpstreamRefused
 
 ERROR_BYTES = 64 * 1024
+DIGEST_FROM = 64 * 1024
 BYTES_PER_TOKEN = 4
 """Rough size of a token in English text (OpenAI's own rule of thumb); only used where a provider reports no usage."""
 
@@ -43,6 +49,8 @@ class Relay:
         """
         shape, spoken = self._shapes[call.shape], self._shapes[wire]
         profile = provider.profile
+        if call.form is not None:
+            return await self._form(call, target, provider, wire, attempt)
         translation: Translation | None = None
         # A history that moved here from another vendor's model holds signatures that this one would refuse: those must be taken out.
         if wire == call.shape and not (wire in seal.CARRIERS and seal.WRAPPED in call.body):
@@ -75,9 +83,26 @@ class Relay:
             attempt.status = upstream.status
             if upstream.status != 200:
                 raise await _refusal(provider.name, upstream)
+            if isinstance(shape, Plain):
+                return await self._plain(call, target, upstream, shape, translation, attempt)
             if call.stream:
-                return await self._stream(call, target, upstream, chat(shape), chat(spoken), translation, attempt)
+                return await self._stream(call, target, upstream, streaming(shape), streaming(spoken), translation, attempt)
             return await self._whole(call, target, upstream, shape, translation, attempt)
+        except BaseException:
+            upstream.close()
+            raise
+
+    async def _form(self, call: Call, target: Target, provider: Provider, wire: str, attempt: Attempt) -> Reply:
+        shape, profile = self._shapes[call.shape], provider.profile
+        assert isinstance(shape, FormShape)
+        assert isinstance(call.form, Form)
+        headers = _headers(call, profile.pass_headers)
+        upstream = await for_forms(provider).upload(wire, target.model, call.form, headers=headers, timeout=call.remaining())
+        try:
+            attempt.status = upstream.status
+            if upstream.status != 200:
+                raise await _refusal(provider.name, upstream)
+            return await self._plain(call, target, upstream, shape, None, attempt)
         except BaseException:
             upstream.close()
             raise
@@ -108,13 +133,48 @@ class Relay:
         attempt.ended_ms = call.elapsed_ms()
         return Reply(body=body, headers=[("content-type", "application/json")])
 
+    async def _plain(
+        self, call: Call, target: Target, upstream: Upstream, shape: Plain, translation: Translation | None, attempt: Attempt
+    ) -> Reply:
+        """A reply of a shape that is no conversation: what it is, its content type says, whatever was asked for."""
+        media = upstream.header("content-type") or "application/json"
+        if media.startswith("text/event-stream"):
+            call.stream = True
+            return await self._stream(call, target, upstream, shape, shape, None, attempt)
+        call.stream = False
+        if shape.answers == BINARY and not media.startswith("application/json"):
+            return await self._binary(call, upstream, attempt, media)
+        attempt.first_token_ms = call.elapsed_ms()
+        body = await upstream.read(self._max_reply)
+        if translation is None:
+            usage = shape.usage(body)
+        else:
+            body, usage = translation.reply(body, model=target.name)
+        if shape.answers != TEXT or media.startswith("application/json"):
+            if usage is None:
+                _expect_object(target.provider, body)
+            media = "application/json"
+            # In a thread: digests of megabytes of pictures take milliseconds.
+            kept = await asyncio.to_thread(shape.kept, body) if len(body) > DIGEST_FROM else shape.kept(body)
+            if kept is not None:
+                call.keepsake = lambda: kept
+        call.usage = usage or _estimate(call, len(body))
+        attempt.ended_ms = call.elapsed_ms()
+        return Reply(body=body, headers=[("content-type", media)])
+
+    async def _binary(self, call: Call, upstream: Upstream, attempt: Attempt, media: str) -> Reply:
+        reply = Reply(headers=[("content-type", media if media.isprintable() else "application/octet-stream")])
+        call.usage = _estimate(call, 0)
+        await Binary(call, reply, upstream, attempt, media).begin()
+        return reply
+
     async def _stream(
         self,
         call: Call,
         target: Target,
         upstream: Upstream,
-        shape: ChatShape,
-        spoken: ChatShape,
+        shape: StreamingShape,
+        spoken: StreamingShape,
         translation: Translation | None,
         attempt: Attempt,
     ) -> Reply:
@@ -124,7 +184,7 @@ class Relay:
         if translation is None:
             pump = _Passthrough(call, reply, shape)
         else:
-            pump = _Translation(call, reply, target, shape, spoken, one_call=translation.one_call)
+            pump = _Translation(call, reply, target, chat(shape), chat(spoken), one_call=translation.one_call)
         # Until something can be shown the attempt can still fail over: a comment or an empty event is no answer yet.
         first = b""
         while not first and not reply.finished:
@@ -180,10 +240,12 @@ class _Passthrough:
 
     __slots__ = ("_call", "_reply", "_tap")
 
-    def __init__(self, call: Call, reply: Reply, shape: ChatShape) -> None:
+    def __init__(self, call: Call, reply: Reply, shape: StreamingShape) -> None:
         self._call = call
         self._reply = reply
-        self._tap = shape.tap(keep_usage=call.want_usage)
+        self._tap = shape.tap_of(call.fields) if isinstance(shape, Plain) else shape.tap(keep_usage=call.want_usage)
+        if isinstance(self._tap, Tap) and self._tap.kept is not None:
+            call.keepsake = self._tap.kept
 
     def feed(self, chunk: bytes) -> bytes:
         out = self._tap.feed(chunk)
@@ -248,6 +310,8 @@ def _one_of(model: str, patterns: tuple[str, ...]) -> bool:
 
 
 def _estimate(call: Call, output_bytes: int) -> Usage:
+    if call.expected is not None:
+        return msgspec.structs.replace(call.expected, estimated=True)
     output = 0 if call.operation == "embeddings" else output_bytes // BYTES_PER_TOKEN
     return Usage(input=call.input_estimate, output=output, estimated=True)
 

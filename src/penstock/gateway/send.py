@@ -1,5 +1,7 @@
 """Making the attempts: one target after another, repeating only what is safe to repeat, never after the client has seen a byte.
 
+A form that was too large to be held is sent once: what has been passed on is gone.
+
 Safe to repeat on the same target: no connection was made, or the provider said that it did not do the work (429, 5xx). A timeout or a
 broken connection may have run, and may be billed: it is not repeated there, but the next target of the fallback chain is tried. What the
 caller got wrong (other 4xx) ends the call at once: every other target would say the same.
@@ -11,6 +13,7 @@ import asyncio
 import random
 
 from penstock.gateway.choose import Catalogue
+from penstock.gateway.providers.profiles import CHAT, COMPLETIONS
 from penstock.gateway.providers.provider import Provider
 from penstock.gateway.relay import Relay
 from penstock.gateway.settings import GatewaySettings
@@ -52,7 +55,7 @@ class Send:
         last: PenstockError | None = None
         for target in call.targets:
             provider = self._catalogue.providers.get(target.provider)
-            wire = provider.speaks(call.shape) if provider is not None else None
+            wire = _wire(provider, call.shape, target.model) if provider is not None else None
             if provider is None or wire is None:
                 last = last or UnknownModel(f"{target.provider} serves no {call.operation} in a form that fits {call.shape}", param="model")
                 continue
@@ -62,7 +65,7 @@ class Send:
                 last = last or fault
             except (UpstreamError, DeadlineExceeded) as fault:
                 last = fault
-                if not _others_may_differ(fault) or call.remaining() <= 0:
+                if not _others_may_differ(fault) or call.remaining() <= 0 or _gone(call):
                     break
         raise last or UnknownModel(f"nothing serves model {call.model!r}", param="model")
 
@@ -76,7 +79,7 @@ class Send:
                 reply = await self._relay.attempt(call, target, provider, wire, attempt)
             except (UpstreamError, DeadlineExceeded) as fault:
                 _close(call, attempt, fault)
-                if left == 0 or not _repeatable(fault):
+                if left == 0 or not _repeatable(fault) or _gone(call):
                     raise
                 pause = fault.retry_after if fault.retry_after is not None else wait * random.uniform(0.5, 1.0)
                 if pause > self._longest_wait or pause >= call.remaining():
@@ -96,6 +99,19 @@ class Send:
             left -= 1
             wait *= 2
             await asyncio.sleep(pause)
+
+
+def _gone(call: Call) -> bool:
+    """Whether the request was sent on while it arrived, and nobody has it any more."""
+    return call.form is not None and not call.form.repeatable
+
+
+def _wire(provider: Provider, shape: str, model: str) -> str | None:
+    """The shape in which to speak to a model there; a completion becomes a conversation for a model that takes only those."""
+    wire = provider.speaks(shape)
+    if wire is None or provider.profile.takes(wire, model):
+        return wire
+    return provider.speaks(CHAT) if shape == COMPLETIONS else None
 
 
 def _close(call: Call, attempt: Attempt, fault: PenstockError) -> None:

@@ -61,6 +61,9 @@ class GatewaySettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
             description="Largest body of a model call (else 413); other routes take 1 MiB. At most 100 levels of nesting (else 400).",
         ),
     ] = 20 * 1024 * 1024
+    max_upload_bytes: Annotated[
+        int, Meta(ge=1024, description="Largest form with files (audio, images); beyond 1 MiB it is sent on while it arrives, not held.")
+    ] = 64 * 1024 * 1024
     max_reply_bytes: Annotated[int, Meta(ge=1024, description="Largest whole reply that is read from a provider.")] = 64 * 1024 * 1024
     body_seconds: Annotated[float, Meta(gt=0, description="Longest time a client may take to send its body.")] = 30.0
     stall_seconds: Annotated[float, Meta(gt=0, description="Longest time a client may leave a stream unread before it is dropped.")] = 60.0

@@ -8,6 +8,7 @@ import msgspec
 
 from penstock.gateway.shapes import chat
 from penstock.gateway.shapes.embedding import EmbeddingRequest, expect_count
+from penstock.gateway.shapes.plain import Plain
 from penstock.gateway.shapes.shape import ChatShape, CountShape, Dialect, EmbeddingShape, Fields, Shape
 from penstock.kernel.call import Usage
 from penstock.kernel.errors import NotExpressible
@@ -32,13 +33,30 @@ class Translation(Protocol):
 
 def translate(shape: Shape, spoken: Shape, fields: Fields, *, model: str, stream: bool, dialect: Dialect) -> Translation:
     """The request of ``shape`` for a provider that speaks ``spoken``. Raises `NotExpressible` or `MalformedRequest`."""
-    if shape.operation != spoken.operation:
+    if isinstance(shape, Plain):
+        return _Plain(shape, spoken, fields, model)
+    if _CONTINUED.get(shape.operation, shape.operation) != spoken.operation:
         raise NotExpressible(f"{shape.name} and {spoken.name} do different things")
     if shape.operation == "embeddings":
         return _Embedding(cast("EmbeddingShape", shape), cast("EmbeddingShape", spoken), fields, model)
     if shape.operation == "count_tokens":
         return _Count(cast("CountShape", shape), cast("CountShape", spoken), fields, model, dialect)
     return _Chat(chat(shape), chat(spoken), fields, model, stream, dialect)
+
+
+_CONTINUED = {"completions": "chat"}
+"""Operations that are served through another one."""
+
+
+class _Plain:
+    def __init__(self, shape: Plain, spoken: Shape, fields: Fields, model: str) -> None:
+        self._shape, self._spoken, self._fields = shape, spoken, fields
+        self.body = shape.request_in(spoken.name, fields, model=model)
+        self.dropped: list[str] = []
+        self.one_call = False
+
+    def reply(self, body: bytes, *, model: str) -> tuple[bytes, Usage | None]:
+        return self._shape.reply_from(self._spoken.name, body, self._fields, model=model), self._spoken.usage(body)
 
 
 class _Chat:

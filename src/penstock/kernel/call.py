@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
@@ -23,10 +23,12 @@ Headers = list[tuple[str, str]]
 
 
 class Usage(msgspec.Struct, kw_only=True, omit_defaults=True):
-    """Tokens of one call, as the provider counted them, or estimated by us when ``estimated`` is true.
+    """What one call used, as the provider counted it, or estimated by us when ``estimated`` is true.
 
     ``input`` counts all input tokens, with ``cached`` (read from the provider's prompt cache) and ``cache_written`` among them;
-    ``output`` counts all output tokens with ``reasoning`` among them. ``audio_input`` and ``audio_output`` are parts of both.
+    ``output`` counts all output tokens with ``reasoning`` among them. ``audio_input`` and ``audio_output``, ``image_input`` and
+    ``image_output`` are parts of both. What some vendors sell by other measures stands beside: ``images`` made, milliseconds of sound
+    heard (``audio_ms``), ``characters`` spoken, ``searches`` (search units of a reranking).
     """
 
     input: int = 0
@@ -37,6 +39,12 @@ class Usage(msgspec.Struct, kw_only=True, omit_defaults=True):
     audio_input: int = 0
     audio_output: int = 0
     estimated: bool = False
+    image_input: int = 0
+    image_output: int = 0
+    images: int = 0
+    audio_ms: int = 0
+    characters: int = 0
+    searches: int = 0
 
     @property
     def total(self) -> int:
@@ -139,22 +147,31 @@ def _is_hex(text: str) -> bool:
     return _HEX.issuperset(text)
 
 
+class Upload(Protocol):
+    """A request that is sent on while it arrives. ``repeatable`` says whether it may still be sent again, from its beginning."""
+
+    @property
+    def repeatable(self) -> bool: ...
+
+
 class Call:
     """One trip down the line. Created by the edge that parsed it, mutated by the stages, read by the record.
 
-    ``operation`` is what is asked for (``chat``, ``embeddings``, ``count_tokens``), ``shape`` the wire shape of the client
-    (``openai.chat``, ``openai.responses``, ``openai.embeddings``, ``anthropic.messages``, ``anthropic.count_tokens``, ``google.generate``,
-    ``google.count_tokens``, ``google.embed``, ``google.batch_embed``). ``body`` is the request as received and ``fields`` its top level,
-    each value still raw JSON. ``model`` is the name as asked for, ``task`` the task when one was named. ``deadline`` is on the
-    `time.monotonic` clock. ``labels`` are the caller's own words.
+    ``operation`` is what is asked for (``chat``, ``embeddings``, ``transcription`` ...), ``shape`` the wire shape of the client
+    (``openai.chat``, ``anthropic.messages``, ``cohere.rerank`` ...). ``body`` is the
+    request as received and ``fields`` its top level, each value still raw JSON. ``model`` is the name as asked for, ``task`` the task when
+    one was named. ``deadline`` is on the `time.monotonic` clock. ``labels`` are the caller's own words.
 
     ``fault`` is what the edge found wrong with the request (not JSON, too large): the call walks the line all the same, so that it is
-    authenticated and recorded, and admission raises the fault. ``input_estimate`` is the expected number of input tokens and
-    ``max_output`` the caller's own cap on output tokens. ``want_usage`` says whether the client asked for usage in its stream.
+    authenticated and recorded, and admission raises the fault. ``input_estimate`` is the expected number of input tokens,
+    ``max_output`` the caller's own cap on output tokens, and ``expected`` what the call may use at most where tokens of text are not the
+    whole of it (None: the former two say it). ``want_usage`` says whether the client asked for usage in its stream.
     ``passthrough`` are request headers that providers of the same shape receive. ``outcome`` is ``pending`` until the record stage sets
     ``ok``, ``refused``, ``failed`` or ``cancelled``. ``reached`` says when each station was reached, on the clock of ``started``; see
-    `stage_times`. ``reply_text`` holds the reply's bytes as far as the record keeps them,
-    and ``counted`` says that the record's summaries have the call already.
+    `stage_times`. ``reply_text`` holds the reply's bytes as far as the record keeps them; where ``keepsake`` is set, the record keeps what
+    that gives instead, asked once the call is over (a digest, for what nobody could read). ``counted`` says that the record's summaries
+    have the call already. ``form`` is the request where it came as a form with files, sent on while it arrives; then ``body`` and
+    ``fields`` describe it, files by digest and size.
     """
 
     __slots__ = (
@@ -167,11 +184,14 @@ class Call:
         "credential",
         "deadline",
         "error",
+        "expected",
         "fault",
         "fields",
         "first_token_ms",
+        "form",
         "id",
         "input_estimate",
+        "keepsake",
         "labels",
         "max_output",
         "model",
@@ -225,6 +245,7 @@ class Call:
         self.task: str | None = None
         self.stream = False
         self.max_output: int | None = None
+        self.expected: Usage | None = None
         self.input_estimate = 0
         self.priority = "interactive"
         self.principal: Principal | None = None
@@ -248,6 +269,8 @@ class Call:
         self.fault: PenstockError | None = None
         self.want_usage = False
         self.counted = False
+        self.keepsake: Callable[[], bytes] | None = None
+        self.form: Upload | None = None
         self._at_end: list[Callable[[Call], None]] = []
 
     def at_end(self, callback: Callable[[Call], None]) -> None:

@@ -139,7 +139,8 @@ class Description(msgspec.Struct, frozen=True, kw_only=True):
     ``request`` is None where there is no body, ``reply`` where every good answer is a stream. ``schemas`` are named; the others refer to
     them as ``#/components/schemas/NAME``, and a name means the same in every description. ``event`` is the JSON in the data of each event
     where the endpoint also streams, ``ending`` how such a stream ends. ``failures`` are statuses (or ``4XX``) with what they mean, all with
-    a body like ``error``. Headers and parameters of the query are by name.
+    a body like ``error``. Headers and parameters of the query are by name. ``takes`` is the media type of the request, ``others`` are
+    media types of good replies that are neither JSON nor events.
     """
 
     request: Mapping[str, Any] | None
@@ -152,6 +153,8 @@ class Description(msgspec.Struct, frozen=True, kw_only=True):
     headers: Mapping[str, Mapping[str, Any]] = msgspec.field(default_factory=dict[str, Mapping[str, Any]])
     query: Mapping[str, Mapping[str, Any]] = msgspec.field(default_factory=dict[str, Mapping[str, Any]])
     reply_headers: Mapping[str, Mapping[str, Any]] = msgspec.field(default_factory=dict[str, Mapping[str, Any]])
+    takes: str = "application/json"
+    others: tuple[str, ...] = ()
 
 
 class Endpoint(msgspec.Struct, frozen=True, kw_only=True):

@@ -12,6 +12,7 @@ import zlib
 import msgspec
 
 from penstock.kernel.call import Call
+from penstock.kernel.digest import told
 from penstock.observability.redaction import Redactor
 from penstock.observability.transcript import condense
 
@@ -96,11 +97,13 @@ class PayloadKeeper:
         self._max = 0 if mode == "none" else max_bytes
 
     def entry(self, call: Call) -> Entry | None:
-        if not self._max or not (call.body or call.reply_text):
+        if not self._max or not (call.body or call.reply_text or call.keepsake):
             return None
-        return Entry(call.id, self._side(call.body, RAW), self._reply(call))
+        return Entry(call.id, self._side(told(call.body), RAW), self._reply(call))
 
     def _reply(self, call: Call) -> Side:
+        if call.keepsake is not None:
+            return self._side(call.keepsake(), RAW)
         parts = call.reply_text
         data = parts[0] if len(parts) == 1 else b"".join(parts)
         if call.operation == "embeddings" and call.error is None:

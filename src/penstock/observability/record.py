@@ -68,7 +68,8 @@ class RecordStage:
             raise
         call.reply_status = reply.status
         if reply.chunks is not None:
-            reply.chunks = RecordedStream(call, reply, reply.chunks, self._keep * FRAMING, self._end)
+            room = self._keep * FRAMING if call.keepsake is None else 0
+            reply.chunks = RecordedStream(call, reply, reply.chunks, room, self._end)
         else:
             if self._keep and reply.body:
                 call.reply_text.append(reply.body[: self._keep])

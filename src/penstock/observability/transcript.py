@@ -11,10 +11,12 @@ from typing import cast
 
 import msgspec
 
-from penstock.observability import google_transcript
+from penstock.observability import google_transcript, transcript_plain
 from penstock.observability.turns import JsonMap, Part, Transcript, Turn
 from penstock.observability.turns import as_map as _map
 from penstock.observability.turns import as_maps as _maps
+from penstock.observability.turns import block_of as _block
+from penstock.observability.turns import content_of as _content
 from penstock.observability.turns import settings_of as _settings
 from penstock.observability.turns import text as _text
 
@@ -62,51 +64,6 @@ def _read(reader: Callable[[JsonMap], Transcript] | None, body: bytes) -> Transc
         return reader(cast("JsonMap", tree)) if isinstance(tree, dict) else None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
-
-
-def _media(url: str) -> str:
-    return url.split(",", 1)[0] + ",…" if url.startswith("data:") else url
-
-
-def _content(value: object) -> list[Part]:
-    if isinstance(value, str):
-        return [Part("text", value)] if value else []
-    return [_block(block) for block in _maps(value)]
-
-
-def _block(block: JsonMap) -> Part:
-    kind = _text(block.get("type"))
-    match kind:
-        case "text" | "input_text" | "output_text" | "summary_text" | "reasoning_text":
-            return Part("reasoning" if "reasoning" in kind or "summary" in kind else "text", _text(block.get("text")))
-        case "thinking":
-            return Part("reasoning", _text(block.get("thinking")))
-        case "redacted_thinking":
-            return Part("reasoning", "(withheld by the provider)")
-        case "refusal":
-            return Part("refusal", _text(block.get("refusal")))
-        case "image_url" | "input_image":
-            url = block.get("image_url")
-            return Part("image", media=_media(_text(_map(url).get("url") or url)))
-        case "image" | "document":
-            source = _map(block.get("source"))
-            media = _text(source.get("url") or source.get("media_type") or source.get("file_id"))
-            shown = _text(source.get("data")) if source.get("type") == "text" else ""
-            return Part("image" if kind == "image" else "file", shown, name=_text(block.get("title")), media=media)
-        case "input_audio":
-            return Part("audio", media=_text(_map(block.get("input_audio")).get("format")))
-        case "file" | "input_file":
-            file = _map(block.get("file")) or block
-            name = _text(file.get("filename") or file.get("file_id"))
-            return Part("file", name=name, media=_media(_text(file.get("file_data") or file.get("file_url"))))
-        case "tool_use" | "server_tool_use":
-            return Part("tool_call", _text(block.get("input")), _text(block.get("name")), _text(block.get("id")))
-        case "tool_result":
-            inner = block.get("content")
-            text = inner if isinstance(inner, str) else "\n".join(part.text or f"[{part.kind}]" for part in _content(inner))
-            return Part("tool_result", text, id=_text(block.get("tool_use_id")))
-        case _:
-            return Part("other", _text(block), name=kind)
 
 
 # ---- openai.chat
@@ -183,12 +140,6 @@ def _anthropic_request(tree: JsonMap) -> Transcript:
 
 def _anthropic_reply(tree: JsonMap) -> Transcript:
     return Transcript([Turn(_text(tree.get("role")) or "assistant", _content(tree.get("content")))], _text(tree.get("stop_reason")))
-
-
-def _embeddings_request(tree: JsonMap) -> Transcript:
-    given = tree.get("input")
-    texts = cast("list[object]", given) if isinstance(given, list) else [given]
-    return Transcript([Turn("user", [Part("text", _text(text))]) for text in texts], settings=_settings(tree, "input"))
 
 
 # ---- streams
@@ -329,9 +280,9 @@ def _anthropic_stream(events: Iterator[bytes]) -> Transcript | None:
 
 
 _REQUESTS: dict[str, Callable[[JsonMap], Transcript]] = {
+    **transcript_plain.REQUESTS,
     "openai.chat": _chat_request,
     "openai.responses": _responses_request,
-    "openai.embeddings": _embeddings_request,
     "anthropic.messages": _anthropic_request,
     "google.generate": google_transcript.request,
     "google.count_tokens": google_transcript.count,
@@ -339,12 +290,14 @@ _REQUESTS: dict[str, Callable[[JsonMap], Transcript]] = {
     "google.batch_embed": google_transcript.embeddings,
 }
 _REPLIES: dict[str, Callable[[JsonMap], Transcript]] = {
+    **transcript_plain.REPLIES,
     "openai.chat": _chat_reply,
     "openai.responses": _responses_reply,
     "anthropic.messages": _anthropic_reply,
     "google.generate": google_transcript.reply,
 }
 _STREAMS: dict[str, Callable[[Iterator[bytes]], Transcript | None]] = {
+    **transcript_plain.STREAMS,
     "openai.chat": _chat_stream,
     "openai.responses": _responses_stream,
     "anthropic.messages": _anthropic_stream,

@@ -59,3 +59,50 @@ def as_maps(value: object) -> list[JsonMap]:
 def settings_of(tree: JsonMap, *left_out: str) -> dict[str, str]:
     """What else was asked: every field that is no list and not left out, as text."""
     return {name: text(value) for name, value in tree.items() if name not in left_out and not isinstance(value, list)}
+
+
+def media_of(url: str) -> str:
+    return url.split(",", 1)[0] + ",…" if url.startswith("data:") else url
+
+
+def content_of(value: object) -> list[Part]:
+    """A message's content, a text or blocks."""
+    if isinstance(value, str):
+        return [Part("text", value)] if value else []
+    return [block_of(block) for block in as_maps(value)]
+
+
+def block_of(block: JsonMap) -> Part:
+    """One block of a content, of any vendor's kind."""
+    kind = text(block.get("type"))
+    match kind:
+        case "text" | "input_text" | "output_text" | "summary_text" | "reasoning_text":
+            return Part("reasoning" if "reasoning" in kind or "summary" in kind else "text", text(block.get("text")))
+        case "thinking":
+            return Part("reasoning", text(block.get("thinking")))
+        case "redacted_thinking":
+            return Part("reasoning", "(withheld by the provider)")
+        case "refusal":
+            return Part("refusal", text(block.get("refusal")))
+        case "image_url" | "input_image":
+            url = block.get("image_url")
+            return Part("image", media=media_of(text(as_map(url).get("url") or url)))
+        case "image" | "document":
+            source = as_map(block.get("source"))
+            media = text(source.get("url") or source.get("media_type") or source.get("file_id"))
+            shown = text(source.get("data")) if source.get("type") == "text" else ""
+            return Part("image" if kind == "image" else "file", shown, name=text(block.get("title")), media=media)
+        case "input_audio":
+            return Part("audio", media=text(as_map(block.get("input_audio")).get("format")))
+        case "file" | "input_file":
+            file = as_map(block.get("file")) or block
+            name = text(file.get("filename") or file.get("file_id"))
+            return Part("file", name=name, media=media_of(text(file.get("file_data") or file.get("file_url"))))
+        case "tool_use" | "server_tool_use":
+            return Part("tool_call", text(block.get("input")), text(block.get("name")), text(block.get("id")))
+        case "tool_result":
+            inner = block.get("content")
+            said = inner if isinstance(inner, str) else "\n".join(part.text or f"[{part.kind}]" for part in content_of(inner))
+            return Part("tool_result", said, id=text(block.get("tool_use_id")))
+        case _:
+            return Part("other", text(block), name=kind)

@@ -11,6 +11,7 @@ import msgspec
 from penstock.gateway.client import Answer, Client, Origin
 from penstock.gateway.providers.profiles import ASKED_AS, Profile
 from penstock.gateway.settings import ProviderSettings
+from penstock.gateway.uploads.upload import Form
 from penstock.kernel.call import Headers
 from penstock.kernel.errors import PenstockError, SettingsError, UpstreamError, UpstreamMalformed
 
@@ -33,11 +34,12 @@ class HttpProvider:
         self._try_seconds = settings.try_seconds
         self._client = Client(self.origin, max_connections=settings.max_connections, connect_seconds=settings.connect_seconds, label=name)
         key, self.key_source = _key(name, profile, settings, environ)
-        headers = {"host": self.origin.authority, "user-agent": "penstock", "content-type": "application/json"}
+        headers = {"host": self.origin.authority, "user-agent": "penstock"}
         headers |= profile.headers | {k.lower(): v for k, v in settings.headers.items()}
         if key is not None:
             headers[profile.auth] = profile.auth_prefix + key
-        self._headers = _header_bytes(name, headers)
+        self._form_headers = _header_bytes(name, {k: v for k, v in headers.items() if k != "content-type"})
+        self._headers = _header_bytes(name, {"content-type": "application/json", **headers})
         self._query = f"?api-version={quote(settings.api_version, safe='')}" if settings.api_version else ""
         self._heads: dict[tuple[str, str, bool], bytes] = {}
 
@@ -67,6 +69,17 @@ class HttpProvider:
             # A stream may last until the call's deadline, but not pause for longer than one try may take.
             return self._client.request(head, body, timeout=timeout, idle_timeout=min(timeout, self._try_seconds))
         return self._client.request(head, body, timeout=min(timeout, self._try_seconds))
+
+    async def upload(self, shape: str, model: str, form: Form, *, headers: Headers, timeout: float) -> Answer:
+        """See `TakesForms.upload`."""
+        head = b"%s%scontent-type: %s\r\n" % (self._line(shape, model), self._form_headers, form.media.encode("ascii"))
+        for name, value in headers:
+            head += f"{name}: {value}\r\n".encode("latin-1")
+        # Whether a stream comes back is told by the reply, so what bounds each kind bounds this one: the deadline, and the pauses.
+        idle = min(timeout, self._try_seconds)
+        if form.complete and form.repeatable:
+            return await self._client.request(head, form.encoded(model), timeout=timeout, idle_timeout=idle)
+        return await self._client.upload(head, form.passed(model), timeout=timeout, idle_timeout=idle)
 
     async def models(self) -> tuple[str, ...]:
         """Names that the endpoint lists, empty when it has none. Raises `UpstreamError` or `DeadlineExceeded` when it cannot be asked."""
@@ -104,11 +117,14 @@ class HttpProvider:
         head = b"GET %s HTTP/1.1\r\n%s" % ((self.origin.path + path).encode("ascii"), self._headers)
         return await self._client.request(head, b"", timeout=_MODELS_SECONDS)
 
-    def _head(self, shape: str, model: str, stream: bool = False) -> bytes:
+    def _line(self, shape: str, model: str, stream: bool = False) -> bytes:
         paths = self.profile.stream_paths if stream and shape in self.profile.stream_paths else self.profile.paths
         path = paths[shape].replace("{model}", quote(model, safe=""))
         query = self._query.replace("?", "&") if "?" in path else self._query
-        head = b"POST %s HTTP/1.1\r\n%s" % (f"{self.origin.path}{path}{query}".encode("ascii"), self._headers)
+        return b"POST %s HTTP/1.1\r\n" % f"{self.origin.path}{path}{query}".encode("ascii")
+
+    def _head(self, shape: str, model: str, stream: bool) -> bytes:
+        head = self._line(shape, model, stream) + self._headers
         if len(self._heads) < 10_000:  # names of models come from callers; do not keep them without end
             self._heads[(shape, model, stream)] = head
         return head

@@ -5,11 +5,23 @@ The addresses, header names and variables are those of the vendors' own API refe
 
 from __future__ import annotations
 
+import fnmatch
+
 import msgspec
 
 CHAT = "openai.chat"
 RESPONSES = "openai.responses"
+COMPLETIONS = "openai.completions"
 EMBEDDINGS = "openai.embeddings"
+MODERATIONS = "openai.moderations"
+JINA_RERANK = "jina.rerank"
+COHERE_RERANK = "cohere.rerank"
+TRANSCRIPTIONS = "openai.transcriptions"
+TRANSLATIONS = "openai.translations"
+SPEECH = "openai.speech"
+IMAGES = "openai.images"
+IMAGE_EDITS = "openai.image_edits"
+IMAGE_VARIATIONS = "openai.image_variations"
 MESSAGES = "anthropic.messages"
 COUNT_TOKENS = "anthropic.count_tokens"
 GENERATE = "google.generate"
@@ -18,10 +30,25 @@ EMBED = "google.embed"
 BATCH_EMBED = "google.batch_embed"
 
 OPENAI_PATHS = {CHAT: "/chat/completions", EMBEDDINGS: "/embeddings"}
+HEARING_PATHS = {TRANSCRIPTIONS: "/audio/transcriptions", TRANSLATIONS: "/audio/translations"}
+AUDIO_PATHS = {**HEARING_PATHS, SPEECH: "/audio/speech"}
+IMAGE_PATHS = {IMAGES: "/images/generations", IMAGE_EDITS: "/images/edits"}
+OPENAI_OTHER_PATHS = {
+    EMBEDDINGS: "/embeddings",
+    COMPLETIONS: "/completions",
+    MODERATIONS: "/moderations",
+    JINA_RERANK: "/rerank",
+    IMAGE_VARIATIONS: "/images/variations",
+    **AUDIO_PATHS,
+    **IMAGE_PATHS,
+}
+"""What there is in OpenAI's manner beside conversation."""
 
-CHAT_SHAPES = frozenset({CHAT, RESPONSES, MESSAGES, GENERATE})
+CHAT_SHAPES = (CHAT, RESPONSES, MESSAGES, GENERATE)
 ASKED_AS: dict[str, tuple[str, ...]] = {
-    **dict.fromkeys(CHAT_SHAPES, (CHAT, MESSAGES, GENERATE)),
+    **dict.fromkeys((*CHAT_SHAPES, COMPLETIONS), (CHAT, MESSAGES, GENERATE)),
+    JINA_RERANK: (COHERE_RERANK,),
+    COHERE_RERANK: (JINA_RERANK,),
     **dict.fromkeys((EMBEDDINGS, EMBED, BATCH_EMBED), (EMBEDDINGS, BATCH_EMBED)),
     **dict.fromkeys((COUNT_TOKENS, GOOGLE_COUNT), (COUNT_TOKENS, GOOGLE_COUNT)),
 }
@@ -36,7 +63,8 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     ``patterns`` are name patterns by which a bare model name is recognised as its own. ``key_env`` are the variables that its own SDK
     reads. ``stream_usage`` says whether it takes ``stream_options.include_usage``. ``max_tokens_field`` is the name it wants for the output
     cap, ``reasoning_field`` the field in which it takes back its own reasoning (None: it refuses one), ``sampling`` whether it takes
-    temperature, top_p and top_k. ``thinking_levels`` are patterns of the models that are told in words how much to think;
+    temperature, top_p and top_k. ``only`` gives, for a shape that just some of its models take, the patterns of those; the others are
+    reached through translation. ``thinking_levels`` are patterns of the models that are told in words how much to think;
     ``unsigned_call`` is what stands for a missing signature of a tool call with the models of ``signing``. ``prices_as`` is the name under
     which its prices are published (None: its own hardware or unknown). ``pass_headers`` are client headers that it understands.
     """
@@ -65,10 +93,24 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     prices_as: str | None = None
     local: bool = False
     kind: str = "http"
+    only: dict[str, tuple[str, ...]] = msgspec.field(default_factory=dict[str, tuple[str, ...]])
+
+    def takes(self, shape: str, model: str) -> bool:
+        """Whether a model that is reached in this shape is one that takes it."""
+        patterns = self.only.get(shape)
+        return patterns is None or any(fnmatch.fnmatchcase(model, pattern) for pattern in patterns)
 
 
-def _own(name: str, title: str, port: int, key_env: tuple[str, ...] = ()) -> Profile:
-    return Profile(name=name, title=title, base_url=f"http://127.0.0.1:{port}/v1", key_env=key_env, key_needed=False, local=True)
+def _own(name: str, title: str, port: int, key_env: tuple[str, ...] = (), more: dict[str, str] | None = None) -> Profile:
+    return Profile(
+        name=name,
+        title=title,
+        base_url=f"http://127.0.0.1:{port}/v1",
+        paths={**OPENAI_PATHS, COMPLETIONS: "/completions", **(more or {})},
+        key_env=key_env,
+        key_needed=False,
+        local=True,
+    )
 
 
 _ALL = (
@@ -77,9 +119,27 @@ _ALL = (
         title="OpenAI",
         reference="https://platform.openai.com/docs/api-reference",
         base_url="https://api.openai.com/v1",
-        paths={**OPENAI_PATHS, RESPONSES: "/responses"},
+        # Not the variations of images, which OpenAI has retired.
+        paths={CHAT: "/chat/completions", RESPONSES: "/responses"}
+        | {shape: path for shape, path in OPENAI_OTHER_PATHS.items() if shape not in (JINA_RERANK, IMAGE_VARIATIONS)},
+        only={COMPLETIONS: ("gpt-3.5-turbo-instruct*", "davinci-*", "babbage-*", "ft:davinci-*", "ft:babbage-*")},
         key_env=("OPENAI_API_KEY",),
-        patterns=("gpt-*", "chatgpt-*", "o1*", "o3*", "o4*", "text-embedding-*", "codex-*"),
+        patterns=(
+            "gpt-*",
+            "chatgpt-*",
+            "o1*",
+            "o3*",
+            "o4*",
+            "text-embedding-*",
+            "codex-*",
+            "omni-moderation-*",
+            "text-moderation-*",
+            "davinci-*",
+            "babbage-*",
+            "whisper-*",
+            "tts-*",
+            "dall-e-*",
+        ),
         pass_headers=("openai-beta",),
         max_tokens_field="max_completion_tokens",
         prices_as="openai",
@@ -91,6 +151,7 @@ _ALL = (
         paths={
             CHAT: "/openai/deployments/{model}/chat/completions",
             EMBEDDINGS: "/openai/deployments/{model}/embeddings",
+            **{shape: "/openai/deployments/{model}" + path for shape, path in (AUDIO_PATHS | IMAGE_PATHS).items()},
         },
         auth="api-key",
         auth_prefix="",
@@ -141,8 +202,9 @@ _ALL = (
         title="Mistral",
         reference="https://docs.mistral.ai/api",
         base_url="https://api.mistral.ai/v1",
+        paths={**OPENAI_PATHS, MODERATIONS: "/moderations", TRANSCRIPTIONS: "/audio/transcriptions"},
         key_env=("MISTRAL_API_KEY",),
-        patterns=("mistral-*", "ministral-*", "codestral-*", "magistral-*", "pixtral-*", "devstral-*", "open-mi*"),
+        patterns=("mistral-*", "ministral-*", "codestral-*", "magistral-*", "pixtral-*", "devstral-*", "open-mi*", "voxtral-*"),
         # Mistral refuses unknown parameters and always ends a stream with usage.
         stream_usage=False,
         prices_as="mistral",
@@ -152,6 +214,7 @@ _ALL = (
         title="Groq",
         reference="https://console.groq.com/docs/api-reference",
         base_url="https://api.groq.com/openai/v1",
+        paths={**OPENAI_PATHS, **AUDIO_PATHS},
         key_env=("GROQ_API_KEY",),
         prices_as="groq",
     ),
@@ -160,6 +223,7 @@ _ALL = (
         title="Together",
         reference="https://docs.together.ai/reference",
         base_url="https://api.together.xyz/v1",
+        paths={**OPENAI_PATHS, COMPLETIONS: "/completions", JINA_RERANK: "/rerank", IMAGES: "/images/generations", **AUDIO_PATHS},
         key_env=("TOGETHER_API_KEY",),
         prices_as="together",
     ),
@@ -168,6 +232,7 @@ _ALL = (
         title="Fireworks",
         reference="https://docs.fireworks.ai/api-reference",
         base_url="https://api.fireworks.ai/inference/v1",
+        paths={**OPENAI_PATHS, COMPLETIONS: "/completions"},
         key_env=("FIREWORKS_API_KEY",),
         prices_as="fireworks",
     ),
@@ -187,6 +252,7 @@ _ALL = (
         title="xAI",
         reference="https://docs.x.ai/docs/api-reference",
         base_url="https://api.x.ai/v1",
+        paths={**OPENAI_PATHS, **IMAGE_PATHS},
         key_env=("XAI_API_KEY",),
         patterns=("grok-*",),
         prices_as="x-ai",
@@ -196,9 +262,35 @@ _ALL = (
         title="OpenRouter",
         reference="https://openrouter.ai/docs/api-reference",
         base_url="https://openrouter.ai/api/v1",
+        paths={**OPENAI_PATHS, COMPLETIONS: "/completions"},
         reasoning_field="reasoning",
         key_env=("OPENROUTER_API_KEY",),
         prices_as="openrouter",
+    ),
+    Profile(
+        name="cohere",
+        title="Cohere",
+        reference="https://docs.cohere.com/v2/reference",
+        base_url="https://api.cohere.com",
+        paths={
+            CHAT: "/compatibility/v1/chat/completions",
+            EMBEDDINGS: "/compatibility/v1/embeddings",
+            COHERE_RERANK: "/v2/rerank",
+        },
+        key_env=("CO_API_KEY", "COHERE_API_KEY"),
+        patterns=("command-*", "rerank-*", "embed-english-*", "embed-multilingual-*", "embed-v4*"),
+        models_path=None,
+        prices_as="cohere",
+    ),
+    Profile(
+        name="jina",
+        title="Jina AI",
+        reference="https://api.jina.ai/redoc",
+        base_url="https://api.jina.ai/v1",
+        paths={EMBEDDINGS: "/embeddings", JINA_RERANK: "/rerank"},
+        key_env=("JINA_API_KEY",),
+        patterns=("jina-*",),
+        models_path=None,
     ),
     Profile(
         name="modal",
@@ -228,14 +320,21 @@ _ALL = (
         title="Ollama",
         reference="https://docs.ollama.com/openai",
         base_url="http://127.0.0.1:11434/v1",
+        paths={**OPENAI_PATHS, COMPLETIONS: "/completions"},
         key_needed=False,
         local=True,
     ),
-    _own("vllm", "vLLM", 8000, ("VLLM_API_KEY",)),
-    _own("sglang", "SGLang", 30000),
-    _own("llamacpp", "llama.cpp", 8080),
+    _own("vllm", "vLLM", 8000, ("VLLM_API_KEY",), {JINA_RERANK: "/rerank", **HEARING_PATHS}),
+    _own("sglang", "SGLang", 30000, more={TRANSCRIPTIONS: "/audio/transcriptions"}),
+    _own("llamacpp", "llama.cpp", 8080, more={JINA_RERANK: "/rerank"}),
     _own("lmstudio", "LM Studio", 1234),
-    Profile(name="openai-compatible", title="Any OpenAI-compatible endpoint", key_needed=False),
+    Profile(
+        name="openai-compatible",
+        title="Any OpenAI-compatible endpoint",
+        # Whoever serves less answers 404, and the next target is tried. Without completions: a conversation is had everywhere.
+        paths={CHAT: "/chat/completions"} | {shape: path for shape, path in OPENAI_OTHER_PATHS.items() if shape != COMPLETIONS},
+        key_needed=False,
+    ),
     Profile(
         name="minilm",
         title="Local MiniLM embeddings",
@@ -248,7 +347,10 @@ _ALL = (
     Profile(
         name="replay",
         title="Replay of a recording",
-        paths=dict.fromkeys((CHAT, RESPONSES, EMBEDDINGS, MESSAGES, COUNT_TOKENS, GENERATE, GOOGLE_COUNT, EMBED, BATCH_EMBED), ""),
+        paths=dict.fromkeys(
+            (*CHAT_SHAPES, COUNT_TOKENS, GOOGLE_COUNT, EMBED, BATCH_EMBED, *OPENAI_OTHER_PATHS, COHERE_RERANK),
+            "",
+        ),
         key_needed=False,
         models_path=None,
         kind="replay",

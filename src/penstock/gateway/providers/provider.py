@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Mapping
-from typing import Protocol
+from typing import Protocol, cast
 
 from penstock.gateway.providers.profiles import Profile
+from penstock.gateway.uploads.upload import Form
 from penstock.kernel.call import Headers
+from penstock.kernel.errors import NotExpressible
 
 
 class Upstream(Protocol):
@@ -65,3 +67,18 @@ class Provider(Protocol):
         ...
 
     async def close(self) -> None: ...
+
+
+class TakesForms(Protocol):
+    """A provider that speaks shapes whose requests are forms."""
+
+    def upload(self, shape: str, model: str, form: Form, *, headers: Headers, timeout: float) -> Awaitable[Upstream]:
+        """Send a form, as far as it has not arrived yet while it arrives. Raises as `Provider.post`, and what is wrong with the form."""
+        ...
+
+
+def for_forms(provider: Provider) -> TakesForms:
+    """``provider`` as one that takes forms. Raises `NotExpressible` when it does not."""
+    if not hasattr(provider, "upload"):
+        raise NotExpressible(f"{provider.name} takes no uploads")
+    return cast("TakesForms", provider)

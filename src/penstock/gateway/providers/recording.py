@@ -7,10 +7,11 @@ from collections.abc import AsyncIterator, Mapping
 import msgspec
 
 from penstock.gateway.providers.profiles import Profile
-from penstock.gateway.providers.provider import Provider, Upstream
+from penstock.gateway.providers.provider import Provider, Upstream, for_forms
 from penstock.gateway.recordings import Capture, Recorder
 from penstock.gateway.recordings.exchange import KEPT_HEADERS
 from penstock.gateway.settings import ProviderSettings
+from penstock.gateway.uploads.upload import Form
 from penstock.kernel.call import Headers
 from penstock.kernel.errors import SettingsError
 
@@ -48,6 +49,16 @@ class RecordingProvider:
             request["model"] = msgspec.Raw(msgspec.json.encode(model))
         capture = Capture(shape, request)
         upstream = await self._inner.post(shape, model, body, fields=fields, stream=stream, headers=headers, timeout=timeout)
+        kept = [(name, value) for name in KEPT_HEADERS if (value := upstream.header(name)) is not None]
+        capture.head(upstream.status, kept)
+        return Captured(upstream, capture, self._recorder)
+
+    async def upload(self, shape: str, model: str, form: Form, *, headers: Headers, timeout: float) -> Captured:
+        """See `TakesForms.upload`; the recording keeps a file's digest in the place of its content."""
+        capture = Capture(shape, {})
+        upstream = await for_forms(self._inner).upload(shape, model, form, headers=headers, timeout=timeout)
+        await form.settle()
+        capture.asked({**form.fields(), "model": msgspec.Raw(msgspec.json.encode(model))})
         kept = [(name, value) for name in KEPT_HEADERS if (value := upstream.header(name)) is not None]
         capture.head(upstream.status, kept)
         return Captured(upstream, capture, self._recorder)

@@ -6,10 +6,11 @@ from collections.abc import AsyncIterator, Mapping
 
 import msgspec
 
-from penstock.gateway.providers.profiles import ASKED_AS, CHAT_SHAPES, Profile
+from penstock.gateway.providers.profiles import ASKED_AS, CHAT_SHAPES, COMPLETIONS, Profile
 from penstock.gateway.recordings import Exchange, Player, as_stream, as_whole, play_stream, play_whole, wait_for_first_byte
 from penstock.gateway.settings import ProviderSettings
 from penstock.gateway.shapes import SHAPES, chat
+from penstock.gateway.uploads.upload import Form
 from penstock.kernel.call import Headers
 from penstock.kernel.errors import SettingsError
 
@@ -47,8 +48,15 @@ class ReplayProvider:
         """See `Provider.post`. Recorded refusals are refused again, with their status."""
         sent = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
         exchange = self._player.find(shape, sent, model)
-        if shape in CHAT_SHAPES:
+        if shape in CHAT_SHAPES or shape == COMPLETIONS:
             exchange = as_stream(exchange, chat(SHAPES[shape]), include_usage=True) if stream else as_whole(exchange, chat(SHAPES[shape]))
+        await wait_for_first_byte(exchange, self._speed)
+        return Replayed(exchange, self._speed)
+
+    async def upload(self, shape: str, model: str, form: Form, *, headers: Headers, timeout: float) -> Replayed:
+        """See `TakesForms.upload`; files are known again by their digest."""
+        await form.settle()
+        exchange = self._player.find(shape, form.fields(), model)
         await wait_for_first_byte(exchange, self._speed)
         return Replayed(exchange, self._speed)
 

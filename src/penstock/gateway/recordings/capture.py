@@ -20,7 +20,8 @@ class Capture:
 
     def __init__(self, shape: str, fields: Mapping[str, msgspec.Raw | bytes], clock: Callable[[], float] = time.perf_counter) -> None:
         self._shape = shape
-        self._request = {name: raw if isinstance(raw, msgspec.Raw) else msgspec.Raw(raw) for name, raw in fields.items()}
+        self._request: dict[str, msgspec.Raw] = {}
+        self.asked(fields)
         self._clock = clock
         self._started = clock()
         self._recorded_at = time.time()
@@ -28,6 +29,10 @@ class Capture:
         self._headers: Headers = []
         self._head_ms = 0.0
         self._chunks: list[tuple[float, bytes]] = []
+
+    def asked(self, fields: Mapping[str, msgspec.Raw | bytes]) -> None:
+        """What the request was, when it is known only after it was sent."""
+        self._request = {name: raw if isinstance(raw, msgspec.Raw) else msgspec.Raw(raw) for name, raw in fields.items()}
 
     def head(self, status: int, headers: Iterable[tuple[str, str]]) -> None:
         """The reply's head arrived."""

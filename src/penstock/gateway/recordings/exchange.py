@@ -20,6 +20,8 @@ VERSION = 1
 
 # Fields that say how the reply travels or who asked, and never change what the model answers.
 TRANSPORT_FIELDS = frozenset({"stream", "stream_options", "user", "metadata"})
+# Shapes whose streams cannot be made of whole replies, nor the reverse: these are answered only as they were recorded.
+AS_RECORDED = frozenset({"openai.transcriptions", "openai.images", "openai.image_edits"})
 # Knobs under which a recorded reply is still an answer to the same conversation; left out of the looser key only.
 SAMPLING_FIELDS = frozenset(
     {
@@ -183,9 +185,11 @@ def keys_of(shape: str, fields: Mapping[str, msgspec.Raw | bytes], model: str | 
     loose: dict[str, Any] = {}
     try:
         for name, raw in fields.items():
-            if name in TRANSPORT_FIELDS:
+            if name in TRANSPORT_FIELDS and not (name == "stream" and shape in AS_RECORDED):
                 continue
             value = msgspec.json.decode(raw)
+            if name == "stream" and value in (False, "false", "False"):
+                continue
             if value is None:
                 continue
             value = _canonical(value)

@@ -15,7 +15,9 @@ from penstock.gateway.schemas import (
     google_generate,
     openai_chat,
     openai_embeddings,
+    openai_other,
     openai_responses,
+    rerank,
 )
 from penstock.gateway.schemas.headers import ASKED, TOLD
 from penstock.kernel.web import Description
@@ -24,6 +26,16 @@ _SHAPES: Mapping[str, Callable[[], Description]] = {
     "openai.chat": openai_chat.describe,
     "openai.responses": openai_responses.describe,
     "openai.embeddings": openai_embeddings.describe,
+    "openai.completions": openai_other.describe_completions,
+    "openai.moderations": openai_other.describe_moderations,
+    "openai.transcriptions": openai_other.describe_transcriptions,
+    "openai.translations": openai_other.describe_translations,
+    "openai.speech": openai_other.describe_speech,
+    "openai.images": openai_other.describe_images,
+    "openai.image_edits": openai_other.describe_edits,
+    "openai.image_variations": openai_other.describe_variations,
+    "jina.rerank": rerank.describe_jina,
+    "cohere.rerank": rerank.describe_cohere,
     "anthropic.messages": anthropic_messages.describe,
     "anthropic.count_tokens": anthropic_messages.describe_count,
     "google.generate": google_generate.describe,

@@ -40,6 +40,12 @@ _OPTION_FIELDS = msgspec.json.Decoder(dict[str, Raw] | None)
 _CHUNK = msgspec.json.Decoder(_Chunk)
 
 
+def stream_options(fields: Mapping[str, Raw]) -> bool:
+    """Whether the client asked for usage in its stream."""
+    options = head(fields, "stream_options", _OPTIONS)
+    return bool(options and options.include_usage)
+
+
 class OpenAIChatPassthrough:
     """The same-shape half of the shape ``openai.chat``."""
 
@@ -56,12 +62,11 @@ class OpenAIChatPassthrough:
         cap = head(fields, "max_completion_tokens", CAP)
         if cap is None:
             cap = head(fields, "max_tokens", CAP_FROM_ZERO)
-        options = head(fields, "stream_options", _OPTIONS) if stream else None
         found = Head(
             model=model,
             stream=stream,
             max_output=cap,
-            include_usage=bool(options and options.include_usage),
+            include_usage=stream and stream_options(fields),
             n=head(fields, "n", COUNT) or 1,
         )
         return fields, found
@@ -98,10 +103,10 @@ class OpenAIChatPassthrough:
 
     def tap(self, *, keep_usage: bool) -> StreamTap:
         """See `ChatShape.tap`."""
-        return Tap(_Eye(keep_usage), (b'"content":', b'"reasoning_content":', b'"arguments":'))
+        return Tap(ChunkEye(keep_usage), (b'"content":', b'"reasoning_content":', b'"arguments":'))
 
 
-class _Eye:
+class ChunkEye:
     """Looks for the usage chunk, the last finish reason, a failure, and ``[DONE]``."""
 
     def __init__(self, keep_usage: bool) -> None:

@@ -8,6 +8,7 @@ import msgspec
 from msgspec import Raw
 
 from penstock.gateway.shapes import seal
+from penstock.gateway.shapes.body import decode
 from penstock.gateway.shapes.expressible import Audit
 from penstock.gateway.shapes.media import from_file_data, from_url, to_url
 from penstock.gateway.shapes.openai_chat_reply import signed
@@ -37,7 +38,7 @@ def decode_request(fields: Fields) -> m.Request:
     old_cap = r.whole("max_tokens")
     effort = r.text("reasoning_effort")
     stop_raw = r.raw("stop")
-    stop = _TEXTS.decode(stop_raw) if stop_raw is not None else None
+    stop = decode(_TEXTS, stop_raw, "'stop'", "stop") if stop_raw is not None else None
     return m.Request(
         shape=NAME,
         messages=tuple(_message(one) for one in r.objects("messages")),

@@ -3,7 +3,8 @@
 ::
 
     Shape                reads a request, re-emits it for a provider of the same shape, renders errors, finds the usage
-    ├── ChatShape        and also streams, and goes through the normal form of `penstock.kernel.messages` to and from other shapes
+    ├── StreamingShape   and also watches streams
+    │   └── ChatShape    and goes through the normal form of `penstock.kernel.messages` to and from other shapes
     ├── CountShape       and also translates such a conversation that is only to be counted
     └── EmbeddingShape   and also translates, through the form of `embedding`
 
@@ -32,7 +33,8 @@ class Head(msgspec.Struct, frozen=True, kw_only=True):
     """What the line must know of a request before anything is translated.
 
     ``max_output`` is the caller's own cap on output tokens, ``n`` the number of replies asked for, ``include_usage`` whether the client
-    asked for usage in its stream (always true where the API sends it unasked).
+    asked for usage in its stream (always true where the API sends it unasked). ``expected`` is what the call may use where tokens of text
+    are not the whole of it, or there is no output; its input is estimated from the body where it says none.
     """
 
     model: str
@@ -40,6 +42,7 @@ class Head(msgspec.Struct, frozen=True, kw_only=True):
     max_output: int | None = None
     include_usage: bool = False
     n: int = 1
+    expected: Usage | None = None
 
 
 class Dialect(msgspec.Struct, frozen=True, kw_only=True):
@@ -123,7 +126,7 @@ class StreamEncoder(Protocol):
 
 
 class Shape(Protocol):
-    """One API as it looks on the wire. ``operation`` is ``chat``, ``embeddings`` or ``count_tokens``."""
+    """One API as it looks on the wire. ``operation`` is ``chat``, ``embeddings``, ``count_tokens``, ``moderations`` ..."""
 
     name: str
     operation: str
@@ -162,8 +165,8 @@ class Shape(Protocol):
         ...
 
 
-class ChatShape(Shape, Protocol):
-    """A shape of conversation: it streams, and translates through the normal form.
+class StreamingShape(Shape, Protocol):
+    """A shape whose replies may come as server-sent events.
 
     ``comments`` says whether its clients skip comments in a stream, as the standard has it (Google's SDK takes them for JSON).
     """
@@ -177,6 +180,10 @@ class ChatShape(Shape, Protocol):
     def tap(self, *, keep_usage: bool) -> StreamTap:
         """A watch over a stream of this shape; usage that the client did not ask for is taken out unless ``keep_usage``."""
         ...
+
+
+class ChatShape(StreamingShape, Protocol):
+    """A shape of conversation: it streams, and translates through the normal form."""
 
     def decode_request(self, fields: Fields) -> Request:
         """The request in the normal form. Raises `MalformedRequest`, or `NotExpressible` for state that Penstock does not keep."""

@@ -6,6 +6,7 @@ the interesting events hold; only when one turns up is the chunk cut into events
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 from penstock.gateway.shapes.sse import EventCutter, data_of
@@ -30,11 +31,15 @@ class Eye(Protocol):
 
 
 class Tap:
-    """A `StreamTap` over any shape's `Eye`. ``marks`` are the names (``"text":``) of the fields that hold generated text."""
+    """A `StreamTap` over any shape's `Eye`. ``marks`` are the names (``"text":``) of the fields that hold generated text.
 
-    __slots__ = ("_cutter", "_eye", "_marks", "output_bytes")
+    ``kept`` gives what the record keeps in the place of the stream, None for the stream itself.
+    """
 
-    def __init__(self, eye: Eye, marks: tuple[bytes, ...]) -> None:
+    __slots__ = ("_cutter", "_eye", "_marks", "kept", "output_bytes")
+
+    def __init__(self, eye: Eye, marks: tuple[bytes, ...], kept: Callable[[], bytes] | None = None) -> None:
+        self.kept = kept
         self._eye = eye
         self._marks = marks
         self._cutter = EventCutter()
