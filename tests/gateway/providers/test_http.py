@@ -184,7 +184,7 @@ async def test_names_of_models_do_not_fill_memory() -> None:
     async with answering("200 OK", b"{}") as (url, heads):
         made = provider(ANY, base_url=url)
         for number in range(10_020):
-            made._head(CHAT, f"m{number}")
+            made._head(CHAT, f"m{number}", False)
         assert len(made._heads) == 10_000
         answer = await made.post(CHAT, "one more", b"{}", fields={}, stream=False, headers=[], timeout=5)
         assert answer.status == 200
