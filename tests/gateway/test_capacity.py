@@ -17,7 +17,7 @@ class Clock:
 
 def test_strain_cuts_below_what_was_in_flight_once_for_all_calls_of_that_time() -> None:
     clock = Clock()
-    capacity = Capacity(1000, clock=clock)
+    capacity = Capacity(150, clock=clock)
     capacity.in_flight, clock.now = 100, 1.0
     for _ in range(50):
         capacity.strained(began=0.5)
@@ -27,23 +27,32 @@ def test_strain_cuts_below_what_was_in_flight_once_for_all_calls_of_that_time() 
     assert capacity.limit == 70 * CUT
 
 
-def test_good_answers_raise_the_limit_only_while_it_is_in_use() -> None:
+def test_good_answers_raise_the_limit_above_all_while_it_is_in_use() -> None:
     clock = Clock()
     capacity, pace = Capacity(100, clock=clock), Pace()
-    capacity.in_flight = 40
+    capacity.in_flight = 60
     capacity.strained(0.0)
     low = capacity.limit
     capacity.in_flight = 2
-    capacity.good(pace)
-    assert capacity.limit == low
+    for _ in range(10):
+        capacity.good(pace)
+    assert low < capacity.limit < low + 0.2
+    capacity.limit = low
     capacity.in_flight = int(low)
     for _ in range(int(low)):
         capacity.good(pace)
-    assert low + 4 < capacity.limit < low + 6, "about its square root a round"
+    assert low + 4 < capacity.limit < low + 7, "about its square root a round"
     for _ in range(10_000):
         capacity.in_flight = int(capacity.limit)
         capacity.good(pace)
     assert capacity.limit == 100
+
+
+def test_a_429_at_low_load_hardly_changes_how_many_are_let_in_at_once() -> None:
+    capacity = Capacity(1000)
+    capacity.in_flight = 1
+    capacity.strained(0.0)
+    assert capacity.limit == 1000 * CUT
 
 
 def test_batch_leaves_the_last_part_to_interactive_calls() -> None:

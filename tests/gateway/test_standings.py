@@ -89,4 +89,5 @@ async def test_the_record_shows_what_was_passed_over(house: House) -> None:
     assert (first["provider"], first["skipped"], first["status"]) == ("bad", "circuit", None)
     assert (second["provider"], second["skipped"], second["status"]) == ("fine", None, 200)
     page = await house.ask("GET", f"/console/calls/{answer.headers['x-request-id']}", accept="text/html")
-    assert "skipped: upstream_refused (500)" in page.text
+    assert "passed over: bad/&lt;m&gt;" in page.text
+    assert "upstream_refused (500); asked again in" in page.text

@@ -1,7 +1,7 @@
 """How many calls a provider can take at once, learned from how it answers: additive increase, multiplicative decrease.
 
-It begins at the configured maximum. Each sign of strain (429, 503, 529, a try that timed out) cuts the limit below what was in flight, at
-most once for all calls that were in flight together; good answers raise it again by about its square root a round, while it is in use.
+It begins at the configured maximum. Each sign of strain (429, 503, 529, a try that timed out) cuts it below what was in flight, at most
+once for all calls that were in flight together; good answers raise it again by about its square root a round while it is in use.
 Where ``by_pace`` is set (own hardware, whose load is all ours), answers that get slower are a sign of strain too: time per token against
 the best that was seen. Vendors' pace changes for reasons of their own, so there only refusals count.
 """
@@ -20,6 +20,8 @@ FIRST_TOKENS = 30
 """A reply's fixed costs, in tokens of output: the time to the first token is about that of so many more."""
 PACE_FLOOR = 8
 """Slowness alone never cuts the limit below so many calls."""
+IDLE_STEP = 0.1
+"""How fast the limit rises while it is not in use, against how fast it does while it is."""
 _WEIGHT = 0.1
 _DRIFT = 1.0005
 
@@ -53,7 +55,7 @@ class Capacity:
     __slots__ = ("_clock", "_cut_at", "batch_share", "by_pace", "cuts", "in_flight", "least", "limit", "most", "refused")
 
     def __init__(
-        self, most: int, *, least: int = 4, batch_share: float = 0.7, by_pace: bool = False, clock: Callable[[], float] = time.monotonic
+        self, most: int, *, least: int = 16, batch_share: float = 0.7, by_pace: bool = False, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self.most = most
         self.least = min(least, most)
@@ -74,13 +76,21 @@ class Capacity:
         """A call was answered. To be said while it still counts as in flight."""
         if self.by_pace and pace.slow:
             self._cut(self._clock(), PACE_CUT, max(self.least, PACE_FLOOR), pace.mean * FIRST_TOKENS)
-        elif self.limit < self.most and self.in_flight >= 0.5 * self.limit:
-            self.limit = min(float(self.most), self.limit + 1 / math.sqrt(self.limit))
+        elif self.limit < self.most:
+            step = 1 / math.sqrt(self.limit)
+            self.limit = min(float(self.most), self.limit + (step if self.in_flight >= 0.5 * self.limit else IDLE_STEP * step))
 
     def strained(self, began: float) -> None:
         """A call that ``began`` then (on the capacity's clock) met a sign of strain. To be said while it still counts as in flight."""
-        if began >= self._cut_at:
+        if began < self._cut_at:
+            return
+        if self.in_flight >= 0.5 * self.limit:
             self._cut(self._clock(), CUT, self.least, 0.0)
+        else:
+            # Far below the limit it was no matter of calls at once (more likely of a rate): what is known of them hardly changes.
+            self.limit = max(float(self.least), self.limit * CUT)
+            self.cuts += 1
+            self._cut_at = self._clock()
 
     def _cut(self, now: float, factor: float, floor: int, rest: float) -> None:
         if now - self._cut_at < rest:

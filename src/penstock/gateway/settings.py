@@ -85,7 +85,7 @@ class ResilienceSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     ramp_seconds: Annotated[float, Meta(ge=0, description="After a good probe: seconds until it gets all of its calls again.")] = 10.0
     retry_ratio: Annotated[float, Meta(ge=0, le=1, description="Further tries at a provider, per call that was sent to it first.")] = 0.1
     retry_reserve: Annotated[float, Meta(ge=0, description="Further tries that may be made beyond that ratio.")] = 10.0
-    least_concurrency: Annotated[int, Meta(ge=1, description="Calls in flight that a provider under strain still gets.")] = 4
+    least_concurrency: Annotated[int, Meta(ge=1, description="Calls in flight that a provider under strain still gets.")] = 16
     batch_share: Annotated[
         float, Meta(gt=0, le=1, description="Part of every limit on calls in flight that priority `batch` may fill.")
     ] = 0.7

@@ -168,8 +168,8 @@ def _bars(call: CallRow) -> list[dict[str, Any]]:
     for attempt in call.attempts:
         where = f"{attempt.provider}/{attempt.model}"
         if attempt.skipped is not None:
-            note = f"skipped: {attempt.message or attempt.skipped}"
-            bars.append({"label": where, "start": attempt.started_ms, "duration": 0.0, "kind": "queue", "note": note, "depth": 2})
+            passed = {"label": f"passed over: {where}", "start": attempt.started_ms, "duration": 0.0, "kind": "queue", "depth": 2}
+            bars.append({**passed, "note": "", "detail": attempt.message or attempt.skipped})
             continue
         number += 1
         end = attempt.ended_ms if attempt.ended_ms is not None else call.total_ms
