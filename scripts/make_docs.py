@@ -39,21 +39,23 @@ def _section(section: str, kind: type[msgspec.Struct]) -> Iterator[str]:
     yield "| setting | type | default | meaning |\n| --- | --- | --- | --- |"
     below: list[tuple[str, type[msgspec.Struct]]] = []
     for name, shown, default, text in describe(kind):
-        nested = _nested(kind, name)
+        nested = _nested(kind, section, name)
         if nested is not None:
-            below.append((f"{section}.{name}.NAME", nested))
+            below.append(nested)
         yield f"| `{name}` | {_cell(shown)} | `{_cell(default)}` | {_cell(text)} |"
     yield ""
     for path, nested_kind in below:
         yield from _section(path, nested_kind)
 
 
-def _nested(kind: type[msgspec.Struct], name: str) -> type[msgspec.Struct] | None:
+def _nested(kind: type[msgspec.Struct], section: str, name: str) -> tuple[str, type[msgspec.Struct]] | None:
     info = next(f for f in msgspec.inspect.type_info(kind).fields if f.encode_name == name).type  # type: ignore[union-attr]
     while isinstance(info, msgspec.inspect.Metadata):
         info = info.type
     if isinstance(info, msgspec.inspect.DictType) and isinstance(info.value_type, msgspec.inspect.StructType):
-        return info.value_type.cls
+        return f"{section}.{name}.NAME", info.value_type.cls
+    if isinstance(info, msgspec.inspect.StructType):
+        return f"{section}.{name}", info.cls
     return None
 
 

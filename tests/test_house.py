@@ -68,7 +68,6 @@ UNMIRRORED: dict[str, str] = {
     "gateway/providers/replay.py": "gateway/providers/test_recording.py",
     "gateway/recordings/reading.py": "gateway/recordings/test_player.py",
     "gateway/relay.py": "system/test_faults.py",
-    "gateway/send.py": "system/test_faults.py",
     "gateway/shapes/anthropic_messages.py": "gateway/test_sdks.py",
     "gateway/shapes/anthropic_reply.py": "gateway/shapes/test_translation.py",
     "gateway/shapes/anthropic_request.py": "gateway/shapes/test_translation.py",

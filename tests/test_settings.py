@@ -136,7 +136,7 @@ def test_describing_a_slice_gives_what_the_docs_show() -> None:
     assert list(describe(Pump)) == [
         ("litres", "int", "10", "Litres a second."),
         ("names", "tuple[str, ...]", "[]", "Names."),
-        ("nested", "dict[str, penstock.settings.ServerSettings]", "{}", "More."),
+        ("nested", "dict[str, ServerSettings]", "{}", "More."),
     ]
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -138,7 +139,9 @@ def _show(value: object) -> str:
 def _type_name(kind: object) -> str:
     if isinstance(kind, type) and not hasattr(kind, "__origin__"):
         return kind.__name__
-    return str(kind).replace("typing.", "").replace("NoneType", "None")
+    shown = str(kind).replace("typing.", "").replace("NoneType", "None")
+    # Of a nested kind only its own name, and without the limits that its description says.
+    return re.sub(r"Annotated\[(\w+), [^\]]*\]", r"\1", re.sub(r"\bpenstock(\.\w+)*\.", "", shown))
 
 
 def _find_file(file: Path | None, environ: Mapping[str, str]) -> Path | None:

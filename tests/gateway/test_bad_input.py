@@ -351,7 +351,8 @@ async def test_what_a_client_sends_in_headers_does_not_reach_a_provider(rig: Rig
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("x-penstock-timeout", "soon"), ("x-penstock-timeout", "-1"), ("x-penstock-timeout", "nan"), ("x-penstock-labels", "no equals sign"),
+    [("x-penstock-timeout", "soon"), ("x-penstock-timeout", "-1"), ("x-penstock-timeout", "nan"), ("x-penstock-priority", "first"),
+     ("x-penstock-labels", "no equals sign"),
      ("x-penstock-labels", ",".join(f"a{n}=1" for n in range(40)))],
 )  # fmt: skip
 async def test_headers_of_ours_that_make_no_sense(rig: Rig, name: str, value: str) -> None:

@@ -80,7 +80,9 @@ class Charge:
     def settle(self, call: Call, status: str) -> None:
         """Write the call's row and put what it cost in the place of what was reserved. Called once per call."""
         reservation = self._reservations.pop(call.id, None)
-        reached = call.target is not None or any(a.status is not None or a.error != "upstream_unreachable" for a in call.attempts)
+        reached = call.target is not None or any(
+            a.skipped is None and (a.status is not None or a.error != "upstream_unreachable") for a in call.attempts
+        )
         if not reached and status != "ok":
             self._spool.release()
             self._budgets.settle(reservation, owners_of(call), 0)
@@ -112,7 +114,8 @@ class Charge:
         if usage is _NOTHING:
             # Refused everywhere: nobody did the work, and what a provider may bill for saying no is not known.
             return None, 0
-        last = call.attempts[-1]
+        last = call.last_attempt()
+        assert last is not None
         total, prices = self._book.cost(last.provider, last.model, usage)
         return prices, total
 
@@ -227,7 +230,7 @@ _MAY_HAVE_RUN = frozenset({"call_cancelled", "deadline_exceeded", "upstream_erro
 
 def _unfinished(call: Call) -> Usage:
     """What a call that ended without usage has used: the input of its last attempt where that may have run, else nothing."""
-    last = call.attempts[-1] if call.attempts else None
+    last = call.last_attempt()
     if last is None or last.error not in _MAY_HAVE_RUN:
         return _NOTHING
     if call.expected is not None:

@@ -51,7 +51,7 @@ def row_of(call: Call, usage: Usage, prices: UnitPrices | None, amount: int, sta
     """The row of a call that is over, or is about to be."""
     who = call.principal
     target = call.target
-    attempt = call.attempts[-1] if target is None and call.attempts else None
+    attempt = call.last_attempt() if target is None else None
     return LedgerRow(
         call.id,
         int(call.started_at * 1000),

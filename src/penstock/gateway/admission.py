@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from penstock.kernel.call import Call, Reply
 from penstock.kernel.errors import Draining, LimitExceeded, Overloaded
-from penstock.kernel.principal import Limits, Principal
+from penstock.kernel.principal import Limits, Principal, allows
 from penstock.kernel.stage import Proceed, Slot
 from penstock.storage.counters import Counters
 
 UNLIMITED = Limits()
+INTERACTIVE = "interactive"
 
 
 class Admission:
@@ -23,9 +24,13 @@ class Admission:
     name = "admit"
     slot = Slot.ADMIT
 
-    def __init__(self, counters: Counters, *, max_in_flight: int) -> None:
+    def __init__(
+        self, counters: Counters, *, max_in_flight: int, batch_share: float = 1.0, priorities: Mapping[str, str] | None = None
+    ) -> None:
         self._counters = counters
         self._max_in_flight = max_in_flight
+        self._most_with_batch = max(1, int(max_in_flight * batch_share))
+        self._priorities = priorities or {}
         self.in_flight = 0
         self.draining = False
         self.refused = 0
@@ -40,12 +45,24 @@ class Admission:
             self.refused += 1
             raise Overloaded(f"{self.in_flight} calls are in flight, as many as gateway.max_in_flight allows", retry_after=1)
         principal = call.principal
+        if not call.priority:
+            call.priority = self._priority(principal.name) if self._priorities and principal is not None else INTERACTIVE
+        if self.in_flight >= self._most_with_batch and call.priority != INTERACTIVE:
+            self.refused += 1
+            raise Overloaded(
+                f"{self.in_flight} calls are in flight; the rest of gateway.max_in_flight is for interactive ones", retry_after=1
+            )
         if principal is None or principal.limits == UNLIMITED:
             call.at_end(self._leave)
         else:
             call.at_end(self._take(call, principal))
         self.in_flight += 1
         return await proceed(call)
+
+    def _priority(self, key: str) -> str:
+        """The priority of a key's calls that name none; the longest pattern that fits its name decides."""
+        found = [pattern for pattern in self._priorities if allows((pattern,), key)]
+        return self._priorities[max(found, key=len)] if found else INTERACTIVE
 
     def _leave(self, call: Call) -> None:
         self.in_flight -= 1

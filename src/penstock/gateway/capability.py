@@ -17,7 +17,7 @@ class Gateway:
     settings: ClassVar[type[msgspec.Struct] | None] = GatewaySettings
     migrations: ClassVar[str | None] = None
     commands: ClassVar[str | None] = None
-    templates: ClassVar[str | None] = None
+    templates: ClassVar[str | None] = "penstock.gateway"
 
     def open(self, house: House) -> Offer:
         """Build providers, stages and endpoints; nothing is sent or listened to yet."""

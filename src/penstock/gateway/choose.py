@@ -11,6 +11,7 @@ import difflib
 import fnmatch
 from collections.abc import Mapping
 
+from penstock.gateway.balance import Entry, entries
 from penstock.gateway.providers.provider import Provider
 from penstock.gateway.settings import ModelSettings
 from penstock.kernel.call import Call, Reply, Target
@@ -27,6 +28,7 @@ class Catalogue:
     def __init__(self, providers: Mapping[str, Provider], models: Mapping[str, ModelSettings]) -> None:
         self.providers: dict[str, Provider] = dict(providers)
         self.models = dict(models)
+        self._entries: dict[str, tuple[Entry, ...]] = {name: entries(name, model) for name, model in models.items()}
         self._resolved: dict[str, tuple[Target, ...]] = {}
 
     def add(self, provider: Provider) -> None:
@@ -53,12 +55,13 @@ class Catalogue:
         return sorted(listed.items())
 
     def _resolve(self, name: str) -> tuple[Target, ...]:
-        alias = self.models.get(name)
-        if alias is not None:
-            targets = tuple(t for entry in alias.targets if (t := self._direct(entry, name)) is not None)
-            if targets:
-                return targets
-            raise UnknownModel(f"model {name!r} leads to {', '.join(alias.targets)}, none of which is configured", param="model")
+        listed = self._entries.get(name)
+        if listed is not None:
+            found = [(entry, t) for entry in listed if (t := self._direct(entry.target, name)) is not None]
+            if found:
+                return tuple(Target(t.provider, t.model, name, entry.rank, entry.weight) for entry, t in found)
+            leads_to = ", ".join(entry.target for entry in listed)
+            raise UnknownModel(f"model {name!r} leads to {leads_to}, none of which is configured", param="model")
         direct = self._direct(name, name) or self._owner(name)
         if direct is not None:
             return (direct,)

@@ -44,6 +44,7 @@ LONGEST_LABEL = 200
 # How long, and how far, a form is read on after it was refused, so that its sender gets to see the refusal.
 DISCARD_SECONDS = 1.0
 DISCARD_BYTES = 4 * 1024 * 1024
+PRIORITIES = frozenset({"interactive", "batch"})
 _PASSED = ("anthropic-beta", "anthropic-version", "openai-beta")
 _INLINE_DATA = re.compile(rb'"(?:data:[^"\\]{64,}|[A-Za-z0-9+/=_-]{1024,})"')
 
@@ -143,6 +144,9 @@ class Edge:
         timeout = get("x-penstock-timeout")
         if timeout is not None:
             call.deadline = min(call.deadline, time.monotonic() + _seconds(timeout))
+        priority = get("x-penstock-priority")
+        if priority is not None:
+            call.priority = parse_priority(priority)
         task = get("x-penstock-task")
         if task:
             call.task = task[:LONGEST_LABEL]
@@ -346,6 +350,13 @@ def parse_labels(text: str) -> dict[str, str]:
     if len(labels) > 16:
         raise MalformedRequest("x-penstock-labels holds more than 16 labels", param="x-penstock-labels")
     return labels
+
+
+def parse_priority(text: str) -> str:
+    """``interactive`` or ``batch``. Raises `MalformedRequest` for anything else."""
+    if text not in PRIORITIES:
+        raise MalformedRequest(f"x-penstock-priority must be interactive or batch, not {text[:40]!r}", param="x-penstock-priority")
+    return text
 
 
 def _seconds(text: str) -> float:

@@ -18,6 +18,7 @@ import msgspec
 from penstock.gateway.passing import Binary
 from penstock.gateway.providers.profiles import Profile
 from penstock.gateway.providers.provider import Provider, Upstream, for_forms
+from penstock.gateway.quota import Quota
 from penstock.gateway.settings import GatewaySettings
 from penstock.gateway.shapes import chat, google_error, seal, streaming
 from penstock.gateway.shapes.plain import BINARY, TEXT, FormShape, Plain
@@ -42,8 +43,8 @@ class Relay:
         self._max_reply = settings.max_reply_bytes
         self._default_max_tokens = settings.default_max_tokens
 
-    async def attempt(self, call: Call, target: Target, provider: Provider, wire: str, attempt: Attempt) -> Reply:
-        """One exchange.
+    async def attempt(self, call: Call, target: Target, provider: Provider, wire: str, attempt: Attempt, quota: Quota) -> Reply:
+        """One exchange. ``quota`` hears what the reply's head says about rate limits.
 
         Raises `UpstreamError` or `DeadlineExceeded` as long as nothing has been handed back, `NotExpressible` before anything is sent.
         """
@@ -81,6 +82,7 @@ class Relay:
         )
         try:
             attempt.status = upstream.status
+            quota.heard(upstream)
             if upstream.status != 200:
                 raise await _refusal(provider.name, upstream)
             if isinstance(shape, Plain):

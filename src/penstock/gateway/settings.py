@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from msgspec import Meta, Struct, field
+
+from penstock.gateway.circuit import Rules
 
 
 class ProviderSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -29,19 +31,75 @@ class ProviderSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     try_seconds: Annotated[float, Meta(gt=0, description="Longest wait for an attempt's reply, or a stream's next bytes.")] = 300.0
     connect_seconds: Annotated[float, Meta(gt=0, description="Longest wait for a connection.")] = 5.0
     max_connections: Annotated[int, Meta(ge=1, description="Most connections open to it at once; further calls wait for one.")] = 1024
+    adaptive: Annotated[
+        Literal["refusals", "pace", "off"],
+        Meta(
+            description="What lowers the calls in flight below max_connections: 429, 503, 529 and timeouts; also a pace per token that"
+            " falls (own hardware, whose load is all yours); or nothing."
+        ),
+    ] = "refusals"
     file: Annotated[str | None, Meta(description="Recording file (profiles recording and replay).")] = None
     records: Annotated[str | None, Meta(description="Name of the provider whose exchanges profile `recording` writes to the file.")] = None
     speed: Annotated[float, Meta(ge=0, description="Replay speed: 1 as recorded, 20 twenty times faster, 0 without waiting.")] = 1.0
     free: Annotated[bool, Meta(description="Calls cost nothing here (own hardware), instead of having no known price.")] = False
 
 
+class WeightedTarget(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A target of a group that is to get more or less than the others of it."""
+
+    target: Annotated[str, Meta(min_length=1, description="provider/model.")]
+    weight: Annotated[float, Meta(gt=0, le=1000, description="Its share, relative to the weights of the others.")] = 1.0
+
+
 class ModelSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """A name that callers use, and where it leads: ``[gateway.models.NAME]``."""
 
     targets: Annotated[
-        tuple[str, ...],
-        Meta(min_length=1, description="provider/model, tried in this order: the first is the model, the rest the fallback chain."),
+        tuple[str | tuple[str | WeightedTarget, ...], ...],
+        Meta(
+            min_length=1,
+            description="provider/model, tried in this order: the first is the model, the rest the fallback chain. A list within the list"
+            " is a group of equal rank, balanced by tokens in flight; `{ target = ..., weight = 2 }` gets twice as much.",
+        ),
     ]
+    try_seconds: Annotated[
+        Annotated[float, Meta(gt=0)] | None,
+        Meta(description="Longest wait for an attempt's whole reply, or a stream's first bytes; default: the provider's."),
+    ] = None
+    hedge_seconds: Annotated[
+        Annotated[float, Meta(gt=0)] | None,
+        Meta(description="Ask the next target too when the first has not begun to answer by then; the sooner answer counts."),
+    ] = None
+
+
+class ResilienceSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """When targets are left alone, how they come back, and how often anything is asked again (docs/resilience.md)."""
+
+    failures: Annotated[int, Meta(ge=1, description="Failures one after another that open a target's circuit.")] = 5
+    failure_share: Annotated[
+        float, Meta(gt=0, le=1, description="Share of failures that opens it, once the window holds twice as many failures.")
+    ] = 0.5
+    window_seconds: Annotated[float, Meta(gt=0, description="Length of that window.")] = 10.0
+    open_seconds: Annotated[float, Meta(gt=0, description="How long it first stays open; doubled each time its return fails.")] = 2.0
+    longest_open_seconds: Annotated[float, Meta(gt=0, description="How long it stays open at most.")] = 30.0
+    ramp_seconds: Annotated[float, Meta(ge=0, description="After a good probe: seconds until it gets all of its calls again.")] = 10.0
+    retry_ratio: Annotated[float, Meta(ge=0, le=1, description="Further tries at a provider, per call that was sent to it first.")] = 0.1
+    retry_reserve: Annotated[float, Meta(ge=0, description="Further tries that may be made beyond that ratio.")] = 10.0
+    least_concurrency: Annotated[int, Meta(ge=1, description="Calls in flight that a provider under strain still gets.")] = 16
+    batch_share: Annotated[
+        float, Meta(gt=0, le=1, description="Part of every limit on calls in flight that priority `batch` may fill.")
+    ] = 0.7
+
+    def rules(self) -> Rules:
+        """What of it concerns circuits."""
+        return Rules(
+            streak=self.failures,
+            share=self.failure_share,
+            window=self.window_seconds,
+            open=self.open_seconds,
+            longest=self.longest_open_seconds,
+            ramp=self.ramp_seconds,
+        )
 
 
 class GatewaySettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -74,4 +132,9 @@ class GatewaySettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     default_max_tokens: Annotated[
         int, Meta(ge=1, description="Output cap sent to providers that demand one (Anthropic) when the caller named none.")
     ] = 4096
+    resilience: Annotated[ResilienceSettings, Meta(description="Circuits, retries, priorities.")] = ResilienceSettings()
+    priorities: Annotated[
+        dict[str, Literal["interactive", "batch"]],
+        Meta(description="Priority of calls that name none (x-penstock-priority), by the key's name; a trailing * stands for any rest."),
+    ] = field(default_factory=dict[str, Literal["interactive", "batch"]])
     local_embeddings: Annotated[bool, Meta(description="Offer the local MiniLM embedding model when its package is installed.")] = True

@@ -11,6 +11,7 @@ from penstock.gateway.admission import Admission
 from penstock.gateway.choose import Catalogue, Choose
 from penstock.gateway.discovery import OLLAMA, configured, find_ollama
 from penstock.gateway.google_models import GoogleModels
+from penstock.gateway.health import Health
 from penstock.gateway.http import Edge
 from penstock.gateway.models import listing
 from penstock.gateway.pages import pages
@@ -18,11 +19,15 @@ from penstock.gateway.relay import Relay
 from penstock.gateway.send import Send
 from penstock.gateway.settings import GatewaySettings
 from penstock.gateway.shapes import SHAPES
+from penstock.gateway.standings import Standings, routes
+from penstock.gateway.standings import pages as standing_pages
+from penstock.gateway.told_by_running import told_by_running
 from penstock.kernel.capability import Finding, House, Offer
 from penstock.kernel.errors import PenstockError
 from penstock.kernel.ports import Authenticator, Metric, Sessions
 from penstock.kernel.stage import Line
 from penstock.kernel.web import NavItem
+from penstock.settings import ServerSettings
 from penstock.storage.counters import Counters
 
 _log = logging.getLogger("penstock.gateway")
@@ -32,20 +37,31 @@ def wire(house: House) -> Offer:
     """Build the gateway inside ``house``."""
     settings = house.settings(GatewaySettings)
     catalogue = Catalogue(configured(settings, house.data_dir, os.environ), settings.models)
-    admission = Admission(house.ports.get(Counters), max_in_flight=settings.max_in_flight)
+    health = Health(settings.resilience, settings.providers)
+    admission = Admission(
+        house.ports.get(Counters),
+        max_in_flight=settings.max_in_flight,
+        batch_share=settings.resilience.batch_share,
+        priorities=settings.priorities,
+    )
+    send = Send(catalogue, Relay(SHAPES, settings), settings, health)
     edge = Edge(settings)
     google = GoogleModels(catalogue)
-    life = GatewayLife(house, settings, catalogue, admission, edge, google)
+    standings = Standings(catalogue, health)
+    life = GatewayLife(house, settings, catalogue, admission, edge, google, standings)
     return Offer(
-        stages=(admission, Choose(catalogue), Send(catalogue, Relay(SHAPES, settings), settings)),
+        stages=(admission, Choose(catalogue), send),
         endpoints=[*edge.endpoints(SHAPES), *google.endpoints()],
-        routes=listing(catalogue),
-        pages=pages(house.ports),
-        nav=(NavItem("Playground", "/console/playground", "playground", "Build", 10, "p"),),
+        routes=(*listing(catalogue), *routes(standings)),
+        pages=(*pages(house.ports), *standing_pages(house.ports, standings)),
+        nav=(
+            NavItem("Playground", "/console/playground", "playground", "Build", 10, "p"),
+            NavItem("Providers", "/console/providers", "models", "Observe", 30, "v"),
+        ),
         services=(life,),
         drains=(life,),
         checks=(life.check,),
-        metrics=(life,),
+        metrics=(life, standings),
     )
 
 
@@ -55,7 +71,14 @@ class GatewayLife:
     name = "gateway"
 
     def __init__(
-        self, house: House, settings: GatewaySettings, catalogue: Catalogue, admission: Admission, edge: Edge, google: GoogleModels
+        self,
+        house: House,
+        settings: GatewaySettings,
+        catalogue: Catalogue,
+        admission: Admission,
+        edge: Edge,
+        google: GoogleModels,
+        standings: Standings,
     ) -> None:
         self._house = house
         self._google = google
@@ -63,6 +86,7 @@ class GatewayLife:
         self._catalogue = catalogue
         self._admission = admission
         self._edge = edge
+        self._standings = standings
         self._discovery: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -113,7 +137,7 @@ class GatewayLife:
                 mend=None if good else f"check [gateway.providers.{provider.name}] and its key",
             )
             for provider, (good, what) in zip(providers, probes, strict=True)
-        ]
+        ] + await told_by_running(self._house.settings(ServerSettings), os.environ)
 
     def metrics(self) -> Iterable[Metric]:
         """Calls in flight and calls refused at the door."""

@@ -52,17 +52,24 @@ class Usage(msgspec.Struct, kw_only=True, omit_defaults=True):
 
 
 class Target(msgspec.Struct, frozen=True):
-    """One place where the call can be served: a provider's name, the model as the provider calls it, and as we call it."""
+    """One place where the call can be served: a provider's name, the model as the provider calls it, and as we call it.
+
+    Targets of equal ``rank`` stand in for each other and share calls by ``weight``; those of a higher rank are fallbacks.
+    """
 
     provider: str
     model: str
     name: str
+    rank: int = 0
+    weight: float = 1.0
 
 
 class Attempt(msgspec.Struct, kw_only=True):
     """One try at one target. Times are milliseconds since the call started; ``first_token_ms`` is the first body byte.
 
-    ``status`` is the provider's HTTP status, None when none came. ``error`` is a code of the error tree, None on success.
+    ``status`` is the provider's HTTP status, None when none came. ``error`` is a code of the error tree, None on success. ``skipped`` says
+    why the target was passed over (``circuit``, ``rate_limit``, ``capacity``); then nothing was sent. ``hedge`` marks a second attempt
+    that was made because the first was slow.
     """
 
     provider: str
@@ -73,6 +80,8 @@ class Attempt(msgspec.Struct, kw_only=True):
     status: int | None = None
     error: str | None = None
     message: str | None = None
+    skipped: str | None = None
+    hedge: bool = False
 
 
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):
@@ -161,6 +170,7 @@ class Call:
     (``openai.chat``, ``anthropic.messages``, ``cohere.rerank`` ...). ``body`` is the
     request as received and ``fields`` its top level, each value still raw JSON. ``model`` is the name as asked for, ``task`` the task when
     one was named. ``deadline`` is on the `time.monotonic` clock. ``labels`` are the caller's own words.
+    ``priority`` is ``interactive`` or ``batch``; empty until admission where the caller named none.
 
     ``fault`` is what the edge found wrong with the request (not JSON, too large): the call walks the line all the same, so that it is
     authenticated and recorded, and admission raises the fault. ``input_estimate`` is the expected number of input tokens,
@@ -247,7 +257,7 @@ class Call:
         self.max_output: int | None = None
         self.expected: Usage | None = None
         self.input_estimate = 0
-        self.priority = "interactive"
+        self.priority = ""
         self.principal: Principal | None = None
         self.labels: Mapping[str, str] = {}
         self.passthrough: Headers = []
@@ -290,6 +300,10 @@ class Call:
             StageTime(name, round((at - started) * 1e3, 3), max(0.0, round((after - at) * 1e3, 3)))
             for (name, at), after in zip(self.reached, moments, strict=True)
         ]
+
+    def last_attempt(self) -> Attempt | None:
+        """The last attempt for which something was sent, or begun to be sent."""
+        return next((a for a in reversed(self.attempts) if a.skipped is None), None)
 
     def elapsed_ms(self) -> float:
         """Milliseconds since the call was received."""

@@ -19,6 +19,7 @@
     ├── Unavailable                   503  unavailable
     │   ├── Overloaded                503  overloaded
     │   ├── Draining                  503  draining
+    │   ├── CircuitOpen               503  circuit_open
     │   ├── StorageError              503  storage_unavailable
     │   │   ├── StorageFull           503  storage_full
     │   │   └── SchemaMismatch        503  schema_mismatch
@@ -55,6 +56,7 @@ What one class tells apart has a code of its own::
     local_model_missing         503  Unavailable       the package with the model's weights is not installed
     local_model_altered         503  Unavailable       a file of the model is not the one that was approved
     local_model_export_failed   503  Unavailable       the model could not be written down, or what lies there is damaged
+    hedge_lost                  499  CallCancelled     an attempt was dropped because a second one of the same call was sooner
     demo_api_fault              500  PenstockError     `penstock demo` got another answer than it asked for
 
 What a body may be: at most ``gateway.max_body_bytes`` at the model routes and 1 MiB everywhere else (413 ``body_too_large``), there within
@@ -197,6 +199,12 @@ class Draining(Unavailable):
     """The process is shutting down and takes no new calls."""
 
     default_code = "draining"
+
+
+class CircuitOpen(Unavailable):
+    """Every target of the call failed lately and is left alone; ``retry_after`` says when the first of them is asked again."""
+
+    default_code = "circuit_open"
 
 
 class StorageError(Unavailable):

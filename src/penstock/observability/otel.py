@@ -146,6 +146,8 @@ def spans_of(call: Call, service: str) -> list[ReadableSpan]:
         )
     ]
     for attempt in call.attempts:
+        if attempt.skipped is not None:
+            continue  # nothing was sent, so there is no span of it
         attributes: dict[str, Any] = {
             "gen_ai.operation.name": call.operation,
             "gen_ai.provider.name": attempt.provider,

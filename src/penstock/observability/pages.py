@@ -164,12 +164,19 @@ def _bars(call: CallRow) -> list[dict[str, Any]]:
     bars: list[dict[str, Any]] = [{"label": "call", "start": 0.0, "duration": call.total_ms, "kind": "stage", "note": call.outcome}]
     for stage in call.stages:
         bars.append({"label": stage.name, "start": stage.started_ms, "duration": stage.took_ms, "kind": "stage", "note": "", "depth": 1})
-    for number, attempt in enumerate(call.attempts, 1):
+    number = 0
+    for attempt in call.attempts:
+        where = f"{attempt.provider}/{attempt.model}"
+        if attempt.skipped is not None:
+            passed = {"label": f"passed over: {where}", "start": attempt.started_ms, "duration": 0.0, "kind": "queue", "depth": 2}
+            bars.append({**passed, "note": "", "detail": attempt.message or attempt.skipped})
+            continue
+        number += 1
         end = attempt.ended_ms if attempt.ended_ms is not None else call.total_ms
         note = attempt.error or (str(attempt.status) if attempt.status is not None else "")
         took = max(0.0, end - attempt.started_ms)
         bar: dict[str, Any] = {
-            "label": f"attempt {number}: {attempt.provider}/{attempt.model}",
+            "label": f"{'hedge' if attempt.hedge else 'attempt'} {number}: {where}",
             "start": attempt.started_ms,
             "duration": took,
             "kind": "failed" if attempt.error else "attempt",

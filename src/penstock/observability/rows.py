@@ -99,10 +99,8 @@ def served_by(call: Call) -> tuple[str | None, str | None]:
     """Provider and its name for the model: where the call was served, else where it was tried last; None twice when nowhere."""
     if call.target is not None:
         return call.target.provider, call.target.model
-    if call.attempts:
-        last = call.attempts[-1]
-        return last.provider, last.model
-    return None, None
+    last = call.last_attempt()
+    return (last.provider, last.model) if last is not None else (None, None)
 
 
 def clean(text: str, limit: int) -> str:

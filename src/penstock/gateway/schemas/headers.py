@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from penstock.gateway.schemas.notation import Schema, number, text, whole
 
 ASKED: Mapping[str, Schema] = {
+    "x-penstock-priority": {"type": "string", "enum": ["interactive", "batch"], "description": "Batch is refused first under load."},
     "x-penstock-timeout": number("Seconds that the call may take; never more than `gateway.call_seconds`.", exclusiveMinimum=0),
     "x-penstock-task": text("The task that the call is for, where the model is not `task:name`."),
     "x-penstock-labels": text("`name=value, name=value`, at most 16; kept with the record.", examples=["ticket=17, channel=mail"]),
