@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-import httpx
 import pytest
 from tests.compatibility.conftest import Rig
 
 cohere = pytest.importorskip("cohere", reason="make test-compatibility installs it")
+httpx = pytest.importorskip("httpx")  # comes with it
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(120), pytest.mark.filterwarnings("ignore")]
 
 DOCUMENTS = [
@@ -23,14 +23,14 @@ DOCUMENTS = [
 
 
 @pytest.fixture
-def web() -> Iterator[httpx.Client]:
+def web() -> Iterator[Any]:
     """Connections that are closed; the SDK leaves its own open."""
     with httpx.Client() as client:
         yield client
 
 
 @pytest.mark.parametrize("model", ["rerank-v4.0-pro", "m"])
-def test_rerank(rig: Rig, web: httpx.Client, model: str) -> None:
+def test_rerank(rig: Rig, web: Any, model: str) -> None:
     sdk = cohere.ClientV2(api_key=rig.key, base_url=rig.url, httpx_client=web)
     found = sdk.rerank(model=model, query="What is the capital of the United States?", documents=DOCUMENTS, top_n=2)
     assert [one.index for one in found.results] == [2, 1]
@@ -42,7 +42,7 @@ def test_rerank(rig: Rig, web: httpx.Client, model: str) -> None:
 
 
 @pytest.mark.parametrize("model", ["rerank-v4.0-pro", "m"])
-def test_rerank_of_the_first_version(rig: Rig, web: httpx.Client, model: str) -> None:
+def test_rerank_of_the_first_version(rig: Rig, web: Any, model: str) -> None:
     sdk = cohere.Client(api_key=rig.key, base_url=rig.url, httpx_client=web)
     found = sdk.rerank(model=model, query="capital?", documents=[{"text": text} for text in DOCUMENTS], return_documents=True)
     assert [one.index for one in found.results] == [2, 1, 0]
@@ -50,7 +50,7 @@ def test_rerank_of_the_first_version(rig: Rig, web: httpx.Client, model: str) ->
         assert found.results[0].document.text == DOCUMENTS[2]
 
 
-def test_errors_are_the_sdks_own(rig: Rig, web: httpx.Client) -> None:
+def test_errors_are_the_sdks_own(rig: Rig, web: Any) -> None:
     with pytest.raises(cohere.UnauthorizedError):
         cohere.ClientV2(api_key="psk_wrong", base_url=rig.url, httpx_client=web).rerank(model="m", query="x", documents=["a"])
     sdk = cohere.ClientV2(api_key=rig.key, base_url=rig.url, httpx_client=web)
@@ -62,7 +62,7 @@ def test_errors_are_the_sdks_own(rig: Rig, web: httpx.Client) -> None:
     sdk.rerank(model="rerank-v4.0-pro", query="x", documents=["a"], max_tokens_per_doc=100)
 
 
-def test_search_units_are_charged(rig: Rig, web: httpx.Client) -> None:
+def test_search_units_are_charged(rig: Rig, web: Any) -> None:
     cohere.ClientV2(api_key=rig.key, base_url=rig.url, httpx_client=web).rerank(model="rerank-v4.0-pro", query="x", documents=["a"])
     rows = web.get(f"{rig.url}/v1/ledger?limit=50", headers={"authorization": f"Bearer {rig.admin}"}).json()["data"]
     row: dict[str, Any] = next(row for row in rows if row["operation"] == "rerank")

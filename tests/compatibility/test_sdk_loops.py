@@ -150,5 +150,5 @@ def test_errors_are_the_sdks_own(rig: Rig, sdk: openai.OpenAI, claude: anthropic
 
 def test_count_tokens_and_models(sdk: openai.OpenAI, claude: anthropic.Anthropic) -> None:
     assert claude.messages.count_tokens(model="c", messages=SAID).input_tokens == 11
-    assert {model.id for model in sdk.models.list()} == {"m", "c", "g"}
+    assert {model.id for model in sdk.models.list()} >= {"m", "c", "g"}
     assert sdk.models.retrieve("m").id == "m"

@@ -394,6 +394,7 @@ async def test_every_other_route_answers_what_the_document_says(rig: Rig) -> Non
         ("GET", "/v1/prices?model=m&provider=chat", None),
         ("GET", "/v1/models", None),
         ("GET", "/v1/models/m", None),
+        ("GET", "/v1/providers", None),
         ("GET", "/v1beta/models", None),
         ("GET", "/v1beta/models/m", None),
         ("POST", f"/v1/ledger/{call}/corrections", {"amount": 5, "reason": "as the invoice says"}),

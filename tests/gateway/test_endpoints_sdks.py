@@ -10,7 +10,6 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-import httpx
 import openai
 import pytest
 from tests.gateway.test_sdks import CHAT_REPLY, CHAT_STREAM, MESSAGE_REPLY, MESSAGE_STREAM, sse
@@ -339,7 +338,7 @@ async def test_sound_that_breaks_off_is_no_complete_reply(rig: Rig) -> None:
 
     rig.answers["/audio/speech"] = breaks
     async with rig.openai() as sdk:
-        with pytest.raises((openai.APIConnectionError, httpx.HTTPError)):
+        with pytest.raises(openai.APIConnectionError):
             await sdk.audio.speech.create(model="tts-1", voice="alloy", input="Hello")
     assert (await rig.call("speech"))["error_code"] == "upstream_reset"
     assert (await rig.row("speech"))["status"] == "failed"

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
 import time
 from pathlib import Path
 
 import pytest
+from sqlalchemy import Engine, func, select
 from tests.journal.conftest import migrated
-from tests.journal.drill import Report, Worker, drill, examine, handed_on, most_at_once, opened
+from tests.journal.drill import SETTINGS, Report, Worker, drill, examine, handed_on, most_at_once, opened
 
+from penstock.journal.place import Place
+from penstock.journal.tables import NODES
+
+LEASE = SETTINGS.lease_seconds
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
 
 
@@ -27,6 +33,42 @@ async def test_on_postgresql_the_other_process_takes_over_within_the_lease_and_a
     assert max(report.failovers) <= report.lease + 1
 
 
+async def buried(database: Engine, node: str) -> None:
+    """Wait until the others hold the node for dead."""
+
+    def there() -> int:
+        with database.connect() as connection:
+            return connection.execute(select(func.count()).select_from(NODES).where(NODES.c.node == node)).scalar_one()
+
+    while await asyncio.to_thread(there):
+        await asyncio.sleep(0.02)
+
+
+async def test_a_process_that_stands_still_inside_a_transaction_holds_nobody_up(tmp_path: Path, postgres: str) -> None:
+    migrated(postgres, tmp_path)
+    database = opened(postgres, tmp_path)
+    one, two = Worker(tmp_path, postgres, 3), Worker(tmp_path, postgres, 3)
+    await one.start(0)
+    await two.start(0)
+    await one.until(lambda: one.waves)
+    place = Place(postgres, tmp_path, LEASE)
+    place.lock()
+    assert place.engine is not None
+    with place.engine.connect() as frozen:
+        one.signal(signal.SIGSTOP)
+        # As if it had been stopped between two statements of its own: a session that says nothing more holds its runs.
+        frozen.exec_driver_sql("SELECT 1 FROM penstock_journal.workflow_status FOR UPDATE SKIP LOCKED")
+        took = await handed_on(database, one.node, time.time())
+        frozen.invalidate()  # the server has ended it
+    place.close()
+    reached = max(two.waves, default=0)
+    await two.until(lambda: max(two.waves, default=0) >= reached + 2)
+    for worker in (one, two):
+        await worker.kill()
+    database.dispose()
+    assert took <= LEASE + 1
+
+
 async def test_a_process_that_stood_still_comes_back_under_another_name_and_repeats_nothing(tmp_path: Path, postgres: str) -> None:
     migrated(postgres, tmp_path)
     database = opened(postgres, tmp_path)
@@ -37,6 +79,7 @@ async def test_a_process_that_stood_still_comes_back_under_another_name_and_repe
     one.signal(signal.SIGSTOP)
     stopped, reached = time.time(), max(one.waves)
     took = await handed_on(database, one.node, stopped)
+    await buried(database, one.node)
     one.signal(signal.SIGCONT)
     # It starts and awaits runs of its own again, and both still work.
     await one.until(lambda: max(one.waves) >= reached + 3)

@@ -19,18 +19,26 @@ SCHEMA = "penstock_journal"
 
 BUSY_MS = 30_000
 CONNECT_SECONDS = 5
+PATIENCE_SECONDS = 5.0
 CONNECTIONS = 16
 
 
 class Place:
-    """What the ``storage.records`` URL means for the journal. ``lock`` before use, ``close`` after. ``name`` may be shown."""
+    """What the ``storage.records`` URL means for the journal. ``lock`` before use, ``close`` after. ``name`` may be shown.
 
-    def __init__(self, url: str, data_dir: Path) -> None:
+    A process that stands still inside a transaction keeps its locks, and whoever takes over its runs would wait for them. On
+    PostgreSQL the server ends such a session after ``patience`` seconds, which should be the lease.
+    """
+
+    def __init__(self, url: str, data_dir: Path, patience: float = PATIENCE_SECONDS) -> None:
         self.shared = is_shared(url)
         self.engine: Engine | None = None
         self._lock: int | None = None
         if self.shared:
             parsed = make_url(url).set(drivername="postgresql+psycopg")
+            given = parsed.query.get("options", "")
+            stop = f"-c idle_in_transaction_session_timeout={max(1, round(patience * 1000))}"
+            parsed = parsed.update_query_dict({"options": f"{given if isinstance(given, str) else ' '.join(given)} {stop}".strip()})
             self.url = parsed.render_as_string(hide_password=False)
             self.name = f"PostgreSQL {parsed.database}"
             self.folder = data_dir

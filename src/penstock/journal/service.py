@@ -196,7 +196,9 @@ class JournalService:
         from penstock.journal.place import Place
         from penstock.journal.reading import Reader
 
-        engine = Engine(Place(self._url, self._data_dir), new_id("node"), self._settings, self._definitions, house)
+        engine = Engine(
+            Place(self._url, self._data_dir, self._settings.lease_seconds), new_id("node"), self._settings, self._definitions, house
+        )
         for name, version, function in self._pending:
             self._take(name, version, function, None)
         engine.launch(works=self.works)

@@ -110,14 +110,20 @@ class _Ours:
         """Put what the executors ``of``, or all ``but`` these, have under way back into its queues; how many runs that were.
 
         ``but`` may be a subquery. One statement, and only of runs that are still theirs: when two processes do it at once, each run is
-        handed on once.
+        handed on once. What somebody holds locked is left for the next time: a process that stands still may hold it, and
+        whoever waited for it would miss its own beat.
         """
         runs = self.tables.workflow_status
+        theirs = (
+            sa.select(runs.c.workflow_uuid)
+            .where(runs.c.status == "PENDING")
+            .where(runs.c.executor_id.in_(list(of)) if of is not None else runs.c.executor_id.notin_(but))
+            .with_for_update(skip_locked=True)
+        )
         with self.engine.begin() as connection:
             done = connection.execute(
                 sa.update(runs)
-                .where(runs.c.status == "PENDING")
-                .where(runs.c.executor_id.in_(list(of)) if of is not None else runs.c.executor_id.notin_(but))
+                .where(runs.c.workflow_uuid.in_(theirs))
                 .values(
                     status="ENQUEUED",
                     owner_xid=None,

