@@ -113,6 +113,9 @@ async def test_the_keyboard_goes_everywhere(visit: Visit) -> None:
     await expect(page).to_have_url(re.compile(r"q=jk%3F$"))  # the list has been drawn anew
     await expect(page.locator(".htmx-request, .htmx-swapping, .htmx-settling")).to_have_count(0)
     await page.keyboard.press("Escape")
+    # Chromium empties a search field on Escape, after which the list is drawn once more: rows that have the focus would go under it.
+    await expect(page).to_have_url(f"{visit.site}/console/gallery")
+    await expect(page.locator(".htmx-request, .htmx-swapping, .htmx-settling")).to_have_count(0)
     rows = page.locator("table[data-rows] tbody tr")
     await page.keyboard.press("j")
     await page.keyboard.press("j")
