@@ -32,9 +32,18 @@ class Model:
 
     async def answer(self, peer: Conversation, head: bytes, body: bytes) -> None:
         """Answer one request."""
+        path = head.split(b" ")[1]
+        if path.endswith((b"/transcriptions", b"/translations")):  # forms
+            await peer.json(b'{"text": "hello", "usage": {"type": "duration", "seconds": 1}}')
+            return
+        if path.endswith(b"/speech"):
+            await peer.send(b"HTTP/1.1 200 OK\r\ncontent-type: audio/mpeg\r\ncontent-length: 4\r\n\r\nID3\x03")
+            return
+        if b"/images/" in path:
+            await peer.json(b'{"created": 1, "data": [{"b64_json": "AAAA"}]}')
+            return
         asked: dict[str, Any] = json.loads(body) if body else {}
         self.asked.append(asked)
-        path = head.split(b" ")[1]
         if path.startswith(b"/v1beta/"):
             method = path.partition(b"?")[0].rpartition(b":")[2].decode()
             await gemini.answer(peer, method, asked, _text, PERSON, CITY)
@@ -48,6 +57,12 @@ class Model:
             await peer.json(json.dumps(_ranked(asked, {"model": asked["model"], "usage": {"total_tokens": 23}})).encode())
         elif path.endswith(b"/messages"):
             await _send(peer, _message(asked), asked, _message_events)
+        elif path.endswith(b"/moderations"):
+            await peer.json(b'{"id": "modr-1", "model": "m", "results": [{"flagged": false, "categories": {}, "category_scores": {}}]}')
+        elif "messages" not in asked:
+            text = {"text": "hello", "index": 0, "finish_reason": "stop", "logprobs": None}
+            old = {"id": "cmpl-1", "object": "text_completion", "created": 1, "model": "m", "choices": [text]}
+            await _send(peer, old, asked, lambda reply: [b"data: %s\n\n" % json.dumps(reply).encode(), b"data: [DONE]\n\n"])
         else:
             await _send(peer, _completion(asked), asked, _completion_events)
 
