@@ -301,7 +301,8 @@ def target(name: str) -> Callable[[bytes], None]:
 
     def head(data: bytes) -> None:
         from penstock.gateway.address import Address, key_in_query
-        from penstock.gateway.http import credential, estimate_tokens, parse_labels
+        from penstock.gateway.asked import estimate_tokens
+        from penstock.gateway.http import credential, parse_labels
         from penstock.kernel.call import Trace
 
         text = data.decode("latin-1")

@@ -13,8 +13,8 @@ import pytest
 from tests.gateway.upstream import Conversation, serving
 from tests.house import SETTINGS, House, open_house
 
+from penstock.gateway.asked import estimate_tokens
 from penstock.gateway.discovery import configured
-from penstock.gateway.http import estimate_tokens
 from penstock.gateway.settings import GatewaySettings
 from penstock.gateway.shapes import seal
 

@@ -9,7 +9,6 @@ import asyncio
 import contextlib
 import logging
 import math
-import re
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from functools import partial
@@ -18,7 +17,7 @@ from typing import Any
 import msgspec
 
 from penstock.gateway.address import MODEL, STREAMING, Address, key_in_query
-from penstock.gateway.choose import TASK_PREFIX
+from penstock.gateway.asked import LONGEST_LABEL, heed
 from penstock.gateway.endpoints import PATHS
 from penstock.gateway.flow import CREDIT, Flow
 from penstock.gateway.settings import GatewaySettings
@@ -40,13 +39,11 @@ _log = logging.getLogger("penstock.gateway")
 SESSION_COOKIE = "penstock_session"
 # Bodies up to this size are read before anyone is asked who sends them; larger ones only for a known caller.
 TRUSTED_BYTES = 64 * 1024
-LONGEST_LABEL = 200
 # How long, and how far, a form is read on after it was refused, so that its sender gets to see the refusal.
 DISCARD_SECONDS = 1.0
 DISCARD_BYTES = 4 * 1024 * 1024
 PRIORITIES = frozenset({"interactive", "batch"})
 _PASSED = ("anthropic-beta", "anthropic-version", "openai-beta")
-_INLINE_DATA = re.compile(rb'"(?:data:[^"\\]{64,}|[A-Za-z0-9+/=_-]{1024,})"')
 
 
 class Edge:
@@ -162,17 +159,7 @@ class Edge:
         else:
             call.body = await self._body(call, protocol, get("content-length"), opened)
             call.fields, head = shape.read(call.body)
-        if head.model:
-            call.model = head.model
-            call.stream = head.stream
-        call.max_output = head.max_output
-        call.want_usage = head.include_usage
-        if call.model.startswith(TASK_PREFIX):
-            call.task = call.model[len(TASK_PREFIX) :][:LONGEST_LABEL]
-        call.input_estimate = estimate_tokens(call.body)
-        call.expected = head.expected
-        if call.expected is not None:
-            call.expected.input = call.expected.input or call.input_estimate
+        heed(call, head)
 
     def _form(
         self, call: Call, shape: FormShape, protocol: EdgeProtocol, content_type: str, declared: str | None, opened: OpenCall
@@ -329,14 +316,6 @@ def credential(get: Callable[[str], str | None]) -> str | None:
         scheme, _, token = value.partition(" ")
         return (token if scheme.lower() == "bearer" else value).strip() or None
     return get("x-api-key") or get("api-key") or get("x-goog-api-key")
-
-
-def estimate_tokens(body: bytes) -> int:
-    """Expected input tokens of a request body: a token per four bytes, inlined files and images counted as a thousand each."""
-    if len(body) > 4096 and (b"base64" in body or b'"inline' in body):
-        body, found = _INLINE_DATA.subn(b'""', body)
-        return len(body) // 4 + 1000 * found
-    return len(body) // 4 + 1
 
 
 def parse_labels(text: str) -> dict[str, str]:

@@ -13,6 +13,7 @@ from penstock.gateway.discovery import OLLAMA, configured, find_ollama
 from penstock.gateway.google_models import GoogleModels
 from penstock.gateway.health import Health
 from penstock.gateway.http import Edge
+from penstock.gateway.inside import Inside
 from penstock.gateway.models import listing
 from penstock.gateway.pages import pages
 from penstock.gateway.relay import Relay
@@ -24,7 +25,7 @@ from penstock.gateway.standings import pages as standing_pages
 from penstock.gateway.told_by_running import told_by_running
 from penstock.kernel.capability import Finding, House, Offer
 from penstock.kernel.errors import PenstockError
-from penstock.kernel.ports import Authenticator, Metric, Sessions
+from penstock.kernel.ports import Authenticator, Metric, ModelClient, Sessions
 from penstock.kernel.stage import Line
 from penstock.kernel.web import NavItem
 from penstock.settings import ServerSettings
@@ -48,7 +49,8 @@ def wire(house: House) -> Offer:
     edge = Edge(settings)
     google = GoogleModels(catalogue)
     standings = Standings(catalogue, health)
-    life = GatewayLife(house, settings, catalogue, admission, edge, google, standings)
+    inside = Inside(SHAPES, settings.call_seconds)
+    life = GatewayLife(house, settings, catalogue, admission, edge, inside, google, standings)
     return Offer(
         stages=(admission, Choose(catalogue), send),
         endpoints=[*edge.endpoints(SHAPES), *google.endpoints()],
@@ -62,6 +64,7 @@ def wire(house: House) -> Offer:
         drains=(life,),
         checks=(life.check,),
         metrics=(life, standings),
+        ports={ModelClient: inside},
     )
 
 
@@ -77,6 +80,7 @@ class GatewayLife:
         catalogue: Catalogue,
         admission: Admission,
         edge: Edge,
+        inside: Inside,
         google: GoogleModels,
         standings: Standings,
     ) -> None:
@@ -86,13 +90,15 @@ class GatewayLife:
         self._catalogue = catalogue
         self._admission = admission
         self._edge = edge
+        self._inside = inside
         self._standings = standings
         self._discovery: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        """Join the edge to the line; look for an Ollama meanwhile."""
+        """Join the edge and the rooms to the line; look for an Ollama meanwhile."""
         ports = self._house.ports
         self._edge.open(ports.get(Line).walk, ports.get(Authenticator), ports.find(Sessions))
+        self._inside.open(ports.get(Line).walk)
         self._google.open(ports.get(Authenticator))
         if self._settings.discover and OLLAMA not in self._catalogue.providers:
             self._discovery = asyncio.get_running_loop().create_task(self._discover())

@@ -76,6 +76,19 @@ class Keyring:
         self.used[entry.principal.key_id] = now
         return entry.principal
 
+    def holder_of(self, key_id: str) -> Principal:
+        """The principal of a key, as `authenticate` gives it for one of the key's secrets that is live; a use like it."""
+        found = [self._entries[digest] for digest in self._digests.get(key_id, ())]
+        if not found:
+            raise Unauthenticated(f"the API key {key_id!r} is not known here", code="invalid_api_key")
+        now = self._clock()
+        # A key that was exchanged has an older secret too, which may have expired already.
+        entry = max(found, key=lambda one: (not one.revoked, one.ends_at))
+        if entry.revoked or now >= entry.ends_at:
+            raise _refusal(entry)
+        self.used[key_id] = now
+        return entry.principal
+
     def name(self, id: str | None) -> str:
         """The name behind an id; the id itself when it is unknown, an em dash for None."""
         if id is None:

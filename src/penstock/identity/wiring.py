@@ -16,7 +16,7 @@ from penstock.identity.sessions import BrowserSessions
 from penstock.identity.settings import IdentitySettings
 from penstock.identity.stage import Authenticate
 from penstock.kernel.capability import Check, Finding, House, Offer
-from penstock.kernel.ports import Authenticator, Directory, FirstKey, Sessions
+from penstock.kernel.ports import Authenticator, Directory, FirstKey, Holders, Sessions
 from penstock.kernel.web import NavItem
 from penstock.storage.counters import Counters
 from penstock.storage.records import Records
@@ -43,7 +43,13 @@ def wire(house: House) -> Offer:
         services=(refresh,),
         checks=(_check(keys),),
         metrics=(keyring, door, refresh),
-        ports={Authenticator: keyring, Directory: keyring, Sessions: sessions, FirstKey: _FirstKey(owners, keys, settings.first_key)},
+        ports={
+            Authenticator: keyring,
+            Directory: keyring,
+            Holders: keyring,
+            Sessions: sessions,
+            FirstKey: _FirstKey(owners, keys, settings.first_key),
+        },
     )
 
 

@@ -6,11 +6,12 @@ A capability provides an implementation in its `Offer.ports` and asks for others
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from typing import Any, Protocol, TypeVar, cast
 
 import msgspec
 
+from penstock.kernel.call import Usage
 from penstock.kernel.journal import Journal
 from penstock.kernel.principal import Principal
 
@@ -85,6 +86,115 @@ class Directory(Protocol):
         ...
 
 
+class Holders(Protocol):
+    """Who is behind a key, for work that goes on after the request that asked for it has been answered."""
+
+    def holder_of(self, key_id: str) -> Principal:
+        """The principal of a live key, by its id, with the limits and rights that it has now.
+
+        Raises `Unauthenticated` when the key is unknown, has expired or was revoked.
+        """
+        ...
+
+
+class ModelAsk(msgspec.Struct, frozen=True, kw_only=True):
+    """A call that a room makes: the ``body`` of a POST to ``path``, one of the gateway's (``/v1/chat/completions``), for ``principal``.
+
+    ``body`` must not ask for a stream. ``seconds`` is the time that the call may take, None for as long as any call. ``priority`` is
+    ``interactive`` or ``batch``. ``passed`` are request headers that providers of the same shape receive (``anthropic-beta``).
+    Called inside a step of a run, the call carries the step's trace.
+    """
+
+    path: str
+    body: bytes
+    principal: Principal
+    seconds: float | None = None
+    priority: str = "interactive"
+    task: str | None = None
+    labels: Mapping[str, str] = msgspec.field(default_factory=dict[str, str])
+    passed: tuple[tuple[str, str], ...] = ()
+
+
+class ModelAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """What the line answered: the status and JSON body that a client of ``path`` would have had, refusals and failures included.
+
+    ``call`` is the call's id on the record, ``retry_after`` the seconds after which a refusal may be over, ``cost`` micro-dollars, None
+    where nothing was charged. ``error`` is the code of the error tree, None when all went well.
+    """
+
+    status: int
+    body: bytes
+    call: str
+    error: str | None = None
+    retry_after: float | None = None
+    usage: Usage | None = None
+    cost: int | None = None
+
+
+class ModelClient(Protocol):
+    """The line, for rooms: a call from inside is admitted, guarded, charged and recorded like one from outside."""
+
+    def takes(self, path: str) -> bool:
+        """Whether ``path`` can be called: one of the gateway's that takes JSON and names the model in it."""
+        ...
+
+    async def call(self, ask: ModelAsk) -> ModelAnswer:
+        """Make the call and wait for its end. Whatever the line raises is in the answer; cancellation goes through. `NotFound` for
+        a path that `takes` does not know."""
+        ...
+
+
+class FileInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """A stored file. Times are Unix seconds; ``expires_at`` None keeps it until it is deleted. ``digest`` is SHA-256 in hex."""
+
+    id: str
+    organisation: str
+    name: str
+    purpose: str
+    media: str
+    size: int
+    digest: str
+    created_at: float
+    expires_at: float | None
+    created_by: str | None
+
+
+class Files(Protocol):
+    """Files that belong to organisations. ``reach`` is the organisation to which the reader is confined, None for all.
+
+    Nobody learns whether a file exists that they may not see: unknown, expired, deleted and other organisations' are all `NotFound`.
+    """
+
+    async def get(self, reach: str | None, id: str) -> FileInfo:
+        """One file."""
+        ...
+
+    def read(self, reach: str | None, id: str, offset: int = 0) -> AsyncIterator[bytes]:
+        """The bytes from ``offset`` on, in pieces of at most 256 KiB; memory does not grow with the file."""
+        ...
+
+    async def add(
+        self,
+        pieces: AsyncIterator[bytes],
+        *,
+        organisation: str,
+        name: str,
+        purpose: str,
+        media: str = "application/octet-stream",
+        created_by: str | None = None,
+        lifetime: float | None = None,
+    ) -> FileInfo:
+        """Store what ``pieces`` give; there is a file once this returns, and nothing when it raises or the process dies before.
+
+        Raises `BodyTooLarge`, and `StorageFull` when there is no room.
+        """
+        ...
+
+    async def delete(self, reach: str | None, id: str) -> None:
+        """Delete the file; its readers may still finish."""
+        ...
+
+
 class Metric(msgspec.Struct, frozen=True, kw_only=True):
     """One measure in Prometheus terms: samples are pairs of labels and value; a counter only grows."""
 
@@ -107,11 +217,17 @@ class MetricSources(list[MetricSource]):
 __all__ = [
     "Authenticator",
     "Directory",
+    "FileInfo",
+    "Files",
     "FirstKey",
+    "Holders",
     "Journal",
     "Metric",
     "MetricSource",
     "MetricSources",
+    "ModelAnswer",
+    "ModelAsk",
+    "ModelClient",
     "Ports",
     "Sessions",
 ]

@@ -1,0 +1,111 @@
+"""Calls that other rooms make: they walk the same line as those that come over HTTP."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Mapping
+
+from penstock.gateway.address import MODEL
+from penstock.gateway.asked import LONGEST_LABEL, heed
+from penstock.gateway.endpoints import PATHS
+from penstock.gateway.shapes.plain import BINARY, FormShape, Plain
+from penstock.gateway.shapes.shape import Shape
+from penstock.kernel.call import Call, Reply, Trace
+from penstock.kernel.errors import MalformedRequest, NotFound, PenstockError
+from penstock.kernel.ids import new_span_id
+from penstock.kernel.journal import current_step
+from penstock.kernel.ports import ModelAnswer, ModelAsk
+from penstock.kernel.stage import Proceed
+
+_log = logging.getLogger("penstock.gateway")
+
+
+class Inside:
+    """`ModelClient` over the line of this process. `open` joins it to the line before the first call."""
+
+    def __init__(self, shapes: Mapping[str, Shape], call_seconds: float) -> None:
+        self._shapes = {one.path: shapes[one.shape] for one in PATHS if MODEL not in one.path and _is_json(shapes[one.shape])}
+        self._call_seconds = call_seconds
+        self._walk: Proceed | None = None
+
+    def open(self, walk: Proceed) -> None:
+        """Join the line."""
+        self._walk = walk
+
+    def takes(self, path: str) -> bool:
+        """See `ModelClient.takes`."""
+        return path in self._shapes
+
+    async def call(self, ask: ModelAsk) -> ModelAnswer:
+        """See `ModelClient.call`."""
+        shape, walk = self._shapes.get(ask.path), self._walk
+        if shape is None:
+            raise NotFound(f"{ask.path[:200]!r} cannot be called from here; one of {', '.join(sorted(self._shapes))} can")
+        assert walk is not None, "the gateway is not open yet"
+        seconds = self._call_seconds if ask.seconds is None else min(ask.seconds, self._call_seconds)
+        call = Call(
+            operation=shape.operation,
+            shape=shape.name,
+            credential=None,
+            deadline=time.monotonic() + seconds,
+            trace=_trace(),
+            body=ask.body,
+        )
+        call.principal = ask.principal
+        call.priority = ask.priority
+        call.task = ask.task[:LONGEST_LABEL] if ask.task else None
+        call.labels = ask.labels
+        call.passthrough = list(ask.passed)
+        try:
+            _read(call, shape)
+            try:
+                reply = await walk(call)
+                return _answer(call, reply.status, await _whole(reply))
+            except PenstockError as fault:
+                return _answer(call, *shape.error(fault), fault)
+            except Exception:  # a fault of ours is an answer here as it is over HTTP, and its trace goes to the log
+                _log.exception("call failed", extra={"call": call.id})
+                fault = PenstockError(f"internal error; the operator finds it in the log under {call.id}")
+                return _answer(call, *shape.error(fault), fault)
+        finally:
+            call.end()
+
+
+def _read(call: Call, shape: Shape) -> None:
+    # A body that cannot be read walks the line all the same, so that it is recorded and refused in one place.
+    try:
+        call.fields, head = shape.read(call.body)
+        heed(call, head)
+        if call.stream:
+            raise MalformedRequest("a call from inside must not ask for a stream", param="stream")
+    except PenstockError as fault:
+        call.fault = fault
+
+
+async def _whole(reply: Reply) -> bytes:
+    if reply.body is not None:
+        return reply.body
+    assert reply.chunks is not None
+    return b"".join([chunk async for chunk in reply.chunks])
+
+
+def _trace() -> Trace:
+    step = current_step.get()
+    return Trace.begin() if step is None else Trace(step.trace_id, new_span_id(), step.span_id, "01", None)
+
+
+def _answer(call: Call, status: int, body: bytes, fault: PenstockError | None = None) -> ModelAnswer:
+    return ModelAnswer(
+        status=status,
+        body=body,
+        call=call.id,
+        error=None if fault is None else fault.code,
+        retry_after=None if fault is None else fault.retry_after,
+        usage=call.usage,
+        cost=None if call.cost is None else call.cost.amount,
+    )
+
+
+def _is_json(shape: Shape) -> bool:
+    return not isinstance(shape, FormShape) and not (isinstance(shape, Plain) and shape.answers == BINARY)
