@@ -32,6 +32,8 @@ class Admission:
         self._most_with_batch = max(1, int(max_in_flight * batch_share))
         self._priorities = priorities or {}
         self.in_flight = 0
+        self.batch_in_flight = 0
+        self.interactive_started = 0
         self.draining = False
         self.refused = 0
 
@@ -57,7 +59,16 @@ class Admission:
         else:
             call.at_end(self._take(call, principal))
         self.in_flight += 1
+        if call.priority == INTERACTIVE:
+            self.interactive_started += 1
+        else:
+            self.batch_in_flight += 1
         return await proceed(call)
+
+    @property
+    def interactive(self) -> int:
+        """Interactive calls in flight."""
+        return self.in_flight - self.batch_in_flight
 
     def _priority(self, key: str) -> str:
         """The priority of a key's calls that name none; the longest pattern that fits its name decides."""
@@ -66,6 +77,8 @@ class Admission:
 
     def _leave(self, call: Call) -> None:
         self.in_flight -= 1
+        if call.priority != INTERACTIVE:
+            self.batch_in_flight -= 1
 
     def _take(self, call: Call, principal: Principal) -> Callable[[Call], None]:
         """Take what the call needs of the key's limits, all or nothing; what to do when it is over. Raises `LimitExceeded`."""
@@ -96,7 +109,7 @@ class Admission:
                 )
 
         def leave(ended: Call) -> None:
-            self.in_flight -= 1
+            self._leave(ended)
             if slots is not None:
                 counters.leave(key)
             if tokens is not None:
