@@ -30,8 +30,8 @@ class Figures(TypedDict):
     """What the report shows.
 
     ``herd``: the most that a provider was asked in two seconds soon after its trouble, in fair shares of the load among those that served
-    then (in each of them at least a quarter of an equal share); only while another had been well for a while, since the last one left cannot but take
-    it all. ``troubled``: what providers in trouble were asked, in fair shares of the load.
+    then (in each of them at least a quarter of an equal share); only while another had been well for a while, since the last one left
+    cannot but take all of the load. ``troubled``: what providers in trouble were asked, in fair shares of the load.
     """
 
     calls: int
