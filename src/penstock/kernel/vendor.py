@@ -122,7 +122,10 @@ class Asked:
         while True:
             try:
                 async with asyncio.timeout(PIECE_SECONDS):
-                    piece = await anext(source, None)
+                    piece = await anext(source)  # with a default, CPython 3.11 calls Granian's awaitable wrongly and crashes
+            except StopAsyncIteration:
+                self._ended = True
+                return
             except TimeoutError:
                 self._ended = True
                 what = f"no more of the body arrived within {PIECE_SECONDS:g} s"
@@ -130,9 +133,6 @@ class Asked:
             except RuntimeError as fault:  # RSGI's word for a connection that closed or broke the protocol inside the body
                 self._ended = True
                 raise MalformedRequest("the connection ended inside the body") from fault
-            if piece is None:
-                self._ended = True
-                return
             yield bytes(piece)
 
     async def json(self, kind: type[T], most: int = MOST_BODY) -> T:
@@ -156,12 +156,12 @@ class Asked:
         """Read and forget some of a body that nobody wants."""
         if self._ended:
             return
-        with contextlib.suppress(RuntimeError, TimeoutError):
+        with contextlib.suppress(RuntimeError, TimeoutError, StopAsyncIteration):
             async with asyncio.timeout(DISCARD_SECONDS):
                 source = self._source if self._source is not None else aiter(self.protocol)
                 most = DISCARD_BYTES
-                while most > 0 and (piece := await anext(source, None)) is not None:
-                    most -= len(piece)
+                while most > 0:
+                    most -= len(await anext(source))
 
     def answer(self, value: object, status: int = 200) -> None:
         """Answer with JSON."""
