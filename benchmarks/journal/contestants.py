@@ -129,6 +129,26 @@ async def langgraph(folder: Path, url: str, steps: int) -> dict[str, float]:
         return await measured(once, steps)
 
 
+async def temporal(folder: Path, url: str, steps: int) -> dict[str, float]:
+    """An activity a step, on Temporal's development server with its history in an SQLite file; server and worker on this machine.
+
+    ``cpu_ms`` is the worker's alone; the server is a process of its own.
+    """
+    from temporalio.client import Client
+    from temporalio.worker import Worker
+
+    from benchmarks.journal.temporal import DevelopmentServer, Work, one_activity
+
+    async with DevelopmentServer(folder) as address:
+        client = await Client.connect(address)
+        async with Worker(client, task_queue="bench", workflows=[Work], activities=[one_activity]):
+
+            async def once(count: int) -> None:
+                assert await client.execute_workflow(Work.run, count, id=f"work-{count}", task_queue="bench") == count
+
+            return await measured(once, steps)
+
+
 async def tuned(folder: Path, url: str, steps: int) -> dict[str, float]:
     return await dbos(folder, url, steps, tuned=True)
 
@@ -138,6 +158,7 @@ CONTESTANTS: dict[str, Callable[[Path, str, int], Awaitable[dict[str, float]]]] 
     "dbos": dbos,
     "dbos-tuned": tuned,
     "langgraph": langgraph,
+    "temporal": temporal,
 }
 
 

@@ -14,6 +14,7 @@ import json
 import subprocess
 import sys
 import tempfile
+from collections.abc import Awaitable
 from pathlib import Path
 
 from benchmarks.gateway.machine import describe
@@ -108,12 +109,20 @@ def _installed() -> tuple[str, str]:
     return str(python), version.stdout.strip()
 
 
+async def _told(name: str, run: Awaitable[Figures]) -> Figures:
+    """The figures, printed as soon as they are known: the other contestant may take long to end."""
+    figures = await run
+    lines = [f"  {figure:16} {value:.5g}" if isinstance(value, float) else f"  {figure:16} {value}" for figure, value in figures.items()]
+    print("\n".join([name, *lines]), flush=True)
+    return figures
+
+
 async def _both(rate: float, seconds: float, try_seconds: float, python: str | None) -> dict[str, Figures]:
     start = asyncio.Barrier(1 if python is None else 2)
     runs = {"penstock": ours(rate, seconds, try_seconds, start)}
     if python is not None:
         runs["litellm"] = litellm(python, rate, seconds, try_seconds, start)
-    found = await asyncio.gather(*runs.values())
+    found = await asyncio.gather(*(_told(name, run) for name, run in runs.items()))
     return dict(zip(runs, found, strict=True))
 
 
@@ -127,11 +136,9 @@ def main() -> int:
     chosen = parser.parse_args()
     python, version = (None, None) if chosen.alone else _installed()
     seconds = chosen.minutes * 60
+    if version is not None:
+        print(f"litellm {version}")
     found = asyncio.run(_both(chosen.rate, seconds, chosen.try_seconds, python))
-    for name, figures in found.items():
-        print(f"{name}{f' {version}' if name == 'litellm' else ''}")
-        for figure, value in figures.items():
-            print(f"  {figure:16} {value:.5g}" if isinstance(value, float) else f"  {figure:16} {value}")
     mine = found["penstock"]
     missed = [text for figure, bar, text in BARS if (mine[figure] < bar if figure == "success" else mine[figure] > bar)]  # type: ignore[literal-required]
     if chosen.output:

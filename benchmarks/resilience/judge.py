@@ -29,8 +29,9 @@ class Outcome(NamedTuple):
 class Figures(TypedDict):
     """What the report shows.
 
-    ``herd``: the most that a provider was asked in two seconds soon after a trouble, in fair shares of the load among those that served
-    then (each at least a quarter of an equal share). ``troubled``: what providers in trouble were asked, in fair shares of the load.
+    ``herd``: the most that a provider was asked in two seconds soon after its trouble, in fair shares of the load among those that served
+    then (in each of them at least a quarter of an equal share); only while another had been well for a while, since the last one left
+    cannot but take all of the load. ``troubled``: what providers in trouble were asked, in fair shares of the load.
     """
 
     calls: int
@@ -73,11 +74,17 @@ def _herd(asked: Asked, rate: float, seconds: float) -> float:
     for over in SCRIPT:
         first = int(over.ends * seconds) + 1
         for second in range(first, int(min(first + AFTER, seconds)) - BUCKET):
-            if trouble(over.provider, second / seconds) is None:
-                loads = {p: sum(counts[p].get(second + n, 0) for n in range(BUCKET)) / BUCKET for p in PROVIDERS}
-                serving = sum(load > rate / len(PROVIDERS) / 4 for load in loads.values())
-                worst = max(worst, loads[over.provider] * max(1, serving) / rate)
+            if trouble(over.provider, second / seconds) is None and _another(over.provider, second, seconds):
+                loads = {p: [counts[p].get(second + n, 0) for n in range(BUCKET)] for p in PROVIDERS}
+                serving = sum(min(load) > rate / len(PROVIDERS) / 4 for load in loads.values())
+                worst = max(worst, sum(loads[over.provider]) / BUCKET * max(1, serving) / rate)
     return worst
+
+
+def _another(than: str, second: int, seconds: float) -> bool:
+    """Whether somebody else is well in these two seconds, and was before for as long as a return is watched."""
+    spans = [(s.provider, s.begins * seconds - BUCKET, s.ends * seconds + AFTER) for s in SCRIPT]
+    return any(p != than and not any(p == q and begins < second < ends for q, begins, ends in spans) for p in PROVIDERS)
 
 
 def _troubled(asked: Asked, rate: float, seconds: float) -> float:

@@ -35,6 +35,7 @@ CAPABILITIES = (
     "penstock.identity.capability:Identity",
     "penstock.finops.capability:Finops",
     "penstock.gateway.capability:Gateway",
+    "penstock.files.capability:FilesRoom",
     "penstock.journal.capability:JournalRoom",
 )
 
@@ -86,6 +87,7 @@ class App(House):
 
     def __init__(self, rooms: Sequence[Capability], settings: Settings, store: Records) -> None:
         from penstock.console import Console
+        from penstock.storage.blobs import Blobs, open_blobs
         from penstock.storage.counters import Counters, MemoryCounters
         from penstock.storage.records import Records
 
@@ -97,6 +99,7 @@ class App(House):
         self.events = Events()
         self.console = Console(version=_version())
         self.ports.provide(Records, store)
+        self.ports.provide(Blobs, open_blobs(settings.of(StorageSettings).blobs, self.data_dir))
         self.ports.provide(Counters, MemoryCounters())
         self.ports.provide(Console, self.console)
         self.ports.provide(Events, self.events)
