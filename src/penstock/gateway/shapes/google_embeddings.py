@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -72,18 +71,9 @@ class GoogleEmbed(_GoogleEmbeddings):
         expect(fields, "content", b"{")
         return fields, Head(model="")
 
-    def upstream_body(
-        self,
-        fields: Fields,
-        *,
-        model: str,
-        stream: bool,
-        want_usage: bool,
-        drop: frozenset[str] = frozenset(),
-        set: Mapping[str, Raw] | None = None,
-    ) -> bytes:
+    def upstream_body(self, fields: Fields, *, model: str, stream: bool, want_usage: bool) -> bytes:
         """See `Shape.upstream_body`."""
-        return msgspec.json.encode(without_address(fields, drop, set))
+        return msgspec.json.encode(without_address(fields))
 
     def decode_request(self, fields: Fields) -> EmbeddingRequest:
         """See `EmbeddingShape.decode_request`."""
@@ -111,18 +101,9 @@ class GoogleBatchEmbed(_GoogleEmbeddings):
         expect(fields, "requests", b"[")
         return fields, Head(model="")
 
-    def upstream_body(
-        self,
-        fields: Fields,
-        *,
-        model: str,
-        stream: bool,
-        want_usage: bool,
-        drop: frozenset[str] = frozenset(),
-        set: Mapping[str, Raw] | None = None,
-    ) -> bytes:
+    def upstream_body(self, fields: Fields, *, model: str, stream: bool, want_usage: bool) -> bytes:
         """See `Shape.upstream_body`; every request inside names the model once more."""
-        out = without_address(fields, drop, set)
+        out = without_address(fields)
         asked = decode(_REQUESTS, out["requests"], "'requests'", "requests")
         out["requests"] = [{**one, "model": f"models/{model}"} for one in asked]
         return msgspec.json.encode(out)

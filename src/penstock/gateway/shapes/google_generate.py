@@ -5,7 +5,6 @@ Which model is asked, and whether it streams, stands in the path and not in the 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Annotated, Any
 
 import msgspec
@@ -53,12 +52,9 @@ def _config(fields: Fields) -> tuple[int | None, int | None]:
     return max(caps, default=None), max(counts, default=None)
 
 
-def without_address(fields: Fields, drop: frozenset[str], set: Mapping[str, Raw] | None) -> dict[str, Any]:
+def without_address(fields: Fields) -> dict[str, Any]:
     """A copy of the top level for a provider of the same shape; its path names the model."""
-    out: dict[str, Any] = {name: raw for name, raw in fields.items() if name not in _ADDRESS and name not in drop}
-    if set:
-        out.update(set)
-    return out
+    return {name: raw for name, raw in fields.items() if name not in _ADDRESS}
 
 
 class GoogleGeneratePassthrough:
@@ -75,18 +71,9 @@ class GoogleGeneratePassthrough:
         cap, n = _config(fields)
         return fields, Head(model="", max_output=cap or None, include_usage=True, n=n or 1)
 
-    def upstream_body(
-        self,
-        fields: Fields,
-        *,
-        model: str,
-        stream: bool,
-        want_usage: bool,
-        drop: frozenset[str] = frozenset(),
-        set: Mapping[str, Raw] | None = None,
-    ) -> bytes:
+    def upstream_body(self, fields: Fields, *, model: str, stream: bool, want_usage: bool) -> bytes:
         """See `Shape.upstream_body`; this API sends usage unasked."""
-        return msgspec.json.encode(without_address(fields, drop, set))
+        return msgspec.json.encode(without_address(fields))
 
     def error(self, error: PenstockError) -> tuple[int, bytes]:
         """See `Shape.error`."""
@@ -146,18 +133,9 @@ class GoogleCountTokens:
             raise MalformedRequest("The field 'contents' is missing.", param="contents")
         return fields, Head(model="")
 
-    def upstream_body(
-        self,
-        fields: Fields,
-        *,
-        model: str,
-        stream: bool,
-        want_usage: bool,
-        drop: frozenset[str] = frozenset(),
-        set: Mapping[str, Raw] | None = None,
-    ) -> bytes:
+    def upstream_body(self, fields: Fields, *, model: str, stream: bool, want_usage: bool) -> bytes:
         """See `Shape.upstream_body`; a whole request inside names the model once more."""
-        out = without_address(fields, drop, set)
+        out = without_address(fields)
         for name in out:
             if google_json.camel(name) == _WHOLE:
                 inner = decode(_FIELDS, out[name], f"'{name}'", name)

@@ -71,18 +71,9 @@ class OpenAIChatPassthrough:
         )
         return fields, found
 
-    def upstream_body(
-        self,
-        fields: Fields,
-        *,
-        model: str,
-        stream: bool,
-        want_usage: bool,
-        drop: frozenset[str] = frozenset(),
-        set: Mapping[str, Raw] | None = None,
-    ) -> bytes:
+    def upstream_body(self, fields: Fields, *, model: str, stream: bool, want_usage: bool) -> bytes:
         """See `Shape.upstream_body`."""
-        out = rewritten(fields, model=model, stream=stream, drop=drop, set=set)
+        out = rewritten(fields, model=model, stream=stream)
         if want_usage:
             given = fields.get("stream_options")
             options: dict[str, Raw] = (_OPTION_FIELDS.decode(given) if given is not None else None) or {}
