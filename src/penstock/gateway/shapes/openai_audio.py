@@ -177,8 +177,7 @@ class _Eye:
             event = _EVENT.decode(data)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as fault:
             raise UpstreamMalformed("The provider's stream holds an event that is none of an audio stream.") from fault
-        if bytes(event.error) not in (b"", b"null"):
-            raise openai_error.upstream_error(event.error)
+        openai_error.check(event.error)
         if event.usage is not None:
             self.usage = _usage(event.usage)
         if event.type.encode() == self._end:

@@ -122,8 +122,7 @@ class ChunkEye:
             chunk = _CHUNK.decode(data)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as fault:
             raise UpstreamMalformed("The provider's stream holds an event that is no chat completion chunk.") from fault
-        if bytes(chunk.error) not in (b"", b"null"):
-            raise openai_error.upstream_error(chunk.error)
+        openai_error.check(chunk.error)
         for choice in chunk.choices or ():
             self.finish_reason = choice.finish_reason or self.finish_reason
         if chunk.usage is not None:

@@ -174,8 +174,7 @@ def _read(data: bytes) -> _Body:
         body = _BODY.decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as fault:
         raise UpstreamMalformed("The provider's reply is no completion.") from fault
-    if bytes(body.error) not in (b"", b"null"):
-        raise openai_error.upstream_error(body.error)
+    openai_error.check(body.error)
     return body
 
 
