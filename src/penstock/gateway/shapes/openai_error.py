@@ -9,8 +9,7 @@ from msgspec import Raw, Struct
 
 from penstock.kernel.errors import PenstockError, UpstreamError
 
-
-_ABSENT, _NULL = Raw(b""), Raw(b"null")
+_NONE = (Raw(b""), Raw(b"null"))
 
 
 class ErrorWire(Struct):
@@ -42,7 +41,7 @@ def render(error: PenstockError) -> tuple[int, bytes]:
 
 def check(raw: Raw) -> None:
     """Raises `UpstreamError` when a provider put a failure under ``error`` of a reply or an event."""
-    if raw != _ABSENT and raw != _NULL:
+    if raw not in _NONE:
         raise upstream_error(raw)
 
 
