@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from penstock.gateway.shapes import openai_error
 from penstock.gateway.shapes.body import decode, expect, model_of, top_level
-from penstock.gateway.shapes.openai_chat import DONE
+from penstock.gateway.shapes.openai_chunks import DONE
 from penstock.gateway.shapes.openai_usage import Count, count
 from penstock.gateway.shapes.plain import BINARY, TEXT, FormShape, Plain
 from penstock.gateway.shapes.shape import Fields, Head, StreamTap

@@ -9,6 +9,7 @@ from msgspec import Raw, Struct
 
 from penstock.gateway.shapes import openai_chat_reply, openai_chat_request, openai_error, openai_usage
 from penstock.gateway.shapes.body import CAP, CAP_FROM_ZERO, COUNT, FLAG, expect, head, model_of, rewritten, top_level
+from penstock.gateway.shapes.openai_chunks import DONE
 from penstock.gateway.shapes.openai_usage import ChatUsage
 from penstock.gateway.shapes.shape import PLAIN, Dialect, Fields, Head, StreamDecoder, StreamEncoder, StreamTap
 from penstock.gateway.shapes.sse import event
@@ -17,7 +18,6 @@ from penstock.kernel.call import Usage
 from penstock.kernel.errors import PenstockError, UpstreamMalformed
 from penstock.kernel.messages import Completion, Request
 
-DONE = b"[DONE]"
 _INCLUDE_USAGE = Raw(b'{"include_usage":true}')
 
 
