@@ -34,7 +34,9 @@ def test_a_last_event_without_its_empty_line_still_counts() -> None:
     assert decoder.close() == []
 
 
-@pytest.mark.parametrize(("stream", "said"), [(b"data: a\n\n", "before the reply was complete"), (b"data: a\n\ndata: bad", "inside an event")])
+@pytest.mark.parametrize(
+    ("stream", "said"), [(b"data: a\n\n", "before the reply was complete"), (b"data: a\n\ndata: bad", "inside an event")]
+)
 def test_a_stream_that_stops_early_is_a_reset(stream: bytes, said: str) -> None:
     decoder = Lines()
     decoder.feed(stream)
