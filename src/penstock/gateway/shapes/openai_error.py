@@ -9,6 +9,8 @@ from msgspec import Raw, Struct
 
 from penstock.kernel.errors import PenstockError, UpstreamError
 
+_NONE = (Raw(b""), Raw(b"null"))
+
 
 class ErrorWire(Struct):
     """The object under ``error``. Compatible servers leave fields out or give the code as a number."""
@@ -35,6 +37,12 @@ def error_object(error: PenstockError) -> dict[str, Any]:
 def render(error: PenstockError) -> tuple[int, bytes]:
     """Status and body for ``error``."""
     return error.status, msgspec.json.encode({"error": error_object(error)})
+
+
+def check(raw: Raw) -> None:
+    """Raises `UpstreamError` when a provider put a failure under ``error`` of a reply or an event."""
+    if raw not in _NONE:
+        raise upstream_error(raw)
 
 
 def upstream_error(raw: bytes | Raw) -> UpstreamError:
