@@ -37,6 +37,7 @@ CAPABILITIES = (
     "penstock.identity.capability:Identity",
     "penstock.finops.capability:Finops",
     "penstock.gateway.capability:Gateway",
+    "penstock.files.capability:FilesRoom",
     "penstock.journal.capability:JournalRoom",
 )
 
@@ -98,6 +99,7 @@ class App(House):
 
     def __init__(self, rooms: Sequence[Capability], settings: Settings, store: Records, seat: Seat | None = None) -> None:
         from penstock.console import Console
+        from penstock.storage.blobs import Blobs, open_blobs
         from penstock.storage.counters import Counters
         from penstock.storage.records import Records
 
@@ -109,6 +111,7 @@ class App(House):
         self.events = Events()
         self.console = Console(version=_version())
         self.ports.provide(Records, store)
+        self.ports.provide(Blobs, open_blobs(settings.of(StorageSettings).blobs, self.data_dir))
         self.counters = open_counters(settings, seat)
         self.ports.provide(Counters, self.counters)
         if seat is not None:

@@ -52,6 +52,10 @@ class StorageSettings(Struct, frozen=True, forbid_unknown_fields=True):
         str,
         Meta(description="Records (keys, ledger, calls): empty for SQLite in the data folder, or a postgresql:// URL."),
     ] = ""
+    blobs: Annotated[
+        str,
+        Meta(description="Blobs (the bytes of files): empty for the folder `blobs` in the data folder, or file:///path for another one."),
+    ] = ""
     migrate_on_start: Annotated[
         bool | None,
         Meta(description="Bring the schema up to date at start. Default: yes for SQLite, no elsewhere (run `penstock migrate`)."),

@@ -11,13 +11,13 @@ import msgspec
 
 from penstock.gateway.address import MODEL, VERSIONS, Address, is_googles, key_in_query
 from penstock.gateway.choose import Catalogue
-from penstock.gateway.http import credential
 from penstock.gateway.models import LISTING
 from penstock.gateway.providers.profiles import BATCH_EMBED, EMBED, GENERATE, GOOGLE_COUNT
 from penstock.gateway.shapes import google_error
 from penstock.kernel.errors import Forbidden, NotFound, PenstockError, UnknownModel
 from penstock.kernel.ports import Authenticator
 from penstock.kernel.principal import Principal, Scope
+from penstock.kernel.vendor import credential
 from penstock.kernel.web import Description, EdgeProtocol, EdgeScope, Endpoint
 
 _METHODS = (

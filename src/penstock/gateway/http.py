@@ -24,19 +24,19 @@ from penstock.gateway.settings import GatewaySettings
 from penstock.gateway.shapes import streaming
 from penstock.gateway.shapes.plain import FormShape
 from penstock.gateway.shapes.shape import Shape
-from penstock.gateway.uploads.form import is_form
 from penstock.gateway.uploads.upload import Form
 from penstock.gateway.watch import OpenCall, Watch
 from penstock.kernel.call import Call, Headers, Reply, Trace
 from penstock.kernel.errors import BodyTooLarge, CallCancelled, DeadlineExceeded, MalformedRequest, PenstockError
+from penstock.kernel.form import is_form
 from penstock.kernel.ports import Authenticator, Sessions
 from penstock.kernel.stage import Proceed
+from penstock.kernel.vendor import SESSION_COOKIE, credential
 from penstock.kernel.web import Description, EdgeProtocol, EdgeScope, Endpoint
 
 _log = logging.getLogger("penstock.gateway")
 
 
-SESSION_COOKIE = "penstock_session"
 # Bodies up to this size are read before anyone is asked who sends them; larger ones only for a known caller.
 TRUSTED_BYTES = 64 * 1024
 # How long, and how far, a form is read on after it was refused, so that its sender gets to see the refusal.
@@ -303,18 +303,6 @@ def _describe(shape: str, stream: bool) -> Description:
     from penstock.gateway.schemas import description
 
     return description(shape, stream=stream)
-
-
-def credential(get: Callable[[str], str | None]) -> str | None:
-    """The key that a request carries; None when absent.
-
-    It stands in ``Authorization: Bearer``, ``x-api-key`` (Anthropic), ``api-key`` (Azure) or ``x-goog-api-key`` (Google).
-    """
-    value = get("authorization")
-    if value is not None:
-        scheme, _, token = value.partition(" ")
-        return (token if scheme.lower() == "bearer" else value).strip() or None
-    return get("x-api-key") or get("api-key") or get("x-goog-api-key")
 
 
 def _length(declared: str | None) -> int | None:

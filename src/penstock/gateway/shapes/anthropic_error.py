@@ -5,38 +5,16 @@ from __future__ import annotations
 import msgspec
 from msgspec import Raw, Struct
 
-from penstock.kernel.errors import PenstockError, UpstreamError
+from penstock.kernel.errors import UpstreamError
+from penstock.kernel.refusals import anthropic_body as body
+from penstock.kernel.refusals import anthropic_refusal as render
 
-_TYPES = {
-    401: "authentication_error",
-    402: "billing_error",
-    403: "permission_error",
-    404: "not_found_error",
-    413: "request_too_large",
-    429: "rate_limit_error",
-    503: "overloaded_error",
-    504: "timeout_error",
-    529: "overloaded_error",
-}
+__all__ = ["body", "render", "upstream_error"]
 
 
 class _ErrorWire(Struct):
     type: str
     message: str
-
-
-def body(error: PenstockError) -> bytes:
-    """The error's JSON, in a reply as in a stream."""
-    kind = _TYPES.get(error.status) or ("api_error" if error.status >= 500 else "invalid_request_error")
-    # The API has no field for the offending parameter, so the message names it.
-    named = error.param is None or error.param in error.message
-    message = error.message if named else f"{error.param}: {error.message}"
-    return msgspec.json.encode({"type": "error", "error": {"type": kind, "message": message}})
-
-
-def render(error: PenstockError) -> tuple[int, bytes]:
-    """Status and body for ``error``."""
-    return error.status, body(error)
 
 
 def upstream_error(raw: bytes | Raw) -> UpstreamError:

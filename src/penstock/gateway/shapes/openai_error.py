@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import msgspec
 from msgspec import Raw, Struct
 
-from penstock.kernel.errors import PenstockError, UpstreamError
+from penstock.kernel.errors import UpstreamError
+from penstock.kernel.refusals import openai_object as error_object
+from penstock.kernel.refusals import openai_refusal as render
+
+__all__ = ["ErrorWire", "check", "error_object", "render", "upstream_error"]
 
 _NONE = (Raw(b""), Raw(b"null"))
 
@@ -18,25 +20,6 @@ class ErrorWire(Struct):
     message: str | None = None
     type: str | None = None
     code: str | int | None = None
-
-
-def error_object(error: PenstockError) -> dict[str, Any]:
-    """What stands under ``error``."""
-    status = error.status
-    if error.code == "insufficient_quota":
-        kind = "insufficient_quota"
-    elif status == 429:
-        kind = "rate_limit_error"
-    elif status == 403:
-        kind = "permission_error"
-    else:
-        kind = "server_error" if status >= 500 else "invalid_request_error"
-    return {"message": error.message, "type": kind, "param": error.param, "code": error.code}
-
-
-def render(error: PenstockError) -> tuple[int, bytes]:
-    """Status and body for ``error``."""
-    return error.status, msgspec.json.encode({"error": error_object(error)})
 
 
 def check(raw: Raw) -> None:

@@ -14,8 +14,8 @@ from typing import Any
 import msgspec
 from msgspec import Raw
 
-from penstock.gateway.uploads.form import Event, Field, FileBegin, FileEnd, FormReader
 from penstock.kernel.errors import BodyTooLarge, MalformedRequest
+from penstock.kernel.form import Event, Field, FileBegin, FileEnd, FormReader
 
 HELD_BYTES = 1024 * 1024
 """Forms up to this size are held whole."""

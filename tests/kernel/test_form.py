@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from penstock.gateway.uploads.form import Event, Field, FileBegin, FileEnd, FormReader, is_form, safe_filename
 from penstock.kernel.errors import MalformedRequest
+from penstock.kernel.form import Event, Field, FileBegin, FileEnd, FormReader, is_form, safe_filename
 
 TYPE = "multipart/form-data; boundary=XX"
 

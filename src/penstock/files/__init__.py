@@ -1,0 +1,1 @@
+"""Files that belong to organisations: uploaded, listed, read, and named in calls."""
