@@ -20,10 +20,12 @@ from penstock.kernel.capability import ENTRY_POINT_GROUP, Capability, House, Off
 from penstock.kernel.errors import PenstockError, SchemaMismatch, SettingsError
 from penstock.kernel.events import Events
 from penstock.kernel.ports import MetricSources, Ports
+from penstock.kernel.seat import Seat
 from penstock.kernel.stage import Line
 from penstock.settings import ServerSettings, Settings, StorageSettings
 
 if TYPE_CHECKING:
+    from penstock.storage.counters import Counters
     from penstock.storage.records import Records
 
 _log = logging.getLogger("penstock.app")
@@ -67,6 +69,16 @@ def open_store(settings: Settings) -> Records:
     return open_records(settings.of(StorageSettings).records, data_dir(settings))
 
 
+def open_counters(settings: Settings, seat: Seat | None) -> Counters:
+    """The counters behind limits: in memory, in memory that the workers of this machine share, or on a server."""
+    from penstock.storage.counters import MemoryCounters
+    from penstock.storage.shared import SharedCounters
+
+    if seat is not None:
+        return SharedCounters(seat.counters, seat.index, seat.workers)
+    return MemoryCounters()
+
+
 def data_dir(settings: Settings) -> Path:
     """The data folder, made when missing, readable by its owner alone."""
     path = Path(settings.of(ServerSettings).data_dir)
@@ -85,10 +97,10 @@ def migration_packages(rooms: Sequence[Capability]) -> tuple[str, ...]:
 class App(House):
     """The house, opened: every capability built and wired. `start` and `stop` give it life; `penstock.edge.server` serves it."""
 
-    def __init__(self, rooms: Sequence[Capability], settings: Settings, store: Records) -> None:
+    def __init__(self, rooms: Sequence[Capability], settings: Settings, store: Records, seat: Seat | None = None) -> None:
         from penstock.console import Console
         from penstock.storage.blobs import Blobs, open_blobs
-        from penstock.storage.counters import Counters, MemoryCounters
+        from penstock.storage.counters import Counters
         from penstock.storage.records import Records
 
         self.rooms = tuple(rooms)
@@ -100,7 +112,10 @@ class App(House):
         self.console = Console(version=_version())
         self.ports.provide(Records, store)
         self.ports.provide(Blobs, open_blobs(settings.of(StorageSettings).blobs, self.data_dir))
-        self.ports.provide(Counters, MemoryCounters())
+        self.counters = open_counters(settings, seat)
+        self.ports.provide(Counters, self.counters)
+        if seat is not None:
+            self.ports.provide(Seat, seat)
         self.ports.provide(Console, self.console)
         self.ports.provide(Events, self.events)
         self.offers: dict[str, Offer] = {}

@@ -31,11 +31,12 @@ def up(
     config: Config = None,
     host: Annotated[str | None, typer.Option(help="Address to listen on, instead of server.host.")] = None,
     port: Annotated[int | None, typer.Option(help="Port to listen on, instead of server.port; 0 takes a free one.")] = None,
+    workers: Annotated[int | None, typer.Option(min=1, max=64, help="Processes that serve the port, instead of server.workers.")] = None,
 ) -> None:
     """Run Penstock until SIGTERM or Ctrl-C."""
     from penstock.up import run
 
-    run(config, host=host, port=port)
+    run(config, host=host, port=port, workers=workers)
 
 
 @app.command()

@@ -32,6 +32,9 @@ class ServerSettings(Struct, frozen=True, forbid_unknown_fields=True):
 
     host: Annotated[str, Meta(description="Address to listen on. Anything but loopback needs a key that you made yourself.")] = "127.0.0.1"
     port: Annotated[int, Meta(ge=0, le=65535, description="TCP port; 0 takes a free one and prints it.")] = 8080
+    workers: Annotated[
+        int, Meta(ge=1, le=64, description="Processes that serve the port together, on as many cores (docs/scaling.md); 1 is one process.")
+    ] = 1
     data_dir: Annotated[str, Meta(description="Folder for embedded stores; created when missing.")] = "penstock-data"
     drain_seconds: Annotated[
         float, Meta(ge=0, description="How long calls in flight may still take after SIGTERM before they are cancelled.")

@@ -1,11 +1,15 @@
-"""``penstock up``: open the house, serve it, and close it cleanly when told."""
+"""``penstock up``: open the house, serve it, and close it cleanly when told. As ``python -m penstock.up`` it is one of several workers."""
 
 from __future__ import annotations
 
 import asyncio
 import gc
 import logging
+import os
+import signal
 import sys
+import threading
+import time
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
@@ -25,24 +29,41 @@ from penstock.edge.server import Dispatcher, Server, is_loopback, until_signal
 from penstock.kernel.errors import PenstockError, SettingsError
 from penstock.kernel.ports import Authenticator, Directory, FirstKey, Sessions
 from penstock.kernel.principal import Principal, Scope
+from penstock.kernel.seat import Seat, Told
 from penstock.kernel.web import Endpoint
-from penstock.logs import configure
+from penstock.logs import configure, redact
 from penstock.settings import LogSettings, ServerSettings
+from penstock.supervisor import Start, announce, supervise
 
 _log = logging.getLogger("penstock.server")
+
+FORCE_SECONDS = 5.0
+"""Beyond ``server.drain_seconds``: when a worker without a supervisor ends whatever it does."""
 
 CONTROL_BODY_BYTES = 1024 * 1024
 """Largest body of a route or form that is not the gateway's."""
 
 
-def run(config: Path | None, *, host: str | None = None, port: int | None = None) -> None:
-    """Serve until SIGTERM or SIGINT. Raises `SettingsError` or `StorageError` when it cannot start."""
+def run(
+    config: Path | None, *, host: str | None = None, port: int | None = None, workers: int | None = None, seat: Seat | None = None
+) -> None:
+    """Serve until SIGTERM or SIGINT. Raises `SettingsError` or `StorageError` when it cannot start.
+
+    With more than one of ``workers`` this process supervises them; on a ``seat`` it is one of them.
+    """
     rooms = capabilities()
     settings = load_settings(rooms, config)
     configure(settings.of(LogSettings))
     server = settings.of(ServerSettings)
-    app = App(rooms, settings, open_store(settings))
-    serving = _serve(app, host if host is not None else server.host, port if port is not None else server.port, server)
+    host = host if host is not None else server.host
+    port = port if port is not None else server.port
+    if workers is not None:
+        server = msgspec.structs.replace(server, workers=workers)
+    if seat is None and server.workers > 1:
+        supervise(config, host, port, server)
+        return
+    app = App(rooms, settings, open_store(settings), seat)
+    serving = _serve(app, host, port, server, seat)
     try:
         import uvloop
     except ImportError:  # not made for Windows; the standard loop serves too, more slowly
@@ -51,7 +72,7 @@ def run(config: Path | None, *, host: str | None = None, port: int | None = None
         uvloop.run(serving)
 
 
-async def _serve(app: App, host: str, port: int, settings: ServerSettings) -> None:
+async def _serve(app: App, host: str, port: int, settings: ServerSettings, seat: Seat | None) -> None:
     await app.start()
     try:
         first = app.ports.find(FirstKey)
@@ -61,14 +82,25 @@ async def _serve(app: App, host: str, port: int, settings: ServerSettings) -> No
                 "run `penstock keys create --admin` first, or listen on 127.0.0.1",
                 param="server.host",
             )
-        server = Server(dispatcher(app), host=host, port=port, backlog=settings.backlog, head_seconds=settings.head_seconds)
+        server = Server(
+            dispatcher(app),
+            host=host,
+            port=port,
+            backlog=settings.backlog,
+            head_seconds=settings.head_seconds,
+            shared=seat is not None,
+        )
         await server.start()
         spare_collector()
         told = asyncio.create_task(until_signal())
         await asyncio.sleep(0)  # its handlers are in place before anyone knows whom to signal
         # Last, so that next to nothing can happen between making the key and showing it, which is done once.
         key = await first.ensure() if first is not None else None
-        _announce(server.url, key)
+        if seat is None:
+            announce(server.url, key)
+        else:
+            follow(seat, settings.drain_seconds)
+            tell(seat, Told(url=server.url, key=key))
         name = await told
         _log.info("stopping", extra={"signal": name})
         drains = [drain for offer in app.offers.values() for drain in offer.drains]
@@ -142,10 +174,33 @@ def _heading(status: int) -> str:
     return {401: "Sign in first", 403: "Not allowed", 404: "Nothing here"}.get(status, "That did not work")
 
 
-def _announce(url: str, key: str | None) -> None:
-    # To standard output, which is the operator's terminal, never to the log.
-    out = sys.stdout
-    out.write(f"Penstock {__version__} at {url}  (console: {url}/console/)\n")
-    if key is not None:
-        out.write(f"Admin key, shown this once: {key}\n")
-    out.flush()
+def tell(seat: Seat, told: Told) -> None:
+    """Say to the supervisor that this worker serves."""
+    with os.fdopen(seat.told, "wb") as supervisor:
+        supervisor.write(msgspec.json.encode(told) + b"\n")
+
+
+def follow(seat: Seat, drain_seconds: float) -> None:
+    """End this process when its supervisor is gone: as after SIGTERM, and by force when that takes longer than it should."""
+
+    def watch() -> None:
+        os.read(seat.alive, 1)  # nothing is ever written: it returns when the last writer has ended
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(drain_seconds + FORCE_SECONDS)
+        os._exit(1)
+
+    threading.Thread(target=watch, name="supervisor", daemon=True).start()
+
+
+def main() -> None:
+    """A worker: its command line is one JSON text, a `penstock.supervisor.Start`."""
+    start = msgspec.json.decode(sys.argv[1], type=Start)
+    try:
+        run(Path(start.config) if start.config else None, host=start.host, port=start.port, seat=start.seat)
+    except PenstockError as fault:
+        sys.stderr.write(f"penstock: {redact(fault.message)} [{fault.code}]\n")
+        raise SystemExit(1) from None
+
+
+if __name__ == "__main__":
+    main()

@@ -6,15 +6,12 @@ import hashlib
 import os
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
 import anthropic
 import openai
 import pytest
 import pytest_asyncio
 from tests.house import House, open_house
-
-from penstock.files.endpoints import disposition
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(60)]
 
@@ -94,4 +91,7 @@ async def test_anthropics_sdk_keeps_files(house: House) -> None:
             assert (await client.files.delete(id)).type == "file_deleted"
         with pytest.raises(anthropic.NotFoundError) as missing:
             await client.files.retrieve_metadata(ids[0])
-        assert missing.value.body == {"type": "error", "error": {"type": "not_found_error", "message": missing.value.body["error"]["message"]}}  # type: ignore[index]
+        assert missing.value.body == {
+            "type": "error",
+            "error": {"type": "not_found_error", "message": missing.value.body["error"]["message"]},
+        }  # type: ignore[index]

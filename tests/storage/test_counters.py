@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
+import os
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from penstock.storage.counters import SWEEP_AT, Counters, MemoryCounters
+from penstock.storage.shared import SharedCounters, shared_memory
 
 
 class Clock:
@@ -19,10 +22,16 @@ class Clock:
         return self.now
 
 
-@pytest.fixture(params=[MemoryCounters])
-def counters(request: pytest.FixtureRequest, clock: Clock) -> Counters:
-    made: Counters = request.param(clock)
-    return made
+@pytest.fixture(params=["memory", "shared"])
+def counters(request: pytest.FixtureRequest, clock: Clock) -> Iterator[Counters]:
+    if request.param == "memory":
+        yield MemoryCounters(clock)
+        return
+    handle = shared_memory(2)
+    shared = SharedCounters(handle, 1, 2, clock)
+    yield shared
+    shared.close()
+    os.close(handle)
 
 
 @pytest.fixture

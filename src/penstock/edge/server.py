@@ -54,8 +54,10 @@ def _fits(path: str, wanted: str) -> bool:
 class Server:
     """Listens, serves, and stops when told."""
 
-    def __init__(self, dispatcher: Dispatcher, *, host: str, port: int, backlog: int, head_seconds: float) -> None:
+    def __init__(self, dispatcher: Dispatcher, *, host: str, port: int, backlog: int, head_seconds: float, shared: bool = False) -> None:
+        """``shared``: the port is held by a supervisor, and others may listen on it."""
         self._dispatcher = dispatcher
+        self._shared = shared
         self.host = host
         self.port = port
         self._backlog = backlog
@@ -70,7 +72,8 @@ class Server:
         from granian.http import HTTP1Settings
         from granian.server.embed import Server as Granian
 
-        self.port = free_port(self.host, self.port)
+        if not self._shared:
+            self.port = free_port(self.host, self.port)
         self._server = Granian(
             self._dispatcher,
             address=self.host,
@@ -117,13 +120,32 @@ def free_port(host: str, port: int) -> int:
 
     Granian itself would panic, or, since it sets SO_REUSEPORT, share the port with whoever listens there already.
     """
+    with _probe(host, port) as probe:
+        free: int = probe.getsockname()[1]
+        return free
+
+
+def bound(host: str, port: int) -> socket.socket:
+    """A socket that holds ``port``, or a free one for 0, without listening, so that processes of the same user can share it.
+
+    Raises `SettingsError` as `free_port` does, also when others share it already.
+    """
+    free = free_port(host, port)
+    return _probe(host, free, reuse=socket.SO_REUSEPORT)
+
+
+def _probe(host: str, port: int, *, reuse: int = socket.SO_REUSEADDR) -> socket.socket:
     try:
         family, kind, proto, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
-        with socket.socket(family, kind, proto) as probe:
+        probe = socket.socket(family, kind, proto)
+        try:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.setsockopt(socket.SOL_SOCKET, reuse, 1)
             probe.bind(address)
-            bound: int = probe.getsockname()[1]
-            return bound
+        except BaseException:
+            probe.close()
+            raise
+        return probe
     except OSError as fault:
         raise SettingsError(
             f"cannot listen on {host}:{port}: {fault.strerror or fault}; choose another with server.port or --port", param="server.port"

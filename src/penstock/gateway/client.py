@@ -137,11 +137,7 @@ class Client:
             sent = time.monotonic()
             try:
                 connection.send(data, deadline - sent, idle_timeout)
-                while not connection.head_done and connection.fault is None:
-                    await connection.progress()
-                if connection.fault is not None:
-                    raise connection.fault
-                return Answer(connection)
+                return await connection.answer()
             except UpstreamReset:
                 connection.abort()
                 if reused and not connection.heard and time.monotonic() - sent < STALE_SECONDS:
@@ -169,11 +165,7 @@ class Client:
                     await connection.drained()
             else:
                 connection.more(b"0\r\n\r\n")
-            while not connection.head_done and connection.fault is None:
-                await connection.progress()
-            if connection.fault is not None:
-                raise connection.fault
-            return Answer(connection)
+            return await connection.answer()
         except BaseException:
             connection.abort()
             raise
@@ -322,7 +314,7 @@ class _Connection(asyncio.Protocol):
         return not self._lost and now - self._since < IDLE_SECONDS and self._transport is not None and not self._transport.is_closing()
 
     def send(self, data: bytes, timeout: float, idle_timeout: float | None) -> None:
-        """Write the request. Its head has come when ``head_done`` is true, which `progress` waits for; ``fault`` says what went wrong."""
+        """Write the request. `answer` waits for the reply's head; ``fault`` says what went wrong."""
         self._reset()
         self._done = self._released = False
         if timeout <= 0:
@@ -333,6 +325,14 @@ class _Connection(asyncio.Protocol):
         self._pool.begun(self, now + (timeout if idle_timeout is None else min(timeout, idle_timeout)))
         assert self._transport is not None
         self._transport.write(data)
+
+    async def answer(self) -> Answer:
+        """The reply once its head is there. Raises what went wrong before."""
+        while not self.head_done and self.fault is None:
+            await self.progress()
+        if self.fault is not None:
+            raise self.fault
+        return Answer(self)
 
     def more(self, data: bytes) -> None:
         """Write more of the request's body."""

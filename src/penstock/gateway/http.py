@@ -165,7 +165,7 @@ class Edge:
         self, call: Call, shape: FormShape, protocol: EdgeProtocol, content_type: str, declared: str | None, opened: OpenCall
     ) -> Form:
         settings = self._settings
-        size = int(declared) if declared is not None and declared.isdecimal() else None
+        size = _length(declared)
         if size is not None and size > settings.max_upload_bytes:
             raise BodyTooLarge(f"body of {size} bytes; gateway.max_upload_bytes is {settings.max_upload_bytes}")
         if call.principal is None and self._authenticator is not None:
@@ -187,13 +187,17 @@ class Edge:
         try:
             async for piece in protocol:
                 yield bytes(piece)
-        except asyncio.CancelledError:
-            if not opened.late:
-                raise
-            opened.task.uncancel()
-            raise self._late() from None
-        except RuntimeError as fault:  # RSGI's word for a connection that closed or broke the protocol inside the body
-            raise MalformedRequest("the connection ended inside the body") from fault
+        except (asyncio.CancelledError, RuntimeError) as fault:
+            raise self._stopped(fault, opened) from None
+
+    def _stopped(self, fault: BaseException, opened: OpenCall) -> BaseException:
+        """What to raise for a body of which nothing more comes."""
+        if isinstance(fault, RuntimeError):  # RSGI's word for a connection that closed or broke the protocol inside the body
+            return MalformedRequest("the connection ended inside the body")
+        if not opened.late:
+            return fault
+        opened.task.uncancel()
+        return self._late()
 
     def _late(self) -> DeadlineExceeded:
         what = f"the body did not arrive within {self._settings.body_seconds:g} s (gateway.body_seconds)"
@@ -212,7 +216,7 @@ class Edge:
 
     async def _body(self, call: Call, protocol: EdgeProtocol, declared: str | None, opened: OpenCall) -> bytes:
         largest = self._settings.max_body_bytes
-        size = int(declared) if declared is not None and declared.isdecimal() else None
+        size = _length(declared)
         if size is not None and size > largest:
             raise BodyTooLarge(f"body of {size} bytes; gateway.max_body_bytes is {largest}")
         if (size is None or size > TRUSTED_BYTES) and call.principal is None and self._authenticator is not None:
@@ -228,13 +232,8 @@ class Edge:
                     raise BodyTooLarge(f"body is longer than gateway.max_body_bytes ({largest})")
                 parts.append(part)
             return b"".join(parts)
-        except asyncio.CancelledError:
-            if not opened.late:
-                raise
-            opened.task.uncancel()
-            raise self._late() from None
-        except RuntimeError as fault:  # RSGI's word for a connection that closed or broke the protocol inside the body
-            raise MalformedRequest("the connection ended inside the body") from fault
+        except (asyncio.CancelledError, RuntimeError) as fault:
+            raise self._stopped(fault, opened) from None
 
     async def _stream(self, call: Call, reply: Reply, shape: Shape, protocol: EdgeProtocol) -> None:
         assert reply.chunks is not None
@@ -304,6 +303,10 @@ def _describe(shape: str, stream: bool) -> Description:
     from penstock.gateway.schemas import description
 
     return description(shape, stream=stream)
+
+
+def _length(declared: str | None) -> int | None:
+    return int(declared) if declared is not None and declared.isdecimal() else None
 
 
 def parse_labels(text: str) -> dict[str, str]:

@@ -4,22 +4,27 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 SWEEP_AT = 1024
 """Buckets that may exist before idle ones are looked for."""
 
-_SLACK = 1e-9
+SLACK = 1e-9
 """Seconds forgiven to rounding, so that exactly a burst's worth is granted."""
+
+
+Renewal = Awaitable[None]
+"""Ends when a share was renewed, or could not be."""
 
 
 class Counters(Protocol):
     """Limits that are shared by whoever shares the implementation. Keys are free text; the caller's business is what they mean.
 
-    Synchronous and without locks, since the embedded implementation lives on one event loop. One on a server that many processes share
-    keeps these five questions but answers them from a lease: it hands each process a share of the rate and of the slots in
-    advance, renews it in the background, and so stays synchronous on the line; ``leave`` and ``adjust`` return to the share.
+    Synchronous, so that the line does not wait. `MemoryCounters` holds one process, `penstock.storage.shared` the workers of one machine;
+    both know the whole. One on a server that many machines share (`penstock.storage.valkey`) answers from a lease: it takes shares of the
+    rate and of the slots ahead, renews them in the background, and what it refuses may be refused only because its own share is
+    small. Whoever is refused therefore asks for the `renewal` and, where there is one, once more after it.
     """
 
     def take(self, key: str, amount: int, per_minute: int, burst: int | None = None) -> float:
@@ -47,7 +52,11 @@ class Counters(Protocol):
         ...
 
     def occupied(self, key: str) -> int:
-        """How many slots of ``key`` are occupied now."""
+        """How many slots of ``key`` are occupied now, as far as this process knows."""
+        ...
+
+    def renewal(self, key: str) -> Renewal | None:
+        """After ``key`` was refused: what to await before asking once more, None when asking again would change nothing."""
         ...
 
 
@@ -74,8 +83,8 @@ class MemoryCounters:
         full_at = self._full_at.get(key, now)
         full_at = (full_at if full_at > now else now) + cost
         wait = full_at - now - holds
-        if wait > _SLACK:
-            return wait if cost <= holds + _SLACK else math.inf
+        if wait > SLACK:
+            return wait if cost <= holds + SLACK else math.inf
         if cost > 0:
             self._put(key, full_at, now)
         return 0.0
@@ -106,6 +115,9 @@ class MemoryCounters:
 
     def occupied(self, key: str) -> int:
         return self._slots.get(key, 0)
+
+    def renewal(self, key: str) -> Renewal | None:
+        return None
 
     def __len__(self) -> int:
         """Buckets and slot counts held now."""

@@ -5,7 +5,7 @@ import json
 import pytest
 from msgspec import Raw
 
-from penstock.gateway.shapes.openai_error import error_object, render, upstream_error
+from penstock.gateway.shapes.openai_error import check, error_object, render, upstream_error
 from penstock.kernel.errors import (
     BodyTooLarge,
     BudgetExceeded,
@@ -17,6 +17,7 @@ from penstock.kernel.errors import (
     PenstockError,
     Unauthenticated,
     UnknownModel,
+    UpstreamError,
 )
 
 
@@ -58,3 +59,12 @@ def test_each_failure_in_the_words_of_the_api(fault: PenstockError, status: int,
 def test_what_a_provider_reports(raw: bytes, said: str) -> None:
     fault = upstream_error(Raw(raw))
     assert (fault.status, fault.message) == (502, f"The provider reported an error: {said}")
+
+
+def test_what_stands_under_error_is_a_failure_unless_it_is_nothing() -> None:
+    check(Raw(b""))
+    check(Raw(b"null"))
+    with pytest.raises(UpstreamError, match="boom"):
+        check(Raw(b'{"message": "boom"}'))
+    with pytest.raises(UpstreamError):
+        check(Raw(b"{}"))

@@ -9,10 +9,11 @@ from msgspec import Raw, Struct
 
 from penstock.gateway.shapes import anthropic_error, anthropic_usage, seal
 from penstock.gateway.shapes.anthropic_usage import UsageWire
-from penstock.gateway.shapes.sse import EventCutter, data_of, event
+from penstock.gateway.shapes.decoder import EventDecoder
+from penstock.gateway.shapes.sse import event
 from penstock.kernel import messages as m
 from penstock.kernel.call import Usage
-from penstock.kernel.errors import UpstreamMalformed, UpstreamReset
+from penstock.kernel.errors import UpstreamMalformed
 
 NAME = "anthropic.messages"
 VENDOR = "anthropic"
@@ -184,47 +185,20 @@ def _input(arguments: str) -> Raw:
     return Raw((arguments or "{}").encode()) if isinstance(found, dict) else Raw(msgspec.json.encode({"arguments": found}))
 
 
-class MessagesDecoder:
+class MessagesDecoder(EventDecoder):
     """A `StreamDecoder` for the events of a message."""
 
     def __init__(self) -> None:
-        self.usage: Usage | None = None
-        self.finished = False
-        self.finish_reason: str | None = None
-        self.output_bytes = 0
-        self._cutter = EventCutter()
+        super().__init__()
         self._wire: UsageWire | None = None
         self._calls = -1
         self._kind = ""
 
-    def feed(self, chunk: bytes) -> list[m.Delta]:
-        """See `StreamDecoder.feed`."""
-        return self._events(self._cutter.feed(chunk))
-
-    def close(self) -> list[m.Delta]:
-        """See `StreamDecoder.close`."""
+    def _see(self, data: bytes, deltas: list[m.Delta]) -> None:
         try:
-            deltas = self._events(self._cutter.close())
-        except UpstreamMalformed as fault:
-            raise UpstreamReset("The provider's stream ended inside an event.") from fault
-        if not self.finished:
-            raise UpstreamReset("The provider's stream ended before the reply was complete.")
-        return deltas
-
-    def _events(self, whole: bytes) -> list[m.Delta]:
-        deltas: list[m.Delta] = []
-        for piece in whole.split(b"\n\n"):
-            data = data_of(piece.strip(b"\n") + b"\n") if piece.strip(b"\n") else None
-            if data is None or self.finished:
-                continue
-            try:
-                seen = _EVENT.decode(data)
-            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as fault:
-                raise UpstreamMalformed("The provider's stream holds an event that is no event of a message.") from fault
-            self._event(seen, deltas)
-        return deltas
-
-    def _event(self, seen: _Event, deltas: list[m.Delta]) -> None:
+            seen = _EVENT.decode(data)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as fault:
+            raise UpstreamMalformed("The provider's stream holds an event that is no event of a message.") from fault
         match seen.type:
             case "error":
                 raise anthropic_error.upstream_error(seen.error)

@@ -109,7 +109,7 @@ def expect(fields: Mapping[str, Raw], name: str, openers: bytes) -> None:
         raise MalformedRequest(f"'{name}' must be {kinds}.", param=name)
 
 
-def rewritten(fields: Fields, *, model: str, stream: bool, drop: frozenset[str], set: Mapping[str, Raw] | None) -> dict[str, Any]:
+def rewritten(fields: Fields, *, model: str, stream: bool) -> dict[str, Any]:
     """A copy of the top level for a provider of the same shape, with the model named as the provider knows it."""
     out: dict[str, Any] = dict(fields)
     out["model"] = model
@@ -117,8 +117,4 @@ def rewritten(fields: Fields, *, model: str, stream: bool, drop: frozenset[str],
         out["stream"] = TRUE
     elif "stream" in out:
         out["stream"] = FALSE
-    for name in drop:
-        out.pop(name, None)
-    if set:
-        out.update(set)
     return out

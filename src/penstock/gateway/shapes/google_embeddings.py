@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 from msgspec import Raw, Struct
 
-from penstock.gateway.shapes import google_error, google_json, google_usage
+from penstock.gateway.shapes import google_json, google_usage
 from penstock.gateway.shapes.body import decode, expect, top_level
 from penstock.gateway.shapes.embedding import EmbeddingRequest, Vectors
 from penstock.gateway.shapes.expressible import Audit
-from penstock.gateway.shapes.google_generate import without_address
+from penstock.gateway.shapes.google_shape import GoogleShape, without_address
 from penstock.gateway.shapes.reader import Reader
 from penstock.gateway.shapes.shape import Fields, Head
 from penstock.kernel.call import Usage
-from penstock.kernel.errors import MalformedRequest, NotExpressible, PenstockError, UpstreamMalformed
+from penstock.kernel.errors import MalformedRequest, NotExpressible, UpstreamMalformed
 
 EMBED, BATCH = "google.embed", "google.batch_embed"
 _MOST = 2048
@@ -36,13 +35,9 @@ class _Body(Struct, rename="camel"):
 _BODY = msgspec.json.Decoder(_Body)
 
 
-class _GoogleEmbeddings:
+class _GoogleEmbeddings(GoogleShape):
     name = ""
     operation = "embeddings"
-
-    def error(self, error: PenstockError) -> tuple[int, bytes]:
-        """See `Shape.error`."""
-        return google_error.render(error)
 
     def usage(self, body: bytes) -> Usage | None:
         """See `Shape.usage`; older models count nothing."""
@@ -72,19 +67,6 @@ class GoogleEmbed(_GoogleEmbeddings):
         expect(fields, "content", b"{")
         return fields, Head(model="")
 
-    def upstream_body(
-        self,
-        fields: Fields,
-        *,
-        model: str,
-        stream: bool,
-        want_usage: bool,
-        drop: frozenset[str] = frozenset(),
-        set: Mapping[str, Raw] | None = None,
-    ) -> bytes:
-        """See `Shape.upstream_body`."""
-        return msgspec.json.encode(without_address(fields, drop, set))
-
     def decode_request(self, fields: Fields) -> EmbeddingRequest:
         """See `EmbeddingShape.decode_request`."""
         return _one(google_json.reader(fields), EMBED)
@@ -111,18 +93,9 @@ class GoogleBatchEmbed(_GoogleEmbeddings):
         expect(fields, "requests", b"[")
         return fields, Head(model="")
 
-    def upstream_body(
-        self,
-        fields: Fields,
-        *,
-        model: str,
-        stream: bool,
-        want_usage: bool,
-        drop: frozenset[str] = frozenset(),
-        set: Mapping[str, Raw] | None = None,
-    ) -> bytes:
+    def upstream_body(self, fields: Fields, *, model: str, stream: bool, want_usage: bool) -> bytes:
         """See `Shape.upstream_body`; every request inside names the model once more."""
-        out = without_address(fields, drop, set)
+        out = without_address(fields)
         asked = decode(_REQUESTS, out["requests"], "'requests'", "requests")
         out["requests"] = [{**one, "model": f"models/{model}"} for one in asked]
         return msgspec.json.encode(out)

@@ -5,14 +5,14 @@ Which model is asked, and whether it streams, stands in the path and not in the 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated
 
 import msgspec
 from msgspec import Meta, Raw, Struct
 
 from penstock.gateway.shapes import google_error, google_json, google_read, google_reply, google_stream, google_usage, google_write
 from penstock.gateway.shapes.body import decode, expect, top_level
+from penstock.gateway.shapes.google_shape import GoogleShape, without_address
 from penstock.gateway.shapes.shape import PLAIN, Counted, Dialect, Fields, Head, StreamDecoder, StreamEncoder, StreamTap
 from penstock.gateway.shapes.sse import event
 from penstock.kernel.call import Usage
@@ -36,7 +36,6 @@ class _SnakeConfig(Struct):
 _CONFIG = msgspec.json.Decoder(_Config | None)
 _SNAKE_CONFIG = msgspec.json.Decoder(_SnakeConfig | None)
 _FIELDS = msgspec.json.Decoder(dict[str, Raw])
-_ADDRESS = ("model", "stream")
 _WHOLE = "generateContentRequest"
 
 
@@ -53,15 +52,7 @@ def _config(fields: Fields) -> tuple[int | None, int | None]:
     return max(caps, default=None), max(counts, default=None)
 
 
-def without_address(fields: Fields, drop: frozenset[str], set: Mapping[str, Raw] | None) -> dict[str, Any]:
-    """A copy of the top level for a provider of the same shape; its path names the model."""
-    out: dict[str, Any] = {name: raw for name, raw in fields.items() if name not in _ADDRESS and name not in drop}
-    if set:
-        out.update(set)
-    return out
-
-
-class GoogleGeneratePassthrough:
+class GoogleGeneratePassthrough(GoogleShape):
     """The same-shape half of the shape ``google.generate``."""
 
     name = "google.generate"
@@ -74,23 +65,6 @@ class GoogleGeneratePassthrough:
         expect(fields, "contents", b"[{")
         cap, n = _config(fields)
         return fields, Head(model="", max_output=cap or None, include_usage=True, n=n or 1)
-
-    def upstream_body(
-        self,
-        fields: Fields,
-        *,
-        model: str,
-        stream: bool,
-        want_usage: bool,
-        drop: frozenset[str] = frozenset(),
-        set: Mapping[str, Raw] | None = None,
-    ) -> bytes:
-        """See `Shape.upstream_body`; this API sends usage unasked."""
-        return msgspec.json.encode(without_address(fields, drop, set))
-
-    def error(self, error: PenstockError) -> tuple[int, bytes]:
-        """See `Shape.error`."""
-        return google_error.render(error)
 
     def stream_error(self, error: PenstockError) -> bytes:
         """See `ChatShape.stream_error`."""
@@ -133,7 +107,7 @@ class GoogleGenerate(GoogleGeneratePassthrough):
         return google_stream.GenerateEncoder(model)
 
 
-class GoogleCountTokens:
+class GoogleCountTokens(GoogleShape):
     """The shape ``google.count_tokens``: contents, or a whole request under ``generateContentRequest``, counted."""
 
     name = "google.count_tokens"
@@ -146,27 +120,14 @@ class GoogleCountTokens:
             raise MalformedRequest("The field 'contents' is missing.", param="contents")
         return fields, Head(model="")
 
-    def upstream_body(
-        self,
-        fields: Fields,
-        *,
-        model: str,
-        stream: bool,
-        want_usage: bool,
-        drop: frozenset[str] = frozenset(),
-        set: Mapping[str, Raw] | None = None,
-    ) -> bytes:
+    def upstream_body(self, fields: Fields, *, model: str, stream: bool, want_usage: bool) -> bytes:
         """See `Shape.upstream_body`; a whole request inside names the model once more."""
-        out = without_address(fields, drop, set)
+        out = without_address(fields)
         for name in out:
             if google_json.camel(name) == _WHOLE:
                 inner = decode(_FIELDS, out[name], f"'{name}'", name)
                 out[name] = {**inner, "model": f"models/{model}"}
         return msgspec.json.encode(out)
-
-    def error(self, error: PenstockError) -> tuple[int, bytes]:
-        """See `Shape.error`."""
-        return google_error.render(error)
 
     def usage(self, body: bytes) -> Usage | None:
         """See `Shape.usage`."""

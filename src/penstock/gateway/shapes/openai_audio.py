@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from penstock.gateway.shapes import openai_error
 from penstock.gateway.shapes.body import decode, expect, model_of, top_level
-from penstock.gateway.shapes.openai_chat import DONE
+from penstock.gateway.shapes.openai_chunks import DONE
 from penstock.gateway.shapes.openai_usage import Count, count
 from penstock.gateway.shapes.plain import BINARY, TEXT, FormShape, Plain
 from penstock.gateway.shapes.shape import Fields, Head, StreamTap
@@ -177,8 +177,7 @@ class _Eye:
             event = _EVENT.decode(data)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as fault:
             raise UpstreamMalformed("The provider's stream holds an event that is none of an audio stream.") from fault
-        if bytes(event.error) not in (b"", b"null"):
-            raise openai_error.upstream_error(event.error)
+        openai_error.check(event.error)
         if event.usage is not None:
             self.usage = _usage(event.usage)
         if event.type.encode() == self._end:

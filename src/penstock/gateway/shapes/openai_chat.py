@@ -9,6 +9,7 @@ from msgspec import Raw, Struct
 
 from penstock.gateway.shapes import openai_chat_reply, openai_chat_request, openai_error, openai_usage
 from penstock.gateway.shapes.body import CAP, CAP_FROM_ZERO, COUNT, FLAG, expect, head, model_of, rewritten, top_level
+from penstock.gateway.shapes.openai_chunks import DONE
 from penstock.gateway.shapes.openai_usage import ChatUsage
 from penstock.gateway.shapes.shape import PLAIN, Dialect, Fields, Head, StreamDecoder, StreamEncoder, StreamTap
 from penstock.gateway.shapes.sse import event
@@ -17,7 +18,6 @@ from penstock.kernel.call import Usage
 from penstock.kernel.errors import PenstockError, UpstreamMalformed
 from penstock.kernel.messages import Completion, Request
 
-DONE = b"[DONE]"
 _INCLUDE_USAGE = Raw(b'{"include_usage":true}')
 
 
@@ -71,18 +71,9 @@ class OpenAIChatPassthrough:
         )
         return fields, found
 
-    def upstream_body(
-        self,
-        fields: Fields,
-        *,
-        model: str,
-        stream: bool,
-        want_usage: bool,
-        drop: frozenset[str] = frozenset(),
-        set: Mapping[str, Raw] | None = None,
-    ) -> bytes:
+    def upstream_body(self, fields: Fields, *, model: str, stream: bool, want_usage: bool) -> bytes:
         """See `Shape.upstream_body`."""
-        out = rewritten(fields, model=model, stream=stream, drop=drop, set=set)
+        out = rewritten(fields, model=model, stream=stream)
         if want_usage:
             given = fields.get("stream_options")
             options: dict[str, Raw] = (_OPTION_FIELDS.decode(given) if given is not None else None) or {}
@@ -131,8 +122,7 @@ class ChunkEye:
             chunk = _CHUNK.decode(data)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as fault:
             raise UpstreamMalformed("The provider's stream holds an event that is no chat completion chunk.") from fault
-        if bytes(chunk.error) not in (b"", b"null"):
-            raise openai_error.upstream_error(chunk.error)
+        openai_error.check(chunk.error)
         for choice in chunk.choices or ():
             self.finish_reason = choice.finish_reason or self.finish_reason
         if chunk.usage is not None:

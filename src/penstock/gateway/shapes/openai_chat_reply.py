@@ -9,13 +9,10 @@ import msgspec
 from msgspec import Raw, Struct
 
 from penstock.gateway.shapes import openai_error, openai_usage, seal
-from penstock.gateway.shapes.openai_usage import ChatUsage
-from penstock.gateway.shapes.sse import EventCutter, data_of, event
+from penstock.gateway.shapes.openai_chunks import ChunkDecoder, ChunkEncoder, ChunkWire
 from penstock.kernel import messages as m
-from penstock.kernel.call import Usage
-from penstock.kernel.errors import UpstreamMalformed, UpstreamReset
+from penstock.kernel.errors import UpstreamMalformed
 
-DONE = b"[DONE]"
 _FINISH: dict[str, m.FinishReason] = {
     "stop": "stop",
     "length": "length",
@@ -62,15 +59,8 @@ class _Choice(Struct):
     logprobs: Raw = Raw(b"")
 
 
-class _Body(Struct):
-    id: str = ""
-    model: str = ""
-    created: float | None = None
-    choices: list[_Choice] | None = None
-    usage: ChatUsage | None = None
-    system_fingerprint: str | None = None
+class _Body(ChunkWire[_Choice]):
     service_tier: str | None = None
-    error: Raw = Raw(b"")
 
 
 _BODY = msgspec.json.Decoder(_Body)
@@ -81,8 +71,7 @@ def _read(data: bytes) -> _Body:
         body = _BODY.decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as fault:
         raise UpstreamMalformed("The provider's reply is no chat completion.") from fault
-    if bytes(body.error) not in (b"", b"null"):
-        raise openai_error.upstream_error(body.error)
+    openai_error.check(body.error)
     return body
 
 
@@ -173,57 +162,20 @@ def signed(signature: str | None) -> dict[str, Any]:
     return {"extra_content": {"google": {"thought_signature": own}}} if own is not None else {}
 
 
-class ChatDecoder:
+class ChatDecoder(ChunkDecoder[_Choice]):
     """A `StreamDecoder` for chat completion chunks."""
 
     def __init__(self) -> None:
-        self.usage: Usage | None = None
-        self.finished = False
-        self.finish_reason: str | None = None
-        self.output_bytes = 0
-        self._cutter = EventCutter()
-        self._begun = False
+        super().__init__(_read)
         self._open: dict[int, tuple[str, int]] = {}
 
-    def feed(self, chunk: bytes) -> list[m.Delta]:
-        """See `StreamDecoder.feed`."""
-        return self._events(self._cutter.feed(chunk))
-
-    def close(self) -> list[m.Delta]:
-        """See `StreamDecoder.close`."""
-        try:
-            deltas = self._events(self._cutter.close())
-        except UpstreamMalformed as fault:
-            raise UpstreamReset("The provider's stream ended inside an event.") from fault
-        if not self.finished:
-            raise UpstreamReset("The provider's stream ended before the reply was complete.")
-        return deltas
-
-    def _events(self, whole: bytes) -> list[m.Delta]:
-        deltas: list[m.Delta] = []
-        for piece in whole.split(b"\n\n"):
-            data = data_of(piece.strip(b"\n") + b"\n") if piece.strip(b"\n") else None
-            if data is None or self.finished:
-                continue
-            if data.strip() == DONE:
-                self.finished = True
-                continue
-            self._chunk(_read(data), deltas)
-        return deltas
-
-    def _chunk(self, body: _Body, deltas: list[m.Delta]) -> None:
-        if not self._begun:
-            self._begun = True
-            deltas.append(m.Begin(body.id, body.model, int(body.created) if body.created is not None else None))
-        for choice in body.choices or ():
-            self._said(choice.delta or _Said(), choice.index, deltas)
-            if choice.finish_reason:
-                self._part(choice.index, ("", 0), deltas)
-                self.finish_reason = choice.finish_reason
-                deltas.append(m.Finish(_FINISH.get(choice.finish_reason, "stop"), choice=choice.index))
-        if body.usage is not None:
-            self.usage = openai_usage.from_chat(body.usage)
-            deltas.append(m.UsageDelta(self.usage))
+    def _choice(self, choice: _Choice, deltas: list[m.Delta]) -> None:
+        if choice.delta is not None:
+            self._said(choice.delta, choice.index, deltas)
+        if choice.finish_reason:
+            self._part(choice.index, ("", 0), deltas)
+            self.finish_reason = choice.finish_reason
+            deltas.append(m.Finish(_FINISH.get(choice.finish_reason, "stop"), choice=choice.index))
 
     def _said(self, said: _Said, choice: int, deltas: list[m.Delta]) -> None:
         thoughts = said.reasoning_content or said.reasoning
@@ -249,53 +201,36 @@ class ChatDecoder:
         self._open[choice] = now
 
 
-class ChatEncoder:
+class ChatEncoder(ChunkEncoder):
     """A `StreamEncoder` that writes chat completion chunks."""
 
-    def __init__(self, model: str, include_usage: bool) -> None:
-        self._model = model
-        self._include_usage = include_usage
-        self._id = ""
-        self._created = int(time.time())
-        self._usage: Usage | None = None
+    object = "chat.completion.chunk"
 
     def encode(self, delta: m.Delta) -> bytes:
         """See `StreamEncoder.encode`."""
         match delta:
             case m.Begin():
-                self._id = delta.id
-                self._created = delta.created if delta.created is not None else self._created
-                return self._chunk(0, {"role": "assistant", "content": ""})
+                self._begin(delta)
+                return self._choice(0, {"role": "assistant", "content": ""})
             case m.TextDelta():
-                return self._chunk(delta.choice, {"content": delta.text})
+                return self._choice(delta.choice, {"content": delta.text})
             case m.RefusalDelta():
-                return self._chunk(delta.choice, {"refusal": delta.text})
+                return self._choice(delta.choice, {"refusal": delta.text})
             case m.ReasoningDelta():
-                return self._chunk(delta.choice, {"reasoning_content": delta.text})
+                return self._choice(delta.choice, {"reasoning_content": delta.text})
             case m.ToolBegin():
                 call: dict[str, Any] = {"index": delta.index, "id": delta.id, "type": "function"}
                 call |= {"function": {"name": delta.name, "arguments": ""}, **signed(delta.signature)}
-                return self._chunk(delta.choice, {"tool_calls": [call]})
+                return self._choice(delta.choice, {"tool_calls": [call]})
             case m.ArgumentsDelta():
-                return self._chunk(delta.choice, {"tool_calls": [{"index": delta.index, "function": {"arguments": delta.text}}]})
+                return self._choice(delta.choice, {"tool_calls": [{"index": delta.index, "function": {"arguments": delta.text}}]})
             case m.Finish():
-                return self._chunk(delta.choice, {}, _WORD[delta.reason])
+                return self._choice(delta.choice, {}, _WORD[delta.reason])
             case m.UsageDelta():
                 self._usage = delta.usage
                 return b""
             case m.SealDelta() | m.CitationDelta() | m.PartEnd():
                 return b""  # chat chunks have no place for these
 
-    def finish(self) -> bytes:
-        """See `StreamEncoder.finish`."""
-        out = b""
-        if self._include_usage and self._usage is not None:
-            out = event(msgspec.json.encode({**self._head(), "choices": [], "usage": openai_usage.chat_object(self._usage)}))
-        return out + event(DONE)
-
-    def _head(self) -> dict[str, Any]:
-        return {"id": self._id, "object": "chat.completion.chunk", "created": self._created, "model": self._model}
-
-    def _chunk(self, choice: int, delta: dict[str, Any], finish: str | None = None) -> bytes:
-        one = {"index": choice, "delta": delta, "finish_reason": finish, "logprobs": None}
-        return event(msgspec.json.encode({**self._head(), "choices": [one]}))
+    def _choice(self, choice: int, delta: dict[str, Any], finish: str | None = None) -> bytes:
+        return self._chunk([{"index": choice, "delta": delta, "finish_reason": finish, "logprobs": None}])

@@ -11,21 +11,20 @@ from collections.abc import Mapping
 from typing import Any
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import Struct
 
 from penstock.gateway.shapes import openai_error, openai_usage
 from penstock.gateway.shapes.body import CAP_FROM_ZERO, COUNT, FLAG, decode, expect, head, model_of, top_level
-from penstock.gateway.shapes.openai_chat import DONE, ChunkEye, OpenAIChatPassthrough, stream_options
-from penstock.gateway.shapes.openai_usage import ChatUsage
+from penstock.gateway.shapes.openai_chat import ChunkEye, OpenAIChatPassthrough, stream_options
+from penstock.gateway.shapes.openai_chunks import ChunkDecoder, ChunkEncoder, ChunkWire
 from penstock.gateway.shapes.reader import Reader
 from penstock.gateway.shapes.shape import PLAIN, Dialect, Fields, Head, StreamDecoder, StreamEncoder, StreamTap
-from penstock.gateway.shapes.sse import EventCutter, data_of, event
 from penstock.gateway.shapes.tap import Tap
 from penstock.kernel import messages as m
-from penstock.kernel.call import Usage
-from penstock.kernel.errors import NotExpressible, UpstreamMalformed, UpstreamReset
+from penstock.kernel.errors import NotExpressible, UpstreamMalformed
 
 NAME = "openai.completions"
+_OBJECT = "text_completion"
 DEFAULT_MAX_TOKENS = 16
 """What the API takes when the caller names no cap."""
 
@@ -41,17 +40,7 @@ class _Choice(Struct):
     finish_reason: str | None = None
 
 
-class _Body(Struct):
-    id: str = ""
-    model: str = ""
-    created: float | None = None
-    choices: list[_Choice] | None = None
-    usage: ChatUsage | None = None
-    system_fingerprint: str | None = None
-    error: Raw = Raw(b"")
-
-
-_BODY = msgspec.json.Decoder(_Body)
+_BODY = msgspec.json.Decoder(ChunkWire[_Choice])
 
 
 class OpenAICompletions(OpenAIChatPassthrough):
@@ -138,7 +127,7 @@ class OpenAICompletions(OpenAIChatPassthrough):
         """See `ChatShape.encode_reply`."""
         created = completion.created if completion.created is not None else int(time.time())
         choices = [_choice(m.plain_text(one.parts), one.index, _WORD.get(one.finish or "", "stop")) for one in completion.choices]
-        out: dict[str, Any] = {**_head(completion.id, created, model), "choices": choices}
+        out: dict[str, Any] = {"id": completion.id, "object": _OBJECT, "created": created, "model": model, "choices": choices}
         if completion.usage is not None:
             out["usage"] = openai_usage.chat_object(completion.usage)
         if completion.fingerprint is not None:
@@ -169,110 +158,51 @@ def _prompt(r: Reader) -> str:
     return given[0]
 
 
-def _read(data: bytes) -> _Body:
+def _read(data: bytes) -> ChunkWire[_Choice]:
     try:
         body = _BODY.decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as fault:
         raise UpstreamMalformed("The provider's reply is no completion.") from fault
-    if bytes(body.error) not in (b"", b"null"):
-        raise openai_error.upstream_error(body.error)
+    openai_error.check(body.error)
     return body
-
-
-def _head(id: str, created: int, model: str) -> dict[str, Any]:
-    return {"id": id, "object": "text_completion", "created": created, "model": model}
 
 
 def _choice(text: str, index: int, finish: str | None) -> Mapping[str, Any]:
     return {"text": text, "index": index, "logprobs": None, "finish_reason": finish}
 
 
-class _Decoder:
+class _Decoder(ChunkDecoder[_Choice]):
     """A `StreamDecoder` for the pieces of a completion, as recordings of one need it."""
 
     def __init__(self) -> None:
-        self.usage: Usage | None = None
-        self.finished = False
-        self.finish_reason: str | None = None
-        self.output_bytes = 0
-        self._cutter = EventCutter()
-        self._begun = False
+        super().__init__(_read)
 
-    def feed(self, chunk: bytes) -> list[m.Delta]:
-        """See `StreamDecoder.feed`."""
-        return self._events(self._cutter.feed(chunk))
-
-    def close(self) -> list[m.Delta]:
-        """See `StreamDecoder.close`."""
-        try:
-            deltas = self._events(self._cutter.close())
-        except UpstreamMalformed as fault:
-            raise UpstreamReset("The provider's stream ended inside an event.") from fault
-        if not self.finished:
-            raise UpstreamReset("The provider's stream ended before the reply was complete.")
-        return deltas
-
-    def _events(self, whole: bytes) -> list[m.Delta]:
-        deltas: list[m.Delta] = []
-        for piece in whole.split(b"\n\n"):
-            data = data_of(piece.strip(b"\n") + b"\n") if piece.strip(b"\n") else None
-            if data is None or self.finished:
-                continue
-            if data.strip() == DONE:
-                self.finished = True
-                continue
-            self._chunk(_read(data), deltas)
-        return deltas
-
-    def _chunk(self, body: _Body, deltas: list[m.Delta]) -> None:
-        if not self._begun:
-            self._begun = True
-            deltas.append(m.Begin(body.id, body.model, int(body.created) if body.created is not None else None))
-        for one in body.choices or ():
-            if one.text:
-                self.output_bytes += len(one.text)
-                deltas.append(m.TextDelta(one.text, choice=one.index))
-            if one.finish_reason:
-                self.finish_reason = one.finish_reason
-                deltas += [m.PartEnd(one.index), m.Finish(_FINISH.get(one.finish_reason, "stop"), choice=one.index)]
-        if body.usage is not None:
-            self.usage = openai_usage.from_chat(body.usage)
-            deltas.append(m.UsageDelta(self.usage))
+    def _choice(self, choice: _Choice, deltas: list[m.Delta]) -> None:
+        if choice.text:
+            self.output_bytes += len(choice.text)
+            deltas.append(m.TextDelta(choice.text, choice=choice.index))
+        if choice.finish_reason:
+            self.finish_reason = choice.finish_reason
+            deltas += [m.PartEnd(choice.index), m.Finish(_FINISH.get(choice.finish_reason, "stop"), choice=choice.index)]
 
 
-class _Encoder:
+class _Encoder(ChunkEncoder):
     """A `StreamEncoder` that writes the pieces of a completion; thoughts and tools have no place in one."""
 
-    def __init__(self, model: str, include_usage: bool) -> None:
-        self._model = model
-        self._include_usage = include_usage
-        self._id = ""
-        self._created = int(time.time())
-        self._usage: Usage | None = None
+    object = _OBJECT
 
     def encode(self, delta: m.Delta) -> bytes:
         """See `StreamEncoder.encode`."""
         match delta:
             case m.Begin():
-                self._id = delta.id
-                self._created = delta.created if delta.created is not None else self._created
+                self._begin(delta)
                 return b""
             case m.TextDelta() | m.RefusalDelta():
-                return self._event([_choice(delta.text, delta.choice, None)])
+                return self._chunk([_choice(delta.text, delta.choice, None)])
             case m.Finish():
-                return self._event([_choice("", delta.choice, _WORD.get(delta.reason, "stop"))])
+                return self._chunk([_choice("", delta.choice, _WORD.get(delta.reason, "stop"))])
             case m.UsageDelta():
                 self._usage = delta.usage
                 return b""
             case _:
                 return b""
-
-    def finish(self) -> bytes:
-        """See `StreamEncoder.finish`."""
-        out = b""
-        if self._include_usage and self._usage is not None:
-            out = self._event([], usage=openai_usage.chat_object(self._usage))
-        return out + event(DONE)
-
-    def _event(self, choices: list[Mapping[str, Any]], **more: Any) -> bytes:
-        return event(msgspec.json.encode({**_head(self._id, self._created, self._model), "choices": choices, **more}))

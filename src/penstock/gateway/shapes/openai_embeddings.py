@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import Struct
 
 from penstock.gateway.shapes import openai_error, openai_usage
 from penstock.gateway.shapes.body import decode, expect, model_of, rewritten, top_level
@@ -47,18 +46,9 @@ class OpenAIEmbeddings:
         expect(fields, "input", b'["')
         return fields, Head(model=model)
 
-    def upstream_body(
-        self,
-        fields: Fields,
-        *,
-        model: str,
-        stream: bool,
-        want_usage: bool,
-        drop: frozenset[str] = frozenset(),
-        set: Mapping[str, Raw] | None = None,
-    ) -> bytes:
+    def upstream_body(self, fields: Fields, *, model: str, stream: bool, want_usage: bool) -> bytes:
         """See `Shape.upstream_body`."""
-        return msgspec.json.encode(rewritten(fields, model=model, stream=False, drop=drop, set=set))
+        return msgspec.json.encode(rewritten(fields, model=model, stream=False))
 
     def error(self, error: PenstockError) -> tuple[int, bytes]:
         """See `Shape.error`."""

@@ -9,7 +9,9 @@ from penstock.kernel.errors import UpstreamError
 from penstock.kernel.refusals import openai_object as error_object
 from penstock.kernel.refusals import openai_refusal as render
 
-__all__ = ["ErrorWire", "error_object", "render", "upstream_error"]
+__all__ = ["ErrorWire", "check", "error_object", "render", "upstream_error"]
+
+_NONE = (Raw(b""), Raw(b"null"))
 
 
 class ErrorWire(Struct):
@@ -18,6 +20,12 @@ class ErrorWire(Struct):
     message: str | None = None
     type: str | None = None
     code: str | int | None = None
+
+
+def check(raw: Raw) -> None:
+    """Raises `UpstreamError` when a provider put a failure under ``error`` of a reply or an event."""
+    if raw not in _NONE:
+        raise upstream_error(raw)
 
 
 def upstream_error(raw: bytes | Raw) -> UpstreamError:

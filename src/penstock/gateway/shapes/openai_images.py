@@ -195,8 +195,7 @@ class _Eye:
                 self.finished = True
                 return True
             raise UpstreamMalformed("The provider's stream holds an event that is none of an image stream.") from fault
-        if bytes(event.error) not in (b"", b"null"):
-            raise openai_error.upstream_error(event.error)
+        openai_error.check(event.error)
         self._kept.append(told(data))
         if event.type.endswith(".completed"):
             self.usage = _added(self.usage, _usage(event.usage, 1) if event.usage is not None else Usage(images=1))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import msgspec
 from msgspec import Raw, Struct
 
@@ -49,18 +47,9 @@ class OpenAIResponsesPassthrough:
         stream = head(fields, "stream", FLAG) or False
         return fields, Head(model=model, stream=stream, max_output=head(fields, "max_output_tokens", CAP), include_usage=True)
 
-    def upstream_body(
-        self,
-        fields: Fields,
-        *,
-        model: str,
-        stream: bool,
-        want_usage: bool,
-        drop: frozenset[str] = frozenset(),
-        set: Mapping[str, Raw] | None = None,
-    ) -> bytes:
+    def upstream_body(self, fields: Fields, *, model: str, stream: bool, want_usage: bool) -> bytes:
         """See `Shape.upstream_body`; this API sends usage unasked."""
-        return msgspec.json.encode(rewritten(fields, model=model, stream=stream, drop=drop, set=set))
+        return msgspec.json.encode(rewritten(fields, model=model, stream=stream))
 
     def error(self, error: PenstockError) -> tuple[int, bytes]:
         """See `Shape.error`."""

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
 
 import msgspec
-from msgspec import Raw
 
 from penstock.gateway.shapes import openai_error
 from penstock.gateway.shapes.body import rewritten
@@ -35,18 +33,9 @@ class Plain(ABC):
     def read(self, body: bytes) -> tuple[Fields, Head]:
         """See `Shape.read`."""
 
-    def upstream_body(
-        self,
-        fields: Fields,
-        *,
-        model: str,
-        stream: bool,
-        want_usage: bool,
-        drop: frozenset[str] = frozenset(),
-        set: Mapping[str, Raw] | None = None,
-    ) -> bytes:
+    def upstream_body(self, fields: Fields, *, model: str, stream: bool, want_usage: bool) -> bytes:
         """See `Shape.upstream_body`; these APIs send usage unasked."""
-        return msgspec.json.encode(rewritten(fields, model=model, stream=stream, drop=drop, set=set))
+        return msgspec.json.encode(rewritten(fields, model=model, stream=stream))
 
     def request_in(self, wire: str, fields: Fields, *, model: str) -> bytes:
         """The request in another shape. Raises `NotExpressible` with ``param`` naming what that shape cannot say."""

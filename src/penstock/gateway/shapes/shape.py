@@ -14,7 +14,6 @@ and the usage. The translating path understands everything, and says so when som
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Protocol
 
 import msgspec
@@ -139,20 +138,10 @@ class Shape(Protocol):
         """
         ...
 
-    def upstream_body(
-        self,
-        fields: Fields,
-        *,
-        model: str,
-        stream: bool,
-        want_usage: bool,
-        drop: frozenset[str] = frozenset(),
-        set: Mapping[str, Raw] | None = None,
-    ) -> bytes:
+    def upstream_body(self, fields: Fields, *, model: str, stream: bool, want_usage: bool) -> bytes:
         """The request for a provider of the same shape: every value as the client wrote it, but for the model and usage in streams.
 
-        Fields in ``drop`` are left out, those in ``set`` replaced or added. ``want_usage`` asks for usage in a stream where that must
-        be asked for.
+        ``want_usage`` asks for usage in a stream where that must be asked for.
         """
         ...
 
