@@ -78,13 +78,13 @@ class Requests:
             raise MalformedRequest('the body must be {"requests": [...]} and nothing else', param="requests")
 
     def _clearly_wrong(self) -> bool:
-        return self._held.lstrip(_SPACE)[:1] not in (b"", b"{")
+        return bytes(self._held.lstrip(_SPACE)[:1]) not in (b"", b"{")
 
     def _begin(self) -> bool:
         """Move on to the beginning of the next request; whether one may have begun."""
         held = self._held
         while held:
-            first = held[:1]
+            first = bytes(held[:1])
             if first in (b" ", b"\t", b"\r", b"\n"):
                 del held[: len(held) - len(held.lstrip(_SPACE))]
             elif first == b"," and not self._separated:
@@ -141,7 +141,7 @@ class Requests:
             raise MalformedRequest(f"{where} is not valid JSON", param=where) from fault
         if not CUSTOM_ID.fullmatch(found.custom_id):
             raise MalformedRequest(f"{where}.custom_id: must be 1 to 64 letters, digits, '-' and '_'", param=f"{where}.custom_id")
-        if bytes(found.params[:1]) != b"{":
+        if bytes(memoryview(found.params)[:1]) != b"{":
             raise MalformedRequest(f"{where}.params: must be an object", param=f"{where}.params")
         self.count += 1
         return found

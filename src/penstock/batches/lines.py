@@ -128,7 +128,7 @@ class Checker:
             return "invalid_method", f"method must be POST, not {asked.method[:20]!r}", "method"
         if asked.url != self._endpoint:
             return "invalid_url", f"url must be the batch's endpoint {self._endpoint!r}, not {asked.url[:100]!r}", "url"
-        if not bytes(asked.body[:1]) == b"{":
+        if bytes(memoryview(asked.body)[:1]) != b"{":
             return "invalid_body", "body must be an object", "body"
         return self._id(asked.custom_id)
 
@@ -150,7 +150,7 @@ class Checker:
         for name in ("custom_id", "method", "url", "body"):
             if getattr(found, name) is msgspec.UNSET:
                 return f"missing_{name}", f"{name} is missing", name
-        wrong = next(n for n in ("custom_id", "method", "url") if bytes(getattr(found, n))[:1] != b'"')
+        wrong = next(n for n in ("custom_id", "method", "url") if bytes(memoryview(getattr(found, n))[:1]) != b'"')
         return f"invalid_{wrong}", f"{wrong} must be text", wrong
 
 

@@ -59,7 +59,7 @@ class Pace:
         self._of: Counter[str] = Counter()
         self._timer: asyncio.TimerHandle | None = None
         self._bytes = 0
-        self._started = -1
+        self._started: int = -1
         self._seen_at = -QUIET
         self._next_at = 0.0
         self._sampled = (0.0, 0.0, 0)
@@ -184,7 +184,7 @@ class Pace:
         traffic = self._traffic
         if traffic is None:
             return
-        started = traffic.interactive_started
+        started: int = traffic.interactive_started
         if started != self._started or traffic.interactive:
             if self._started >= 0 or traffic.interactive:
                 self._seen_at = now

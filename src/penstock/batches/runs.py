@@ -8,9 +8,10 @@ died is asked again, so the provider may see it twice, and the ledger then has b
 from __future__ import annotations
 
 import asyncio
+import logging
 import shutil
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +22,12 @@ from penstock.batches.model import ANTHROPIC, ENDED, Batch, LineError, Status
 from penstock.batches.results import ResultLog
 from penstock.batches.settings import BatchSettings
 from penstock.batches.working import Working
-from penstock.kernel.errors import NotFound, StepFailed
+from penstock.kernel.errors import NotFound, PenstockError, StepFailed
 from penstock.kernel.journal import Retry, Run
 from penstock.kernel.ports import Files
 from penstock.storage.records import Records
+
+_log = logging.getLogger("penstock.batches")
 
 NAME = "batch"
 QUEUE = "batches"
@@ -53,15 +56,19 @@ class Runs:
     async def execute(self, run: Run, input: Any) -> str:
         """The run's function; how the batch ended."""
         id: str = input["batch"]
+
+        async def step(name: str, function: Callable[..., Awaitable[Any]], *args: Any) -> Any:
+            return await run.step(name, _said(name, id, function), *args, retry=PATIENT)
+
         try:
-            if not await run.step("check", self._check, id, retry=PATIENT):
+            if not await step("check", self._check, id):
                 return Status.FAILED
-            why = await run.step("lines", self._lines, id, retry=PATIENT)
-            good = await run.step("output", self._output, id, why, True, retry=PATIENT)
-            bad = await run.step("errors", self._output, id, why, False, retry=PATIENT)
-            return await run.step("close", self._close, id, why, good, bad, retry=PATIENT)
+            why = await step("lines", self._lines, id)
+            good = await step("output", self._output, id, why, True)
+            bad = await step("errors", self._output, id, why, False)
+            return await step("close", self._close, id, why, good, bad)
         except StepFailed as fault:
-            return await run.step("fail", self._fail, id, fault.step_code or fault.code, fault.message, retry=PATIENT)
+            return await step("fail", self._fail, id, fault.step_code or fault.code, fault.message)
 
     async def _get(self, id: str) -> Batch:
         found = await self._records.read(lambda c: store.get(c, None, id))
@@ -184,6 +191,22 @@ class Runs:
     async def _fail(self, id: str, code: str, message: str) -> str:
         told = LineError(code=code, message=message)
         return (await self._change(id, status=Status.FAILED, failed_at=time.time(), errors=[told], rate=0.0)).status.value
+
+
+def _said(name: str, id: str, function: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+    """The function, whose failures are logged: each is tried again, and nobody would see why a batch does not move."""
+
+    async def call(*args: Any) -> Any:
+        try:
+            return await function(*args)
+        except PenstockError as fault:
+            _log.warning("a step of a batch failed", extra={"batch": id, "step": name, "fault": fault.message, "code": fault.code})
+            raise
+        except Exception:  # a fault of ours, whose trace the operator needs
+            _log.exception("a step of a batch failed", extra={"batch": id, "step": name})
+            raise
+
+    return call
 
 
 class _Taking:

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import shutil
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from pathlib import Path
 
 from penstock.batches import output, store
@@ -53,7 +53,7 @@ class Batching:
 
     async def ready(self) -> None:
         """Raises `JournalUnavailable` where no batch could be worked on, before anything is taken in."""
-        await self._journal.depths("")
+        await self._journal.ready()
 
     async def create(
         self,
@@ -239,7 +239,7 @@ class Inline:
         shutil.rmtree(self._folder, ignore_errors=True)
 
 
-def _read(path: Path):
+def _read(path: Path) -> Iterator[bytes]:
     with path.open("rb") as file:
         while piece := file.read(1 << 18):
             yield piece

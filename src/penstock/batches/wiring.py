@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
 
 from penstock.batches import anthropic, openai, store
 from penstock.batches.asking import Asking
-from penstock.batches.model import ENDED, Status
 from penstock.batches.pace import Pace
 from penstock.batches.pages import pages
 from penstock.batches.runs import LIVE, NAME, QUEUE, Runs
 from penstock.batches.service import Batching
 from penstock.batches.settings import BatchSettings
-from penstock.kernel.capability import Finding, House, Offer
+from penstock.kernel.capability import House, Offer
 from penstock.kernel.errors import PenstockError
 from penstock.kernel.journal import Journal, Queue
-from penstock.kernel.ports import Authenticator, Holders, Metric, ModelClient, Traffic
+from penstock.kernel.ports import Authenticator, Holders, Metric, ModelClient, Sessions, Traffic
+from penstock.kernel.vendor import VendorDoor
 from penstock.kernel.web import NavItem
 from penstock.storage.records import Records
 
@@ -30,14 +30,14 @@ ARCHIVE_SECONDS = 3600.0
 
 def wire(house: House) -> Offer:
     """Build the batches inside ``house``."""
-    life = BatchLife(house)
+    door = VendorDoor("req", anthropic=True)
+    life = BatchLife(house, door)
     return Offer(
-        endpoints=anthropic.endpoints(life.batching, lambda: house.ports.get(Authenticator), life.settings),
+        endpoints=anthropic.endpoints(door, life.batching, life.settings),
         routes=openai.routes(life.batching),
         pages=pages(house.ports, life.batching),
-        nav=(NavItem("Batches", "/console/batches", "layers", "Build", 30, "b"),),
+        nav=(NavItem("Batches", "/console/batches", "tasks", "Build", 30, "h"),),
         services=(life,),
-        checks=(life.check,),
         metrics=(life,),
     )
 
@@ -47,9 +47,10 @@ class BatchLife:
 
     name = "batches"
 
-    def __init__(self, house: House) -> None:
+    def __init__(self, house: House, door: VendorDoor) -> None:
         self.settings = settings = house.settings(BatchSettings)
         self._house = house
+        self._door = door
         self._folder = Path(settings.folder) if settings.folder else house.data_dir / "batches"
         records = house.ports.get(Records)
         self.runs = Runs(records, self._folder, settings, lambda: self.asking, lambda: self.batching.files)
@@ -70,7 +71,9 @@ class BatchLife:
 
     async def start(self) -> None:
         """Tell the journal what a batch is."""
-        settings, journal = self.settings, self._house.ports.get(Journal)
+        ports = self._house.ports
+        self._door.open(ports.get(Authenticator), ports.find(Sessions))
+        settings, journal = self.settings, ports.get(Journal)
         journal.define(NAME, self.runs.execute)
         journal.declare(Queue(name=QUEUE, tenant_concurrency=settings.at_once, per_process=settings.per_process))
         self._round = asyncio.create_task(self._rounds(), name="batches")
@@ -80,14 +83,6 @@ class BatchLife:
         if self._round is not None:
             self._round.cancel()
             await asyncio.wait([self._round])
-
-    async def check(self) -> Sequence[Finding]:
-        """Whether batches can be worked on, and whether their folder can be written."""
-        try:
-            await self.batching.ready()
-        except PenstockError as fault:
-            return [Finding(name="batches", status="off", what=fault.message)]
-        return [Finding(name="batches", status="ok", what=f"lines and results are kept in {self._folder}")]
 
     def metrics(self) -> Iterable[Metric]:
         """Lines by outcome, in flight, refusals by code, how many may be in flight."""
@@ -112,5 +107,3 @@ class BatchLife:
                 _log.warning("batches are not looked after", extra={"fault": fault.message, "code": fault.code})
             await asyncio.sleep(ARCHIVE_SECONDS if taken_up else 5.0)
 
-
-__all__ = ["ENDED", "Status", "BatchLife", "wire"]
