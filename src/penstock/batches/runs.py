@@ -47,11 +47,17 @@ class Runs:
         self._settings = settings
         self._asking = asking
         self._files = files
+        self._working: dict[str, Working] = {}
         self.lines = {"completed": 0, "failed": 0, "cancelled": 0, "expired": 0}
 
     def folder(self, id: str) -> Path:
         """Where a batch keeps its lines and results."""
         return self._folder / id
+
+    def nudge(self, id: str) -> None:
+        """Have this process look at a batch at once, if it works on it; another one does within a second."""
+        if id in self._working:
+            self._working[id].nudge()
 
     async def execute(self, run: Run, input: Any) -> str:
         """The run's function; how the batch ended."""
@@ -126,8 +132,12 @@ class Runs:
             before[:] = (log.good, log.bad)
             return await self._change(id, completed=log.good, failed=log.bad, cost=log.cost, codes=dict(log.codes), rate=rate)
 
-        work = Working(batch, self.folder(id), self._asking(), beat, 2 * self._settings.max_in_flight)
-        return await work.run()
+        work = self._working[id] = Working(batch, self.folder(id), self._asking(), beat, 2 * self._settings.max_in_flight)
+        try:
+            return await work.run()
+        finally:
+            if self._working.get(id) is work:
+                del self._working[id]
 
     # Output
 
@@ -182,6 +192,8 @@ class Runs:
                     codes = {**batch.codes, "revoked_api_key": missing}
                     values |= {"status": Status.FAILED, "failed_at": now, "errors": [told], "failed": batch.failed + missing, "codes": codes}
                     self.lines["failed"] += missing
+                case _ if batch.status is Status.CANCELLING:  # too late to stop anything
+                    values |= {"status": Status.CANCELLED, "cancelled_at": now}
                 case _:
                     values |= {"status": Status.COMPLETED, "completed_at": now}
             batch = await self._change(id, **values)

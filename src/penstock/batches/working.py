@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import logging
+import contextlib
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -13,8 +13,6 @@ from penstock.batches.lines import Lines
 from penstock.batches.model import Batch, Status
 from penstock.batches.results import ResultLog
 from penstock.kernel.errors import Unauthenticated
-
-_log = logging.getLogger("penstock.batches")
 
 DONE, CANCELLED, EXPIRED, KEY = "done", "cancelled", "expired", "key"
 """Why work on a batch's lines ended."""
@@ -42,6 +40,7 @@ class Working:
         self._tasks: set[asyncio.Task[None]] = set()
         self._calling: set[asyncio.Task[None]] = set()
         self._room = asyncio.Event()
+        self._nudged = asyncio.Event()
         self._why: str | None = None
         self._fault: BaseException | None = None
 
@@ -51,6 +50,7 @@ class Working:
         try:
             log = await asyncio.to_thread(ResultLog, self._folder, len(lines))
             try:
+                await self._beat(log, 0.0)
                 beating = asyncio.create_task(self._watch(log))
                 try:
                     await self._all(lines, log)
@@ -67,6 +67,10 @@ class Working:
                 log.close()
         finally:
             lines.close()
+
+    def nudge(self) -> None:
+        """Look at the batch now, not at the next beat."""
+        self._nudged.set()
 
     async def _all(self, lines: Lines, log: ResultLog) -> None:
         at = 0
@@ -128,7 +132,10 @@ class Working:
         began, before, rate = time.monotonic(), log.count, 0.0
         try:
             while True:
-                await asyncio.sleep(max(0.0, min(BEAT, self._batch.expires_at - time.time())))
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(max(0.0, min(BEAT, self._batch.expires_at - time.time()))):
+                        await self._nudged.wait()
+                self._nudged.clear()
                 await asyncio.to_thread(log.sync)
                 now = time.monotonic()
                 # The mean of about the last half minute.
