@@ -1,8 +1,8 @@
 """A batch as a durable run: its lines are checked, done, and made into files, each in a step.
 
-The lines are no steps of their own, or a hundred thousand of them would be as many transactions: they are one step, which keeps a log of results
-beside the journal (`penstock.batches.results`). A step that is done again reads it and does the rest. A line that was in flight when the process
-died is asked again, so the provider may see it twice, and the ledger then has both; its result is there once.
+The lines are no steps of their own, or a hundred thousand of them would be as many transactions: they are one step, which keeps a log of
+results beside the journal (`penstock.batches.results`). A step that is done again reads it and does the rest. A line that was in flight when
+the process died is asked again, so the provider may see it twice, and the ledger then has both; its result is there once.
 """
 
 from __future__ import annotations
@@ -190,7 +190,13 @@ class Runs:
                 case working.KEY:
                     told = LineError(code="revoked_api_key", message="the key of the batch was revoked or has expired")
                     codes = {**batch.codes, "revoked_api_key": missing}
-                    values |= {"status": Status.FAILED, "failed_at": now, "errors": [told], "failed": batch.failed + missing, "codes": codes}
+                    values |= {
+                        "status": Status.FAILED,
+                        "failed_at": now,
+                        "errors": [told],
+                        "failed": batch.failed + missing,
+                        "codes": codes,
+                    }
                     self.lines["failed"] += missing
                 case _ if batch.status is Status.CANCELLING:  # too late to stop anything
                     values |= {"status": Status.CANCELLED, "cancelled_at": now}
