@@ -94,4 +94,7 @@ async def test_anthropics_sdk_keeps_files(house: House) -> None:
             assert (await client.files.delete(id)).type == "file_deleted"
         with pytest.raises(anthropic.NotFoundError) as missing:
             await client.files.retrieve_metadata(ids[0])
-        assert missing.value.body == {"type": "error", "error": {"type": "not_found_error", "message": missing.value.body["error"]["message"]}}  # type: ignore[index]
+        assert missing.value.body == {
+            "type": "error",
+            "error": {"type": "not_found_error", "message": missing.value.body["error"]["message"]},
+        }  # type: ignore[index]
