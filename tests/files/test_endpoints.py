@@ -6,15 +6,12 @@ import hashlib
 import os
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
 import anthropic
 import openai
 import pytest
 import pytest_asyncio
 from tests.house import House, open_house
-
-from penstock.files.endpoints import disposition
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(60)]
 
