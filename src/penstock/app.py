@@ -38,6 +38,7 @@ CAPABILITIES = (
     "penstock.finops.capability:Finops",
     "penstock.gateway.capability:Gateway",
     "penstock.files.capability:FilesRoom",
+    "penstock.batches.capability:Batches",
     "penstock.journal.capability:JournalRoom",
 )
 

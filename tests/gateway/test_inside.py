@@ -73,6 +73,11 @@ async def test_inside_a_step_the_call_hangs_under_it_in_the_trace(house: House) 
     finally:
         current_step.reset(token)
     assert f"traceparent: 00-{step.trace_id}-" in heads[-1].lower()
+    # Its money is found by the run, beside that of whatever else the step is done for again.
+    (row,) = (await house.ask("GET", "/v1/ledger?run=run_1")).json["data"]
+    assert (row["run"], row["step"], row["amount"]) == ("run_1", 3, 13)
+    assert row["labels"] == {"run": "run_1", "step": "3"}
+    assert (await house.ask("GET", "/v1/ledger?run=run_2")).json["data"] == []
 
 
 async def test_limits_of_the_key_hold_inside_too(house: House) -> None:

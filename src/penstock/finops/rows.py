@@ -16,7 +16,8 @@ class LedgerRow(msgspec.Struct, frozen=True, array_like=True):
 
     ``at`` is Unix milliseconds, ``amount`` micro-units of ``currency``, ``prices`` the frozen unit prices (None: none was known).
     ``status`` is ``ok``, ``failed`` or ``cancelled``, or ``correction``: then ``corrects`` names the row that ``amount`` is added to,
-    ``reason`` says why and ``by`` is the id of the key that asked. Owners are ids.
+    ``reason`` says why and ``by`` is the id of the key that asked. Owners are ids. ``run`` and ``step`` (its number, from 1) name the durable
+    run from which the call was made: a step that is done again after a crash has rows of both times under the same name.
     """
 
     id: str
@@ -41,6 +42,8 @@ class LedgerRow(msgspec.Struct, frozen=True, array_like=True):
     corrects: str | None = None
     reason: str | None = None
     by: str | None = None
+    run: str | None = None
+    step: int | None = None
 
 
 _encoder = msgspec.msgpack.Encoder()
@@ -72,6 +75,8 @@ def row_of(call: Call, usage: Usage, prices: UnitPrices | None, amount: int, sta
         status,
         call.trace.trace_id,
         dict(call.labels),
+        run=call.step[0] if call.step is not None else None,
+        step=call.step[1] if call.step is not None else None,
     )
 
 

@@ -68,6 +68,7 @@ class Filter(msgspec.Struct, frozen=True, kw_only=True):
     key: str | None = None
     provider: str | None = None
     status: str | None = None
+    run: str | None = None
 
 
 class LedgerEntry(msgspec.Struct, frozen=True, kw_only=True):
@@ -98,6 +99,8 @@ class LedgerEntry(msgspec.Struct, frozen=True, kw_only=True):
     corrects: str | None
     reason: str | None
     by: str | None
+    run: str | None
+    step: int | None
 
 
 class Correction(msgspec.Struct, frozen=True, kw_only=True):
@@ -382,7 +385,7 @@ def _where(reader: Principal, wanted: Filter) -> Sequence[ColumnElement[bool]]:
         where.append(LEDGER.c.at >= int(wanted.since * 1000))
     if wanted.until is not None:
         where.append(LEDGER.c.at < int(wanted.until * 1000))
-    for name in ("task", "model", "team", "project", "key", "provider", "status"):
+    for name in ("task", "model", "team", "project", "key", "provider", "status", "run"):
         value = getattr(wanted, name)
         if value is not None:
             _refuse_nul(**{name: value})

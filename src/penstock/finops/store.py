@@ -208,4 +208,6 @@ def _values(row: LedgerRow) -> tuple[Any, ...]:
         row.corrects,
         row.reason,
         row.by,
+        row.run,
+        row.step,
     )

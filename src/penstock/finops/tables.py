@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Boolean, Column, Double, Index, Table, Text, UniqueConstraint, text
+from sqlalchemy import BigInteger, Boolean, Column, Double, Index, Integer, Table, Text, UniqueConstraint, text
 
 from penstock.storage.schema import metadata
 
@@ -39,7 +39,10 @@ LEDGER = Table(
     Column("corrects", Text),  # id of the row that this one corrects; then amount is the difference
     Column("reason", Text),
     Column("by", Text),  # id of the key that asked for the correction
+    Column("run", Text),  # the durable run that made the call
+    Column("step", Integer),  # and the number of its step
 )
+Index("ix_ledger_run", LEDGER.c.run, postgresql_where=text("run IS NOT NULL"), sqlite_where=text("run IS NOT NULL"))
 Index("ix_ledger_corrects", LEDGER.c.corrects, postgresql_where=text("corrects IS NOT NULL"), sqlite_where=text("corrects IS NOT NULL"))
 Index("ix_ledger_at", LEDGER.c.at)
 

@@ -32,6 +32,8 @@ class Admission:
         self._most_with_batch = max(1, int(max_in_flight * batch_share))
         self._priorities = priorities or {}
         self.in_flight = 0
+        self.batch_in_flight = 0
+        self.interactive_started = 0
         self.draining = False
         self.refused = 0
 
@@ -52,27 +54,40 @@ class Admission:
             raise Overloaded(
                 f"{self.in_flight} calls are in flight; the rest of gateway.max_in_flight is for interactive ones", retry_after=1
             )
+        # Counted before the limits are asked, which may take a moment where they are kept on a server.
+        self._enter(call)
         if principal is None or principal.limits == UNLIMITED:
             call.at_end(self._leave)
-            self.in_flight += 1
-            return await proceed(call)
-        # Counted before the limits are asked, which may take a moment where they are kept on a server.
-        self.in_flight += 1
-        try:
-            leave = await self._take(call, principal)
-        except BaseException:
-            self.in_flight -= 1
-            raise
-        call.at_end(leave)
+        else:
+            try:
+                leave = await self._take(call, principal)
+            except BaseException:  # cancellation too
+                self._leave(call)
+                raise
+            call.at_end(leave)
         return await proceed(call)
+
+    @property
+    def interactive(self) -> int:
+        """Interactive calls in flight."""
+        return self.in_flight - self.batch_in_flight
 
     def _priority(self, key: str) -> str:
         """The priority of a key's calls that name none; the longest pattern that fits its name decides."""
         found = [pattern for pattern in self._priorities if allows((pattern,), key)]
         return self._priorities[max(found, key=len)] if found else INTERACTIVE
 
+    def _enter(self, call: Call) -> None:
+        self.in_flight += 1
+        if call.priority == INTERACTIVE:
+            self.interactive_started += 1
+        else:
+            self.batch_in_flight += 1
+
     def _leave(self, call: Call) -> None:
         self.in_flight -= 1
+        if call.priority != INTERACTIVE:
+            self.batch_in_flight -= 1
 
     async def _take(self, call: Call, principal: Principal) -> Callable[[Call], None]:
         """Take what the call needs of the key's limits, all or nothing; what to do when it is over. Raises `LimitExceeded`."""
@@ -105,7 +120,7 @@ class Admission:
             raise
 
         def leave(ended: Call) -> None:
-            self.in_flight -= 1
+            self._leave(ended)
             if slots is not None:
                 counters.leave(key)
             if tokens is not None:

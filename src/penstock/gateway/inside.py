@@ -56,6 +56,10 @@ class Inside:
         call.priority = ask.priority
         call.task = ask.task[:LONGEST_LABEL] if ask.task else None
         call.labels = ask.labels
+        if (step := current_step.get()) is not None:
+            # A step that is done again after a crash calls again: its money and records are found under the same run and number.
+            call.step = (step.run, step.number)
+            call.labels = {**ask.labels, "run": step.run, "step": str(step.number)}
         call.passthrough = list(ask.passed)
         try:
             _read(call, shape)

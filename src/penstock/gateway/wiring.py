@@ -25,7 +25,7 @@ from penstock.gateway.standings import pages as standing_pages
 from penstock.gateway.told_by_running import told_by_running
 from penstock.kernel.capability import Finding, House, Offer
 from penstock.kernel.errors import PenstockError
-from penstock.kernel.ports import Authenticator, Metric, ModelClient, Sessions
+from penstock.kernel.ports import Authenticator, Metric, ModelClient, Sessions, Traffic
 from penstock.kernel.stage import Line
 from penstock.kernel.web import NavItem
 from penstock.settings import ServerSettings
@@ -64,7 +64,7 @@ def wire(house: House) -> Offer:
         drains=(life,),
         checks=(life.check,),
         metrics=(life, standings),
-        ports={ModelClient: inside},
+        ports={ModelClient: inside, Traffic: admission},
     )
 
 

@@ -61,9 +61,14 @@ class JournalService:
         return self._engine is not None
 
     @property
+    def begun(self) -> bool:
+        """Whether there may be runs of an earlier process, or of another one."""
+        return is_shared(self._url) or file_of(self._url, self._data_dir).exists()
+
+    @property
     def _nothing(self) -> bool:
         """Whether there can be no runs, so that a question about them need not open anything."""
-        return not self.used and not self.open and not is_shared(self._url) and not file_of(self._url, self._data_dir).exists()
+        return not self.open and not self.begun
 
     def define(self, name: str, function: RunFunction, *, version: int = 1) -> None:
         if not name or "@" in name or len(name) > 200 or version < 1:
@@ -80,6 +85,9 @@ class JournalService:
         if self._engine is not None:
             engine = self._engine
             self._threads.submit(engine.declare, queue).result()
+
+    async def ready(self) -> None:
+        await self.begin()
 
     async def begin(self) -> Engine:
         """Open the journal, or give the open one. Raises `JournalNotInstalled`, `JournalInUse`, `JournalUnavailable`."""

@@ -47,11 +47,12 @@ class JournalLife:
         self._opening: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        """Take in the definitions of the settings; where there are any definitions, open the journal in the background, so that runs of
-        an earlier process go on while the gateway answers already. Raises `SettingsError` for a definition that cannot be loaded."""
+        """Take in the definitions of the settings; where there may be runs, open the journal in the background, so that those of an earlier
+        process go on while the gateway answers already. Raises `SettingsError` for a definition that cannot be loaded."""
         for reference in self._settings.definitions:
             _load(reference)(self.service)
-        if self.service.used and installed():
+        # Runs that rooms define are started by the house, and then it opens: a house that never does is spared the engine.
+        if installed() and self.service.used and (self._settings.definitions or self.service.begun):
             self._opening = asyncio.create_task(self._open(), name="journal")
 
     async def stop(self) -> None:
@@ -65,8 +66,11 @@ class JournalLife:
         if not self._settings.definitions and not self.service.used:
             return [Finding(name="journal", status="off", what="no runs are defined")]
         if not installed():
-            what = "runs are defined, but the extra that they need is not installed"
-            return [Finding(name="journal", status="fail", what=what, mend="pip install 'penstock[journal]'")]
+            mend = "pip install 'penstock[journal]'"
+            if self._settings.definitions or self.service.begun:
+                what = "runs are defined, but the extra that they need is not installed"
+                return [Finding(name="journal", status="fail", what=what, mend=mend)]
+            return [Finding(name="journal", status="off", what="batches and other durable runs need an extra", mend=mend)]
         return [Finding(name="journal", status="ok", what="runs are defined")]
 
     async def _open(self) -> None:

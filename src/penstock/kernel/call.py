@@ -181,7 +181,7 @@ class Call:
     `stage_times`. ``reply_text`` holds the reply's bytes as far as the record keeps them; where ``keepsake`` is set, the record keeps what
     that gives instead, asked once the call is over (a digest, for what nobody could read). ``counted`` says that the record's summaries
     have the call already. ``form`` is the request where it came as a form with files, sent on while it arrives; then ``body`` and
-    ``fields`` describe it, files by digest and size.
+    ``fields`` describe it, files by digest and size. ``step`` is the durable run, and the number of its step, from which the call was made.
     """
 
     __slots__ = (
@@ -218,6 +218,7 @@ class Call:
         "shape",
         "started",
         "started_at",
+        "step",
         "stream",
         "target",
         "targets",
@@ -281,6 +282,7 @@ class Call:
         self.counted = False
         self.keepsake: Callable[[], bytes] | None = None
         self.form: Upload | None = None
+        self.step: tuple[str, int] | None = None
         self._at_end: list[Callable[[Call], None]] = []
 
     def at_end(self, callback: Callable[[Call], None]) -> None:

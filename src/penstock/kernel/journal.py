@@ -220,6 +220,10 @@ class Journal(Protocol):
     Everything but `define` and `declare` raises `JournalUnavailable` when there is no journal to work with.
     """
 
+    async def ready(self) -> None:
+        """Return once runs can be started; for whoever takes in much before they start one."""
+        ...
+
     def define(self, name: str, function: RunFunction, *, version: int = 1) -> None:
         """Make ``function`` the code of runs of this name and version. Later versions stand beside earlier ones: a run keeps to the version
         with which it started, and waits where no process has that version. A change that alters the order of steps is a new version."""

@@ -144,6 +144,20 @@ class ModelClient(Protocol):
         ...
 
 
+class Traffic(Protocol):
+    """What goes over the line of this process, for work that gives way to it: calls of people and programs that wait."""
+
+    @property
+    def interactive(self) -> int:
+        """Interactive calls in flight."""
+        ...
+
+    @property
+    def interactive_started(self) -> int:
+        """Interactive calls since the start; only grows."""
+        ...
+
+
 class FileInfo(msgspec.Struct, frozen=True, kw_only=True):
     """A stored file. Times are Unix seconds; ``expires_at`` None keeps it until it is deleted. ``digest`` is SHA-256 in hex."""
 
@@ -230,4 +244,5 @@ __all__ = [
     "ModelClient",
     "Ports",
     "Sessions",
+    "Traffic",
 ]

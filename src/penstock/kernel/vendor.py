@@ -192,10 +192,14 @@ class Asked:
 
 
 class VendorDoor:
-    """Makes endpoints of handlers that may raise. ``open`` must be called before the first request."""
+    """Makes endpoints of handlers that may raise. ``open`` must be called before the first request.
 
-    def __init__(self, prefix: str) -> None:
+    Whose words an answer is in, the headers of the request say, unless ``anthropic`` does since the path belongs to one API alone.
+    """
+
+    def __init__(self, prefix: str, *, anthropic: bool | None = None) -> None:
         self._prefix = prefix
+        self._anthropic = anthropic
         self._authenticator: Authenticator | None = None
         self._sessions: Sessions | None = None
 
@@ -217,6 +221,8 @@ class VendorDoor:
 
         async def handle(scope: EdgeScope, protocol: EdgeProtocol) -> None:
             asked = Asked(scope, protocol, new_id(self._prefix))
+            if self._anthropic is not None:
+                asked.anthropic = self._anthropic
             try:
                 asked.principal = self._principal(scope)
                 value = await handler(asked)

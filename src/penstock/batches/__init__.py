@@ -1,0 +1,1 @@
+"""Batches: many calls in one order, done when there is room."""

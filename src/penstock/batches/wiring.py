@@ -1,0 +1,109 @@
+"""How the parts of the batches are put together, and what they do by themselves."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterable
+from functools import cached_property
+from pathlib import Path
+
+from penstock.batches import anthropic, openai, store
+from penstock.batches.asking import Asking
+from penstock.batches.pace import Pace
+from penstock.batches.pages import pages
+from penstock.batches.runs import LIVE, NAME, QUEUE, Runs
+from penstock.batches.service import Batching
+from penstock.batches.settings import BatchSettings
+from penstock.kernel.capability import House, Offer
+from penstock.kernel.errors import PenstockError
+from penstock.kernel.journal import Journal, Queue
+from penstock.kernel.ports import Authenticator, Holders, Metric, ModelClient, Sessions, Traffic
+from penstock.kernel.vendor import VendorDoor
+from penstock.kernel.web import NavItem
+from penstock.storage.records import Records
+
+_log = logging.getLogger("penstock.batches")
+
+ARCHIVE_SECONDS = 3600.0
+
+
+def wire(house: House) -> Offer:
+    """Build the batches inside ``house``."""
+    door = VendorDoor("req", anthropic=True)
+    life = BatchLife(house, door)
+    return Offer(
+        endpoints=anthropic.endpoints(door, life.batching, life.settings),
+        routes=openai.routes(life.batching),
+        pages=pages(house.ports, life.batching),
+        nav=(NavItem("Batches", "/console/batches", "tasks", "Build", 30, "h"),),
+        services=(life,),
+        metrics=(life,),
+    )
+
+
+class BatchLife:
+    """The batches as a service: defines their run, takes up those that a dead process left, lets go of old results."""
+
+    name = "batches"
+
+    def __init__(self, house: House, door: VendorDoor) -> None:
+        self.settings = settings = house.settings(BatchSettings)
+        self._house = house
+        self._door = door
+        self._folder = Path(settings.folder) if settings.folder else house.data_dir / "batches"
+        records = house.ports.get(Records)
+        self.runs = Runs(records, self._folder, settings, lambda: self.asking, lambda: self.batching.files)
+        self.batching = Batching(records, house.ports, self.runs, settings)
+        self._records = records
+        self._round: asyncio.Task[None] | None = None
+
+    @cached_property
+    def pace(self) -> Pace:
+        """How many lines of this process are in flight."""
+        return Pace(self.settings.max_in_flight, self.settings.beside_interactive, self._house.ports.find(Traffic))
+
+    @cached_property
+    def asking(self) -> Asking:
+        """Who asks them."""
+        ports = self._house.ports
+        return Asking(ports.get(ModelClient), ports.get(Holders), self.pace, self.settings.tries)
+
+    async def start(self) -> None:
+        """Tell the journal what a batch is."""
+        ports = self._house.ports
+        self._door.open(ports.get(Authenticator), ports.find(Sessions))
+        settings, journal = self.settings, ports.get(Journal)
+        journal.define(NAME, self.runs.execute)
+        journal.declare(Queue(name=QUEUE, tenant_concurrency=settings.at_once, per_process=settings.per_process))
+        self._round = asyncio.create_task(self._rounds(), name="batches")
+
+    async def stop(self) -> None:
+        """Nothing of its own runs on; what the journal executes it has stopped by now."""
+        if self._round is not None:
+            self._round.cancel()
+            await asyncio.wait([self._round])
+
+    def metrics(self) -> Iterable[Metric]:
+        """Lines by outcome, in flight, refusals by code, how many may be in flight."""
+        pace = self.pace
+        lines = tuple(({"outcome": outcome}, float(count)) for outcome, count in self.runs.lines.items())
+        refused = tuple(({"code": code}, float(count)) for code, count in sorted(pace.refused.items()))
+        yield Metric(name="penstock_batch_lines", help="Lines of batches that ended here.", kind="counter", samples=lines)
+        yield Metric(name="penstock_batch_lines_refused", help="Refusals that lines waited out.", kind="counter", samples=refused)
+        yield Metric(name="penstock_batch_lines_in_flight", help="Lines in flight now.", kind="gauge", samples=(({}, pace.in_flight),))
+        yield Metric(name="penstock_batch_lines_limit", help="Lines that may be in flight now.", kind="gauge", samples=(({}, pace.limit),))
+        yield Metric(name="penstock_batch_cuts", help="How often fewer lines were let in.", kind="counter", samples=(({}, pace.cuts),))
+
+    async def _rounds(self) -> None:
+        taken_up = False
+        while True:
+            try:
+                if not taken_up and await self._records.read(lambda c: store.listed(c, None, among=LIVE, limit=1)):
+                    await self.batching.take_up()
+                taken_up = True
+                await self.batching.archive()
+            except PenstockError as fault:
+                _log.warning("batches are not looked after", extra={"fault": fault.message, "code": fault.code})
+            await asyncio.sleep(ARCHIVE_SECONDS if taken_up else 5.0)
+
