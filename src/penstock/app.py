@@ -75,6 +75,12 @@ def open_counters(settings: Settings, seat: Seat | None) -> Counters:
     from penstock.storage.counters import MemoryCounters
     from penstock.storage.shared import SharedCounters
 
+    storage = settings.of(StorageSettings)
+    if storage.counters:
+        # The driver is an extra, imported when a server is named.
+        from penstock.storage.valkey import ValkeyCounters
+
+        return ValkeyCounters(storage.counters, down=storage.counters_down, workers=seat.workers if seat is not None else 1)
     if seat is not None:
         return SharedCounters(seat.counters, seat.index, seat.workers)
     return MemoryCounters()
@@ -113,13 +119,13 @@ class App(House):
         self.console = Console(version=_version())
         self.ports.provide(Records, store)
         self.ports.provide(Blobs, open_blobs(settings.of(StorageSettings).blobs, self.data_dir))
-        self.counters = open_counters(settings, seat)
-        self.ports.provide(Counters, self.counters)
+        counters = open_counters(settings, seat)
+        self.ports.provide(Counters, counters)
         if seat is not None:
             self.ports.provide(Seat, seat)
         self.ports.provide(Console, self.console)
         self.ports.provide(Events, self.events)
-        self.offers: dict[str, Offer] = {}
+        self.offers: dict[str, Offer] = {"storage": _offer_of(counters)}
         for room in self.rooms:
             offer = self.offers[room.name] = room.open(self)
             for kind, implementation in offer.ports.items():
@@ -173,6 +179,15 @@ class App(House):
                 _log.info("migrated", extra={"revision": revision})
             return
         raise SchemaMismatch(f"{self.store.place}: {state.explain()}")
+
+
+def _offer_of(counters: Counters) -> Offer:
+    """Counters on a server have a life of their own."""
+    from penstock.storage.counters import ServedCounters
+
+    if isinstance(counters, ServedCounters):
+        return Offer(services=(counters,), checks=(counters.check,), metrics=(counters,))
+    return Offer()
 
 
 def _load(reference: str) -> Capability:

@@ -13,7 +13,7 @@ import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, TypeVar, cast
+from typing import Annotated, Any, Literal, TypeVar, cast
 
 import msgspec
 from msgspec import Meta, Struct
@@ -60,6 +60,20 @@ class StorageSettings(Struct, frozen=True, forbid_unknown_fields=True):
         bool | None,
         Meta(description="Bring the schema up to date at start. Default: yes for SQLite, no elsewhere (run `penstock migrate`)."),
     ] = None
+    counters: Annotated[
+        str,
+        Meta(
+            description="Counts behind limits: empty for memory that the workers of this machine share, or valkey://host:6379/0 "
+            "(valkeys:// for TLS) for several machines."
+        ),
+    ] = ""
+    counters_down: Annotated[
+        Literal["share", "open", "closed"],
+        Meta(
+            description="Limits while that server does not answer: 'share' gives each process its part, 'open' limits nobody, "
+            "'closed' refuses whoever has limits."
+        ),
+    ] = "share"
 
 
 class LogSettings(Struct, frozen=True, forbid_unknown_fields=True):

@@ -38,6 +38,12 @@ class Penstock:
         return self.admin_keys[0]
 
     @property
+    def pid(self) -> int:
+        """The process that runs now."""
+        assert self._process is not None
+        return self._process.pid
+
+    @property
     def log(self) -> str:
         """What all starts so far have logged."""
         file = self.folder / "log"

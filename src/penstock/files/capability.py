@@ -16,7 +16,7 @@ class FilesRoom:
     name: ClassVar[str] = "files"
     settings: ClassVar[type[msgspec.Struct] | None] = FilesSettings
     migrations: ClassVar[str | None] = "penstock.files.migrations"
-    commands: ClassVar[str | None] = None
+    commands: ClassVar[str | None] = "penstock.files.commands:app"
     templates: ClassVar[str | None] = "penstock.files"
 
     def open(self, house: House) -> Offer:

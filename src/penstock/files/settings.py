@@ -15,6 +15,9 @@ class FilesSettings(Struct, frozen=True, forbid_unknown_fields=True):
         20 * 1024 * 1024 * 1024
     )
     max_organisation_files: Annotated[int, Meta(ge=1, description="Files that one organisation may have.")] = 100_000
+    max_inline_bytes: Annotated[
+        int, Meta(ge=1024, description="Bytes of stored files that one call may name; they are sent to the provider inside the request.")
+    ] = 15 * 1024 * 1024
     batch_lifetime_seconds: Annotated[
         float, Meta(ge=3600, description="How long files for batches are kept when the uploader does not say; others stay until deleted.")
     ] = 30 * 86400.0

@@ -8,7 +8,7 @@ from penstock.kernel.call import Call, Reply
 from penstock.kernel.errors import Draining, LimitExceeded, Overloaded
 from penstock.kernel.principal import Limits, Principal, allows
 from penstock.kernel.stage import Proceed, Slot
-from penstock.storage.counters import Counters
+from penstock.storage.counters import Counters, enter_later, take_later
 
 UNLIMITED = Limits()
 INTERACTIVE = "interactive"
@@ -54,15 +54,17 @@ class Admission:
             raise Overloaded(
                 f"{self.in_flight} calls are in flight; the rest of gateway.max_in_flight is for interactive ones", retry_after=1
             )
+        # Counted before the limits are asked, which may take a moment where they are kept on a server.
+        self._enter(call)
         if principal is None or principal.limits == UNLIMITED:
             call.at_end(self._leave)
         else:
-            call.at_end(self._take(call, principal))
-        self.in_flight += 1
-        if call.priority == INTERACTIVE:
-            self.interactive_started += 1
-        else:
-            self.batch_in_flight += 1
+            try:
+                leave = await self._take(call, principal)
+            except BaseException:  # cancellation too
+                self._leave(call)
+                raise
+            call.at_end(leave)
         return await proceed(call)
 
     @property
@@ -75,38 +77,47 @@ class Admission:
         found = [pattern for pattern in self._priorities if allows((pattern,), key)]
         return self._priorities[max(found, key=len)] if found else INTERACTIVE
 
+    def _enter(self, call: Call) -> None:
+        self.in_flight += 1
+        if call.priority == INTERACTIVE:
+            self.interactive_started += 1
+        else:
+            self.batch_in_flight += 1
+
     def _leave(self, call: Call) -> None:
         self.in_flight -= 1
         if call.priority != INTERACTIVE:
             self.batch_in_flight -= 1
 
-    def _take(self, call: Call, principal: Principal) -> Callable[[Call], None]:
+    async def _take(self, call: Call, principal: Principal) -> Callable[[Call], None]:
         """Take what the call needs of the key's limits, all or nothing; what to do when it is over. Raises `LimitExceeded`."""
         counters, limits, key = self._counters, principal.limits, principal.key_id
         slots, requests, tokens = limits.concurrency, limits.requests_per_minute, limits.tokens_per_minute
-        if slots is not None and not counters.enter(key, slots):
+        if slots is not None and not counters.enter(key, slots) and not await enter_later(counters, key, slots):
             raise LimitExceeded(
                 f"key {principal.name!r} has {slots} calls in flight, its limit", code="concurrency_limit_exceeded", retry_after=1
             )
-        if requests is not None:
-            wait = counters.take(key + "/requests", 1, requests)
-            if wait > 0:
-                if slots is not None:
-                    counters.leave(key)
-                raise LimitExceeded(f"key {principal.name!r} may make {requests} requests a minute", retry_after=wait)
-        asked = 0
-        if tokens is not None:
-            # A call larger than a whole minute's worth could never run; it may when the bucket is full, and pays it off afterwards.
-            asked = min(call.input_estimate + (call.max_output or 0), tokens)
-            wait = counters.take(key + "/tokens", asked, tokens)
-            if wait > 0:
-                if slots is not None:
-                    counters.leave(key)
-                if requests is not None:
-                    counters.adjust(key + "/requests", -1, requests)
-                raise LimitExceeded(
-                    f"key {principal.name!r} may use {tokens} tokens a minute", code="token_limit_exceeded", retry_after=wait
-                )
+        # What a call larger than a whole minute's worth asks for is cut, or it could never run; it pays off the rest afterwards.
+        asked = 0 if tokens is None else min(call.input_estimate + (call.max_output or 0), tokens)
+        taken = False
+        try:
+            if requests is not None:
+                wait = counters.take(key + "/requests", 1, requests)
+                if wait > 0 and (wait := await take_later(counters, key + "/requests", 1, requests, wait)) > 0:
+                    raise LimitExceeded(f"key {principal.name!r} may make {requests} requests a minute", retry_after=wait)
+                taken = True
+            if tokens is not None:
+                wait = counters.take(key + "/tokens", asked, tokens)
+                if wait > 0 and (wait := await take_later(counters, key + "/tokens", asked, tokens, wait)) > 0:
+                    raise LimitExceeded(
+                        f"key {principal.name!r} may use {tokens} tokens a minute", code="token_limit_exceeded", retry_after=wait
+                    )
+        except BaseException:  # cancellation too
+            if slots is not None:
+                counters.leave(key)
+            if taken and requests is not None:
+                counters.adjust(key + "/requests", -1, requests)
+            raise
 
         def leave(ended: Call) -> None:
             self._leave(ended)

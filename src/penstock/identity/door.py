@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from penstock.identity.settings import IdentitySettings
 from penstock.kernel.errors import LimitExceeded, SettingsError, Unauthenticated
 from penstock.kernel.ports import Metric, Sessions
-from penstock.storage.counters import Counters
+from penstock.storage.counters import Counters, take_later
 
 _log = logging.getLogger("penstock.identity")
 
@@ -52,7 +52,7 @@ class Door:
         Raises `LimitExceeded` with the code ``too_many_sign_ins`` while ``caller`` (see `caller`) or everybody must wait.
         """
         # Taken before the key is looked at and given back when it was right: tries that come at once cannot overtake the count.
-        takes = self._admit(caller)
+        takes = await self._admit(caller)
         try:
             opened = await self._sessions.open(credential)
         except Unauthenticated as fault:
@@ -102,14 +102,14 @@ class Door:
         help = "Sign-ins at the console: in, refused for a wrong key, throttled after too many wrong keys."
         yield Metric(name="penstock_sign_ins", help=help, kind="counter", samples=samples)
 
-    def _admit(self, caller: str) -> list[tuple[str, int]]:
+    async def _admit(self, caller: str) -> list[tuple[str, int]]:
         limits = [(f"{EVERYBODY}:{caller}", self._each)]
         if caller not in self._familiar:
             limits.append((EVERYBODY, self._all))
         taken: list[tuple[str, int]] = []
         for key, per_minute in limits:
             wait = self._counters.take(key, 1, per_minute)
-            if wait > 0:
+            if wait > 0 and (wait := await take_later(self._counters, key, 1, per_minute, wait)) > 0:
                 self._give_back(taken)
                 self._waiting += 1
                 whose = "from your address" if key != EVERYBODY else "from many addresses"

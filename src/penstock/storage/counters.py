@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Awaitable, Callable
-from typing import Protocol
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Protocol, runtime_checkable
+
+from penstock.kernel.capability import Finding, Service
+from penstock.kernel.ports import MetricSource
 
 SWEEP_AT = 1024
 """Buckets that may exist before idle ones are looked for."""
@@ -58,6 +61,33 @@ class Counters(Protocol):
     def renewal(self, key: str) -> Renewal | None:
         """After ``key`` was refused: what to await before asking once more, None when asking again would change nothing."""
         ...
+
+
+@runtime_checkable
+class ServedCounters(Service, MetricSource, Protocol):
+    """Counters that are kept on a server: a service that is measured and examined."""
+
+    async def check(self) -> Sequence[Finding]:
+        """For the doctor: whether the server answers."""
+        ...
+
+
+async def take_later(counters: Counters, key: str, amount: int, per_minute: int, wait: float) -> float:
+    """Ask once more for what was refused for ``wait`` seconds, after the share was renewed; as `Counters.take`."""
+    renewal = counters.renewal(key)
+    if renewal is None:
+        return wait
+    await renewal
+    return counters.take(key, amount, per_minute)
+
+
+async def enter_later(counters: Counters, key: str, limit: int) -> bool:
+    """Ask once more for a slot that was refused, after the share was renewed; as `Counters.enter`."""
+    renewal = counters.renewal(key)
+    if renewal is None:
+        return False
+    await renewal
+    return counters.enter(key, limit)
 
 
 class MemoryCounters:
