@@ -15,9 +15,9 @@ from typing import Any
 
 import aiohttp
 import msgspec
+from tests.system.process import Penstock
 
 from penstock.batches.remote import Remote
-from tests.system.process import Penstock
 
 SETTINGS = """
 [gateway]
@@ -174,7 +174,7 @@ class Drill:
         self.report.p99_rise = round(self.report.p99_with / self.report.p99_without - 1, 4)
 
     async def _interactive(self, seconds: float, rate: float) -> list[float]:
-        """Milliseconds of calls that begin at ``rate`` a second, at random intervals, whether or not the earlier ones have been answered."""
+        """Milliseconds of calls that begin at ``rate`` a second, at random intervals, whatever the earlier ones do."""
         found: list[float] = []
         url = f"{self.penstock.url}/v1/chat/completions"
         body = json.dumps({"model": "m", "user": "person-1", "messages": [{"role": "user", "content": QUESTION}]}).encode()

@@ -1,7 +1,7 @@
 """A provider on loopback that answers each chat completion after a while and remembers for whom it did.
 
-The field ``user`` of a request names its line (``line-17``), and the answer's text repeats it, so that a result can be told to be its line's
-own. ``GET /stats`` says how often each line was asked. Run with ``python -m benchmarks.batches.upstream --seconds 0.05``; it prints
+The field ``user`` of a request names its line (``line-17``), and the answer's text repeats it, so that a result can be told to be its
+line's own. ``GET /stats`` says how often each line was asked. Run with ``python -m benchmarks.batches.upstream --seconds 0.05``; it prints
 ``ready PORT``.
 """
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 
 import pytest
 
@@ -28,8 +27,7 @@ class Clock:
 
 def paced(most: int = 64, calls: Calls | None = None) -> tuple[Pace, Clock]:
     clock = Clock()
-    work: Callable[[], float] = lambda: 0.0
-    return Pace(most, 0.1, calls, clock=clock, work=work), clock
+    return Pace(most, 0.1, calls, clock=clock, work=lambda: 0.0), clock
 
 
 async def crowd(pace: Pace, count: int, organisation: str = "a", model: str = "m", size: int = 10) -> list[asyncio.Task[None]]:
