@@ -35,6 +35,7 @@ CAPABILITIES = (
     "penstock.identity.capability:Identity",
     "penstock.finops.capability:Finops",
     "penstock.gateway.capability:Gateway",
+    "penstock.cache.capability:Cache",
     "penstock.journal.capability:JournalRoom",
 )
 

@@ -13,9 +13,12 @@ from penstock.gateway.discovery import OLLAMA, configured, find_ollama
 from penstock.gateway.google_models import GoogleModels
 from penstock.gateway.health import Health
 from penstock.gateway.http import Edge
+from penstock.gateway.local_embedder import LocalEmbedder
 from penstock.gateway.models import listing
 from penstock.gateway.pages import pages
+from penstock.gateway.providers.minilm import installed
 from penstock.gateway.relay import Relay
+from penstock.gateway.replies import StoredReplies
 from penstock.gateway.send import Send
 from penstock.gateway.settings import GatewaySettings
 from penstock.gateway.shapes import SHAPES
@@ -25,6 +28,7 @@ from penstock.gateway.told_by_running import told_by_running
 from penstock.kernel.capability import Finding, House, Offer
 from penstock.kernel.errors import PenstockError
 from penstock.kernel.ports import Authenticator, Metric, Sessions
+from penstock.kernel.recall import Embedder, Replies
 from penstock.kernel.stage import Line
 from penstock.kernel.web import NavItem
 from penstock.settings import ServerSettings
@@ -62,6 +66,7 @@ def wire(house: House) -> Offer:
         drains=(life,),
         checks=(life.check,),
         metrics=(life, standings),
+        ports={Replies: StoredReplies(catalogue), **({Embedder: LocalEmbedder(house.data_dir / "models")} if installed() else {})},
     )
 
 
