@@ -80,6 +80,12 @@ class Charge:
     def settle(self, call: Call, status: str) -> None:
         """Write the call's row and put what it cost in the place of what was reserved. Called once per call."""
         reservation = self._reservations.pop(call.id, None)
+        if call.recalled is not None:
+            # No provider was asked, so nothing was spent; what that saved is an estimate, and none of the ledger's business.
+            call.cost = Cost(amount=0)
+            self._spool.release()
+            self._budgets.settle(reservation, owners_of(call), 0)
+            return
         reached = call.target is not None or any(
             a.skipped is None and (a.status is not None or a.error != "upstream_unreachable") for a in call.attempts
         )

@@ -21,6 +21,7 @@ from penstock.kernel.capability import Finding, House, Offer
 from penstock.kernel.errors import PenstockError
 from penstock.kernel.events import BudgetSpent
 from penstock.kernel.ports import Metric
+from penstock.kernel.recall import Prices
 from penstock.kernel.web import NavItem
 from penstock.storage.records import Records
 from penstock.storage.spool import Spool, damaged_files
@@ -50,6 +51,7 @@ def wire(house: House) -> Offer:
         services=(life,),
         checks=(life.check,),
         metrics=(life,),
+        ports={Prices: book},
     )
 
 

@@ -14,9 +14,12 @@ from penstock.gateway.google_models import GoogleModels
 from penstock.gateway.health import Health
 from penstock.gateway.http import Edge
 from penstock.gateway.inside import Inside
+from penstock.gateway.local_embedder import LocalEmbedder
 from penstock.gateway.models import listing
 from penstock.gateway.pages import pages
+from penstock.gateway.providers.minilm import installed
 from penstock.gateway.relay import Relay
+from penstock.gateway.replies import StoredReplies
 from penstock.gateway.send import Send
 from penstock.gateway.settings import GatewaySettings
 from penstock.gateway.shapes import SHAPES
@@ -26,6 +29,7 @@ from penstock.gateway.told_by_running import told_by_running
 from penstock.kernel.capability import Finding, House, Offer
 from penstock.kernel.errors import PenstockError
 from penstock.kernel.ports import Authenticator, Metric, ModelClient, Sessions, Traffic
+from penstock.kernel.recall import Embedder, Replies
 from penstock.kernel.stage import Line
 from penstock.kernel.web import NavItem
 from penstock.settings import ServerSettings
@@ -64,7 +68,12 @@ def wire(house: House) -> Offer:
         drains=(life,),
         checks=(life.check,),
         metrics=(life, standings),
-        ports={ModelClient: inside, Traffic: admission},
+        ports={
+            ModelClient: inside,
+            Traffic: admission,
+            Replies: StoredReplies(catalogue),
+            **({Embedder: LocalEmbedder(house.data_dir / "models")} if installed() else {}),
+        },
     )
 
 
