@@ -163,6 +163,13 @@ class Upload(Protocol):
     def repeatable(self) -> bool: ...
 
 
+class Session(Protocol):
+    """A conversation over a connection that stays open; the sender opens the provider's end of it."""
+
+    @property
+    def responses(self) -> int: ...
+
+
 class Call:
     """One trip down the line. Created by the edge that parsed it, mutated by the stages, read by the record.
 
@@ -182,6 +189,8 @@ class Call:
     that gives instead, asked once the call is over (a digest, for what nobody could read). ``counted`` says that the record's summaries
     have the call already. ``form`` is the request where it came as a form with files, sent on while it arrives; then ``body`` and
     ``fields`` describe it, files by digest and size. ``step`` is the durable run, and the number of its step, from which the call was made.
+    ``session`` is a conversation that the call opens; it is charged in ``parts``, as many as have been charged by now, while ``usage`` and
+    ``cost`` are their sums.
     """
 
     __slots__ = (
@@ -208,6 +217,7 @@ class Call:
         "notes",
         "operation",
         "outcome",
+        "parts",
         "passthrough",
         "principal",
         "priority",
@@ -215,6 +225,7 @@ class Call:
         "reached",
         "reply_status",
         "reply_text",
+        "session",
         "shape",
         "started",
         "started_at",
@@ -283,6 +294,8 @@ class Call:
         self.keepsake: Callable[[], bytes] | None = None
         self.form: Upload | None = None
         self.step: tuple[str, int] | None = None
+        self.session: Session | None = None
+        self.parts = 0
         self._at_end: list[Callable[[Call], None]] = []
 
     def at_end(self, callback: Callable[[Call], None]) -> None:
