@@ -152,6 +152,8 @@ async def answering(talk: Talk) -> None:
         event = await talk.hear()
         if event["type"] == "session.update":
             await talk.say({"type": "session.updated", "event_id": "event_2", "session": {**session()["session"], **event["session"]}})
+        elif event["type"] == "input_audio_buffer.commit":
+            await talk.say({"type": "input_audio_buffer.committed", "event_id": "event_3", "item_id": "item_1", "previous_item_id": None})
         elif event["type"] == "response.create":
             number += 1
             await talk.answer(f"resp_{number}")
