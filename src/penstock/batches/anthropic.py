@@ -157,7 +157,7 @@ _BATCH = _object(
     id=_TEXT,
     type={"const": "message_batch"},
     processing_status={"enum": ["in_progress", "canceling", "ended"]},
-    request_counts=_object("Requests by outcome.", **{name: _WHOLE for name in _COUNTS}),
+    request_counts=_object("Requests by outcome.", **dict.fromkeys(_COUNTS, _WHOLE)),
     created_at={**_TEXT, "format": "date-time"},
     expires_at={**_TEXT, "format": "date-time"},
     ended_at=_WHEN,
@@ -200,7 +200,9 @@ _FAILURES: Mapping[str, str] = {
     "500": "A fault of Penstock's; the operator finds it in the log under the request's id.",
     "503": "Durable runs are not installed or not open here, or there is no room on disk.",
 }
-_ERROR = _object("A failure as Anthropic's API tells it.", type={"const": "error"}, error=_object("What is wrong.", type=_TEXT, message=_TEXT))
+_ERROR = _object(
+    "A failure as Anthropic's API tells it.", type={"const": "error"}, error=_object("What is wrong.", type=_TEXT, message=_TEXT)
+)
 
 
 def _describe(what: str) -> Description:
@@ -210,7 +212,8 @@ def _describe(what: str) -> Description:
         error=_ERROR,
         failures=_FAILURES,
         schemas={"MessageBatch": _BATCH},
-        query={"limit": {"type": "integer", "minimum": 1, "maximum": MOST}, "before_id": _TEXT, "after_id": _TEXT} if what == "list" else {},
+        query={"limit": {"type": "integer", "minimum": 1, "maximum": MOST}, "before_id": _TEXT, "after_id": _TEXT}
+        if what == "list"
+        else {},
         others=("application/x-jsonl",) if what == "results" else (),
     )
-

@@ -47,7 +47,13 @@ class Pace:
     """Lets lines in. ``refused`` counts refusals by code, ``cuts`` how often a lane was narrowed."""
 
     def __init__(
-        self, most: int, beside: float, traffic: Traffic | None, *, clock: Callable[[], float] = time.monotonic, work: Callable[[], float] = time.thread_time
+        self,
+        most: int,
+        beside: float,
+        traffic: Traffic | None,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        work: Callable[[], float] = time.thread_time,
     ) -> None:
         self._most = most
         self._beside = beside
@@ -84,7 +90,9 @@ class Pace:
     @property
     def limit(self) -> float:
         """How many lines may be in flight now, all lanes together."""
-        return min(float(self._most if not self.beside_others else max(1, self._most // 4)), sum(lane.limit for lane in self._lanes.values()))
+        return min(
+            float(self._most if not self.beside_others else max(1, self._most // 4)), sum(lane.limit for lane in self._lanes.values())
+        )
 
     async def enter(self, organisation: str, model: str, size: int) -> None:
         """Wait for a place; whoever has one gives it back with `leave`."""

@@ -190,7 +190,13 @@ class Runs:
                 case working.KEY:
                     told = LineError(code="revoked_api_key", message="the key of the batch was revoked or has expired")
                     codes = {**batch.codes, "revoked_api_key": missing}
-                    values |= {"status": Status.FAILED, "failed_at": now, "errors": [told], "failed": batch.failed + missing, "codes": codes}
+                    values |= {
+                        "status": Status.FAILED,
+                        "failed_at": now,
+                        "errors": [told],
+                        "failed": batch.failed + missing,
+                        "codes": codes,
+                    }
                     self.lines["failed"] += missing
                 case _ if batch.status is Status.CANCELLING:  # too late to stop anything
                     values |= {"status": Status.CANCELLED, "cancelled_at": now}

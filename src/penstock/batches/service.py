@@ -124,9 +124,7 @@ class Batching:
         """Start the batch's run; one that was started already is left as it is."""
         labels = {"batch": batch.id}
         key = batch.id + again
-        return await self._journal.start(
-            NAME, {"batch": batch.id}, organisation=batch.organisation, queue=QUEUE, key=key, labels=labels
-        )
+        return await self._journal.start(NAME, {"batch": batch.id}, organisation=batch.organisation, queue=QUEUE, key=key, labels=labels)
 
     async def get(self, reach: str | None, id: str, *, shape: str | None = None) -> Batch:
         """One batch. `NotFound`, also for one of the other shape where a shape is given."""

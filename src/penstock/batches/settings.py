@@ -12,13 +12,15 @@ class BatchSettings(Struct, frozen=True, forbid_unknown_fields=True):
 
     folder: Annotated[
         str,
-        Meta(description="Folder of the batches' lines and results; empty: `batches` in the data folder. Shared by all `penstock worker`s."),
+        Meta(
+            description="Folder of the batches' lines and results; empty: `batches` in the data folder. Shared by all `penstock worker`s."
+        ),
     ] = ""
     max_lines: Annotated[int, Meta(ge=1, description="Lines that one batch may have.")] = 200_000
     max_line_bytes: Annotated[int, Meta(ge=1024, description="Longest line of a batch, in bytes.")] = 8_388_608
-    max_body_bytes: Annotated[int, Meta(ge=1024, description="Largest body of a POST to /v1/messages/batches, which is written to disk.")] = (
-        268_435_456
-    )
+    max_body_bytes: Annotated[
+        int, Meta(ge=1024, description="Largest body of a POST to /v1/messages/batches, which is written to disk.")
+    ] = 268_435_456
     window_hours: Annotated[float, Meta(gt=0, description="Hours after which what is not done of a batch expires.")] = 24.0
     keep_days: Annotated[float, Meta(gt=0, description="Days for which the results of Anthropic-shaped batches are kept.")] = 29.0
     max_in_flight: Annotated[int, Meta(ge=1, description="Most lines in flight at once in one process, of all batches together.")] = 64
@@ -33,5 +35,6 @@ class BatchSettings(Struct, frozen=True, forbid_unknown_fields=True):
     at_once: Annotated[int, Meta(ge=1, description="Batches of one organisation that are worked on at once; the others wait.")] = 2
     per_process: Annotated[int, Meta(ge=1, description="Batches that one process works on at once.")] = 8
     tries: Annotated[
-        int, Meta(ge=1, description="Tries of a line that fails upstream. Refusals (rate limits, overload) are waited out and do not count.")
+        int,
+        Meta(ge=1, description="Tries of a line that fails upstream. Refusals (rate limits, overload) are waited out and do not count."),
     ] = 4

@@ -106,4 +106,3 @@ class BatchLife:
             except PenstockError as fault:
                 _log.warning("batches are not looked after", extra={"fault": fault.message, "code": fault.code})
             await asyncio.sleep(ARCHIVE_SECONDS if taken_up else 5.0)
-

@@ -181,6 +181,13 @@ class Upload(Protocol):
     def repeatable(self) -> bool: ...
 
 
+class Session(Protocol):
+    """A conversation over a connection that stays open; the sender opens the provider's end of it."""
+
+    @property
+    def responses(self) -> int: ...
+
+
 class Call:
     """One trip down the line. Created by the edge that parsed it, mutated by the stages, read by the record.
 
@@ -202,6 +209,8 @@ class Call:
     ``fields`` describe it, files by digest and size. ``step`` is the durable run, and the number of its step, from which the call was made.
     ``cache_wish`` is what the caller says about the cache (``off``, ``on``, ``refresh``; empty: nothing); ``recalled`` says where the reply
     comes from when no provider was asked for it.
+    ``session`` is a conversation that the call opens; it is charged in ``parts``, as many as have been charged by now, while ``usage`` and
+    ``cost`` are their sums.
     """
 
     __slots__ = (
@@ -229,6 +238,7 @@ class Call:
         "notes",
         "operation",
         "outcome",
+        "parts",
         "passthrough",
         "principal",
         "priority",
@@ -237,6 +247,7 @@ class Call:
         "recalled",
         "reply_status",
         "reply_text",
+        "session",
         "shape",
         "started",
         "started_at",
@@ -307,6 +318,8 @@ class Call:
         self.step: tuple[str, int] | None = None
         self.cache_wish = ""
         self.recalled: Recall | None = None
+        self.session: Session | None = None
+        self.parts = 0
         self._at_end: list[Callable[[Call], None]] = []
 
     def at_end(self, callback: Callable[[Call], None]) -> None:

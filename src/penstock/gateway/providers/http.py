@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import os
 from collections.abc import Awaitable, Mapping
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 import msgspec
 
 from penstock.gateway.client import Answer, Client, Origin
 from penstock.gateway.providers.profiles import ASKED_AS, Profile
-from penstock.gateway.settings import ProviderSettings
+from penstock.gateway.settings import ProviderSettings, RealtimeSettings
 from penstock.gateway.uploads.upload import Form
 from penstock.kernel.call import Headers
 from penstock.kernel.errors import PenstockError, SettingsError, UpstreamError, UpstreamMalformed
+
+if TYPE_CHECKING:
+    from websockets.asyncio.client import ClientConnection
+
+    from penstock.gateway.providers.provider import Declined
 
 MODELS_BYTES = 8 * 1024 * 1024
 _MODELS_SECONDS = 3.0
@@ -32,12 +38,14 @@ class HttpProvider:
         self.origin = Origin(base)
         self.base_url = base
         self._try_seconds = settings.try_seconds
+        self._connect_seconds = settings.connect_seconds
         self._client = Client(self.origin, max_connections=settings.max_connections, connect_seconds=settings.connect_seconds, label=name)
         key, self.key_source = _key(name, profile, settings, environ)
         headers = {"host": self.origin.authority, "user-agent": "penstock"}
         headers |= profile.headers | {k.lower(): v for k, v in settings.headers.items()}
         if key is not None:
             headers[profile.auth] = profile.auth_prefix + key
+        self._session_headers = [(k, v) for k, v in headers.items() if k not in ("host", "content-type")]
         self._form_headers = _header_bytes(name, {k: v for k, v in headers.items() if k != "content-type"})
         self._headers = _header_bytes(name, {"content-type": "application/json", **headers})
         self._query = f"?api-version={quote(settings.api_version, safe='')}" if settings.api_version else ""
@@ -80,6 +88,14 @@ class HttpProvider:
         if form.complete and form.repeatable:
             return await self._client.request(head, form.encoded(model), timeout=timeout, idle_timeout=idle)
         return await self._client.upload(head, form.passed(model), timeout=timeout, idle_timeout=idle)
+
+    async def dial(self, shape: str, model: str, *, headers: Headers, limits: RealtimeSettings) -> ClientConnection | Declined:
+        """See `TakesSessions.dial`."""
+        # Only houses with sessions pay for the import (20 ms).
+        from penstock.gateway.providers.dial import dial
+
+        _, path, _ = self._line(shape, model).decode("ascii").split(" ")
+        return await dial(self.name, self.origin, path, [*self._session_headers, *headers], self._connect_seconds, limits)
 
     async def models(self) -> tuple[str, ...]:
         """Names that the endpoint lists, empty when it has none. Raises `UpstreamError` or `DeadlineExceeded` when it cannot be asked."""

@@ -28,10 +28,13 @@ GENERATE = "google.generate"
 GOOGLE_COUNT = "google.count_tokens"
 EMBED = "google.embed"
 BATCH_EMBED = "google.batch_embed"
+REALTIME = "openai.realtime"
 
 OPENAI_PATHS = {CHAT: "/chat/completions", EMBEDDINGS: "/embeddings"}
 HEARING_PATHS = {TRANSCRIPTIONS: "/audio/transcriptions", TRANSLATIONS: "/audio/translations"}
 AUDIO_PATHS = {**HEARING_PATHS, SPEECH: "/audio/speech"}
+REALTIME_PATHS = {REALTIME: "/realtime?model={model}"}
+"""A WebSocket instead of a POST; whoever has it serves sessions."""
 IMAGE_PATHS = {IMAGES: "/images/generations", IMAGE_EDITS: "/images/edits"}
 OPENAI_OTHER_PATHS = {
     EMBEDDINGS: "/embeddings",
@@ -121,8 +124,12 @@ _ALL = (
         base_url="https://api.openai.com/v1",
         # Not the variations of images, which OpenAI has retired.
         paths={CHAT: "/chat/completions", RESPONSES: "/responses"}
-        | {shape: path for shape, path in OPENAI_OTHER_PATHS.items() if shape not in (JINA_RERANK, IMAGE_VARIATIONS)},
-        only={COMPLETIONS: ("gpt-3.5-turbo-instruct*", "davinci-*", "babbage-*", "ft:davinci-*", "ft:babbage-*")},
+        | {shape: path for shape, path in OPENAI_OTHER_PATHS.items() if shape not in (JINA_RERANK, IMAGE_VARIATIONS)}
+        | REALTIME_PATHS,
+        only={
+            COMPLETIONS: ("gpt-3.5-turbo-instruct*", "davinci-*", "babbage-*", "ft:davinci-*", "ft:babbage-*"),
+            REALTIME: ("*realtime*",),
+        },
         key_env=("OPENAI_API_KEY",),
         patterns=(
             "gpt-*",
@@ -152,6 +159,7 @@ _ALL = (
             CHAT: "/openai/deployments/{model}/chat/completions",
             EMBEDDINGS: "/openai/deployments/{model}/embeddings",
             **{shape: "/openai/deployments/{model}" + path for shape, path in (AUDIO_PATHS | IMAGE_PATHS).items()},
+            REALTIME: "/openai/realtime?deployment={model}",
         },
         auth="api-key",
         auth_prefix="",
@@ -252,7 +260,7 @@ _ALL = (
         title="xAI",
         reference="https://docs.x.ai/docs/api-reference",
         base_url="https://api.x.ai/v1",
-        paths={**OPENAI_PATHS, **IMAGE_PATHS},
+        paths={**OPENAI_PATHS, **IMAGE_PATHS, **REALTIME_PATHS},
         key_env=("XAI_API_KEY",),
         patterns=("grok-*",),
         prices_as="x-ai",
@@ -332,7 +340,8 @@ _ALL = (
         name="openai-compatible",
         title="Any OpenAI-compatible endpoint",
         # Whoever serves less answers 404, and the next target is tried. Without completions: a conversation is had everywhere.
-        paths={CHAT: "/chat/completions"} | {shape: path for shape, path in OPENAI_OTHER_PATHS.items() if shape != COMPLETIONS},
+        paths={CHAT: "/chat/completions", **REALTIME_PATHS}
+        | {shape: path for shape, path in OPENAI_OTHER_PATHS.items() if shape != COMPLETIONS},
         key_needed=False,
     ),
     Profile(
