@@ -16,11 +16,11 @@ from typing import Protocol
 import msgspec
 
 from penstock.gateway.passing import Binary
-from penstock.gateway.providers.profiles import Profile
+from penstock.gateway.providers.profile import Profile
 from penstock.gateway.providers.provider import Provider, Upstream, for_forms
 from penstock.gateway.quota import Quota
 from penstock.gateway.settings import GatewaySettings
-from penstock.gateway.shapes import chat, google_error, seal, streaming
+from penstock.gateway.shapes import bedrock_error, chat, google_error, seal, streaming
 from penstock.gateway.shapes.plain import BINARY, TEXT, FormShape, Plain
 from penstock.gateway.shapes.shape import ChatShape, Dialect, Shape, StreamingShape
 from penstock.gateway.shapes.tap import Tap
@@ -345,6 +345,7 @@ async def _refusal(provider: str, upstream: Upstream) -> UpstreamRefused:
         body = b""
     if status == 400 and google_error.blames_key(body):
         status = 401
+    status = bedrock_error.status_of(upstream.header(bedrock_error.HEADER), status)
     wait = _retry_after(upstream)
     return UpstreamRefused(
         f"{provider} answered {status}: {_said(status, body)}",
