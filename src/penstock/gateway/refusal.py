@@ -9,7 +9,7 @@ from email.utils import parsedate_to_datetime
 import msgspec
 
 from penstock.gateway.providers.provider import Upstream
-from penstock.gateway.shapes import google_error
+from penstock.gateway.shapes import bedrock_error, google_error
 from penstock.kernel.errors import PenstockError, UpstreamRefused
 
 ERROR_BYTES = 64 * 1024
@@ -34,6 +34,7 @@ async def refusal(provider: str, upstream: Upstream) -> UpstreamRefused:
         body = b""
     if status == 400 and google_error.blames_key(body):
         status = 401
+    status = bedrock_error.status_of(upstream.header(bedrock_error.HEADER), status)
     wait = _retry_after(upstream)
     return UpstreamRefused(
         f"{provider} answered {status}: {_said(status, body)}",

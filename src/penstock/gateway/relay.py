@@ -13,7 +13,7 @@ from typing import Protocol
 import msgspec
 
 from penstock.gateway.passing import Binary
-from penstock.gateway.providers.profiles import Profile
+from penstock.gateway.providers.profile import Profile
 from penstock.gateway.providers.provider import Declined, Provider, Upstream, for_forms, for_sessions
 from penstock.gateway.quota import Quota
 from penstock.gateway.realtime.session import Session

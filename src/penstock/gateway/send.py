@@ -24,7 +24,7 @@ from penstock.gateway.choose import Catalogue
 from penstock.gateway.gate import CIRCUIT, RATE_LIMIT, Gate, Hold
 from penstock.gateway.health import Health, Standing
 from penstock.gateway.hedge import LOST, race
-from penstock.gateway.providers.profiles import CHAT, COMPLETIONS
+from penstock.gateway.providers.profile import CHAT, COMPLETIONS
 from penstock.gateway.providers.provider import Provider
 from penstock.gateway.relay import Relay
 from penstock.gateway.settings import GatewaySettings

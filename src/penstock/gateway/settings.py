@@ -19,6 +19,22 @@ class ProviderSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     base_url: Annotated[str | None, Meta(description="Address up to and including the version, such as http://127.0.0.1:8000/v1.")] = None
     api_key: Annotated[str | None, Meta(description="The provider's key. Better: leave it out and set the variable below.")] = None
     api_key_env: Annotated[str | None, Meta(description="Environment variable that holds the key; default: the profile's own.")] = None
+    auth: Annotated[
+        Literal["key", "aws", "google", "entra"] | None,
+        Meta(
+            description="How it lets us in: a key, AWS's signature, Google's tokens, Entra's tokens (docs/clouds.md); default: a key where"
+            " there is one, else what the profile knows."
+        ),
+    ] = None
+    credentials: Annotated[
+        str | None,
+        Meta(
+            description="Which credentials, where not those of the vendor's usual chain: the name of an AWS profile, the path of a Google"
+            " credentials file, the client id of an Azure managed identity."
+        ),
+    ] = None
+    region: Annotated[str | None, Meta(description="AWS region, or Google Cloud location (such as europe-west4 or global).")] = None
+    project: Annotated[str | None, Meta(description="Google Cloud project; default: the environment's, or the credentials file's.")] = None
     headers: Annotated[dict[str, str], Meta(description="Extra headers sent with every request.")] = field(default_factory=dict[str, str])
     models: Annotated[
         tuple[str, ...],

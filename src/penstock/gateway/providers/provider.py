@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Mapping
 from typing import TYPE_CHECKING, Protocol, cast
 
-from penstock.gateway.providers.profiles import Profile
+from penstock.gateway.providers.profile import Profile
 from penstock.gateway.settings import RealtimeSettings
 from penstock.gateway.uploads.upload import Form
 from penstock.kernel.call import Headers
