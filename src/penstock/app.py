@@ -39,6 +39,7 @@ CAPABILITIES = (
     "penstock.gateway.capability:Gateway",
     "penstock.files.capability:FilesRoom",
     "penstock.batches.capability:Batches",
+    "penstock.cache.capability:Cache",
     "penstock.journal.capability:JournalRoom",
 )
 

@@ -55,6 +55,7 @@ def test_everything_that_is_known_has_its_column() -> None:
         "cache_written_tokens": 6, "reasoning_tokens": 5, "audio_tokens": 4, "usage_estimated": True, "cost_micros": 42,
         "currency": "USD", "priced": False, "trace_id": call.trace.trace_id, "span_id": call.trace.span_id, "parent_id": ABSENT,
         "labels": '{"ticket":"17"}', "attempts": "", "stages": "", "verdicts": "", "notes": '["seed was left out"]', "payload": 77,
+        "recalled": ABSENT,
     }  # fmt: skip
     assert json.loads(found["attempts"])[0]["provider"] == "p"
     assert json.loads(found["stages"]) == [["record", 0], ["send", 2000]]

@@ -126,7 +126,7 @@ def _raw(endpoint: Endpoint, told: Description) -> dict[str, Any]:
         "summary": endpoint.summary,
         "operationId": _operation_id(endpoint.method, endpoint.path),
         "parameters": parameters,
-        "responses": {"200": {"description": "Done.", "headers": headers, "content": content}, **_bad(told.failures, told.error)},
+        "responses": {told.good: {"description": "Done.", "headers": headers, "content": content}, **_bad(told.failures, told.error)},
         "security": _security("call"),
     }
     if told.request is not None:

@@ -50,17 +50,18 @@ class Charge:
         self._held = spool
 
     @property
-    def _spool(self) -> Spool:
+    def spool(self) -> Spool:
+        """Where rows are journalled. Raises `Unavailable` before `open`."""
         if self._held is None:
             raise Unavailable("the ledger is not open yet", retry_after=1)
         return self._held
 
     async def commit(self) -> None:
         """Wait until what was journalled is as safe as the settings ask."""
-        await self._spool.commit()
+        await self.spool.commit()
 
     async def __call__(self, call: Call, proceed: Proceed) -> Reply:
-        spool = self._spool
+        spool = self.spool
         owners = owners_of(call)
         self._budgets.check(owners)
         spool.hold()  # raises StorageFull: nothing may be spent that could not be written down
@@ -80,11 +81,18 @@ class Charge:
     def settle(self, call: Call, status: str) -> None:
         """Write the call's row and put what it cost in the place of what was reserved. Called once per call."""
         reservation = self._reservations.pop(call.id, None)
+        if call.recalled is not None:
+            # No provider was asked, so nothing was spent; what that saved is an estimate, and none of the ledger's business.
+            call.cost = Cost(amount=0)
+        if call.recalled is not None or call.parts:  # of a call in parts, all that it used is on the ledger already
+            self.spool.release()
+            self._budgets.settle(reservation, owners_of(call), 0)
+            return
         reached = call.target is not None or any(
             a.skipped is None and (a.status is not None or a.error != "upstream_unreachable") for a in call.attempts
         )
         if not reached and status != "ok":
-            self._spool.release()
+            self.spool.release()
             self._budgets.settle(reservation, owners_of(call), 0)
             return
         usage = call.usage or _unfinished(call)
@@ -93,10 +101,10 @@ class Charge:
         if prices is None:
             self.unpriced += 1
         try:
-            self._spool.append(encode(row_of(call, usage, prices, total, status)))
+            self.spool.append(encode(row_of(call, usage, prices, total, status)))
             self.rows += 1
         except StorageError:
-            self._spool.release()
+            self.spool.release()
             _log.exception("a ledger row could not be journalled", extra={"call": call.id, "amount": total})
             raise
         finally:
@@ -186,12 +194,13 @@ class Reserve:
         self._refuse_unpriced = refuse_unpriced
 
     async def __call__(self, call: Call, proceed: Proceed) -> Reply:
-        reservation = self._budgets.reserve(owners_of(call), self._most(call))
+        reservation = self._budgets.reserve(owners_of(call), self.most(call))
         if reservation is not None:
             self._reservations[call.id] = reservation
         return await proceed(call)
 
-    def _most(self, call: Call) -> int:
+    def most(self, call: Call) -> int:
+        """The most that the call, or the next part of it, can cost. Raises `Forbidden` where nothing may be spent without a price."""
         if call.operation == "count_tokens":
             return 0
         usage = call.expected

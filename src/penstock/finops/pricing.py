@@ -92,6 +92,11 @@ class PriceBook:
         prices = quote.prices(usage.input)
         return (amount(prices, usage), prices) if prices is not None and quote.covers(usage) else (0, None)
 
+    def estimate(self, provider: str, model: str, usage: Usage) -> int | None:
+        """See `Prices.estimate`."""
+        total, prices = self.cost(provider, model, usage)
+        return total if prices is not None else None
+
     def gives_away(self, provider: str, model: str, operation: str) -> bool:
         """Whether the provider is known not to charge for an operation; the operator's own prices come first."""
         if f"{provider}/{model}" in self._own or f"{provider}/*" in self._own:

@@ -14,10 +14,11 @@ NAME_LENGTH = 200
 class LedgerRow(msgspec.Struct, frozen=True, array_like=True):
     """One call's money. Journalled as a MessagePack array: fields are only ever added at the end, with a default.
 
-    ``at`` is Unix milliseconds, ``amount`` micro-units of ``currency``, ``prices`` the frozen unit prices (None: none was known).
-    ``status`` is ``ok``, ``failed`` or ``cancelled``, or ``correction``: then ``corrects`` names the row that ``amount`` is added to,
-    ``reason`` says why and ``by`` is the id of the key that asked. Owners are ids. ``run`` and ``step`` (its number, from 1) name the durable
-    run from which the call was made: a step that is done again after a crash has rows of both times under the same name.
+    ``id`` is the call's, with a dot and a number behind it for each part of a session. ``at`` is Unix milliseconds, ``amount`` micro-units
+    of ``currency``, ``prices`` the frozen unit prices (None: none was known). ``status`` is ``ok``, ``failed`` or ``cancelled``, or
+    ``correction``: then ``corrects`` names the row that ``amount`` is added to, ``reason`` says why and ``by`` is the id of the key that
+    asked. Owners are ids. ``run`` and ``step`` (its number, from 1) name the durable run from which the call was made: a step that is done
+    again after a crash has rows of both times under the same name.
     """
 
     id: str

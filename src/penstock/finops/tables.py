@@ -14,7 +14,7 @@ SPOOL = "ledger"
 LEDGER = Table(
     "ledger",
     METADATA,
-    Column("id", Text, primary_key=True),  # the call's id, so that a row delivered twice is one row
+    Column("id", Text, primary_key=True),  # the call's id (of a part: with its number), so that a row delivered twice is one row
     Column("at", BigInteger, nullable=False),  # Unix milliseconds
     Column("organisation", Text),
     Column("team", Text),

@@ -12,6 +12,7 @@ from penstock.finops.drain import Drain
 from penstock.finops.ledger import Charge, Reserve, Tills
 from penstock.finops.ledger_pages import ledger_pages
 from penstock.finops.pages import pages
+from penstock.finops.parts import Parts
 from penstock.finops.pricing import PriceBook
 from penstock.finops.routes import routes
 from penstock.finops.service import Money
@@ -20,7 +21,8 @@ from penstock.finops.tables import SPOOL
 from penstock.kernel.capability import Finding, House, Offer
 from penstock.kernel.errors import PenstockError
 from penstock.kernel.events import BudgetSpent
-from penstock.kernel.ports import Metric
+from penstock.kernel.ports import Meter, Metric
+from penstock.kernel.recall import Prices
 from penstock.kernel.web import NavItem
 from penstock.storage.records import Records
 from penstock.storage.spool import Spool, damaged_files
@@ -36,10 +38,11 @@ def wire(house: House) -> Offer:
     budgets = Budgets(house.events)
     tills = Tills()
     charge = Charge(budgets, book, tills)
+    reserve = Reserve(budgets, book, tills, settings.assumed_output_tokens, refuse_unpriced=settings.unpriced == "refuse")
     house.events.subscribe(BudgetSpent, _tell)
     life = FinopsLife(records, settings, house.data_dir / SPOOL, book, charge, budgets)
     return Offer(
-        stages=(charge, Reserve(budgets, book, tills, settings.assumed_output_tokens, refuse_unpriced=settings.unpriced == "refuse")),
+        stages=(charge, reserve),
         routes=routes(life.money, book),
         pages=(*pages(house.ports, life.money), *ledger_pages(house.ports, life.money)),
         nav=(
@@ -50,6 +53,7 @@ def wire(house: House) -> Offer:
         services=(life,),
         checks=(life.check,),
         metrics=(life,),
+        ports={Prices: book, Meter: Parts(charge, reserve, budgets, book, tills)},
     )
 
 

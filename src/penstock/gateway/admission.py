@@ -72,6 +72,33 @@ class Admission:
         """Interactive calls in flight."""
         return self.in_flight - self.batch_in_flight
 
+    async def again(self, call: Call) -> None:
+        """Take one more request of the key's limits for a further response of a session that is on. Raises `LimitExceeded`.
+
+        What a session has used counts against the tokens a minute as it goes on, response by response: see `used`.
+        """
+        principal = call.principal
+        if principal is None or principal.limits == UNLIMITED:
+            return
+        counters, limits, key = self._counters, principal.limits, principal.key_id
+        requests, tokens = limits.requests_per_minute, limits.tokens_per_minute
+        if tokens is not None:
+            wait = counters.take(key + "/tokens", 0, tokens)
+            if wait > 0 and (wait := await take_later(counters, key + "/tokens", 0, tokens, wait)) > 0:
+                raise LimitExceeded(
+                    f"key {principal.name!r} may use {tokens} tokens a minute", code="token_limit_exceeded", retry_after=wait
+                )
+        if requests is not None:
+            wait = counters.take(key + "/requests", 1, requests)
+            if wait > 0 and (wait := await take_later(counters, key + "/requests", 1, requests, wait)) > 0:
+                raise LimitExceeded(f"key {principal.name!r} may make {requests} requests a minute", retry_after=wait)
+
+    def used(self, call: Call, tokens: int) -> None:
+        """A response of a session has used so many tokens."""
+        principal = call.principal
+        if principal is not None and principal.limits.tokens_per_minute is not None:
+            self._counters.adjust(principal.key_id + "/tokens", tokens, principal.limits.tokens_per_minute)
+
     def _priority(self, key: str) -> str:
         """The priority of a key's calls that name none; the longest pattern that fits its name decides."""
         found = [pattern for pattern in self._priorities if allows((pattern,), key)]
@@ -124,7 +151,8 @@ class Admission:
             if slots is not None:
                 counters.leave(key)
             if tokens is not None:
-                used = ended.usage.total if ended.usage is not None else 0
+                # A session's tokens were taken as they were used.
+                used = ended.usage.total if ended.usage is not None and ended.session is None else 0
                 counters.adjust(key + "/tokens", used - asked, tokens)
 
         return leave

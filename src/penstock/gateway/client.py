@@ -42,7 +42,7 @@ MAX_HEAD_BYTES = 64 * 1024
 class Origin:
     """Where a base URL points: host, port, TLS or not, and the path in front of everything."""
 
-    __slots__ = ("authority", "host", "path", "port", "tls")
+    __slots__ = ("authority", "host", "path", "port", "scheme_and_authority", "tls")
 
     def __init__(self, url: str) -> None:
         parts = urlsplit(url)
@@ -55,6 +55,7 @@ class Origin:
         default = 443 if self.tls else 80
         host = f"[{self.host}]" if ":" in self.host else self.host
         self.authority = host if self.port == default else f"{host}:{self.port}"
+        self.scheme_and_authority = f"{parts.scheme}://{self.authority}"
 
 
 class Answer:

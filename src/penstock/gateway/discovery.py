@@ -8,7 +8,8 @@ from pathlib import Path
 
 from penstock.gateway.providers.http import HttpProvider
 from penstock.gateway.providers.minilm import MiniLMProvider, installed
-from penstock.gateway.providers.profiles import PROFILES, Profile
+from penstock.gateway.providers.profile import Profile
+from penstock.gateway.providers.profiles import PROFILES
 from penstock.gateway.providers.provider import Provider
 from penstock.gateway.providers.recording import RecordingProvider
 from penstock.gateway.providers.replay import ReplayProvider

@@ -36,25 +36,8 @@ class Flow:
     @classmethod
     def find(cls, client: str) -> Flow | None:
         """The connection of this process whose peer is ``client`` (address:port); None where it cannot be asked. Blocks a little."""
-        host, _, port = client.rpartition(":")
-        host = host.strip("[]")
-        try:
-            numbers = [int(entry.name) for entry in Path("/proc/self/fd").iterdir()]
-        except OSError:
-            return None
-        for number in numbers:
-            with contextlib.suppress(OSError, ValueError):
-                connection = socket.socket(fileno=os.dup(number))
-                try:
-                    if connection.family in (socket.AF_INET, socket.AF_INET6):
-                        peer: tuple[str, int] = connection.getpeername()[:2]
-                        if peer[0].removeprefix("::ffff:") == host and str(peer[1]) == port:
-                            return cls(connection)
-                except OSError:
-                    connection.close()
-                    raise
-                connection.close()
-        return None
+        found = connection_of(client)
+        return None if found is None else cls(found[1])
 
     def behind(self, handed: int) -> int:
         """Bytes of ``handed`` that the reader has not acknowledged, too high by up to `CREDIT`."""
@@ -87,3 +70,26 @@ class Flow:
         info = self._connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _BYTES_ACKED.size)
         acked: int = _BYTES_ACKED.unpack(info)[0]
         return acked
+
+
+def connection_of(client: str) -> tuple[int, socket.socket] | None:
+    """The number of the connection whose peer is ``client`` (address:port) and a second handle of it; None where it cannot be found."""
+    host, _, port = client.rpartition(":")
+    host = host.strip("[]")
+    try:
+        numbers = [int(entry.name) for entry in Path("/proc/self/fd").iterdir()]
+    except OSError:
+        return None
+    for number in numbers:
+        with contextlib.suppress(OSError, ValueError):
+            connection = socket.socket(fileno=os.dup(number))
+            try:
+                if connection.family in (socket.AF_INET, socket.AF_INET6):
+                    peer: tuple[str, int] = connection.getpeername()[:2]
+                    if peer[0].removeprefix("::ffff:") == host and str(peer[1]) == port:
+                        return number, connection
+            except OSError:
+                connection.close()
+                raise
+            connection.close()
+    return None

@@ -12,7 +12,7 @@ import msgspec
 from penstock.gateway.address import MODEL, VERSIONS, Address, is_googles, key_in_query
 from penstock.gateway.choose import Catalogue
 from penstock.gateway.models import LISTING
-from penstock.gateway.providers.profiles import BATCH_EMBED, EMBED, GENERATE, GOOGLE_COUNT
+from penstock.gateway.providers.profile import BATCH_EMBED, EMBED, GENERATE, GOOGLE_COUNT
 from penstock.gateway.shapes import google_error
 from penstock.kernel.errors import Forbidden, NotFound, PenstockError, UnknownModel
 from penstock.kernel.ports import Authenticator

@@ -119,6 +119,11 @@ class Standing:
         if self.quota.known:
             self.quota.sent(tokens)
 
+    def opened(self, *, probe: bool = False) -> None:
+        """A session was opened, which is as good as an answer; how long it lasts says nothing. It is in flight until it ends."""
+        self.circuit.succeeded(probe=probe)
+        self.provider.circuit.succeeded(probe=probe)
+
     def succeeded(self, tokens: int, seconds: float, output: int, *, probe: bool = False) -> None:
         """The attempt was answered with ``output`` tokens after ``seconds``."""
         provider = self.provider

@@ -43,6 +43,7 @@ TRUSTED_BYTES = 64 * 1024
 DISCARD_SECONDS = 1.0
 DISCARD_BYTES = 4 * 1024 * 1024
 PRIORITIES = frozenset({"interactive", "batch"})
+CACHE_WISHES = frozenset({"off", "on", "refresh"})
 _PASSED = ("anthropic-beta", "anthropic-version", "openai-beta")
 
 
@@ -144,6 +145,9 @@ class Edge:
         priority = get("x-penstock-priority")
         if priority is not None:
             call.priority = parse_priority(priority)
+        wish = get("x-penstock-cache")
+        if wish is not None:
+            call.cache_wish = parse_cache_wish(wish)
         task = get("x-penstock-task")
         if task:
             call.task = task[:LONGEST_LABEL]
@@ -326,6 +330,13 @@ def parse_priority(text: str) -> str:
     """``interactive`` or ``batch``. Raises `MalformedRequest` for anything else."""
     if text not in PRIORITIES:
         raise MalformedRequest(f"x-penstock-priority must be interactive or batch, not {text[:40]!r}", param="x-penstock-priority")
+    return text
+
+
+def parse_cache_wish(text: str) -> str:
+    """``off``, ``on`` or ``refresh``. Raises `MalformedRequest` for anything else."""
+    if text not in CACHE_WISHES:
+        raise MalformedRequest(f"x-penstock-cache must be off, on or refresh, not {text[:40]!r}", param="x-penstock-cache")
     return text
 
 

@@ -7,29 +7,27 @@ from __future__ import annotations
 
 import asyncio
 import fnmatch
-import math
-import time
 from collections.abc import AsyncIterator, Mapping
-from email.utils import parsedate_to_datetime
 from typing import Protocol
 
 import msgspec
 
 from penstock.gateway.passing import Binary
-from penstock.gateway.providers.profiles import Profile
-from penstock.gateway.providers.provider import Provider, Upstream, for_forms
+from penstock.gateway.providers.profile import Profile
+from penstock.gateway.providers.provider import Declined, Provider, Upstream, for_forms, for_sessions
 from penstock.gateway.quota import Quota
+from penstock.gateway.realtime.session import Session
+from penstock.gateway.refusal import refusal
 from penstock.gateway.settings import GatewaySettings
-from penstock.gateway.shapes import chat, google_error, seal, streaming
+from penstock.gateway.shapes import chat, seal, streaming
 from penstock.gateway.shapes.plain import BINARY, TEXT, FormShape, Plain
 from penstock.gateway.shapes.shape import ChatShape, Dialect, Shape, StreamingShape
 from penstock.gateway.shapes.tap import Tap
 from penstock.gateway.translation import Translation, one_call_only, translate
 from penstock.gateway.uploads.upload import Form
 from penstock.kernel.call import Attempt, Call, Headers, Reply, Target, Usage
-from penstock.kernel.errors import PenstockError, UpstreamMalformed, UpstreamRefused
+from penstock.kernel.errors import PenstockError, UpstreamMalformed
 
-ERROR_BYTES = 64 * 1024
 DIGEST_FROM = 64 * 1024
 BYTES_PER_TOKEN = 4
 """Rough size of a token in English text (OpenAI's own rule of thumb); only used where a provider reports no usage."""
@@ -48,6 +46,8 @@ class Relay:
 
         Raises `UpstreamError` or `DeadlineExceeded` as long as nothing has been handed back, `NotExpressible` before anything is sent.
         """
+        if call.session is not None:
+            return await self._session(call, target, provider, wire, attempt)
         shape, spoken = self._shapes[call.shape], self._shapes[wire]
         profile = provider.profile
         if call.form is not None:
@@ -84,7 +84,7 @@ class Relay:
             attempt.status = upstream.status
             quota.heard(upstream)
             if upstream.status != 200:
-                raise await _refusal(provider.name, upstream)
+                raise await refusal(provider.name, upstream)
             if isinstance(shape, Plain):
                 return await self._plain(call, target, upstream, shape, translation, attempt)
             if call.stream:
@@ -93,6 +93,17 @@ class Relay:
         except BaseException:
             upstream.close()
             raise
+
+    async def _session(self, call: Call, target: Target, provider: Provider, wire: str, attempt: Attempt) -> Reply:
+        session = call.session
+        assert isinstance(session, Session)
+        headers = _headers(call, provider.profile.pass_headers)
+        upstream = await for_sessions(provider).dial(wire, target.model, headers=headers, limits=session.limits)
+        if isinstance(upstream, Declined):
+            attempt.status = upstream.status
+            raise await refusal(provider.name, upstream)
+        attempt.status, attempt.first_token_ms = 101, call.elapsed_ms()
+        return session.opened(upstream, target, attempt)
 
     async def _form(self, call: Call, target: Target, provider: Provider, wire: str, attempt: Attempt) -> Reply:
         shape, profile = self._shapes[call.shape], provider.profile
@@ -103,7 +114,7 @@ class Relay:
         try:
             attempt.status = upstream.status
             if upstream.status != 200:
-                raise await _refusal(provider.name, upstream)
+                raise await refusal(provider.name, upstream)
             return await self._plain(call, target, upstream, shape, None, attempt)
         except BaseException:
             upstream.close()
@@ -325,64 +336,3 @@ def _headers(call: Call, passed: tuple[str, ...]) -> Headers:
     if passed and call.passthrough:
         headers += [pair for pair in call.passthrough if pair[0] in passed]
     return headers
-
-
-class _Detail(msgspec.Struct):
-    message: str = ""
-
-
-class _ErrorBody(msgspec.Struct):
-    error: _Detail | str | None = None
-    message: str | None = None
-    detail: str | None = None
-
-
-async def _refusal(provider: str, upstream: Upstream) -> UpstreamRefused:
-    status = upstream.status
-    try:
-        body = await upstream.read(ERROR_BYTES)
-    except PenstockError:
-        body = b""
-    if status == 400 and google_error.blames_key(body):
-        status = 401
-    wait = _retry_after(upstream)
-    return UpstreamRefused(
-        f"{provider} answered {status}: {_said(status, body)}",
-        status=_status(status),
-        upstream_status=status,
-        retry_after=wait if wait is not None else google_error.retry_delay(body),
-    )
-
-
-def _said(status: int, body: bytes) -> str:
-    if status in (401, 403):
-        # Providers quote the key in these; it is ours, not the caller's, and must not travel.
-        return "our credentials are not accepted there; the operator must check the provider's key"
-    try:
-        fault = msgspec.json.decode(body, type=_ErrorBody)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return "no further explanation"
-    said = fault.error.message if isinstance(fault.error, _Detail) else fault.error
-    return (said or fault.message or fault.detail or "no further explanation")[:1000]
-
-
-def _status(status: int) -> int:
-    if status in (401, 402, 403, 404, 405, 407) or status < 400:
-        return 502  # our fault or the operator's, never the caller's
-    if status >= 500:
-        return {503: 503, 504: 504, 529: 503}.get(status, 502)
-    return status
-
-
-def _retry_after(upstream: Upstream) -> float | None:
-    value = upstream.header("retry-after-ms") or upstream.header("retry-after")
-    if value is None:
-        return None
-    try:
-        seconds = float(value) / (1000 if upstream.header("retry-after-ms") else 1)
-    except ValueError:
-        try:
-            seconds = parsedate_to_datetime(value).timestamp() - time.time()
-        except ValueError:
-            return None
-    return max(0.0, seconds) if math.isfinite(seconds) else None

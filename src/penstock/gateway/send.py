@@ -24,7 +24,7 @@ from penstock.gateway.choose import Catalogue
 from penstock.gateway.gate import CIRCUIT, RATE_LIMIT, Gate, Hold
 from penstock.gateway.health import Health, Standing
 from penstock.gateway.hedge import LOST, race
-from penstock.gateway.providers.profiles import CHAT, COMPLETIONS
+from penstock.gateway.providers.profile import CHAT, COMPLETIONS
 from penstock.gateway.providers.provider import Provider
 from penstock.gateway.relay import Relay
 from penstock.gateway.settings import GatewaySettings
@@ -81,7 +81,7 @@ class Send:
         if len(targets) > 1:
             targets = order(targets, self._health.of, _tokens(call), self._clock())
             model = self._catalogue.models.get(call.model)
-            if model is not None and model.hedge_seconds is not None and call.form is None:
+            if model is not None and model.hedge_seconds is not None and call.form is None and call.session is None:
                 return await self._hedged(call, targets, model.hedge_seconds)
         return await self._walk(call, targets)
 
@@ -214,7 +214,10 @@ class Send:
                 _close(call, attempt, _lost() if lost else CallCancelled("the client went away"))
                 raise
             else:
-                if reply.chunks is None:
+                if call.session is not None:
+                    standing.opened(probe=probe)
+                    call.at_end(partial(self._streamed, standing, tokens, began, False, attempt, reply))
+                elif reply.chunks is None:
                     output = call.usage.output if call.usage is not None else 0
                     standing.succeeded(tokens, self._clock() - began, output, probe=probe)
                 else:
@@ -248,7 +251,7 @@ class Send:
             others = [self._health.of(t) for t in call.targets if (t.provider, t.model) != (attempt.provider, attempt.model)]
             fault = kind(attempt.message or "", code=attempt.error)
             standing.failed(tokens, fault, began, self._patience(call, standing), others, probe=probe)
-        elif reply.finished:
+        elif reply.finished and call.session is None:
             output = call.usage.output if call.usage is not None else 0
             standing.succeeded(tokens, self._clock() - began, output, probe=probe)
         else:

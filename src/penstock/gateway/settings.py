@@ -19,6 +19,22 @@ class ProviderSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     base_url: Annotated[str | None, Meta(description="Address up to and including the version, such as http://127.0.0.1:8000/v1.")] = None
     api_key: Annotated[str | None, Meta(description="The provider's key. Better: leave it out and set the variable below.")] = None
     api_key_env: Annotated[str | None, Meta(description="Environment variable that holds the key; default: the profile's own.")] = None
+    auth: Annotated[
+        Literal["key", "aws", "google", "entra"] | None,
+        Meta(
+            description="How it lets us in: a key, AWS's signature, Google's tokens, Entra's tokens (docs/clouds.md); default: a key where"
+            " there is one, else what the profile knows."
+        ),
+    ] = None
+    credentials: Annotated[
+        str | None,
+        Meta(
+            description="Which credentials, where not those of the vendor's usual chain: the name of an AWS profile, the path of a Google"
+            " credentials file, the client id of an Azure managed identity."
+        ),
+    ] = None
+    region: Annotated[str | None, Meta(description="AWS region, or Google Cloud location (such as europe-west4 or global).")] = None
+    project: Annotated[str | None, Meta(description="Google Cloud project; default: the environment's, or the credentials file's.")] = None
     headers: Annotated[dict[str, str], Meta(description="Extra headers sent with every request.")] = field(default_factory=dict[str, str])
     models: Annotated[
         tuple[str, ...],
@@ -102,6 +118,22 @@ class ResilienceSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_onl
         )
 
 
+class RealtimeSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Sessions over WebSocket (docs/realtime.md)."""
+
+    session_seconds: Annotated[float, Meta(gt=0, description="Longest session; then it is closed with `session_expired`.")] = 3600.0
+    idle_seconds: Annotated[float, Meta(gt=0, description="A session in which nobody says anything for so long is closed.")] = 900.0
+    ping_seconds: Annotated[float, Meta(gt=0, description="How often both sides are asked whether they are still there.")] = 20.0
+    silent_seconds: Annotated[float, Meta(gt=0, description="How long such an answer may take, also from one who reads slowly.")] = 60.0
+    max_frame_bytes: Annotated[
+        int, Meta(ge=1024, description="Largest message of either side; a longer one closes the session with 1009.")
+    ] = 16 * 1024 * 1024
+    assumed_output_tokens: Annotated[
+        int, Meta(ge=1, description="Audio tokens that a response is expected to have at most where the client sets no limit.")
+    ] = 4096
+    record_bytes: Annotated[int, Meta(ge=0, description="How much of a session's events is kept for its record; sound never is.")] = 65536
+
+
 class GatewaySettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The line's limits, the providers, and the names of models."""
 
@@ -132,6 +164,7 @@ class GatewaySettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     default_max_tokens: Annotated[
         int, Meta(ge=1, description="Output cap sent to providers that demand one (Anthropic) when the caller named none.")
     ] = 4096
+    realtime: Annotated[RealtimeSettings, Meta(description="Sessions over WebSocket.")] = RealtimeSettings()
     resilience: Annotated[ResilienceSettings, Meta(description="Circuits, retries, priorities.")] = ResilienceSettings()
     priorities: Annotated[
         dict[str, Literal["interactive", "batch"]],

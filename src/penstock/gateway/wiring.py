@@ -14,9 +14,14 @@ from penstock.gateway.google_models import GoogleModels
 from penstock.gateway.health import Health
 from penstock.gateway.http import Edge
 from penstock.gateway.inside import Inside
+from penstock.gateway.local_embedder import LocalEmbedder
 from penstock.gateway.models import listing
 from penstock.gateway.pages import pages
+from penstock.gateway.providers.minilm import installed
+from penstock.gateway.realtime.endpoint import Realtime
+from penstock.gateway.realtime.session import Limits
 from penstock.gateway.relay import Relay
+from penstock.gateway.replies import StoredReplies
 from penstock.gateway.send import Send
 from penstock.gateway.settings import GatewaySettings
 from penstock.gateway.shapes import SHAPES
@@ -25,7 +30,9 @@ from penstock.gateway.standings import pages as standing_pages
 from penstock.gateway.told_by_running import told_by_running
 from penstock.kernel.capability import Finding, House, Offer
 from penstock.kernel.errors import PenstockError
-from penstock.kernel.ports import Authenticator, Metric, ModelClient, Sessions, Traffic
+from penstock.kernel.events import KeyRevoked
+from penstock.kernel.ports import Authenticator, Meter, Metric, ModelClient, Sessions, Traffic
+from penstock.kernel.recall import Embedder, Replies
 from penstock.kernel.stage import Line
 from penstock.kernel.web import NavItem
 from penstock.settings import ServerSettings
@@ -50,10 +57,12 @@ def wire(house: House) -> Offer:
     google = GoogleModels(catalogue)
     standings = Standings(catalogue, health)
     inside = Inside(SHAPES, settings.call_seconds)
-    life = GatewayLife(house, settings, catalogue, admission, edge, inside, google, standings)
+    realtime = Realtime(settings, Limits(admission.again, admission.used))
+    house.events.subscribe(KeyRevoked, realtime.revoked)
+    life = GatewayLife(house, settings, catalogue, admission, edge, inside, google, realtime, standings)
     return Offer(
         stages=(admission, Choose(catalogue), send),
-        endpoints=[*edge.endpoints(SHAPES), *google.endpoints()],
+        endpoints=[*edge.endpoints(SHAPES), *google.endpoints(), *realtime.endpoints()],
         routes=(*listing(catalogue), *routes(standings)),
         pages=(*pages(house.ports), *standing_pages(house.ports, standings)),
         nav=(
@@ -63,8 +72,13 @@ def wire(house: House) -> Offer:
         services=(life,),
         drains=(life,),
         checks=(life.check,),
-        metrics=(life, standings),
-        ports={ModelClient: inside, Traffic: admission},
+        metrics=(life, standings, realtime),
+        ports={
+            ModelClient: inside,
+            Traffic: admission,
+            Replies: StoredReplies(catalogue),
+            **({Embedder: LocalEmbedder(house.data_dir / "models")} if installed() else {}),
+        },
     )
 
 
@@ -82,6 +96,7 @@ class GatewayLife:
         edge: Edge,
         inside: Inside,
         google: GoogleModels,
+        realtime: Realtime,
         standings: Standings,
     ) -> None:
         self._house = house
@@ -91,6 +106,7 @@ class GatewayLife:
         self._admission = admission
         self._edge = edge
         self._inside = inside
+        self._realtime = realtime
         self._standings = standings
         self._discovery: asyncio.Task[None] | None = None
 
@@ -99,6 +115,7 @@ class GatewayLife:
         ports = self._house.ports
         self._edge.open(ports.get(Line).walk, ports.get(Authenticator), ports.find(Sessions))
         self._inside.open(ports.get(Line).walk)
+        self._realtime.open(ports.get(Line).walk, ports.find(Meter))
         self._google.open(ports.get(Authenticator))
         if self._settings.discover and OLLAMA not in self._catalogue.providers:
             self._discovery = asyncio.get_running_loop().create_task(self._discover())
@@ -106,6 +123,7 @@ class GatewayLife:
     async def drain(self, seconds: float) -> None:
         """Refuse new calls, wait for those in flight, cancel what is left after ``seconds``."""
         self._admission.draining = True
+        sessions = asyncio.create_task(self._realtime.drain(seconds), name="draining sessions")
         running = self._edge.watch.tasks()
         if running:
             _log.info("draining", extra={"calls": len(running), "seconds": seconds})
@@ -115,6 +133,7 @@ class GatewayLife:
             if late:
                 _log.warning("calls cancelled at shutdown", extra={"calls": len(late)})
                 await asyncio.wait(late, timeout=5)
+        await sessions
 
     async def stop(self) -> None:
         """Close every provider's connections."""

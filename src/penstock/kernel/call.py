@@ -100,6 +100,24 @@ class Cost(msgspec.Struct, frozen=True, kw_only=True):
     priced: bool = True
 
 
+class Recall(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Where the reply of a call that no provider saw comes from; ``kind`` is ``exact`` or ``semantic``.
+
+    ``call`` is the id of the call that ``provider`` answered with its ``model``, ``age`` the seconds since then. ``usage`` is what that
+    reply had used, and ``saved`` what it would cost at today's prices, in micro-units; None where no price is known. ``similarity`` is the
+    cosine between the two questions, for ``semantic`` ones.
+    """
+
+    kind: str
+    call: str
+    provider: str
+    model: str
+    age: int
+    similarity: float | None = None
+    usage: Usage | None = None
+    saved: int | None = None
+
+
 class StageTime(msgspec.Struct, frozen=True):
     """Where time went on the way in: milliseconds since the call started at which a station was reached, and until the next one was.
 
@@ -163,6 +181,13 @@ class Upload(Protocol):
     def repeatable(self) -> bool: ...
 
 
+class Session(Protocol):
+    """A conversation over a connection that stays open; the sender opens the provider's end of it."""
+
+    @property
+    def responses(self) -> int: ...
+
+
 class Call:
     """One trip down the line. Created by the edge that parsed it, mutated by the stages, read by the record.
 
@@ -182,12 +207,17 @@ class Call:
     that gives instead, asked once the call is over (a digest, for what nobody could read). ``counted`` says that the record's summaries
     have the call already. ``form`` is the request where it came as a form with files, sent on while it arrives; then ``body`` and
     ``fields`` describe it, files by digest and size. ``step`` is the durable run, and the number of its step, from which the call was made.
+    ``cache_wish`` is what the caller says about the cache (``off``, ``on``, ``refresh``; empty: nothing); ``recalled`` says where the reply
+    comes from when no provider was asked for it.
+    ``session`` is a conversation that the call opens; it is charged in ``parts``, as many as have been charged by now, while ``usage`` and
+    ``cost`` are their sums.
     """
 
     __slots__ = (
         "_at_end",
         "attempts",
         "body",
+        "cache_wish",
         "client",
         "cost",
         "counted",
@@ -208,13 +238,16 @@ class Call:
         "notes",
         "operation",
         "outcome",
+        "parts",
         "passthrough",
         "principal",
         "priority",
         "queued_ms",
         "reached",
+        "recalled",
         "reply_status",
         "reply_text",
+        "session",
         "shape",
         "started",
         "started_at",
@@ -283,6 +316,10 @@ class Call:
         self.keepsake: Callable[[], bytes] | None = None
         self.form: Upload | None = None
         self.step: tuple[str, int] | None = None
+        self.cache_wish = ""
+        self.recalled: Recall | None = None
+        self.session: Session | None = None
+        self.parts = 0
         self._at_end: list[Callable[[Call], None]] = []
 
     def at_end(self, callback: Callable[[Call], None]) -> None:

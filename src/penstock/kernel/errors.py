@@ -30,6 +30,7 @@
     ├── DeadlineExceeded              504  deadline_exceeded
     ├── UpstreamError                 502  upstream_error
     │   ├── UpstreamUnreachable       502  upstream_unreachable
+    │   │   └── ProviderCredentials   502  provider_credentials
     │   ├── UpstreamReset             502  upstream_reset
     │   ├── UpstreamMalformed         502  upstream_malformed
     │   └── UpstreamRefused           4xx, 502 to 504  upstream_refused
@@ -278,6 +279,12 @@ class UpstreamUnreachable(UpstreamError):
 
     default_code = "upstream_unreachable"
     may_have_run = False
+
+
+class ProviderCredentials(UpstreamUnreachable):
+    """We have no valid credentials for the provider: a token could not be had or renewed. Nothing was sent."""
+
+    default_code = "provider_credentials"
 
 
 class UpstreamReset(UpstreamError):

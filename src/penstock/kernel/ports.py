@@ -11,7 +11,7 @@ from typing import Any, Protocol, TypeVar, cast
 
 import msgspec
 
-from penstock.kernel.call import Usage
+from penstock.kernel.call import Call, Usage
 from penstock.kernel.journal import Journal
 from penstock.kernel.principal import Principal
 
@@ -94,6 +94,37 @@ class Holders(Protocol):
 
         Raises `Unauthenticated` when the key is unknown, has expired or was revoked.
         """
+        ...
+
+
+class Meter(Protocol):
+    """Money of a call that goes on for long and is charged in parts: a session, response by response.
+
+    Between ``begin`` and ``end`` the call's ``usage`` and ``cost`` are the sums of its parts.
+    """
+
+    def begin(self, call: Call) -> None:
+        """The call is charged in parts from now on; what was set aside for it as a whole is given back."""
+        ...
+
+    def hold(self, call: Call) -> None:
+        """Set aside what the next part may cost at most, as ``call.expected`` says. Raises `BudgetExceeded` or `StorageFull`, and then
+        holds nothing."""
+        ...
+
+    async def charge(self, call: Call, usage: Usage, *, model: str, held: bool = True) -> None:
+        """Write one part onto the ledger, for ``model`` of the call's provider; on return it survives the death of the process.
+
+        ``held`` says that `hold` was called for it. Raises `StorageError` when it could not be written.
+        """
+        ...
+
+    def drop(self, call: Call) -> None:
+        """Give back one hold whose part will not come."""
+        ...
+
+    def end(self, call: Call) -> None:
+        """Give back every hold that is left; a second time does nothing."""
         ...
 
 
@@ -236,6 +267,7 @@ __all__ = [
     "FirstKey",
     "Holders",
     "Journal",
+    "Meter",
     "Metric",
     "MetricSource",
     "MetricSources",

@@ -141,7 +141,7 @@ class Description(msgspec.Struct, frozen=True, kw_only=True):
     them as ``#/components/schemas/NAME``, and a name means the same in every description. ``event`` is the JSON in the data of each event
     where the endpoint also streams, ``ending`` how such a stream ends. ``failures`` are statuses (or ``4XX``) with what they mean, all with
     a body like ``error``. Headers and parameters of the query are by name. ``takes`` is the media type of the request, ``others`` are
-    media types of good replies that are neither JSON nor events.
+    media types of good replies that are neither JSON nor events. ``good`` is the status of a good reply.
     """
 
     request: Mapping[str, Any] | None
@@ -156,6 +156,7 @@ class Description(msgspec.Struct, frozen=True, kw_only=True):
     reply_headers: Mapping[str, Mapping[str, Any]] = msgspec.field(default_factory=dict[str, Mapping[str, Any]])
     takes: str = "application/json"
     others: tuple[str, ...] = ()
+    good: str = "200"
 
 
 class Endpoint(msgspec.Struct, frozen=True, kw_only=True):

@@ -78,6 +78,7 @@ def row_of(call: Call, payload: int | None, redactor: Redactor) -> Row:
         _json(call.verdicts, redactor) if call.verdicts else ABSENT,
         _json(call.notes, redactor) if call.notes else ABSENT,
         payload if payload is not None else ABSENT,
+        _json(call.recalled, None) if call.recalled is not None else ABSENT,
     )
 
 

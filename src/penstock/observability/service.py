@@ -13,6 +13,7 @@ from sqlalchemy import ColumnElement
 from penstock.kernel.call import Attempt, StageTime, Verdict
 from penstock.kernel.errors import NotFound
 from penstock.kernel.principal import Principal
+from penstock.kernel.recall import Recall
 from penstock.kernel.web import Moment
 from penstock.observability import store
 from penstock.observability.payloads import CONDENSED, Side
@@ -86,6 +87,7 @@ class CallRow(msgspec.Struct, frozen=True, kw_only=True):
     stages: list[StageTime]
     verdicts: list[Verdict]
     notes: list[str]
+    recalled: Recall | None
 
 
 class CallPage(msgspec.Struct, frozen=True, kw_only=True):
@@ -305,7 +307,7 @@ def _where(wanted: CallFilter) -> Sequence[ColumnElement[bool]]:
     return where
 
 
-_JSON = frozenset({"labels", "attempts", "stages", "verdicts", "notes"})
+_JSON = frozenset({"labels", "attempts", "stages", "verdicts", "notes", "recalled"})
 
 
 def _row(row: Mapping[str, Any]) -> CallRow:
@@ -316,6 +318,7 @@ def _row(row: Mapping[str, Any]) -> CallRow:
         stages=stage_times(row["stages"], row["total_ms"]),
         verdicts=_json(row["verdicts"], list[Verdict]) or [],
         notes=_json(row["notes"], list[str]) or [],
+        recalled=_json(row["recalled"], Recall),
         **values,
     )
 

@@ -7,6 +7,7 @@ from typing import cast
 
 import msgspec
 
+from penstock.observability.transcript_realtime import read_session
 from penstock.observability.turns import JsonMap, Part, Transcript, Turn, as_map, as_maps, block_of, settings_of
 from penstock.observability.turns import text as as_text
 
@@ -153,6 +154,7 @@ REPLIES: dict[str, Callable[[JsonMap], Transcript]] = {
     "openai.image_variations": _images_reply,
     "jina.rerank": _rerank_reply,
     "cohere.rerank": _rerank_reply,
+    "openai.realtime": read_session,
 }
 STREAMS: dict[str, Callable[[Iterator[bytes]], Transcript | None]] = {
     "openai.completions": _completions_stream,

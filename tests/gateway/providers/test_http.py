@@ -11,7 +11,8 @@ import pytest
 from tests.gateway.upstream import Conversation, serving
 
 from penstock.gateway.providers.http import HttpProvider
-from penstock.gateway.providers.profiles import CHAT, COUNT_TOKENS, EMBEDDINGS, MESSAGES, PROFILES, RESPONSES
+from penstock.gateway.providers.profile import CHAT, COUNT_TOKENS, EMBEDDINGS, MESSAGES, RESPONSES
+from penstock.gateway.providers.profiles import PROFILES
 from penstock.gateway.settings import ProviderSettings
 from penstock.kernel.errors import SettingsError, UpstreamError, UpstreamMalformed
 

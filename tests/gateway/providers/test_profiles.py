@@ -7,7 +7,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from penstock.gateway.providers.profiles import PROFILES, Profile
+from penstock.gateway.providers.profile import Profile
+from penstock.gateway.providers.profiles import PROFILES
 from penstock.gateway.shapes import SHAPES
 
 ALL = pytest.mark.parametrize("profile", PROFILES.values(), ids=lambda profile: profile.name)

@@ -12,7 +12,8 @@ import pytest
 from tests.gateway.upstream import Conversation, serving
 
 from penstock.gateway.providers.http import HttpProvider
-from penstock.gateway.providers.profiles import CHAT, EMBEDDINGS, MESSAGES, PROFILES
+from penstock.gateway.providers.profile import CHAT, EMBEDDINGS, MESSAGES
+from penstock.gateway.providers.profiles import PROFILES
 from penstock.gateway.providers.provider import Provider
 from penstock.gateway.providers.recording import RecordingProvider
 from penstock.gateway.providers.replay import ReplayProvider

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from penstock.gateway.providers.profiles import ASKED_AS, EMBEDDINGS, Profile
+from penstock.gateway.providers.profile import ASKED_AS, EMBEDDINGS, Profile
 from penstock.kernel.call import Headers
 from penstock.kernel.errors import DeadlineExceeded, MalformedRequest, NotExpressible, PenstockError
 

@@ -5,33 +5,41 @@ The addresses, header names and variables are those of the vendors' own API refe
 
 from __future__ import annotations
 
-import fnmatch
+from typing import Any
 
-import msgspec
+from penstock.gateway.providers.profile import (
+    BATCH_EMBED,
+    CHAT,
+    CHAT_SHAPES,
+    COHERE_RERANK,
+    COMPLETIONS,
+    CONVERSE,
+    COUNT_TOKENS,
+    EMBED,
+    EMBEDDINGS,
+    GENERATE,
+    GOOGLE_COUNT,
+    IMAGE_EDITS,
+    IMAGE_VARIATIONS,
+    IMAGES,
+    JINA_RERANK,
+    KEY,
+    MESSAGES,
+    MODERATIONS,
+    OPENAI_PATHS,
+    REALTIME,
+    RESPONSES,
+    SPEECH,
+    TRANSCRIPTIONS,
+    TRANSLATIONS,
+    Profile,
+    Reshape,
+)
 
-CHAT = "openai.chat"
-RESPONSES = "openai.responses"
-COMPLETIONS = "openai.completions"
-EMBEDDINGS = "openai.embeddings"
-MODERATIONS = "openai.moderations"
-JINA_RERANK = "jina.rerank"
-COHERE_RERANK = "cohere.rerank"
-TRANSCRIPTIONS = "openai.transcriptions"
-TRANSLATIONS = "openai.translations"
-SPEECH = "openai.speech"
-IMAGES = "openai.images"
-IMAGE_EDITS = "openai.image_edits"
-IMAGE_VARIATIONS = "openai.image_variations"
-MESSAGES = "anthropic.messages"
-COUNT_TOKENS = "anthropic.count_tokens"
-GENERATE = "google.generate"
-GOOGLE_COUNT = "google.count_tokens"
-EMBED = "google.embed"
-BATCH_EMBED = "google.batch_embed"
-
-OPENAI_PATHS = {CHAT: "/chat/completions", EMBEDDINGS: "/embeddings"}
 HEARING_PATHS = {TRANSCRIPTIONS: "/audio/transcriptions", TRANSLATIONS: "/audio/translations"}
 AUDIO_PATHS = {**HEARING_PATHS, SPEECH: "/audio/speech"}
+REALTIME_PATHS = {REALTIME: "/realtime?model={model}"}
+"""A WebSocket instead of a POST; whoever has it serves sessions."""
 IMAGE_PATHS = {IMAGES: "/images/generations", IMAGE_EDITS: "/images/edits"}
 OPENAI_OTHER_PATHS = {
     EMBEDDINGS: "/embeddings",
@@ -43,62 +51,6 @@ OPENAI_OTHER_PATHS = {
     **IMAGE_PATHS,
 }
 """What there is in OpenAI's manner beside conversation."""
-
-CHAT_SHAPES = (CHAT, RESPONSES, MESSAGES, GENERATE)
-ASKED_AS: dict[str, tuple[str, ...]] = {
-    **dict.fromkeys((*CHAT_SHAPES, COMPLETIONS), (CHAT, MESSAGES, GENERATE)),
-    JINA_RERANK: (COHERE_RERANK,),
-    COHERE_RERANK: (JINA_RERANK,),
-    **dict.fromkeys((EMBEDDINGS, EMBED, BATCH_EMBED), (EMBEDDINGS, BATCH_EMBED)),
-    **dict.fromkeys((COUNT_TOKENS, GOOGLE_COUNT), (COUNT_TOKENS, GOOGLE_COUNT)),
-}
-"""For each shape of a client the shapes in which a provider that does not speak it may be asked, best first."""
-
-
-class Profile(msgspec.Struct, frozen=True, kw_only=True):
-    """What a kind of provider speaks and how it wants to be spoken to.
-
-    ``paths`` maps each wire shape it speaks to a path below the base URL; ``{model}`` stands for the model's name. ``stream_paths`` are
-    those for streams where they differ. ``auth`` is the header that carries the key and ``auth_prefix`` what stands before it.
-    ``patterns`` are name patterns by which a bare model name is recognised as its own. ``key_env`` are the variables that its own SDK
-    reads. ``stream_usage`` says whether it takes ``stream_options.include_usage``. ``max_tokens_field`` is the name it wants for the output
-    cap, ``reasoning_field`` the field in which it takes back its own reasoning (None: it refuses one), ``sampling`` whether it takes
-    temperature, top_p and top_k. ``only`` gives, for a shape that just some of its models take, the patterns of those; the others are
-    reached through translation. ``thinking_levels`` are patterns of the models that are told in words how much to think;
-    ``unsigned_call`` is what stands for a missing signature of a tool call with the models of ``signing``. ``prices_as`` is the name under
-    which its prices are published (None: its own hardware or unknown). ``pass_headers`` are client headers that it understands.
-    """
-
-    name: str
-    title: str
-    reference: str = ""
-    base_url: str | None = None
-    paths: dict[str, str] = msgspec.field(default_factory=lambda: dict(OPENAI_PATHS))
-    stream_paths: dict[str, str] = msgspec.field(default_factory=dict[str, str])
-    auth: str = "authorization"
-    auth_prefix: str = "Bearer "
-    key_env: tuple[str, ...] = ()
-    key_needed: bool = True
-    patterns: tuple[str, ...] = ()
-    headers: dict[str, str] = msgspec.field(default_factory=dict[str, str])
-    pass_headers: tuple[str, ...] = ()
-    stream_usage: bool = True
-    max_tokens_field: str = "max_tokens"
-    reasoning_field: str | None = None
-    sampling: bool = True
-    thinking_levels: tuple[str, ...] = ()
-    signing: tuple[str, ...] = ()
-    unsigned_call: str | None = None
-    models_path: str | None = "/models"
-    prices_as: str | None = None
-    local: bool = False
-    kind: str = "http"
-    only: dict[str, tuple[str, ...]] = msgspec.field(default_factory=dict[str, tuple[str, ...]])
-
-    def takes(self, shape: str, model: str) -> bool:
-        """Whether a model that is reached in this shape is one that takes it."""
-        patterns = self.only.get(shape)
-        return patterns is None or any(fnmatch.fnmatchcase(model, pattern) for pattern in patterns)
 
 
 def _own(name: str, title: str, port: int, key_env: tuple[str, ...] = (), more: dict[str, str] | None = None) -> Profile:
@@ -113,6 +65,25 @@ def _own(name: str, title: str, port: int, key_env: tuple[str, ...] = (), more: 
     )
 
 
+_GOOGLES = "/publishers/google/models/{model}"
+_CLAUDES = "/publishers/anthropic/models/{model}"
+_PLACE = "/v1/projects/{project}/locations/{region}"
+_VERTEX: dict[str, Any] = {
+    "base_url": "https://{region}-aiplatform.googleapis.com" + _PLACE,
+    # https://cloud.google.com/vertex-ai/generative-ai/docs/learn/locations
+    "elsewhere": {
+        "global": "https://aiplatform.googleapis.com" + _PLACE,
+        "us": "https://aiplatform.us.rep.googleapis.com" + _PLACE,
+        "eu": "https://aiplatform.eu.rep.googleapis.com" + _PLACE,
+    },
+    "key_needed": False,
+    "ways_in": ("google",),
+    "region_env": ("GOOGLE_CLOUD_LOCATION", "CLOUD_ML_REGION"),
+    "project_env": ("GOOGLE_CLOUD_PROJECT", "ANTHROPIC_VERTEX_PROJECT_ID"),
+    "models_path": None,
+    "probe_path": "/endpoints?pageSize=1",
+}
+
 _ALL = (
     Profile(
         name="openai",
@@ -121,8 +92,12 @@ _ALL = (
         base_url="https://api.openai.com/v1",
         # Not the variations of images, which OpenAI has retired.
         paths={CHAT: "/chat/completions", RESPONSES: "/responses"}
-        | {shape: path for shape, path in OPENAI_OTHER_PATHS.items() if shape not in (JINA_RERANK, IMAGE_VARIATIONS)},
-        only={COMPLETIONS: ("gpt-3.5-turbo-instruct*", "davinci-*", "babbage-*", "ft:davinci-*", "ft:babbage-*")},
+        | {shape: path for shape, path in OPENAI_OTHER_PATHS.items() if shape not in (JINA_RERANK, IMAGE_VARIATIONS)}
+        | REALTIME_PATHS,
+        only={
+            COMPLETIONS: ("gpt-3.5-turbo-instruct*", "davinci-*", "babbage-*", "ft:davinci-*", "ft:babbage-*"),
+            REALTIME: ("*realtime*",),
+        },
         key_env=("OPENAI_API_KEY",),
         patterns=(
             "gpt-*",
@@ -152,12 +127,32 @@ _ALL = (
             CHAT: "/openai/deployments/{model}/chat/completions",
             EMBEDDINGS: "/openai/deployments/{model}/embeddings",
             **{shape: "/openai/deployments/{model}" + path for shape, path in (AUDIO_PATHS | IMAGE_PATHS).items()},
+            REALTIME: "/openai/realtime?deployment={model}",
         },
         auth="api-key",
         auth_prefix="",
         key_env=("AZURE_OPENAI_API_KEY",),
+        ways_in=(KEY, "entra"),
         max_tokens_field="max_completion_tokens",
         models_path=None,
+        prices_as="azure",
+    ),
+    Profile(
+        name="azure-v1",
+        title="Azure OpenAI, addresses without versions",
+        reference="https://learn.microsoft.com/azure/foundry/openai/api-version-lifecycle",
+        paths={
+            CHAT: "/chat/completions",
+            RESPONSES: "/responses",
+            EMBEDDINGS: "/embeddings",
+            **AUDIO_PATHS,
+            **IMAGE_PATHS,
+        },
+        auth="api-key",
+        auth_prefix="",
+        key_env=("AZURE_OPENAI_V1_API_KEY",),
+        ways_in=(KEY, "entra"),
+        max_tokens_field="max_completion_tokens",
         prices_as="azure",
     ),
     Profile(
@@ -196,6 +191,53 @@ _ALL = (
         signing=("gemini-[3-9]*", "gemini-*-latest"),
         unsigned_call="skip_thought_signature_validator",
         prices_as="google",
+    ),
+    Profile(
+        name="vertex",
+        title="Gemini on Google Vertex AI",
+        reference="https://cloud.google.com/vertex-ai/generative-ai/docs/model-reference/inference",
+        paths={GENERATE: f"{_GOOGLES}:generateContent", GOOGLE_COUNT: f"{_GOOGLES}:countTokens"},
+        stream_paths={GENERATE: f"{_GOOGLES}:streamGenerateContent?alt=sse"},
+        thinking_levels=("gemini-[3-9]*", "gemini-*-latest"),
+        signing=("gemini-[3-9]*", "gemini-*-latest"),
+        unsigned_call="skip_thought_signature_validator",
+        prices_as="google",
+        **_VERTEX,
+    ),
+    Profile(
+        name="vertex-anthropic",
+        title="Claude on Google Vertex AI",
+        reference="https://docs.anthropic.com/en/api/claude-on-vertex-ai",
+        paths={MESSAGES: f"{_CLAUDES}:rawPredict", COUNT_TOKENS: "/publishers/anthropic/models/count-tokens:rawPredict"},
+        stream_paths={MESSAGES: f"{_CLAUDES}:streamRawPredict"},
+        # The path names the model, but for counting, which has one path for all.
+        reshapes={
+            MESSAGES: Reshape(gets={"anthropic_version": "vertex-2023-10-16"}, without=("model",)),
+            COUNT_TOKENS: Reshape(gets={"anthropic_version": "vertex-2023-10-16"}, without=()),
+        },
+        pass_headers=("anthropic-beta",),
+        prices_as="anthropic",
+        **_VERTEX,
+    ),
+    Profile(
+        name="bedrock",
+        title="Amazon Bedrock",
+        reference="https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_Converse.html",
+        base_url="https://bedrock-runtime.{region}.amazonaws.com",
+        paths={CONVERSE: "/model/{model}/converse"},
+        stream_paths={CONVERSE: "/model/{model}/converse-stream"},
+        key_env=("AWS_BEARER_TOKEN_BEDROCK",),
+        key_needed=False,
+        ways_in=(KEY, "aws"),
+        region_env=("AWS_REGION", "AWS_DEFAULT_REGION"),
+        patterns=(
+            *("amazon.*", "anthropic.*", "ai21.*", "cohere.*", "deepseek.*", "meta.*", "mistral.*", "openai.*", "qwen.*", "writer.*"),
+            *("us.*", "eu.*", "apac.*", "jp.*", "au.*", "global.*", "arn:aws*:bedrock:*"),
+        ),
+        models_path=None,
+        # The one call of this API that costs nothing and needs somebody whom AWS knows.
+        probe_path="/async-invoke?maxResults=1",
+        prices_as="aws",
     ),
     Profile(
         name="mistral",
@@ -252,7 +294,7 @@ _ALL = (
         title="xAI",
         reference="https://docs.x.ai/docs/api-reference",
         base_url="https://api.x.ai/v1",
-        paths={**OPENAI_PATHS, **IMAGE_PATHS},
+        paths={**OPENAI_PATHS, **IMAGE_PATHS, **REALTIME_PATHS},
         key_env=("XAI_API_KEY",),
         patterns=("grok-*",),
         prices_as="x-ai",
@@ -332,7 +374,8 @@ _ALL = (
         name="openai-compatible",
         title="Any OpenAI-compatible endpoint",
         # Whoever serves less answers 404, and the next target is tried. Without completions: a conversation is had everywhere.
-        paths={CHAT: "/chat/completions"} | {shape: path for shape, path in OPENAI_OTHER_PATHS.items() if shape != COMPLETIONS},
+        paths={CHAT: "/chat/completions", **REALTIME_PATHS}
+        | {shape: path for shape, path in OPENAI_OTHER_PATHS.items() if shape != COMPLETIONS},
         key_needed=False,
     ),
     Profile(

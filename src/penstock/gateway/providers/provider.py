@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Mapping
-from typing import Protocol, cast
+from typing import TYPE_CHECKING, Protocol, cast
 
-from penstock.gateway.providers.profiles import Profile
+from penstock.gateway.providers.profile import Profile
+from penstock.gateway.settings import RealtimeSettings
 from penstock.gateway.uploads.upload import Form
 from penstock.kernel.call import Headers
 from penstock.kernel.errors import NotExpressible
+
+if TYPE_CHECKING:
+    from websockets.asyncio.client import ClientConnection
 
 
 class Upstream(Protocol):
@@ -75,6 +79,42 @@ class TakesForms(Protocol):
     def upload(self, shape: str, model: str, form: Form, *, headers: Headers, timeout: float) -> Awaitable[Upstream]:
         """Send a form, as far as it has not arrived yet while it arrives. Raises as `Provider.post`, and what is wrong with the form."""
         ...
+
+
+class TakesSessions(Protocol):
+    """A provider with which one can talk over a WebSocket."""
+
+    def dial(self, shape: str, model: str, *, headers: Headers, limits: RealtimeSettings) -> Awaitable[ClientConnection | Declined]:
+        """Open a connection, or have it declined. Raises `UpstreamUnreachable` or `UpstreamMalformed`."""
+        ...
+
+
+class Declined:
+    """The answer of a provider that did not open a session; an `Upstream` whose body is there."""
+
+    def __init__(self, status: int, headers: Mapping[str, str], body: bytes) -> None:
+        self.status = status
+        self._headers = {name.lower(): value for name, value in headers.items()}
+        self._body = body
+
+    def header(self, name: str) -> str | None:
+        return self._headers.get(name.lower())
+
+    async def read(self, limit: int) -> bytes:
+        return self._body[:limit]
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        yield self._body
+
+    def close(self) -> None:
+        """Nothing is open any more."""
+
+
+def for_sessions(provider: Provider) -> TakesSessions:
+    """``provider`` as one that takes sessions. Raises `NotExpressible` when it does not."""
+    if not hasattr(provider, "dial"):
+        raise NotExpressible(f"{provider.name} takes no sessions over WebSocket")
+    return cast("TakesSessions", provider)
 
 
 def for_forms(provider: Provider) -> TakesForms:

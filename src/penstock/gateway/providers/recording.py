@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Mapping
 
 import msgspec
 
-from penstock.gateway.providers.profiles import Profile
+from penstock.gateway.providers.profile import Profile
 from penstock.gateway.providers.provider import Provider, Upstream, for_forms
 from penstock.gateway.recordings import Capture, Recorder
 from penstock.gateway.recordings.exchange import KEPT_HEADERS

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Mapping
 
 import msgspec
 
-from penstock.gateway.providers.profiles import ASKED_AS, CHAT_SHAPES, COMPLETIONS, Profile
+from penstock.gateway.providers.profile import ASKED_AS, CHAT_SHAPES, COMPLETIONS, Profile
 from penstock.gateway.recordings import Exchange, Player, as_stream, as_whole, play_stream, play_whole, wait_for_first_byte
 from penstock.gateway.settings import ProviderSettings
 from penstock.gateway.shapes import SHAPES, chat

@@ -47,7 +47,7 @@ def as_stream(exchange: Exchange, shape: ChatShape, *, include_usage: bool) -> E
         return exchange
     completion = shape.decode_reply(exchange.body)
     encoder = shape.stream_encoder(model=completion.model, include_usage=include_usage)
-    deltas = list(_deltas(completion))
+    deltas = list(deltas_of(completion))
     timed = sum(1 for delta in deltas if isinstance(delta, _PACED))
     start, length = exchange.first_byte_ms, max(0.0, exchange.total_ms - exchange.first_byte_ms)
     chunks: list[tuple[float, bytes]] = []
@@ -72,7 +72,7 @@ def as_whole(exchange: Exchange, shape: ChatShape) -> Exchange:
     if exchange.status >= 400:
         return _with(exchange, None, b"".join(data for _, data in exchange.chunks), None)
     decoder = shape.stream_decoder()
-    reply = _Assembly()
+    reply = Assembly()
     for _, data in exchange.chunks:
         for delta in decoder.feed(data):
             reply.add(delta)
@@ -108,7 +108,8 @@ def _with(exchange: Exchange, content_type: str | None, body: bytes | None, chun
     )
 
 
-def _deltas(completion: Completion) -> Iterator[Delta]:
+def deltas_of(completion: Completion) -> Iterator[Delta]:
+    """A whole reply as the pieces of a stream. Raises `NotExpressible` for a part that cannot stream."""
     yield Begin(completion.id, completion.model, completion.created, completion.usage)
     for choice in completion.choices:
         calls = 0
@@ -199,7 +200,7 @@ class _Growing:
         return self.now
 
 
-class _Assembly:
+class Assembly:
     """A stream's deltas gathered into a completion."""
 
     def __init__(self) -> None:
@@ -208,6 +209,7 @@ class _Assembly:
         self._choices: dict[int, _Growing] = {}
 
     def add(self, delta: Delta) -> None:
+        """Take the next piece."""
         if isinstance(delta, Begin):
             self._begin = delta
             return
@@ -241,6 +243,7 @@ class _Assembly:
                 choice.finish = delta
 
     def completion(self, usage: Usage | None) -> Completion:
+        """The reply; ``usage`` is what the decoder found."""
         choices = tuple(
             Choice(
                 parts=tuple(part.part() for part in growing.parts),

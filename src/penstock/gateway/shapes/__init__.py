@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, cast
 
 from penstock.gateway.shapes.anthropic_messages import AnthropicCountTokens, AnthropicMessages
+from penstock.gateway.shapes.bedrock_converse import BedrockConverse
 from penstock.gateway.shapes.google_embeddings import GoogleBatchEmbed, GoogleEmbed
 from penstock.gateway.shapes.google_generate import GoogleCountTokens, GoogleGenerate
 from penstock.gateway.shapes.openai_audio import OpenAISpeech, OpenAITranscriptions, OpenAITranslations
@@ -43,6 +44,7 @@ SHAPES: Mapping[str, Shape] = {
         GoogleCountTokens(),
         GoogleEmbed(),
         GoogleBatchEmbed(),
+        BedrockConverse(),
     )
 }
 """Every wire shape by its name."""

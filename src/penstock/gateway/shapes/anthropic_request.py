@@ -230,7 +230,7 @@ def encode_request(request: m.Request, *, model: str, stream: bool, dialect: Dia
         "service_tier": request.service_tier if request.shape == NAME else None,
         "tools": [_tool_out(tool, audit) for tool in request.tools] or None,
         "tool_choice": _choice_out(request, audit),
-        "thinking": _thinking_out(request.reasoning, out["max_tokens"]),
+        "thinking": thinking_out(request.reasoning, out["max_tokens"]),
     }
     out.update({name: value for name, value in optional.items() if value is not None})
     out.update(audit.extra(request.extra))
@@ -268,7 +268,8 @@ def _refuse(request: m.Request, audit: Audit) -> None:
             audit.drop(name)
 
 
-def _thinking_out(wish: m.ReasoningWish | None, cap: int) -> dict[str, Any] | None:
+def thinking_out(wish: m.ReasoningWish | None, cap: int) -> dict[str, Any] | None:
+    """The field ``thinking`` for a reply of at most ``cap`` tokens; None when nothing is to be said."""
     if wish is None:
         return None
     if wish.on is False or wish.effort == "none":
@@ -304,7 +305,7 @@ def _block_out(part: m.Part, audit: Audit) -> Any:
                     block[name] = value
             return _with_cache(block, part.cache)
         case m.ToolCall():
-            return _with_cache({"type": "tool_use", "id": part.id, "name": part.name, "input": _arguments(part)}, part.cache)
+            return _with_cache({"type": "tool_use", "id": part.id, "name": part.name, "input": arguments_of(part)}, part.cache)
         case m.ToolResult():
             block = {"type": "tool_result", "tool_use_id": part.call_id, "content": [_block_out(p, audit) for p in part.parts]}
             if part.failed:
@@ -328,7 +329,8 @@ def _block_out(part: m.Part, audit: Audit) -> Any:
             raise audit.refuse("content", f"messages take no {type(part).__name__.lower()}")
 
 
-def _arguments(call: m.ToolCall) -> Raw:
+def arguments_of(call: m.ToolCall) -> Raw:
+    """The arguments as the JSON object that they must be. Raises `NotExpressible`."""
     text = call.arguments.strip() or "{}"
     try:
         if not isinstance(msgspec.json.decode(text), dict):
