@@ -63,7 +63,6 @@ UNMIRRORED: dict[str, str] = {
     "batches/output.py": "batches/test_service.py",
     "batches/remote.py": "batches/test_commands.py",
     "batches/runs.py": "batches/test_service.py",
-    "batches/store.py": "batches/test_anthropic.py",
     "batches/working.py": "batches/test_service.py",
     "demo/organisation.py": "demo/test_run.py",
     "gateway/http.py": "gateway/test_bad_input.py",
