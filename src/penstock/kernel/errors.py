@@ -48,6 +48,8 @@ What one class tells apart has a code of its own::
     model_not_priced            403  Forbidden         no price is known and finops.unpriced is 'refuse'
     unknown_url                 404  NotFound          nothing answers at this path
     recording_miss              404  UnknownModel      the recording holds no reply to this request
+    previous_response_not_found  400  NotFound         the response to be followed, or one that it follows, was never stored, deleted or has expired
+    file_quota_exceeded         403  Forbidden         the organisation's files have no more room or number (files.max_organisation_bytes, _files)
     body_timeout                408  DeadlineExceeded  the body did not arrive within gateway.body_seconds
     concurrency_limit_exceeded  429  LimitExceeded     the key has as many calls in flight as it may have
     token_limit_exceeded        429  LimitExceeded     the key has used its tokens of this minute
@@ -123,7 +125,7 @@ class NotExpressible(RequestError):
 
 
 class BodyTooLarge(RequestError):
-    """The body is longer than ``gateway.max_body_bytes``."""
+    """The body is longer than ``gateway.max_body_bytes``, or what is stored with it than the setting that the message names."""
 
     default_code = "body_too_large"
     default_status = 413
@@ -215,7 +217,7 @@ class StorageError(Unavailable):
 
 
 class StorageFull(StorageError):
-    """No room to journal another ledger row, so no call may spend money."""
+    """No room to journal another ledger row, so no call may spend money; or none for the bytes of a file."""
 
     default_code = "storage_full"
 
