@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 
 from penstock import __version__
-from penstock.app import capabilities
 from penstock.cli import main
 
 
@@ -42,10 +41,8 @@ def penstock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Cap
 def test_help_names_every_command_and_those_of_the_capabilities(penstock: Shell) -> None:
     code, said, _ = penstock("--help")
     assert code == 0
-    for command in ("up", "demo", "doctor", "line", "migrate", "openapi", "version", "keys", "ledger"):
+    for command in ("up", "demo", "doctor", "line", "migrate", "openapi", "version", "keys", "ledger", "files", "cache", "batches"):
         assert f"\n  {command} " in said
-    mounted = [room for room in capabilities() if room.commands is not None]
-    assert len(mounted) == 2
     _, keys, _ = penstock("keys", "--help")
     for command in ("create", "list", "rotate", "revoke"):
         assert f"\n  {command} " in keys

@@ -37,6 +37,7 @@ CAPABILITIES = (
     "penstock.identity.capability:Identity",
     "penstock.finops.capability:Finops",
     "penstock.gateway.capability:Gateway",
+    "penstock.responses.capability:ResponsesRoom",
     "penstock.files.capability:FilesRoom",
     "penstock.batches.capability:Batches",
     "penstock.cache.capability:Cache",

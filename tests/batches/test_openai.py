@@ -8,7 +8,9 @@ from typing import Any
 
 import openai
 import pytest
-from tests.batches.house import batch_house, jsonl, line, until
+from tests.batches.house import batch_house, jsonl, line, until, uploaded
+from tests.batches.house import ended as batch_ended
+from tests.edge.contract import Contract
 from tests.house import House
 
 pytestmark = pytest.mark.timeout(60)
@@ -67,3 +69,40 @@ async def test_embeddings_are_batched_too(tmp_path: Path) -> None:
         made = await sdk.batches.create(input_file_id=file.id, endpoint="/v1/embeddings", completion_window="24h")
         batch = await ended(sdk, made.id)
         assert (batch.status, batch.request_counts.failed) == ("completed", 1)
+
+
+async def test_answers_are_what_the_openapi_document_says(tmp_path: Path) -> None:
+    async with batch_house(tmp_path) as (house, _):
+        contract = await Contract.of(house)
+
+        async def done(method: str, path: str, body: Any = None) -> Any:
+            answer = await house.ask(method, path, body)
+            assert answer.status == 200, answer.text
+            contract.check(method, path, body, answer)
+            return answer.json
+
+        file = await uploaded(house, jsonl(line("a"), line("b")))
+        made = await done("POST", "/v1/batches", {"input_file_id": file, "endpoint": "/v1/chat/completions", "metadata": {"a": "b"}})
+        await batch_ended(house, made["id"])
+        await done("GET", f"/v1/batches/{made['id']}")
+        await done("GET", "/v1/batches?limit=1&shape=any")
+        broken = await done("POST", "/v1/batches", {"input_file_id": await uploaded(house, b"{"), "endpoint": "/v1/chat/completions"})
+        await batch_ended(house, broken["id"])
+        assert (await done("GET", f"/v1/batches/{broken['id']}"))["errors"]["data"]
+        inline = await done("POST", "/v1/messages/batches", {"requests": [{"custom_id": "a", "params": {"model": "m"}}]})
+        await done("GET", "/v1/messages/batches")
+        await batch_ended(house, inline["id"])
+        await done("GET", f"/v1/messages/batches/{inline['id']}")
+        await done("DELETE", f"/v1/messages/batches/{inline['id']}")
+        for method, path in (
+            ("GET", "/v1/batches/nope"),
+            ("POST", f"/v1/batches/{made['id']}/cancel"),
+            ("GET", f"/v1/batches/{made['id']}/errors"),
+            ("GET", "/v1/batches?limit=0"),
+            ("GET", "/v1/messages/batches/nope"),
+            ("GET", "/v1/messages/batches/nope/results"),
+            ("POST", "/v1/messages/batches/nope/cancel"),
+        ):
+            answer = await house.ask(method, path)
+            assert answer.status in (400, 404, 409)
+            contract.check(method, path, None, answer)

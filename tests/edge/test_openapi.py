@@ -101,8 +101,8 @@ BESIDE: dict[str, tuple[str, Any, str, bytes]] = {
 }
 """What is asked beside conversation, how, and what the provider answers (the second rerank path is served through the first)."""
 COMPLETIONS = "/v1/completions"
-ELSEWHERE = ("/v1/files",)
-"""Routes whose answers are held against the document beside their own tests (tests/files)."""
+ELSEWHERE = ("/v1/files", "/v1/responses/")
+"""Routes whose answers are held against the document beside their own tests (tests/files, tests/responses)."""
 
 
 async def provide(peer: Conversation) -> None:

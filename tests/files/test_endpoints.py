@@ -91,7 +91,5 @@ async def test_anthropics_sdk_keeps_files(house: House) -> None:
             assert (await client.files.delete(id)).type == "file_deleted"
         with pytest.raises(anthropic.NotFoundError) as missing:
             await client.files.retrieve_metadata(ids[0])
-        assert missing.value.body == {
-            "type": "error",
-            "error": {"type": "not_found_error", "message": missing.value.body["error"]["message"]},
-        }  # type: ignore[index]
+        told = missing.value.response.json()
+        assert (told["type"], told["error"]["type"]) == ("error", "not_found_error")

@@ -36,7 +36,7 @@ def wire(house: House) -> Offer:
         endpoints=anthropic.endpoints(door, life.batching, life.settings),
         routes=openai.routes(life.batching),
         pages=pages(house.ports, life.batching),
-        nav=(NavItem("Batches", "/console/batches", "tasks", "Build", 30, "t"),),
+        nav=(NavItem("Batches", "/console/batches", "tasks", "Build", 25, "a"),),
         services=(life,),
         metrics=(life,),
     )

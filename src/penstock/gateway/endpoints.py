@@ -24,7 +24,7 @@ _GOOGLE = (
 )
 PATHS: tuple[Path, ...] = (
     Path("/v1/chat/completions", "openai.chat", "OpenAI chat completions."),
-    Path("/v1/responses", "openai.responses", "OpenAI responses, without stored state."),
+    Path("/v1/responses", "openai.responses", "OpenAI responses."),
     Path("/v1/completions", "openai.completions", "OpenAI's older completions."),
     Path("/v1/embeddings", "openai.embeddings", "OpenAI embeddings."),
     Path("/v1/moderations", "openai.moderations", "OpenAI moderations."),

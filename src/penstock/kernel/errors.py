@@ -48,6 +48,8 @@ What one class tells apart has a code of its own::
     model_not_priced            403  Forbidden         no price is known and finops.unpriced is 'refuse'
     unknown_url                 404  NotFound          nothing answers at this path
     recording_miss              404  UnknownModel      the recording holds no reply to this request
+    previous_response_not_found  400  NotFound         the response to be followed, or one that it follows, was never stored, deleted or has expired
+    file_quota_exceeded         403  Forbidden         the organisation's files have no more room or number (files.max_organisation_bytes, _files)
     body_timeout                408  DeadlineExceeded  the body did not arrive within gateway.body_seconds
     concurrency_limit_exceeded  429  LimitExceeded     the key has as many calls in flight as it may have
     token_limit_exceeded        429  LimitExceeded     the key has used its tokens of this minute
@@ -59,6 +61,10 @@ What one class tells apart has a code of its own::
     local_model_export_failed   503  Unavailable       the model could not be written down, or what lies there is damaged
     hedge_lost                  499  CallCancelled     an attempt was dropped because a second one of the same call was sooner
     demo_api_fault              500  PenstockError     `penstock demo` got another answer than it asked for
+
+What is wrong with a batch stands in the batch, under ``errors``: ``empty_file``, ``too_many_lines``, ``input_file_not_found``,
+``revoked_api_key`` (its key may call no more), ``run_ended`` (somebody ended its run), and by line ``invalid_json_line``, ``invalid_utf8``,
+``line_too_long``, ``missing_...``, ``invalid_...`` and ``duplicate_custom_id``; ``more_errors`` counts those beyond the first hundred.
 
 What a body may be: at most ``gateway.max_body_bytes`` at the model routes and 1 MiB everywhere else (413 ``body_too_large``), there within
 ``gateway.body_seconds`` (408 ``body_timeout``), valid UTF-8 and one JSON object whose arrays and objects are nested at most 100 levels deep
@@ -123,7 +129,7 @@ class NotExpressible(RequestError):
 
 
 class BodyTooLarge(RequestError):
-    """The body is longer than ``gateway.max_body_bytes``."""
+    """The body is longer than ``gateway.max_body_bytes``, or what is stored with it than the setting that the message names."""
 
     default_code = "body_too_large"
     default_status = 413
@@ -215,7 +221,7 @@ class StorageError(Unavailable):
 
 
 class StorageFull(StorageError):
-    """No room to journal another ledger row, so no call may spend money."""
+    """No room to journal another ledger row, so no call may spend money; or none for the bytes of a file."""
 
     default_code = "storage_full"
 

@@ -1,0 +1,81 @@
+"""``/v1/responses/{id}`` in OpenAI's shape (https://platform.openai.com/docs/api-reference/responses)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Any, cast
+
+import msgspec
+
+from penstock.kernel.errors import NotExpressible, NotFound, RequestError
+from penstock.kernel.vendor import Asked, VendorDoor
+from penstock.kernel.web import Description, Endpoint
+from penstock.responses.replay import replay
+from penstock.responses.service import ResponseService
+
+PATH = "/v1/responses"
+ONE = f"{PATH}/{{response_id}}"
+_PLACE = 2
+PAGE, MOST = 20, 100
+
+
+def endpoints(door: VendorDoor, service: ResponseService) -> Sequence[Endpoint]:
+    """Show, replay, delete, list the input, and a word on cancelling."""
+
+    async def show(asked: Asked) -> Any:
+        turn = await service.get(asked.principal.reach, _id(asked))
+        if asked.choice("stream", "false", ("true", "false")) == "true":
+            after = asked.number("starting_after", -1, 10**9 - 1, 0)
+            stream = asked.answer_stream([("content-type", "text/event-stream"), ("cache-control", "no-store")])
+            for event in replay(turn.response, after):
+                await stream.send_bytes(event)
+            return None
+        return msgspec.Raw(turn.response)
+
+    async def delete(asked: Asked) -> dict[str, Any]:
+        id = _id(asked)
+        await service.delete(asked.principal.reach, id)
+        return {"id": id, "object": "response", "deleted": True}
+
+    async def items(asked: Asked) -> dict[str, Any]:
+        limit = asked.number("limit", PAGE, MOST)
+        newest_first = asked.choice("order", "desc", ("asc", "desc")) == "desc"
+        after = asked.one("after")
+        turns = await service.conversation(asked.principal.reach, _id(asked))
+        found = [item for turn in turns[:-1] for item in turn.items()] + msgspec.json.decode(turns[-1].input, type=list[msgspec.Raw])
+        listed = [cast("dict[str, Any]", msgspec.json.decode(item)) for item in (reversed(found) if newest_first else found)]
+        if after is not None:
+            places = [place for place, item in enumerate(listed) if item.get("id") == after]
+            if not places:
+                raise NotFound(f"there is no item {after[:80]!r}", param="after")
+            listed = listed[places[0] + 1 :]
+        page = listed[:limit]
+        first, last = (page[0].get("id"), page[-1].get("id")) if page else (None, None)
+        return {"object": "list", "data": page, "first_id": first, "last_id": last, "has_more": len(listed) > limit}
+
+    async def cancel(asked: Asked) -> None:
+        await service.get(asked.principal.reach, _id(asked))
+        raise RequestError(
+            "Only responses that were created with background=true can be cancelled; this one is complete.", param="response_id"
+        )
+
+    return (
+        door.endpoint("GET", f"{ONE}/input_items", items, "List what a stored response was made from.", partial(_describe, "items")),
+        door.endpoint("POST", f"{ONE}/cancel", cancel, "Cancel a response; none that is stored here can be.", partial(_describe, "cancel")),
+        door.endpoint("GET", ONE, show, "Show a stored response.", partial(_describe, "one")),
+        door.endpoint("DELETE", ONE, delete, "Delete a stored response.", partial(_describe, "deleted")),
+    )
+
+
+def _id(asked: Asked) -> str:
+    if asked.anthropic:
+        raise NotExpressible("stored responses are OpenAI's; Anthropic's API has no such thing")
+    return asked.segment(_PLACE)
+
+
+def _describe(what: str) -> Description:
+    # Schemas, which only whoever asks for the document needs.
+    from penstock.responses.description import describe
+
+    return describe(what)
