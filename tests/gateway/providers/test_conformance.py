@@ -24,6 +24,7 @@ from tests.gateway.providers.test_google_tokens import account
 from tests.gateway.upstream import Conversation, serving
 from tests.house import Answer, House, open_house
 
+from penstock.gateway.providers.abilities import abilities
 from penstock.gateway.providers.profiles import PROFILES
 from penstock.kernel.call import Call, Usage
 from penstock.kernel.events import CallEnded
@@ -39,7 +40,6 @@ REASONS = {
     429: "Too Many Requests",
     503: "Unavailable",
 }
-NOT_CONVERSATIONS = {"jina"}
 NOT_DISTINCT = {"modal", "replicate", "baseten", "lmstudio", "openai-compatible", "minilm", "replay", "recording"}
 """Profiles without a wire format of their own: OpenAI's as it is, or none."""
 
@@ -253,10 +253,20 @@ async def test_every_wire_format_has_its_samples_and_they_name_their_source() ->
     assert owners == set(PROFILES) - NOT_DISTINCT
     for name, _ in cases():
         assert sample(name)["source"].startswith("https://"), name
-    conversations = owners - NOT_CONVERSATIONS - {"sglang"}
-    for needed, holders in (
-        ("an error", {name.split("/")[0] for name, _ in cases() if "error" in sample(name)["told"]}),
-        ("a tool call that is streamed", {name.split("/")[0] for name, _ in cases() if sample(name)["asked"].get("tools")}),
-    ):
-        missing = (owners if needed == "an error" else conversations - {"azure-v1"}) - holders
-        assert missing == set(), f"{needed} is missing"
+    assert owners - {name.split("/")[0] for name, _ in cases() if "error" in sample(name)["told"]} == set(), "an error is missing"
+
+
+@pytest.mark.parametrize("profile", sorted(set(PROFILES) - NOT_DISTINCT))
+async def test_what_a_provider_is_said_to_do_is_shown_by_a_sample(profile: str) -> None:
+    found = [sample(name) for name, _ in cases() if name.split("/")[0] == profile]
+    used = [one.get("usage", {}) for one in found]
+    shown = {
+        "tools": any(one["asked"].get("tools") and one["asked"]["stream"] and one["told"]["calls"] for one in found),
+        "thoughts": any(one["told"].get("reasoning") for one in found) or any(usage.get("reasoning") for usage in used),
+        "cached": any(usage.get("cached") for usage in used),
+        "limits": any("limits" in one for one in found),
+    }
+    said = abilities(profile)
+    assert {name: seen for name, seen in shown.items() if getattr(said, name) is not None} == {
+        name: getattr(said, name) for name in shown if getattr(said, name) is not None
+    }
