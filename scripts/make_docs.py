@@ -115,7 +115,8 @@ def providers_page() -> str:
         " shape is served by any provider that holds conversations. *Tools* are called, also in streams; *images* are taken in a"
         " conversation; *thoughts* are told, or how many tokens they took; *cached*: the tokens that came from the vendor's prompt cache"
         " are told, and priced as such; *limits*: its rate-limit headers are heard before they bite ([resilience.md](resilience.md)). A"
-        " yes is shown by a sample of the vendor's published wire format under `tests/gateway/providers/samples`; *depends*: on what is served there.\n",
+        " yes is shown by a sample of the vendor's published wire format under `tests/gateway/providers/samples`; *depends*: on what is"
+        " served there.\n",
         "| profile | operations | tools | images | thoughts | cached | limits | lets in by |\n" + "| --- " * 8 + "|",
     ]
     words = {True: "yes", False: "no", None: "depends"}

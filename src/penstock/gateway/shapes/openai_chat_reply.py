@@ -109,7 +109,9 @@ def decode_reply(data: bytes) -> m.Completion:
 
 def _parts(said: _Said) -> tuple[m.Part, ...]:
     parts: list[m.Part] = []
-    thoughts, content = _thoughts_and_text(said)
+    thoughts, content = said.reasoning_content or said.reasoning, said.content
+    if isinstance(content, list):
+        thoughts, content = _taken_apart(content)
     if thoughts:
         parts.append(m.Reasoning(thoughts))
     if content:
@@ -122,12 +124,10 @@ def _parts(said: _Said) -> tuple[m.Part, ...]:
     return tuple(parts)
 
 
-def _thoughts_and_text(said: _Said) -> tuple[str | None, str | None]:
-    thoughts, content = said.reasoning_content or said.reasoning, said.content
-    if not isinstance(content, list):
-        return thoughts, content
-    thought = "".join(one.thinking if isinstance(one.thinking, str) else "".join(inner.text for inner in one.thinking) for one in content)
-    return thoughts or thought, "".join(one.text for one in content if one.type == "text")
+def _taken_apart(content: list[_Chunk]) -> tuple[str, str]:
+    """The thoughts and the text of content that comes in parts."""
+    thoughts = "".join(one.thinking if isinstance(one.thinking, str) else "".join(inner.text for inner in one.thinking) for one in content)
+    return thoughts, "".join(one.text for one in content if one.type == "text")
 
 
 def encode_reply(completion: m.Completion, model: str) -> bytes:
@@ -194,7 +194,9 @@ class ChatDecoder(ChunkDecoder[_Choice]):
             deltas.append(m.Finish(_FINISH.get(choice.finish_reason, "stop"), choice=choice.index))
 
     def _said(self, said: _Said, choice: int, deltas: list[m.Delta]) -> None:
-        thoughts, content = _thoughts_and_text(said)
+        thoughts, content = said.reasoning_content or said.reasoning, said.content
+        if isinstance(content, list):
+            thoughts, content = _taken_apart(content)
         for kind, text in (("reasoning", thoughts), ("text", content), ("refusal", said.refusal)):
             if text:
                 self._part(choice, (kind, 0), deltas)
