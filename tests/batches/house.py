@@ -55,7 +55,14 @@ def reply(text: str) -> bytes:
     message = {"role": "assistant", "content": text}
     usage = {"prompt_tokens": 7, "completion_tokens": 3, "total_tokens": 10}
     return json.dumps(
-        {"id": "x", "object": "chat.completion", "created": 1, "model": "m", "choices": [{"index": 0, "message": message, "finish_reason": "stop"}], "usage": usage},
+        {
+            "id": "x",
+            "object": "chat.completion",
+            "created": 1,
+            "model": "m",
+            "choices": [{"index": 0, "message": message, "finish_reason": "stop"}],
+            "usage": usage,
+        },
         indent=1,
     ).encode()
 
@@ -93,9 +100,13 @@ async def uploaded(house: House, content: bytes, *, key: str | None = None) -> s
     """The id of a file with this content."""
     edge = "penstock-test-edge"
     form = (
-        f'--{edge}\r\ncontent-disposition: form-data; name="purpose"\r\n\r\nbatch\r\n'
-        f'--{edge}\r\ncontent-disposition: form-data; name="file"; filename="in.jsonl"\r\ncontent-type: application/jsonl\r\n\r\n'
-    ).encode() + content + f"\r\n--{edge}--\r\n".encode()
+        (
+            f'--{edge}\r\ncontent-disposition: form-data; name="purpose"\r\n\r\nbatch\r\n'
+            f'--{edge}\r\ncontent-disposition: form-data; name="file"; filename="in.jsonl"\r\ncontent-type: application/jsonl\r\n\r\n'
+        ).encode()
+        + content
+        + f"\r\n--{edge}--\r\n".encode()
+    )
     answer = await house.ask("POST", "/v1/files", form, key=key, content_type=f"multipart/form-data; boundary={edge}")
     assert answer.status == 200, answer.text
     return answer.json["id"]

@@ -100,7 +100,9 @@ async def test_a_file_has_some_lines_and_not_too_many(tmp_path: Path, lines: tup
 async def test_a_byte_order_mark_carriage_returns_and_no_last_line_end_are_fine(tmp_path: Path) -> None:
     async with batch_house(tmp_path) as (house, _):
         text = b"\xef\xbb\xbf" + jsonl(line("a"), line("b")).replace(b"\n", b"\r\n").removesuffix(b"\r\n")
-        made = (await house.ask("POST", "/v1/batches", {"input_file_id": await uploaded(house, text), "endpoint": "/v1/chat/completions"})).json
+        made = (
+            await house.ask("POST", "/v1/batches", {"input_file_id": await uploaded(house, text), "endpoint": "/v1/chat/completions"})
+        ).json
         batch = await ended(house, made["id"])
         assert batch["request_counts"] == {"total": 2, "completed": 2, "failed": 0}
 
@@ -186,7 +188,9 @@ async def test_a_revoked_key_ends_its_batch(tmp_path: Path) -> None:
         assert batch["request_counts"] == {"total": 9, "completed": done, "failed": 9 - done}
 
 
-async def test_a_batch_whose_run_was_ended_from_outside_still_ends_with_what_is_done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_batch_whose_run_was_ended_from_outside_still_ends_with_what_is_done(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("penstock.batches.service.STALE_SECONDS", 0.0)
     async with batch_house(tmp_path, "[batches]\nmax_in_flight = 2\n") as (house, provider):
         provider.answer = lambda text: None if text == "r0" else provider.held.clear()
