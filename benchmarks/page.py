@@ -74,7 +74,26 @@ def memory() -> str:
     )
 
 
-BLOCKS = {"gateway": gateway, "account": account, "memory": memory}
+def batches() -> str:
+    """The batch that was killed, and what it did to others, in two sentences."""
+    found = _result("batches")
+    phases = found["phases"]
+    calls = sum(phase["calls"] for phase in phases)
+    beside = [phase for phase in phases if phase["batch"]]
+    pace = sum(phase["lines"] for phase in beside) / sum(phase["seconds"] for phase in beside) if beside else None
+    exact = found["results"] == found["lines"] and not (found["missing"] or found["doubled"] or found["wrong"])
+    return (
+        f"{_machine(found)} The provider answered in {found['upstream_seconds'] * 1e3:.0f} ms. A batch of {found['lines']:,} lines, killed"
+        f" {found['kills']} times, ended with {'exactly one result a line, each its own line' if exact else '**results missing or doubled**'}"
+        f"{chr(39) + 's' if exact else ''}; {found['repeated_calls']} calls were made twice, and the ledger has {found['ledger_rows']:,} rows."
+        f" No process grew beyond {found['rss_megabytes']:.0f} MB. With nobody else there it did {_number(found['idle_lines_per_second'])}"
+        f" lines a second, kills and starts included; beside interactive calls {_number(pace)}. Of {calls:,} interactive calls, half of them"
+        f" while the batch was paused, the 99th percentile went from {_number(found['p99_without'])} to {_number(found['p99_with'])} ms"
+        f" ({found['p99_rise']:+.0%})."
+    )
+
+
+BLOCKS = {"gateway": gateway, "account": account, "memory": memory, "batches": batches}
 
 
 def filled(page: str) -> str:

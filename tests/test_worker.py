@@ -86,16 +86,6 @@ async def test_workers_share_a_database_and_hand_on_when_they_stop(tmp_path: Pat
         await journal.close()
 
 
-async def test_a_worker_without_runs_says_so(tmp_path: Path) -> None:
-    config = configured(tmp_path, "", "[]")
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "penstock", "worker", "-c", str(config)), stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE
-    )
-    _, said = await process.communicate()
-    assert process.returncode == 1
-    assert b"no runs are defined" in said
-
-
 async def test_a_second_worker_on_sqlite_is_refused(tmp_path: Path) -> None:
     config = configured(tmp_path, "", '["tests.test_worker:define"]')
     one = await started(config)

@@ -10,7 +10,6 @@ from pathlib import Path
 from penstock.app import App, capabilities, load_settings, open_store
 from penstock.edge.server import until_signal
 from penstock.journal.service import JournalService
-from penstock.kernel.errors import SettingsError
 from penstock.kernel.journal import Journal
 from penstock.logs import configure
 from penstock.settings import LogSettings
@@ -19,7 +18,7 @@ _log = logging.getLogger("penstock.worker")
 
 
 def run(config: Path | None) -> None:
-    """Work until SIGTERM or SIGINT. Raises a `PenstockError` when it cannot: no extra, no runs defined, the journal in use."""
+    """Work until SIGTERM or SIGINT. Raises a `PenstockError` when it cannot: no extra, the journal in use."""
     rooms = capabilities()
     settings = load_settings(rooms, config)
     configure(settings.of(LogSettings))
@@ -32,8 +31,6 @@ async def _work(app: App) -> None:
     journal.works = True  # whatever `journal.work_in_up` says, which is about the other command
     await app.start()
     try:
-        if not journal.used:
-            raise SettingsError("no runs are defined; name yours in journal.definitions", param="journal.definitions")
         engine = await journal.begin()
         told = asyncio.create_task(until_signal())
         await asyncio.sleep(0)  # its handlers are in place before anyone knows whom to signal

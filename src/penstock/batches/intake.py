@@ -134,6 +134,8 @@ class Requests:
             raise self._too_long()
         where = f"requests.{self.count}"
         try:
+            if not made.isascii():
+                made.decode()  # what stays raw nobody has looked into
             found = _decoder.decode(made)
         except msgspec.ValidationError as fault:
             raise MalformedRequest(f"{where}: {fault}", param=where) from fault

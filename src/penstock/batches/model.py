@@ -39,8 +39,8 @@ class LineError(msgspec.Struct, frozen=True, kw_only=True):
 class Batch(msgspec.Struct, frozen=True, kw_only=True):
     """A batch. Times are Unix seconds, ``cost`` micro-dollars of its results, ``rate`` lines a second of late.
 
-    ``completed`` lines have a good answer, ``failed`` ones the answer of an error; ``cancelled`` and ``expired`` ones none. ``codes`` counts
-    the failed ones by code. ``errors`` is what was wrong with the whole.
+    ``completed`` lines have a good answer, ``failed`` ones the answer of an error; ``cancelled`` and ``expired`` ones none. ``codes``
+    counts the failed ones by code. ``errors`` is what was wrong with the whole.
     """
 
     id: str

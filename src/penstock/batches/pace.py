@@ -1,9 +1,9 @@
 """How many lines of batches are in flight: as many as there is room for beside everything else.
 
-Each model has a lane whose width is learned: it doubles until the first refusal (429, 503, 529, a time-out), is cut by a third at each, at most
-once a second, and grows by one a round afterwards. While interactive calls come in, no lane grows, all together have at most a quarter of
-``most`` in flight, and lines start so far apart that they take no more than the share ``beside`` of the process's time. Free places go to the
-organisation that has the fewest lines in flight.
+Each model has a lane whose width is learned: it doubles until the first refusal (429, 503, 529, a time-out), is cut by a third at each, at
+most once a second, and grows by one a round afterwards. While interactive calls come in, no lane grows, all together have at most a quarter
+of ``most`` in flight, and lines start so far apart that they take no more than the share ``beside`` of the process's time. Free places go
+to the organisation that has the fewest lines in flight.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The log of a batch's results: appended to as lines are answered, read back after a crash, and at the end the source of the output files.
 
-A record is one line of text: ``NUMBER KIND COST CODE CRC JSON``. It is with the kernel when `ResultLog.add` returns, so it outlives a killed
-process; `ResultLog.sync` brings it to disk. A record that a crash cut off fails its checksum and is cut away.
+A record is one line of text: ``NUMBER KIND COST CODE CRC JSON``. It is with the kernel when `ResultLog.add` returns, so it outlives a
+killed process; `ResultLog.sync` brings it to disk. A record that a crash cut off fails its checksum and is cut away.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """A batch as a durable run: its lines are checked, done, and made into files, each in a step.
 
-The lines are no steps of their own, or a hundred thousand of them would be as many transactions: they are one step, which keeps a log of results
-beside the journal (`penstock.batches.results`). A step that is done again reads it and does the rest. A line that was in flight when the process
-died is asked again, so the provider may see it twice, and the ledger then has both; its result is there once.
+The lines are no steps of their own, or a hundred thousand of them would be as many transactions: they are one step, which keeps a log of
+results beside the journal (`penstock.batches.results`). A step that is done again reads it and does the rest. A line that was in flight
+when the process died is asked again, so the provider may see it twice, and the ledger then has both; its result is there once.
 """
 
 from __future__ import annotations
@@ -54,10 +54,10 @@ class Runs:
         """Where a batch keeps its lines and results."""
         return self._folder / id
 
-    def nudge(self, id: str) -> None:
-        """Have this process look at a batch at once, if it works on it; another one does within a second."""
+    def cancel(self, id: str) -> None:
+        """Have this process stop a batch's lines at once, if it works on them; another one does within a second of seeing the status."""
         if id in self._working:
-            self._working[id].nudge()
+            self._working[id].cancel()
 
     async def execute(self, run: Run, input: Any) -> str:
         """The run's function; how the batch ended."""

@@ -159,7 +159,7 @@ class Batching:
         among = frozenset({Status.VALIDATING, Status.IN_PROGRESS})
         values = {"status": Status.CANCELLING, "cancelling_at": now, "updated_at": now}
         changed = await self._records.write(lambda c: store.change(c, id, values, among=among))
-        self._runs.nudge(id)
+        self._runs.cancel(id)
         return changed if changed is not None else await self.get(reach, id, shape=shape)
 
     async def delete(self, reach: str | None, id: str, *, shape: str | None = None) -> None:

@@ -29,9 +29,9 @@ class BatchSettings(Struct, frozen=True, forbid_unknown_fields=True):
         Meta(
             gt=0,
             le=1,
-            description="Share of the process's time, and of `max_in_flight`, that batches take while interactive calls come in.",
+            description="Share of the process's time for batches while interactive calls come in; of `max_in_flight` it is a quarter.",
         ),
-    ] = 0.1
+    ] = 0.05
     at_once: Annotated[int, Meta(ge=1, description="Batches of one organisation that are worked on at once; the others wait.")] = 2
     per_process: Annotated[int, Meta(ge=1, description="Batches that one process works on at once.")] = 8
     tries: Annotated[

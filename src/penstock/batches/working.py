@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -40,7 +39,6 @@ class Working:
         self._tasks: set[asyncio.Task[None]] = set()
         self._calling: set[asyncio.Task[None]] = set()
         self._room = asyncio.Event()
-        self._nudged = asyncio.Event()
         self._why: str | None = None
         self._fault: BaseException | None = None
 
@@ -68,9 +66,9 @@ class Working:
         finally:
             lines.close()
 
-    def nudge(self) -> None:
-        """Look at the batch now, not at the next beat."""
-        self._nudged.set()
+    def cancel(self) -> None:
+        """Begin nothing more, at once and not only when the next beat sees that the batch is being cancelled."""
+        self._end(CANCELLED)
 
     async def _all(self, lines: Lines, log: ResultLog) -> None:
         at = 0
@@ -132,10 +130,7 @@ class Working:
         began, before, rate = time.monotonic(), log.count, 0.0
         try:
             while True:
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(max(0.0, min(BEAT, self._batch.expires_at - time.time()))):
-                        await self._nudged.wait()
-                self._nudged.clear()
+                await asyncio.sleep(max(0.0, min(BEAT, self._batch.expires_at - time.time())))
                 await asyncio.to_thread(log.sync)
                 now = time.monotonic()
                 # The mean of about the last half minute.

@@ -378,9 +378,7 @@ def _sees(reader: Principal, budget: Budget) -> bool:
 
 
 def _where(reader: Principal, wanted: Filter) -> Sequence[ColumnElement[bool]]:
-    where: list[ColumnElement[bool]] = []
-    if reader.reach is not None:
-        where.append(LEDGER.c.organisation == reader.reach)
+    where: list[ColumnElement[bool]] = [] if reader.reach is None else [LEDGER.c.organisation == reader.reach]
     if wanted.since is not None:
         where.append(LEDGER.c.at >= int(wanted.since * 1000))
     if wanted.until is not None:

@@ -62,6 +62,10 @@ What one class tells apart has a code of its own::
     hedge_lost                  499  CallCancelled     an attempt was dropped because a second one of the same call was sooner
     demo_api_fault              500  PenstockError     `penstock demo` got another answer than it asked for
 
+What is wrong with a batch stands in the batch, under ``errors``: ``empty_file``, ``too_many_lines``, ``input_file_not_found``,
+``revoked_api_key`` (its key may call no more), ``run_ended`` (somebody ended its run), and by line ``invalid_json_line``, ``invalid_utf8``,
+``line_too_long``, ``missing_...``, ``invalid_...`` and ``duplicate_custom_id``; ``more_errors`` counts those beyond the first hundred.
+
 What a body may be: at most ``gateway.max_body_bytes`` at the model routes and 1 MiB everywhere else (413 ``body_too_large``), there within
 ``gateway.body_seconds`` (408 ``body_timeout``), valid UTF-8 and one JSON object whose arrays and objects are nested at most 100 levels deep
 (400 ``malformed_request``; real requests have under 20).

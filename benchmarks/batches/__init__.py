@@ -1,0 +1,1 @@
+"""A large batch, killed again and again, beside interactive calls."""

@@ -1,0 +1,96 @@
+"""A running Penstock, asked over HTTP: what ``penstock batches`` stands on. Files are sent and received in pieces."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import os
+import secrets
+import urllib.parse
+from collections.abc import Generator, Iterator
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import msgspec
+
+from penstock.kernel.errors import Forbidden, NotFound, PenstockError, RequestError, Unauthenticated, Unavailable
+
+PIECE = 1 << 18
+SECONDS = 120.0
+
+
+class Remote:
+    """A Penstock at ``url``, asked with a key."""
+
+    def __init__(self, url: str, key: str) -> None:
+        parts = urllib.parse.urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise RequestError(f"{url[:200]!r} is not the address of a Penstock; it looks like http://127.0.0.1:8080", param="running")
+        if not key:
+            raise Unauthenticated("set PENSTOCK_KEY to a key that may call")
+        self._secure = parts.scheme == "https"
+        self._host, self._port, self._base = parts.hostname, parts.port, parts.path.rstrip("/")
+        self._key = key
+        self._url = url
+
+    def ask(self, method: str, path: str, body: object = None) -> Any:
+        """The JSON that is answered. Raises what the answer says is wrong."""
+        with self._reply(method, path, None if body is None else msgspec.json.encode(body), {"content-type": "application/json"}) as reply:
+            return msgspec.json.decode(reply.read())
+
+    def upload(self, file: Path, purpose: str) -> str:
+        """Store a file there; its id."""
+        edge = secrets.token_hex(16)
+        name = "".join(c if c.isalnum() or c in "._-" else "_" for c in file.name)
+        head = (
+            f'--{edge}\r\ncontent-disposition: form-data; name="purpose"\r\n\r\n{purpose}\r\n'
+            f'--{edge}\r\ncontent-disposition: form-data; name="file"; filename="{name}"\r\ncontent-type: application/jsonl\r\n\r\n'
+        ).encode()
+        tail = f"\r\n--{edge}--\r\n".encode()
+        with file.open("rb") as opened:
+            size = os.fstat(opened.fileno()).st_size
+            headers = {"content-type": f"multipart/form-data; boundary={edge}", "content-length": str(len(head) + size + len(tail))}
+            with self._reply("POST", "/v1/files", _form(head, opened, tail), headers) as reply:
+                return str(msgspec.json.decode(reply.read())["id"])
+
+    def pieces(self, path: str) -> Iterator[bytes]:
+        """What is answered to a GET, as it comes."""
+        with self._reply("GET", path, None, {}) as reply:
+            while piece := reply.read(PIECE):
+                yield piece
+
+    @contextlib.contextmanager
+    def _reply(
+        self, method: str, path: str, body: bytes | Iterator[bytes] | None, headers: dict[str, str]
+    ) -> Generator[http.client.HTTPResponse]:
+        kind = http.client.HTTPSConnection if self._secure else http.client.HTTPConnection
+        connection = kind(self._host, self._port, timeout=SECONDS)
+        try:
+            try:
+                connection.request(method, self._base + path, body=body, headers={**headers, "authorization": f"Bearer {self._key}"})
+                reply = connection.getresponse()
+            except (OSError, http.client.HTTPException) as fault:
+                raise Unavailable(f"{self._url} does not answer: {fault}") from fault
+            if reply.status >= 400:
+                raise _fault(reply.status, reply.read(1 << 16))
+            yield reply
+        finally:
+            connection.close()
+
+
+def _form(head: bytes, file: BinaryIO, tail: bytes) -> Iterator[bytes]:
+    yield head
+    while piece := file.read(PIECE):
+        yield piece
+    yield tail
+
+
+def _fault(status: int, body: bytes) -> PenstockError:
+    try:
+        told: dict[str, Any] = msgspec.json.decode(body)["error"]
+        message, code = str(told.get("message", "")), str(told.get("code") or told.get("type") or "upstream_error")
+    except (msgspec.DecodeError, UnicodeDecodeError, KeyError, TypeError, AttributeError):
+        message, code = f"status {status}", "upstream_error"
+    kinds: dict[int, type[PenstockError]] = {401: Unauthenticated, 403: Forbidden, 404: NotFound}
+    kind = kinds.get(status, Unavailable if status >= 500 else RequestError)
+    return kind(message, code=code)
