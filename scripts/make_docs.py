@@ -14,6 +14,8 @@ import typer
 
 from penstock import cli
 from penstock.app import capabilities
+from penstock.gateway.providers.abilities import abilities
+from penstock.gateway.providers.profile import CHAT_SHAPES, CONVERSE
 from penstock.gateway.providers.profiles import PROFILES
 from penstock.inspect import closed_house, places
 from penstock.kernel import errors
@@ -78,18 +80,54 @@ def line_page() -> str:
     return "\n".join(out) + "\n"
 
 
+OPERATIONS = {
+    "conversation": (*CHAT_SHAPES, CONVERSE),
+    "completions": ("openai.completions",),
+    "counting": ("anthropic.count_tokens", "google.count_tokens"),
+    "embeddings": ("openai.embeddings", "google.embed", "google.batch_embed"),
+    "reranking": ("jina.rerank", "cohere.rerank"),
+    "moderation": ("openai.moderations",),
+    "hearing": ("openai.transcriptions", "openai.translations"),
+    "speech": ("openai.speech",),
+    "pictures": ("openai.images", "openai.image_edits", "openai.image_variations"),
+    "realtime": ("openai.realtime",),
+}
+"""What callers want, and the shapes in which it is asked for."""
+WAYS_IN = {"key": "key", "aws": "AWS signature", "google": "Google token", "entra": "Entra token"}
+
+
 def providers_page() -> str:
     """Profiles of providers."""
     out = [
         "# Providers\n",
         "What is known about each kind of provider, from `src/penstock/gateway/providers/profiles.py`. A provider is a section"
-        " `[gateway.providers.NAME]`; its profile is the one of the same name unless `profile` says otherwise.\n",
+        " `[gateway.providers.NAME]`; its profile is the one of the same name unless `profile` says otherwise. AWS, Google Cloud and"
+        " Azure: [clouds.md](clouds.md).\n",
         "| profile | name | address | key from | speaks | recognised names |\n| --- | --- | --- | --- | --- | --- |",
     ]
     for p in PROFILES.values():
         keys = ", ".join(f"`{v}`" for v in p.key_env) or "none"
         patterns = ", ".join(f"`{v}`" for v in p.patterns) or "declared ones"
         out.append(f"| `{p.name}` | {p.title} | {p.base_url or 'yours'} | {keys} | {', '.join(p.paths)} | {patterns} |")
+    out += [
+        "\n## What each can do\n",
+        "Conversation, completions, hearing, speech and pictures stream where the caller asks for it. A conversation in any client's"
+        " shape is served by any provider that holds conversations. *Tools* are called, also in streams; *images* are taken in a"
+        " conversation; *thoughts* are told, or how many tokens they took; *cached*: the tokens that came from the vendor's prompt cache"
+        " are told, and priced as such; *limits*: its rate-limit headers are heard before they bite ([resilience.md](resilience.md)). A"
+        " yes is shown by a sample of the vendor's published wire format under `tests/gateway/providers/samples`; *depends*: on what is"
+        " served there.\n",
+        "| profile | operations | tools | images | thoughts | cached | limits | lets in by |\n" + "| --- " * 8 + "|",
+    ]
+    words = {True: "yes", False: "no", None: "depends"}
+    for p in PROFILES.values():
+        does = ", ".join(name for name, shapes in OPERATIONS.items() if set(shapes) & set(p.paths))
+        can = abilities(p.name)
+        ways = ", ".join(WAYS_IN[way] for way in p.ways_in) if p.kind == "http" else "is this process"
+        if p.ways_in == ("key",) and p.kind == "http" and not p.key_needed:
+            ways = "key, or none"
+        facts = (can.tools, can.images, can.thoughts, can.cached, can.limits)
+        out.append(f"| `{p.name}` | {does} | {' | '.join(words[fact] for fact in facts)} | {ways} |")
     return "\n".join(out) + "\n"
 
 

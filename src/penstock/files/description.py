@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from penstock.files.endpoints import ANTHROPIC_MOST, MOST_IDS, OPENAI_MOST, PURPOSES
-from penstock.files.wire import OPENAI_PURPOSES
+from penstock.files.wire import ANTHROPIC_MOST, MOST_IDS, OPENAI_MOST, OPENAI_PURPOSES, PURPOSES
 from penstock.kernel.web import Description
 
 Schema = Mapping[str, Any]

@@ -11,7 +11,12 @@ from urllib.parse import quote
 from penstock.files.receive import receive
 from penstock.files.service import ID, FileService
 from penstock.files.wire import (
-    OPENAI_PURPOSES,
+    ANTHROPIC_MOST,
+    ANTHROPIC_PAGE,
+    MOST_IDS,
+    OPENAI_MOST,
+    OPENAI_PAGE,
+    PURPOSES,
     anthropic_deleted,
     anthropic_file,
     anthropic_list,
@@ -27,10 +32,6 @@ from penstock.kernel.web import Description, Endpoint
 PATH = "/v1/files"
 ONE = f"{PATH}/{{file_id}}"
 CONTENT = f"{ONE}/content"
-OPENAI_PAGE, OPENAI_MOST = 10_000, 10_000
-ANTHROPIC_PAGE, ANTHROPIC_MOST = 20, 1000
-MOST_IDS = 100
-PURPOSES = (*OPENAI_PURPOSES, "assistants_output", "batch_output", "fine-tune-results")
 _PLACE = 2
 """Where the id stands in the path."""
 _SAFE_NAME = re.compile(r"[^A-Za-z0-9 ._()-]")

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
 from penstock.console import Console, toast
-from penstock.files.endpoints import PURPOSES
 from penstock.files.service import ID, FileService
+from penstock.files.wire import PURPOSES
 from penstock.kernel.errors import MalformedRequest
 from penstock.kernel.ports import Directory, Ports
 from penstock.kernel.principal import Principal, Scope

@@ -13,8 +13,14 @@ from penstock.kernel.ports import FileInfo
 
 OPENAI_PURPOSES = ("assistants", "batch", "fine-tune", "vision", "user_data", "evals")
 """What an upload may be for. Files that Penstock makes itself have others (``batch_output``)."""
+PURPOSES = (*OPENAI_PURPOSES, "assistants_output", "batch_output", "fine-tune-results")
+"""What a list may be asked for."""
 ANTHROPIC_PURPOSE = "user_data"
 """What the files of Anthropic's clients are for, whose API has no such word."""
+OPENAI_PAGE, OPENAI_MOST = 10_000, 10_000
+ANTHROPIC_PAGE, ANTHROPIC_MOST = 20, 1000
+"""Files on a page of a list: when nobody says, and at most."""
+MOST_IDS = 100
 
 
 def openai_file(file: FileInfo) -> dict[str, Any]:

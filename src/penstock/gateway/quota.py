@@ -1,11 +1,12 @@
 """What a provider says is left of its rate limits, read from each reply's head, so that a limit is respected before it bites.
 
-Two families of headers, one set for each model or deployment:
+Three families of headers, one set for each model or deployment:
 
 - ``x-ratelimit-remaining-requests``, ``-tokens`` with ``x-ratelimit-reset-...`` as a span such as ``1s``, ``6m0s`` or ``120ms``
   (https://platform.openai.com/docs/guides/rate-limits; Azure, Groq, Together, vLLM behind a proxy and others took it over),
 - ``anthropic-ratelimit-requests-remaining``, ``-tokens-remaining``, ``-input-tokens-...``, ``-output-tokens-...`` with
-  ``...-reset`` as an RFC 3339 moment (https://docs.anthropic.com/en/api/rate-limits).
+  ``...-reset`` as an RFC 3339 moment (https://docs.anthropic.com/en/api/rate-limits),
+- ``x-ratelimit-remaining-req-minute``, ``-tokens-minute``, which begin anew every minute (Mistral).
 """
 
 from __future__ import annotations
@@ -35,6 +36,11 @@ _FAMILIES = (
             ("anthropic-ratelimit-output-tokens-remaining", "anthropic-ratelimit-output-tokens-reset"),
         ),
         "anthropic-ratelimit-requests-reset",
+    ),
+    (
+        "x-ratelimit-remaining-req-minute",
+        (("x-ratelimit-remaining-tokens-minute", "x-ratelimit-reset-tokens-minute"),),
+        "x-ratelimit-reset-req-minute",
     ),
 )
 

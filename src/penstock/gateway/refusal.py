@@ -1,10 +1,11 @@
-"""What a provider's refusal means to the caller: which status, what it said, and when to come back."""
+"""What a provider says when it refuses a call: its status, its words and its wait, whatever form its errors have."""
 
 from __future__ import annotations
 
 import math
 import time
 from email.utils import parsedate_to_datetime
+from typing import Any, cast
 
 import msgspec
 
@@ -13,20 +14,12 @@ from penstock.gateway.shapes import bedrock_error, google_error
 from penstock.kernel.errors import PenstockError, UpstreamRefused
 
 ERROR_BYTES = 64 * 1024
-
-
-class _Detail(msgspec.Struct):
-    message: str = ""
-
-
-class _ErrorBody(msgspec.Struct):
-    error: _Detail | str | None = None
-    message: str | None = None
-    detail: str | None = None
+LONGEST_SAID = 1000
+_WORDS = ("error", "message", "Message", "detail", "msg")
 
 
 async def refusal(provider: str, upstream: Upstream) -> UpstreamRefused:
-    """The error that stands for an answer which is none; reads its body."""
+    """The error for an answer whose status is not 200; its body is read."""
     status = upstream.status
     try:
         body = await upstream.read(ERROR_BYTES)
@@ -49,11 +42,25 @@ def _said(status: int, body: bytes) -> str:
         # Providers quote the key in these; it is ours, not the caller's, and must not travel.
         return "our credentials are not accepted there; the operator must check the provider's key"
     try:
-        fault = msgspec.json.decode(body, type=_ErrorBody)
+        found = msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return "no further explanation"
-    said = fault.error.message if isinstance(fault.error, _Detail) else fault.error
-    return (said or fault.message or fault.detail or "no further explanation")[:1000]
+        found = None
+    return (_words(found) or "no further explanation")[:LONGEST_SAID]
+
+
+def _words(found: Any, depth: int = 4) -> str | None:
+    """The message in an error: under ``error`` (OpenAI, Anthropic, Google), bare (Mistral, AWS), in a list (FastAPI)."""
+    if isinstance(found, str):
+        return found or None
+    if not depth:
+        return None
+    if isinstance(found, dict):
+        fields = cast("dict[str, Any]", found)
+        return next((words for name in _WORDS if (words := _words(fields.get(name), depth - 1)) is not None), None)
+    if isinstance(found, list):
+        items = [_words(one, depth - 1) for one in cast("list[Any]", found)[:3]]
+        return "; ".join(words for words in items if words is not None) or None
+    return None
 
 
 def _status(status: int) -> int:

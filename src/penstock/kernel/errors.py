@@ -48,8 +48,8 @@ What one class tells apart has a code of its own::
     model_not_priced            403  Forbidden         no price is known and finops.unpriced is 'refuse'
     unknown_url                 404  NotFound          nothing answers at this path
     recording_miss              404  UnknownModel      the recording holds no reply to this request
-    previous_response_not_found  400  NotFound         the response to be followed, or one that it follows, was never stored, deleted or has expired
-    file_quota_exceeded         403  Forbidden         the organisation's files have no more room or number (files.max_organisation_bytes, _files)
+    previous_response_not_found  400  NotFound         the response to follow, or one before it, is not stored any more
+    file_quota_exceeded         403  Forbidden         the organisation's files have no more room (files.max_organisation_*)
     body_timeout                408  DeadlineExceeded  the body did not arrive within gateway.body_seconds
     concurrency_limit_exceeded  429  LimitExceeded     the key has as many calls in flight as it may have
     token_limit_exceeded        429  LimitExceeded     the key has used its tokens of this minute

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from penstock.kernel.web import Description
-from penstock.responses.endpoints import MOST
+from penstock.responses.service import MOST_ITEMS
 
 Schema = Mapping[str, Any]
 _TEXT: Schema = {"type": "string"}
@@ -44,7 +44,7 @@ _QUERY: Mapping[str, Mapping[str, Schema]] = {
         "starting_after": {"type": "integer", "minimum": 0, "description": "In a stream: the number of the last event that is known."},
     },
     "items": {
-        "limit": {"type": "integer", "minimum": 1, "maximum": MOST},
+        "limit": {"type": "integer", "minimum": 1, "maximum": MOST_ITEMS},
         "order": {"enum": ["asc", "desc"]},
         "after": {**_TEXT, "description": "The last id of the page before."},
     },

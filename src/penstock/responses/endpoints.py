@@ -12,12 +12,11 @@ from penstock.kernel.errors import NotExpressible, NotFound, RequestError
 from penstock.kernel.vendor import Asked, VendorDoor
 from penstock.kernel.web import Description, Endpoint
 from penstock.responses.replay import replay
-from penstock.responses.service import ResponseService
+from penstock.responses.service import ITEMS, MOST_ITEMS, ResponseService
 
 PATH = "/v1/responses"
 ONE = f"{PATH}/{{response_id}}"
 _PLACE = 2
-PAGE, MOST = 20, 100
 
 
 def endpoints(door: VendorDoor, service: ResponseService) -> Sequence[Endpoint]:
@@ -39,7 +38,7 @@ def endpoints(door: VendorDoor, service: ResponseService) -> Sequence[Endpoint]:
         return {"id": id, "object": "response", "deleted": True}
 
     async def items(asked: Asked) -> dict[str, Any]:
-        limit = asked.number("limit", PAGE, MOST)
+        limit = asked.number("limit", ITEMS, MOST_ITEMS)
         newest_first = asked.choice("order", "desc", ("asc", "desc")) == "desc"
         after = asked.one("after")
         turns = await service.conversation(asked.principal.reach, _id(asked))

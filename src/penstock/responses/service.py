@@ -17,6 +17,8 @@ YOUNG_SECONDS = 5.0
 """Age up to which a response that is not found may be on its way from another process."""
 PATIENCE_SECONDS = 1.0
 _PAUSE = 0.03
+ITEMS, MOST_ITEMS = 20, 100
+"""Items on a page of a response's input: when nobody says, and at most."""
 
 
 class ResponseService:

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from penstock.gateway.providers.profile import Profile
+from penstock.gateway.providers.profile import REALTIME, Profile
 from penstock.gateway.providers.profiles import PROFILES
 from penstock.gateway.shapes import SHAPES
 
@@ -18,7 +18,7 @@ ALL = pytest.mark.parametrize("profile", PROFILES.values(), ids=lambda profile: 
 def test_a_profile_is_complete(profile: Profile) -> None:
     assert profile.name == profile.name.lower()
     assert profile.title
-    assert set(profile.paths) <= set(SHAPES), "a shape that nobody speaks"
+    assert set(profile.paths) <= {*SHAPES, REALTIME}, "a shape that nobody speaks"
     assert profile.kind in ("http", "minilm", "replay", "recording")
     if profile.kind == "http":
         assert all(path.startswith("/") for path in profile.paths.values())

@@ -420,7 +420,9 @@ async def test_limits_of_a_session(tmp_path: Path) -> None:
 
 
 async def test_limits_and_revocation_of_a_key(rig: Rig) -> None:
-    made = await rig.house.ask("POST", "/v1/keys", {"name": "few", "scopes": ["call"], "limits": {"requests_per_minute": 2, "concurrency": 1}})
+    made = await rig.house.ask(
+        "POST", "/v1/keys", {"name": "few", "scopes": ["call"], "limits": {"requests_per_minute": 2, "concurrency": 1}}
+    )
     async with rig.raw(key=made["secret"]) as socket:
         assert (await rig.refused(key=made["secret"]))[1]["code"] == "concurrency_limit_exceeded"
         for _ in range(2):  # the first came with the session

@@ -65,6 +65,13 @@ def _own(name: str, title: str, port: int, key_env: tuple[str, ...] = (), more: 
     )
 
 
+# Gemini 2.5 takes a budget of tokens only; 3 and later take a level, and refuse a call in the history that nobody signed.
+# https://ai.google.dev/gemini-api/docs/thinking, https://ai.google.dev/gemini-api/docs/thought-signatures
+_GEMINI: dict[str, Any] = {
+    **dict.fromkeys(("thinking_levels", "signing"), ("gemini-[3-9]*", "gemini-*-latest")),
+    "unsigned_call": "skip_thought_signature_validator",
+    "prices_as": "google",
+}
 _GOOGLES = "/publishers/google/models/{model}"
 _CLAUDES = "/publishers/anthropic/models/{model}"
 _PLACE = "/v1/projects/{project}/locations/{region}"
@@ -141,13 +148,7 @@ _ALL = (
         name="azure-v1",
         title="Azure OpenAI, addresses without versions",
         reference="https://learn.microsoft.com/azure/foundry/openai/api-version-lifecycle",
-        paths={
-            CHAT: "/chat/completions",
-            RESPONSES: "/responses",
-            EMBEDDINGS: "/embeddings",
-            **AUDIO_PATHS,
-            **IMAGE_PATHS,
-        },
+        paths={**OPENAI_PATHS, RESPONSES: "/responses", **AUDIO_PATHS, **IMAGE_PATHS},
         auth="api-key",
         auth_prefix="",
         key_env=("AZURE_OPENAI_V1_API_KEY",),
@@ -185,12 +186,7 @@ _ALL = (
         auth_prefix="",
         key_env=("GOOGLE_API_KEY", "GEMINI_API_KEY"),
         patterns=("gemini-*", "gemma-*", "learnlm-*"),
-        # Gemini 2.5 takes a budget of tokens only; 3 and later take a level, and refuse a call in the history that nobody signed.
-        # https://ai.google.dev/gemini-api/docs/thinking, https://ai.google.dev/gemini-api/docs/thought-signatures
-        thinking_levels=("gemini-[3-9]*", "gemini-*-latest"),
-        signing=("gemini-[3-9]*", "gemini-*-latest"),
-        unsigned_call="skip_thought_signature_validator",
-        prices_as="google",
+        **_GEMINI,
     ),
     Profile(
         name="vertex",
@@ -198,10 +194,7 @@ _ALL = (
         reference="https://cloud.google.com/vertex-ai/generative-ai/docs/model-reference/inference",
         paths={GENERATE: f"{_GOOGLES}:generateContent", GOOGLE_COUNT: f"{_GOOGLES}:countTokens"},
         stream_paths={GENERATE: f"{_GOOGLES}:streamGenerateContent?alt=sse"},
-        thinking_levels=("gemini-[3-9]*", "gemini-*-latest"),
-        signing=("gemini-[3-9]*", "gemini-*-latest"),
-        unsigned_call="skip_thought_signature_validator",
-        prices_as="google",
+        **_GEMINI,
         **_VERTEX,
     ),
     Profile(

@@ -78,6 +78,8 @@ class OpenAIChatPassthrough:
             given = fields.get("stream_options")
             options: dict[str, Raw] = (_OPTION_FIELDS.decode(given) if given is not None else None) or {}
             out["stream_options"] = {**options, "include_usage": True} if options else _INCLUDE_USAGE
+        elif stream:
+            out.pop("stream_options", None)  # a provider that does not take it sends usage unasked
         return msgspec.json.encode(out)
 
     def error(self, error: PenstockError) -> tuple[int, bytes]:

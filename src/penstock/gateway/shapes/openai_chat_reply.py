@@ -43,8 +43,16 @@ class _Call(Struct):
     index: int = 0
 
 
+class _Chunk(Struct):
+    """A part of content that comes in parts, as Mistral's reasoning models write it (https://docs.mistral.ai/capabilities/reasoning)."""
+
+    type: str = ""
+    text: str = ""
+    thinking: str | list[_Chunk] = ""
+
+
 class _Said(Struct):
-    content: str | None = None
+    content: str | list[_Chunk] | None = None
     refusal: str | None = None
     reasoning_content: str | None = None
     reasoning: str | None = None
@@ -101,17 +109,25 @@ def decode_reply(data: bytes) -> m.Completion:
 
 def _parts(said: _Said) -> tuple[m.Part, ...]:
     parts: list[m.Part] = []
-    thoughts = said.reasoning_content or said.reasoning
+    thoughts, content = said.reasoning_content or said.reasoning, said.content
+    if isinstance(content, list):
+        thoughts, content = _taken_apart(content)
     if thoughts:
         parts.append(m.Reasoning(thoughts))
-    if said.content:
-        parts.append(m.Text(said.content))
+    if content:
+        parts.append(m.Text(content))
     if said.refusal:
         parts.append(m.Refusal(said.refusal))
     for number, call in enumerate(said.tool_calls or ()):
         function = call.function or _Function()
         parts.append(m.ToolCall(call.id or f"call_{number}", function.name or "", function.arguments or ""))
     return tuple(parts)
+
+
+def _taken_apart(content: list[_Chunk]) -> tuple[str, str]:
+    """The thoughts and the text of content that comes in parts."""
+    thoughts = "".join(one.thinking if isinstance(one.thinking, str) else "".join(inner.text for inner in one.thinking) for one in content)
+    return thoughts, "".join(one.text for one in content if one.type == "text")
 
 
 def encode_reply(completion: m.Completion, model: str) -> bytes:
@@ -178,8 +194,10 @@ class ChatDecoder(ChunkDecoder[_Choice]):
             deltas.append(m.Finish(_FINISH.get(choice.finish_reason, "stop"), choice=choice.index))
 
     def _said(self, said: _Said, choice: int, deltas: list[m.Delta]) -> None:
-        thoughts = said.reasoning_content or said.reasoning
-        for kind, text in (("reasoning", thoughts), ("text", said.content), ("refusal", said.refusal)):
+        thoughts, content = said.reasoning_content or said.reasoning, said.content
+        if isinstance(content, list):
+            thoughts, content = _taken_apart(content)
+        for kind, text in (("reasoning", thoughts), ("text", content), ("refusal", said.refusal)):
             if text:
                 self._part(choice, (kind, 0), deltas)
                 self.output_bytes += len(text)

@@ -1,7 +1,8 @@
 """Usage as OpenAI's APIs count it, to and from the normal form.
 
-Chat and embeddings say prompt and completion tokens, Responses says input and output tokens. Cached, reasoning and audio tokens are
-parts of these. DeepSeek's older form of cached tokens (``prompt_cache_hit_tokens``) is understood as well.
+Chat and embeddings say prompt and completion tokens, Responses says input and output tokens. Cached, reasoning and audio tokens are parts
+of these; but xAI's reasoning tokens stand beside them (https://docs.x.ai/docs/key-information/consumption-and-rate-limits). DeepSeek's
+older form of cached tokens (``prompt_cache_hit_tokens``) is understood as well.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ class ChatUsage(Struct):
 
     prompt_tokens: Count = None
     completion_tokens: Count = None
+    total_tokens: Count = None
     prompt_tokens_details: _InputDetails | None = None
     completion_tokens_details: _OutputDetails | None = None
     prompt_cache_hit_tokens: Count = None
@@ -71,12 +73,15 @@ def from_chat(wire: ChatUsage) -> Usage:
     """The usage of a chat completion or an embedding."""
     read = wire.prompt_tokens_details or _NO_INPUT
     written = wire.completion_tokens_details or _NO_OUTPUT
+    read_in_all, said, thought = count(wire.prompt_tokens), count(wire.completion_tokens), count(written.reasoning_tokens)
+    if thought and count(wire.total_tokens) == read_in_all + said + thought:
+        said += thought  # xAI counts thoughts beside the completion, not in it, which only the sum tells
     return Usage(
-        input=count(wire.prompt_tokens),
-        output=count(wire.completion_tokens),
+        input=read_in_all,
+        output=said,
         cached=count(read.cached_tokens) or count(wire.prompt_cache_hit_tokens),
         cache_written=count(read.cache_write_tokens),
-        reasoning=count(written.reasoning_tokens),
+        reasoning=thought,
         audio_input=count(read.audio_tokens),
         audio_output=count(written.audio_tokens),
     )

@@ -141,7 +141,8 @@ class Shape(Protocol):
     def upstream_body(self, fields: Fields, *, model: str, stream: bool, want_usage: bool) -> bytes:
         """The request for a provider of the same shape: every value as the client wrote it, but for the model and usage in streams.
 
-        ``want_usage`` asks for usage in a stream where that must be asked for.
+        ``want_usage`` asks for usage in a stream where that must be asked for; without it a stream's own wish for usage is left out too,
+        since the provider does not take one.
         """
         ...
 
