@@ -68,7 +68,7 @@ def main() -> None:
             for folder in (bad, good):
                 command = [python, "-m", "benchmarks.registry.peers", peer, str(folder)]
                 said = subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
-                found |= dict(json.loads(line) for line in said.stdout.splitlines())
+                found |= dict(json.loads(line) for line in said.stdout.splitlines() if line.startswith('["'))
             verdicts[peer] = found
     table: dict[str, dict[str, str]] = defaultdict(dict)
     for name, found in verdicts.items():
