@@ -16,11 +16,12 @@ import venv
 from collections import defaultdict
 from pathlib import Path
 
-from penstock.registry.scan import scan
 from tests.registry.corpus import samples
 
+from penstock.registry.scan import scan
+
 ROOT = Path(__file__).parent.parent.parent
-PACKAGES = "picklescan modelscan fickling numpy onnx safetensors gguf torch==2.13.0+cpu".split()
+PACKAGES = ["picklescan", "modelscan", "fickling", "numpy", "onnx", "safetensors", "gguf", "torch==2.13.0+cpu"]
 PEERS = ("picklescan", "picklescan --strict", "modelscan", "fickling")
 
 

@@ -245,14 +245,20 @@ def _streams() -> Iterator[Sample]:
     yield one("a name of bytes", b"\x80\x04C\x05posixC\x06system\x93)R.", "GHSA-9gvj-pp9x-gcfr")
     yield one("memo never written", b"\x80\x02h\x07h\x08\x93.", "GHSA-9gvj-pp9x-gcfr")
     yield one("module with a space", b"ccollections OrderedDict\nsystem\n)R.", "pickletools joins module and name with a space")
-    yield one("allowed module, nested name", b"\x80\x04" + text("torch") + text("Size.__init__.__globals__") + b"\x93.", "GHSA-vvpj-8cmc-gx39")
+    yield one(
+        "allowed module, nested name", b"\x80\x04" + text("torch") + text("Size.__init__.__globals__") + b"\x93.", "GHSA-vvpj-8cmc-gx39"
+    )
     state = b"\x80\x02ccollections\nOrderedDict\n)R}" + text("__setstate__") + b"cposix\nsystem\nsbX\x01\x00\x00\x00ab."
     yield one("BUILD with __setstate__", state, "pickle.py, load_build")
     yield one("BUILD of attributes", b"\x80\x02ccollections\nOrderedDict\n)R}" + text("__class__") + b"K\x01sb.", "pickle.py, load_build")
     yield one("BUILD of slots", b"\x80\x02ccollections\nOrderedDict\n)RN}" + text("x") + b"K\x01s\x86b.", "pickle.py, load_build")
     yield one("APPENDS on an object", b"\x80\x02ccollections\nOrderedDict\n)R(K\x01e.", "pickle.py, load_appends")
     yield one("SETITEM on a module", b"\x80\x02csys\nmodules\n" + text("os") + b"Ns.", "picklescan test data, sys_module_override")
-    yield one("a codec that unpacks", b"\x80\x02c_codecs\nencode\n" + text("a") + text("zip") + b"\x86R.", "codecs besides latin1 run code of the codec")
+    yield one(
+        "a codec that unpacks",
+        b"\x80\x02c_codecs\nencode\n" + text("a") + text("zip") + b"\x86R.",
+        "codecs besides latin1 run code of the codec",
+    )
     yield one("PERSID", b"Pposix.system\n.", "CVE-2025-32434, references")
     yield one("BINPERSID", b"\x80\x02" + text("x") + b"Q.", "CVE-2025-32434, references")
     yield one("calls what a call made", calls("collections", "OrderedDict", protocol=2)[:-1] + b")R.", "attribute chains")
@@ -267,11 +273,29 @@ def _streams() -> Iterator[Sample]:
 def _object_array() -> bytes:
     shape = b"K\x00\x85c_codecs\nencode\n" + text("b") + text("latin1") + b"\x86R\x87R"
     dtype = b"cnumpy\ndtype\n" + text("f8") + b"\x85R"
-    return b"\x80\x02cnumpy.core.multiarray\n_reconstruct\ncnumpy\nndarray\n" + shape + b"(K\x01K\x01\x85" + dtype + b"\x89]" + EVIL[2:-1] + b"atb."
+    return (
+        b"\x80\x02cnumpy.core.multiarray\n_reconstruct\ncnumpy\nndarray\n"
+        + shape
+        + b"(K\x01K\x01\x85"
+        + dtype
+        + b"\x89]"
+        + EVIL[2:-1]
+        + b"atb."
+    )
 
 
 def _names() -> Iterator[Sample]:
-    for file in ("model.safetensors", "model.gguf", "model.onnx", "vocab.txt", "config.json", "weights.npy", "weights.dat", "model", "model.jpg"):
+    for file in (
+        "model.safetensors",
+        "model.gguf",
+        "model.onnx",
+        "vocab.txt",
+        "config.json",
+        "weights.npy",
+        "weights.dat",
+        "model",
+        "model.jpg",
+    ):
         yield Sample(f"as {file}", "wrong name", "CVE-2025-1889, CVE-2025-10155", file, calls("posix", "system", protocol=0))
     yield Sample("protocol 4 as config.yaml", "wrong name", "CVE-2025-1889", "config.yaml", EVIL)
     yield Sample("a picture that is a pickle", "wrong name", "picklescan test data, bad_pytorch", "model.pt", b"\x89PNG\r\n\x1a\n" + EVIL)
@@ -306,7 +330,9 @@ def _archives() -> Iterator[Sample]:
     yield one("data.pkl twice", _twice(), "zip confusion")
     yield one("a nested zip", torch_zip(STATE, extra=(("inner.zip", plain),)), "nested archives")
     yield one("a second pickle", torch_zip(STATE, extra=(("payload.pkl", EVIL),)), "GHSA-jgw4-cr84-mqxg")
-    yield one("TorchScript", torch_zip(STATE, extra=(("code/__torch__.py", b"pass\n"), ("constants.pkl", b"\x80\x02)."))), "TorchScript runs code")
+    yield one(
+        "TorchScript", torch_zip(STATE, extra=(("code/__torch__.py", b"pass\n"), ("constants.pkl", b"\x80\x02)."))), "TorchScript runs code"
+    )
     yield one("a torch package", torch_zip(STATE, extra=((".data/extern_modules", b"os\n"),)), "torch.package")
     yield one("a storage that is not there", torch_zip(_storage("7")), "references outside the archive")
     yield one("a reference to a file", torch_zip(_storage("../../x")), "references outside the archive")
@@ -416,7 +442,9 @@ def _formats() -> Iterator[Sample]:
     spec = "safetensors, audit by Trail of Bits 2023"
     tensor = b'{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}'
     yield one("header longer than the file", "a.safetensors", struct.pack("<Q", 2**40) + tensor, spec)
-    yield one("tensor outside the file", "a.safetensors", safetensors(tensor.replace(b"[1]", b"[9]").replace(b"0,4", b"0,36"), b"\0" * 4), spec)
+    yield one(
+        "tensor outside the file", "a.safetensors", safetensors(tensor.replace(b"[1]", b"[9]").replace(b"0,4", b"0,36"), b"\0" * 4), spec
+    )
     two = b'{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},"b":{"dtype":"F32","shape":[1],"data_offsets":[2,6]}}'
     yield one("overlapping tensors", "a.safetensors", safetensors(two, b"\0" * 6), spec)
     double = b'{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}'
@@ -440,7 +468,9 @@ def _formats() -> Iterator[Sample]:
         "escapes": "{{ x['\\x5f\\x5fclass'] }}",
         "import": "{% import 'x' as y %}",
     }.items():
-        yield one(f"template, {name}", "tokenizer_config.json", json.dumps({"chat_template": template}).encode(), "CVE-2024-34359, CVE-2025-61620")
+        yield one(
+            f"template, {name}", "tokenizer_config.json", json.dumps({"chat_template": template}).encode(), "CVE-2024-34359, CVE-2025-61620"
+        )
     cve = "CVE-2022-25882, CVE-2024-27318"
     for place in ("../../../x", "/x", "a/../../x", "..\\x", "C:x", "missing.data"):
         yield one(f"external data at {place}", "a.onnx", onnx(location=place), cve)

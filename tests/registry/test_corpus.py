@@ -6,9 +6,9 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from tests.registry.corpus import Sample, samples
 
 from penstock.registry.scan import scan
-from tests.registry.corpus import Sample, samples
 
 CORPUS = samples()
 

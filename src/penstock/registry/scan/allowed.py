@@ -73,7 +73,14 @@ _DTYPES = (
     "contiguous_format",
     "preserve_format",
 )
-_REBUILDS = ("_rebuild_tensor", "_rebuild_tensor_v2", "_rebuild_tensor_v3", "_rebuild_parameter", "_rebuild_qtensor", "_rebuild_sparse_tensor")
+_REBUILDS = (
+    "_rebuild_tensor",
+    "_rebuild_tensor_v2",
+    "_rebuild_tensor_v3",
+    "_rebuild_parameter",
+    "_rebuild_qtensor",
+    "_rebuild_sparse_tensor",
+)
 
 ALLOWED: Mapping[tuple[str, str], str] = MappingProxyType(
     {

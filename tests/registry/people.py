@@ -1,0 +1,72 @@
+"""Who does what in the registry's tests: two people with keys of their own, and a house with two models."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from tests.gateway.upstream import Conversation, serving
+from tests.house import SETTINGS, House, open_house
+
+REPLY = json.dumps(
+    {
+        "choices": [{"index": 0, "message": {"role": "assistant", "content": "hello"}, "finish_reason": "stop"}],
+        "usage": {"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5},
+    }
+).encode()
+
+
+class Rig:
+    """A house whose provider ``up`` serves models ``a``, ``b``, ``c``; ``served`` are the models that it was asked for."""
+
+    def __init__(self, house: House, served: list[str]) -> None:
+        self.house = house
+        self.served = served
+        self.second = ""
+
+    async def call(self, model: str, *, task: str | None = None, key: str | None = None) -> Any:
+        body = {"model": model, "messages": [{"role": "user", "content": "hi"}]}
+        headers = {"x_penstock_task": task} if task else {}
+        return await self.house.ask("POST", "/v1/chat/completions", body, key=key, **headers)
+
+    async def version(self, *targets: str, origin: str = "vendor", **facts: Any) -> str:
+        """A new version with these targets, of a model of its own; its id."""
+        model = await self.house.made("/v1/registry/models", {"name": f"model of {' '.join(targets)} {len(self.served)} {facts}"})
+        made = await self.house.made(f"/v1/registry/models/{model['id']}/versions", {"origin": origin, "targets": targets, **facts})
+        return made["id"]
+
+    async def step(self, id: str, step: str, body: object = None, *, key: str | None = None) -> Any:
+        return await self.house.ask("POST", f"/v1/registry/versions/{id}/{step}", body if body is not None else {}, key=key)
+
+    async def approved(self, *targets: str, coverage: str = "all", name: str = "") -> str:
+        """A vendor's version that the second person approved."""
+        id = await self.version(*targets)
+        assert (await self.step(id, "evaluations", {"metric": "exact", "value": 0.9, "examples": 100})).status == 200
+        answer = await self.step(id, "approvals", {"coverage": coverage, "name": name, "reason": "good"}, key=self.second)
+        assert answer.status == 200, answer.text
+        return id
+
+
+@asynccontextmanager
+async def rig(folder: Path, registry: str = "", *, more: str = "", database: str = "") -> AsyncIterator[Rig]:
+    served: list[str] = []
+
+    async def provider(peer: Conversation) -> None:
+        while True:
+            _, body = await peer.request()
+            served.append(json.loads(body)["model"])
+            await peer.json(REPLY)
+
+    async with serving(provider) as upstream:
+        settings = (
+            f'{SETTINGS}[gateway.providers.up]\nprofile = "openai-compatible"\nbase_url = "{upstream.url}"\nmodels = ["a", "b", "c"]\n'
+            f'[gateway.models.chain]\ntargets = ["up/a", "up/b"]\n[gateway.models.hedged]\ntargets = ["up/a", "up/b"]\nhedge_seconds = 0.01\n'
+            f"{more}[registry]\n{registry}"
+        )
+        async with open_house(folder, settings, database=database) as house:
+            made = Rig(house, served)
+            made.second, _ = await house.key(name="second", scopes=["admin", "call"])
+            yield made
