@@ -122,4 +122,5 @@ def _row(version: Version) -> dict[str, Any]:
 
 
 def _version(row: Any) -> Version:
-    return msgspec.convert({**row, **{name: msgspec.json.decode(row[name]) for name in _JSON}}, Version)
+    # SQLAlchemy's names of columns are a kind of text that msgspec does not take for one.
+    return msgspec.convert({str(name): msgspec.json.decode(value) if name in _JSON else value for name, value in row.items()}, Version)
