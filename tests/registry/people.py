@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -17,14 +18,22 @@ REPLY = json.dumps(
         "usage": {"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5},
     }
 ).encode()
+REPLIES = {
+    b"embeddings": b'{"object":"list","model":"a","data":[{"object":"embedding","index":0,"embedding":[0.5]}],"usage":{"prompt_tokens":1,"total_tokens":1}}',
+    b"completions": REPLY.replace(
+        b'"message": {"role": "assistant", "content": "hello"}', b'"text": "hello", "message": {"role": "assistant", "content": "hello"}'
+    ),
+    b"responses": b'{"id":"resp_1","object":"response","created_at":1,"status":"completed","model":"a","output":[],"usage":{"input_tokens":1,"output_tokens":1,"total_tokens":2}}',
+}
 
 
 class Rig:
-    """A house whose provider ``up`` serves models ``a``, ``b``, ``c``; ``served`` are the models that it was asked for."""
+    """A house whose provider ``up`` serves models ``a``, ``b``, ``c``; ``served`` are the models that it was asked for, ``marked`` those of calls that say ``mark-1``."""
 
-    def __init__(self, house: House, served: list[str]) -> None:
+    def __init__(self, house: House, served: list[str], marked: dict[str, list[str]]) -> None:
         self.house = house
         self.served = served
+        self.marked = marked
         self.second = ""
 
     async def call(self, model: str, *, task: str | None = None, key: str | None = None) -> Any:
@@ -53,12 +62,16 @@ class Rig:
 @asynccontextmanager
 async def rig(folder: Path, registry: str = "", *, more: str = "", database: str = "") -> AsyncIterator[Rig]:
     served: list[str] = []
+    marked: dict[str, list[str]] = {}
 
     async def provider(peer: Conversation) -> None:
         while True:
-            _, body = await peer.request()
+            head, body = await peer.request()
             served.append(json.loads(body)["model"])
-            await peer.json(REPLY)
+            for mark in re.findall(rb"mark-\d+", body):
+                marked.setdefault(mark.decode(), []).append(served[-1])
+            path = head.split(b" ", 2)[1].rpartition(b"/")[2]
+            await peer.json(REPLIES.get(path, REPLY))
 
     async with serving(provider) as upstream:
         settings = (
@@ -67,6 +80,6 @@ async def rig(folder: Path, registry: str = "", *, more: str = "", database: str
             f"{more}[registry]\n{registry}"
         )
         async with open_house(folder, settings, database=database) as house:
-            made = Rig(house, served)
+            made = Rig(house, served, marked)
             made.second, _ = await house.key(name="second", scopes=["admin", "call"])
             yield made
