@@ -18,17 +18,21 @@ REPLY = json.dumps(
         "usage": {"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5},
     }
 ).encode()
+_VECTOR = {"object": "embedding", "index": 0, "embedding": [0.5]}
 REPLIES = {
-    b"embeddings": b'{"object":"list","model":"a","data":[{"object":"embedding","index":0,"embedding":[0.5]}],"usage":{"prompt_tokens":1,"total_tokens":1}}',
-    b"completions": REPLY.replace(
-        b'"message": {"role": "assistant", "content": "hello"}', b'"text": "hello", "message": {"role": "assistant", "content": "hello"}'
-    ),
-    b"responses": b'{"id":"resp_1","object":"response","created_at":1,"status":"completed","model":"a","output":[],"usage":{"input_tokens":1,"output_tokens":1,"total_tokens":2}}',
+    b"embeddings": json.dumps(
+        {"object": "list", "model": "a", "data": [_VECTOR], "usage": {"prompt_tokens": 1, "total_tokens": 1}}
+    ).encode(),
+    b"completions": REPLY.replace(b'"index": 0,', b'"index": 0, "text": "hello",'),
 }
+"""By the last part of the path; a chat's reply elsewhere."""
 
 
 class Rig:
-    """A house whose provider ``up`` serves models ``a``, ``b``, ``c``; ``served`` are the models that it was asked for, ``marked`` those of calls that say ``mark-1``."""
+    """A house whose provider ``up`` serves models ``a``, ``b``, ``c``.
+
+    ``served`` are the models that it was asked for, ``marked`` those of the calls that say ``mark-1``, ``mark-2`` and so on.
+    """
 
     def __init__(self, house: House, served: list[str], marked: dict[str, list[str]]) -> None:
         self.house = house
@@ -60,7 +64,7 @@ class Rig:
 
 
 @asynccontextmanager
-async def rig(folder: Path, registry: str = "", *, more: str = "", database: str = "") -> AsyncIterator[Rig]:
+async def rig(folder: Path, registry: str = "", *, more: str = "", database: str = "", admin: str = "") -> AsyncIterator[Rig]:
     served: list[str] = []
     marked: dict[str, list[str]] = {}
 
@@ -76,10 +80,12 @@ async def rig(folder: Path, registry: str = "", *, more: str = "", database: str
     async with serving(provider) as upstream:
         settings = (
             f'{SETTINGS}[gateway.providers.up]\nprofile = "openai-compatible"\nbase_url = "{upstream.url}"\nmodels = ["a", "b", "c"]\n'
-            f'[gateway.models.chain]\ntargets = ["up/a", "up/b"]\n[gateway.models.hedged]\ntargets = ["up/a", "up/b"]\nhedge_seconds = 0.01\n'
+            '[gateway.models.chain]\ntargets = ["up/a", "up/b"]\n'
+            '[gateway.models.hedged]\ntargets = ["up/a", "up/b"]\nhedge_seconds = 0.01\n'
             f"{more}[registry]\n{registry}"
         )
         async with open_house(folder, settings, database=database) as house:
+            house.admin = admin or house.admin
             made = Rig(house, served, marked)
             made.second, _ = await house.key(name="second", scopes=["admin", "call"])
             yield made

@@ -43,8 +43,7 @@ async def test_two_processes_on_one_database(tmp_path: Path, postgres_server: st
         (tmp_path / name).mkdir()
     async with rig(tmp_path / "one", database=url) as one:
         id = await one.approved("up/a")
-        async with rig(tmp_path / "two", database=url) as two:
-            two.house.admin = one.house.admin
+        async with rig(tmp_path / "two", database=url, admin=one.house.admin) as two:
             assert (await two.call("up/a")).status == 200
             assert (await one.step(id, "revocation", {"reason": "worse"})).status == 200
             assert (await one.call("up/a")).status == 403, "the process that did it acts at once"

@@ -57,7 +57,9 @@ TAMPERED: dict[str, Callable[[Path], object]] = {
     "a file renamed": lambda f: (f / "config.json").rename(f / "other.json"),
     "no signature": lambda f: (f / "model.sig").unlink(),
     "a broken signature": lambda f: (f / "model.sig").write_text("{}", "utf-8"),
-    "a bit of the signature": lambda f: (f / "model.sig").write_text((f / "model.sig").read_text("utf-8").replace('"sig":"ME', '"sig":"MF'), "utf-8"),
+    "a bit of the signature": lambda f: (f / "model.sig").write_text(
+        (f / "model.sig").read_text("utf-8").replace('"sig":"ME', '"sig":"MF'), "utf-8"
+    ),
 }
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from itertools import count
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 import pytest_asyncio
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.registry.people import Rig, rig
 from tests.registry.test_standing import version
@@ -93,8 +92,30 @@ def may(how: str | None, policy: str, task: str | None) -> bool:
     return how in ("draft", "evaluated") and task is None and policy != "approved"
 
 
+Case = tuple[tuple[str | None, ...], str, str, str, str | None]
+
+
+def cases() -> list[Case]:
+    """Standings of the three models, a policy, a way in, a name and a task. Drawn before the house is asked, whose own use of random
+    numbers must not mix with the drawing."""
+    found: list[Case] = []
+
+    @settings(max_examples=150, database=None)
+    @given(
+        st.tuples(STANDINGS, STANDINGS, STANDINGS),
+        st.sampled_from(["open", "listed", "approved"]),
+        WAYS,
+        st.sampled_from(sorted(NAMES)),
+        st.sampled_from([None, "t", "u"]),
+    )
+    def draw(how: tuple[str | None, ...], policy: str, way: str, name: str, task: str | None) -> None:
+        found.append((how, policy, way, name, task))
+
+    draw()
+    return found
+
+
 async def test_only_what_is_approved_is_reached(house: Rig) -> None:
-    loop = asyncio.get_running_loop()
     approvals = house.house.app.ports.get(Approvals)
     assert isinstance(approvals, Standing)
     principal = house.house.app.ports.get(Authenticator).authenticate(house.house.admin)
@@ -114,24 +135,16 @@ async def test_only_what_is_approved_is_reached(house: Rig) -> None:
         answer = await house.house.ask("POST", way, said, **headers)
         return answer.status, answer.text
 
-    @settings(max_examples=150, suppress_health_check=list(HealthCheck), database=None)
-    @given(
-        st.tuples(STANDINGS, STANDINGS, STANDINGS),
-        st.sampled_from(["open", "listed", "approved"]),
-        WAYS,
-        st.sampled_from(sorted(NAMES)),
-        st.sampled_from([None, "t", "u"]),
-    )
-    def check(how: tuple[str | None, ...], policy: str, way: str, name: str, task: str | None) -> None:
+    for how, policy, way, name, task in cases():
         states = dict(zip("abc", how, strict=True))
         approvals._policy = policy
         made = [standing_version(f"up/{m}", h, principal.organisation, n) for n, (m, h) in enumerate(states.items())]
         approvals.apply([one for one in made if one is not None])
         mark = f"mark-{next(marks)}"
-        status, said = asyncio.run_coroutine_threadsafe(asked(way, name, task, mark), loop).result(30)
-        reached = house.marked.get(mark, [])
         allowed = [model for model in NAMES[name] if may(states[model], policy, task)]
         permitted[mark] = set(allowed)
+        status, said = await asked(way, name, task, mark)
+        reached = house.marked.get(mark, [])
         assert set(reached) <= set(allowed), (reached, states, policy)
         if allowed:
             seen["allowed"] += 1
@@ -139,12 +152,8 @@ async def test_only_what_is_approved_is_reached(house: Rig) -> None:
         else:
             seen["refused"] += 1
             assert status == 403, said
-            assert way in ("/v1/messages",) or "model_" in said
-
-    try:
-        await asyncio.to_thread(check)
-    finally:
-        approvals._policy = "open"
+            assert way == "/v1/messages" or "model_" in said
+    approvals._policy = "open"
     wrong = [mark for mark, models in house.marked.items() if not set(models) <= permitted.get(mark, set())]
     assert wrong == [], "a second attempt that came late reached what was not approved"
     assert min(seen.values()) > 20, seen
