@@ -93,6 +93,7 @@ UNMIRRORED: dict[str, str] = {
     "responses/endpoints.py": "responses/test_stage.py",
     "responses/life.py": "responses/test_stage.py",
     "responses/service.py": "responses/test_pending.py",
+    "responses/store.py": "responses/test_pending.py",
     "files/wire.py": "files/test_endpoints.py",
     "kernel/refusals.py": "files/test_receive.py",
     "kernel/vendor.py": "files/test_receive.py",
