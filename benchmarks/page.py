@@ -76,21 +76,28 @@ def memory() -> str:
 
 def batches() -> str:
     """The batch that was killed, and what it did to others, in two sentences."""
+    if not (RESULTS / "batches.json").exists():
+        return "Not measured yet."
     found = _result("batches")
     phases = found["phases"]
-    calls = sum(phase["calls"] for phase in phases)
     beside = [phase for phase in phases if phase["batch"]]
-    pace = sum(phase["lines"] for phase in beside) / sum(phase["seconds"] for phase in beside) if beside else None
     exact = found["results"] == found["lines"] and not (found["missing"] or found["doubled"] or found["wrong"])
-    return (
-        f"{_machine(found)} The provider answered in {found['upstream_seconds'] * 1e3:.0f} ms. A batch of {found['lines']:,} lines, killed"
-        f" {found['kills']} times, ended with {'exactly one result a line, each its own line' if exact else '**results missing or doubled**'}"
-        f"{chr(39) + 's' if exact else ''}; {found['repeated_calls']} calls were made twice, and the ledger has {found['ledger_rows']:,} rows."
-        f" No process grew beyond {found['rss_megabytes']:.0f} MB. With nobody else there it did {_number(found['idle_lines_per_second'])}"
-        f" lines a second, kills and starts included; beside interactive calls {_number(pace)}. Of {calls:,} interactive calls, half of them"
-        f" while the batch was paused, the 99th percentile went from {_number(found['p99_without'])} to {_number(found['p99_with'])} ms"
-        f" ({found['p99_rise']:+.0%})."
+    alone = _number(found["idle_lines_per_second"])
+    ended = "exactly one result for each line" if exact else "**results missing, doubled or wrong**"
+    text = (
+        f"{_machine(found)} The provider answered in {found['upstream_seconds'] * 1e3:.0f} ms; the load average at the start was"
+        f" {found['machine']['load_average']:.1f}. A batch of {found['lines']:,} lines, killed {found['kills']} times, ended with"
+        f" {ended}; {found['repeated_calls']} calls were made twice, and the ledger has {found['ledger_rows']:,} rows. The process took at"
+        f" most {found['rss_megabytes']:.0f} MB. With nobody else there it did {alone} lines a second, kills and starts included."
     )
+    if beside:
+        pace = sum(phase["lines"] for phase in beside) / sum(phase["seconds"] for phase in beside)
+        text += (
+            f" Beside interactive calls it did {_number(pace)}: of {sum(phase['calls'] for phase in phases):,} of those, half while the"
+            f" batch was paused, the 99th percentile went from {_number(found['p99_without'])} to {_number(found['p99_with'])} ms"
+            f" ({found['p99_rise']:+.0%}; {'holds' if found['p99_rise'] <= 0.2 else '**missed here**'}: at most +20%)."
+        )
+    return text
 
 
 BLOCKS = {"gateway": gateway, "account": account, "memory": memory, "batches": batches}

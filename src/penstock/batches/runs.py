@@ -2,7 +2,7 @@
 
 The lines are no steps of their own, or a hundred thousand of them would be as many transactions: they are one step, which keeps a log of
 results beside the journal (`penstock.batches.results`). A step that is done again reads it and does the rest. A line that was in flight
-when the process died is asked again, so the provider may see it twice, and the ledger then has both; its result is there once.
+when the process died is asked again, so the provider may see it twice; its result is there once.
 """
 
 from __future__ import annotations
