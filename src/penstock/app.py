@@ -37,6 +37,7 @@ CAPABILITIES = (
     "penstock.identity.capability:Identity",
     "penstock.finops.capability:Finops",
     "penstock.gateway.capability:Gateway",
+    "penstock.registry.capability:RegistryRoom",
     "penstock.responses.capability:ResponsesRoom",
     "penstock.files.capability:FilesRoom",
     "penstock.batches.capability:Batches",

@@ -64,3 +64,35 @@ def test_what_we_do_not_know_goes_as_it_is() -> None:
     assert again(item) == item
     call = {"type": "function_call", "id": "fc_1", "call_id": "c", "name": "n", "arguments": "{}", "status": "completed"}
     assert again(call) == {"type": "function_call", "call_id": "c", "name": "n", "arguments": "{}"}
+
+
+JSON = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**53), 2**53)
+    | st.text(max_size=10)
+    | st.sampled_from(["message", "reasoning", "function_call"]),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from(["type", "role", "content", "id", "status", "text", "output"]), inner, max_size=4)
+    ),
+    max_leaves=12,
+)
+
+
+@given(JSON)
+def test_whatever_a_caller_sends_is_kept_or_left_alone(value: Any) -> None:
+    kept = input_items(raw(value), "resp_ps1")
+    if isinstance(value, str) or (isinstance(value, list) and all(isinstance(one, dict) for one in value)):  # type: ignore[reportUnknownVariableType]
+        items = json.loads(kept or b"")
+        assert all(isinstance(item["id"], str) for item in items)
+        for item in items:
+            said_again(raw(item), same_model=True)
+    else:
+        assert kept is None
+
+
+@given(st.binary(max_size=80))
+def test_bytes_that_are_no_json_are_left_alone(data: bytes) -> None:
+    kept = input_items(Raw(data), "resp_ps1")
+    assert kept is None or isinstance(json.loads(kept), list)

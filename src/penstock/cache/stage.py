@@ -15,6 +15,7 @@ from penstock.cache.semantic import Asked, Semantic
 from penstock.cache.settings import CacheRule, CacheSettings
 from penstock.cache.shelf import Shelf
 from penstock.cache.tally import Tally
+from penstock.kernel.approvals import Approvals
 from penstock.kernel.call import Call, Headers, Reply, Target, Usage
 from penstock.kernel.errors import DeadlineExceeded, Unavailable
 from penstock.kernel.principal import Principal
@@ -54,10 +55,12 @@ class RecallStage:
         self._replies: Replies | None = None
         self._prices: Prices | None = None
         self._semantic: Semantic | None = None
+        self._approvals: Approvals | None = None
         self.unkept = 0
 
-    def open(self, replies: Replies, prices: Prices | None, semantic: Semantic | None) -> None:
+    def open(self, replies: Replies, prices: Prices | None, semantic: Semantic | None, approvals: Approvals | None = None) -> None:
         """Join the stage to the other rooms; before the first call."""
+        self._approvals = approvals
         self._replies = replies
         self._prices = prices
         self._semantic = semantic
@@ -102,6 +105,10 @@ class RecallStage:
             raise Unavailable("the cache is not open yet", retry_after=1)
         if not replies.leads_to(call.model, entry.provider, entry.provider_model):
             return None
+        if self._approvals is not None and call.principal is not None:
+            organisation = call.principal.organisation
+            if self._approvals.refusal(entry.provider, entry.provider_model, organisation=organisation, task=call.task) is not None:
+                return None
         if call.stream == entry.stream and (not call.stream or call.want_usage == entry.shown_usage):
             body = entry.reply
         else:

@@ -15,6 +15,7 @@ from penstock.cache.settings import CacheSettings
 from penstock.cache.shelf import Shelf
 from penstock.cache.stage import RecallStage
 from penstock.cache.tally import Tally
+from penstock.kernel.approvals import Approvals
 from penstock.kernel.capability import Finding, House, Offer
 from penstock.kernel.events import CallEnded
 from penstock.kernel.ports import Metric
@@ -71,7 +72,7 @@ class CacheLife:
             self._semantic = Semantic(embedder, replies, self._shelf, self._settings, time.time)
             self._caching.semantic = self._semantic
             self._shelf.looked.append(self._caching.refresh)
-        self._stage.open(replies, self._tally.prices, self._semantic)
+        self._stage.open(replies, self._tally.prices, self._semantic, ports.find(Approvals))
         self._shelf.begin()
 
     async def stop(self) -> None:

@@ -14,6 +14,7 @@
     │   └── Conflict                  409  conflict
     ├── Unauthenticated               401  invalid_api_key
     ├── Forbidden                     403  permission_denied
+    │   └── NotApproved               403  model_not_approved
     ├── LimitExceeded                 429  rate_limit_exceeded
     │   └── BudgetExceeded            429  insufficient_quota
     ├── Unavailable                   503  unavailable
@@ -46,6 +47,16 @@ What one class tells apart has a code of its own::
     expired_api_key             401  Unauthenticated   the key has expired, or its secret was replaced by a rotation
     cross_site_request          403  Forbidden         a signed-in browser was sent here by another site's page
     model_not_priced            403  Forbidden         no price is known and finops.unpriced is 'refuse'
+    model_not_registered        403  NotApproved       the registry does not have the model, and registry.default wants that
+    model_revoked               403  NotApproved       the model was revoked
+    same_person                 403  Forbidden         who made or changed a version may not approve it
+    wrong_state                 409  Conflict          the version is not at the step before the one that was asked for
+    version_revoked             409  Conflict          the version is revoked, for good
+    target_taken                409  Conflict          another live version has this name
+    weights_changed             409  Conflict          the weights are not those that were scanned, so nothing is signed or approved
+    scan_refused                409  Conflict          the weights must not be loaded; the version's scan says why
+    signature_invalid           409  Conflict          the signature is missing, of no trusted key, or not of these files
+    signing_extra_missing       503  Unavailable       the extra 'signing' is not installed
     unknown_url                 404  NotFound          nothing answers at this path
     recording_miss              404  UnknownModel      the recording holds no reply to this request
     previous_response_not_found  400  NotFound         the response to follow, or one before it, is not stored any more
@@ -174,6 +185,12 @@ class Forbidden(PenstockError):
 
     default_code = "permission_denied"
     default_status = 403
+
+
+class NotApproved(Forbidden):
+    """No model that the name leads to is approved for the call; the message says how it stands."""
+
+    default_code = "model_not_approved"
 
 
 class LimitExceeded(PenstockError):

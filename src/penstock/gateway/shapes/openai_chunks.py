@@ -19,7 +19,7 @@ from penstock.kernel.call import Usage
 
 DONE = b"[DONE]"
 _SHORT = 64
-"""No chunk is shorter; saves looking at each for what only the end is."""
+"""The event that ends a stream is shorter, nearly every chunk longer: those are not looked at for it."""
 
 C = TypeVar("C")
 

@@ -1,0 +1,1 @@
+"""Models, their versions, what was found in their weights, who approved them for what."""

@@ -1,0 +1,99 @@
+"""What is approved for what, in memory: the answer to every serving path's question.
+
+In this order, for the version of the organisation that has the name, or else the one of the organisation that runs the installation:
+
+1. what the organisation that runs the installation has revoked is refused to all;
+2. a revoked version is refused;
+3. weights (everything but a vendor's endpoint) must be approved for the call, under every policy;
+4. a call for a task needs an approval that covers the task, as soon as the model is registered;
+5. a plain call needs an approval where the policy is ``approved``;
+6. what nobody registered is refused unless the policy is ``open``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from penstock.kernel.approvals import Refusal
+from penstock.registry.model import Version
+
+_Answer = dict[tuple[str, str, str, str | None, str | None], Refusal | None]
+_REMEMBERED = 10_000
+EVERYONE = ""
+"""Whose the versions are, besides their organisation's, that count for all."""
+
+
+class Standing:
+    """`Approvals`. Everything is unknown, and refused, until the first `apply`."""
+
+    def __init__(self, policy: str) -> None:
+        self._policy = policy
+        self._by_name: dict[tuple[str, str], Version] = {}
+        self._answers: _Answer = {}
+        self._known = False
+        self.refused = 0
+
+    @property
+    def idle(self) -> bool:
+        """See `Approvals.idle`."""
+        return self._known and not self._by_name and self._policy == "open"
+
+    def apply(self, versions: Iterable[Version]) -> None:
+        """Take in all versions there are, oldest first."""
+        found: dict[tuple[str, str], Version] = {}
+        for version in versions:
+            for target in version.facts.targets:
+                for whose in (version.organisation, EVERYONE) if version.home else (version.organisation,):
+                    held = found.get((whose, target))
+                    # A name has one live version at most; a dead one gives way to any, the last dead one stands when there is no other.
+                    if held is None or held.state == "revoked":
+                        found[whose, target] = version
+        self._by_name, self._known = found, True
+        self._answers = {}
+
+    def refusal(
+        self, provider: str, model: str, *, organisation: str, task: str | None = None, data_class: str | None = None
+    ) -> Refusal | None:
+        """See `Approvals.refusal`."""
+        asked = (provider, model, organisation, task, data_class)
+        answers = self._answers
+        try:
+            found = answers[asked]
+        except KeyError:
+            found = self._judge(f"{provider}/{model}", organisation, task, data_class)
+            if len(answers) >= _REMEMBERED:  # callers choose names and tasks
+                answers.clear()
+            answers[asked] = found
+        if found is not None:
+            self.refused += 1
+        return found
+
+    def _judge(self, name: str, organisation: str, task: str | None, data_class: str | None) -> Refusal | None:
+        if not self._known:
+            return Refusal("model_not_approved", f"{name}: what is approved is not known yet")
+        everyone = self._by_name.get((EVERYONE, name))
+        version = self._by_name.get((organisation, name)) or everyone
+        if any(one is not None and one.state == "revoked" for one in (everyone, version)):
+            return Refusal("model_revoked", f"{name} is revoked; GET /v1/registry/models tells which models are approved")
+        if version is None:
+            if self._policy == "open":
+                return None
+            return Refusal("model_not_registered", f"{name} is not in the registry, and registry.default is {self._policy!r}")
+        weights = version.facts.origin != "vendor"
+        if not weights and task is None and data_class is None and self._policy != "approved":
+            return None
+        if version.state == "approved" and any(
+            one.coverage == "all"
+            or (one.coverage == "task" and one.name == task)
+            or (one.coverage == "data_class" and data_class is not None and one.name == data_class)
+            for one in version.approvals
+        ):
+            return None
+        work = (
+            f"the task {task!r}"
+            if task is not None
+            else f"data of class {data_class!r}"
+            if data_class is not None
+            else "calls without a task"
+        )
+        return Refusal("model_not_approved", f"{name} is {version.state} and not approved for {work}; an approval needs a second person")
