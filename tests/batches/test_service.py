@@ -125,9 +125,10 @@ async def test_lines_that_fail_stand_in_the_error_file_with_what_a_client_would_
 
 async def test_refusals_are_waited_out_and_failures_tried_again(tmp_path: Path) -> None:
     async with batch_house(tmp_path, "[batches]\ntries = 2\n") as (house, provider):
+        pace = house.app.offers["batches"].services[0].pace
 
         def answer(text: str) -> tuple[str, bytes, bytes] | None:
-            if text == "limited" and provider.seen[text] == 1:
+            if text == "limited" and not pace.refused:  # the gateway's own retries may hear it first
                 return "429 Too Many", b'{"error":{"message":"slow down"}}', b"retry-after: 1\r\n"
             return ("500 Oh", b'{"error":{"message":"oh"}}', b"") if text == "broken" else None
 
@@ -135,7 +136,6 @@ async def test_refusals_are_waited_out_and_failures_tried_again(tmp_path: Path) 
         batch = await ended(house, (await started(house, line("limited"), line("broken"), line("good")))["id"])
         assert batch["request_counts"] == {"total": 3, "completed": 2, "failed": 1}
         assert [r["custom_id"] for r in await content(house, batch["error_file_id"])] == ["broken"]
-        assert provider.seen["limited"] >= 2
         text = (await house.ask("GET", "/metrics")).text
         assert 'penstock_batch_lines_total{outcome="completed"} 2.0' in text
         assert "penstock_batch_lines_refused_total{" in text
