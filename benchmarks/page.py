@@ -14,6 +14,7 @@ from typing import Any
 
 from benchmarks.gateway.bars import bars
 from benchmarks.gateway.report import COLUMNS
+from benchmarks.resilience.figures import table
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "performance.md"
@@ -100,7 +101,13 @@ def batches() -> str:
     return text
 
 
-BLOCKS = {"gateway": gateway, "account": account, "memory": memory, "batches": batches}
+def resilience() -> str:
+    """The failure drill, a column for each contestant."""
+    found = _result("resilience")
+    return f"{_machine(found)} {table(found)}"
+
+
+BLOCKS = {"gateway": gateway, "account": account, "memory": memory, "batches": batches, "resilience": resilience}
 
 
 def filled(page: str) -> str:
