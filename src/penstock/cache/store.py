@@ -110,11 +110,11 @@ def drop_pairs(connection: Connection, organisation: str, task: str, source: str
 
 
 def pairs(connection: Connection, organisation: str, task: str, source: str, embedder: str) -> list[tuple[float, bool, bool]]:
-    """Similarity, whether the wording agrees, and whether the answers are the same, of a task's pairs of one source."""
-    asked = select(PAIRS.c.similarity, PAIRS.c.worded, PAIRS.c.same).where(
+    """Score, whether the wording agrees, and whether the answers are the same, of a task's pairs of one source."""
+    asked = select(PAIRS.c.score, PAIRS.c.worded, PAIRS.c.same).where(
         PAIRS.c.organisation == organisation, PAIRS.c.task == task, PAIRS.c.source == source, PAIRS.c.embedder == embedder
     )
-    return [(float(similarity), bool(worded), bool(same)) for similarity, worded, same in connection.execute(asked)]
+    return [(float(score), bool(worded), bool(same)) for score, worded, same in connection.execute(asked)]
 
 
 def paired(connection: Connection, organisation: str | None) -> list[tuple[str, str, str, int]]:
@@ -165,6 +165,7 @@ def _values(entry: Entry) -> dict[str, Any]:
         "reply": entry.reply,
         "partition": entry.partition,
         "wording": entry.wording,
+        "answer": entry.answer,
         "embedder": entry.embedder,
         "vector": entry.vector,
     }
@@ -189,6 +190,7 @@ def _entry(row: RowMapping) -> Entry:
         reply=bytes(row["reply"]),
         partition=_bytes(row["partition"]),
         wording=_bytes(row["wording"]),
+        answer=_bytes(row["answer"]),
         embedder=row["embedder"],
         vector=_bytes(row["vector"]),
     )
