@@ -47,7 +47,7 @@ async def test_calibrating_by_judged_pairs(tmp_path: Path) -> None:
         status, said = await run(house, "calibrate", "faq")
         assert (status, said.startswith("no threshold from 0 pairs")) == (1, True)
         pairs.write_text('{"a": "x", "b": "y"}\n', "utf-8")
-        with pytest.raises(RequestError, match="line 1: .*same"):
+        with pytest.raises(RequestError, match=r"line 1: .*same"):
             await run(house, "calibrate", "faq", "--pairs", str(pairs))
         with pytest.raises(RequestError, match="No such file"):
             await run(house, "calibrate", "faq", "--pairs", str(tmp_path / "none"))
