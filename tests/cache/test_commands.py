@@ -41,9 +41,10 @@ async def test_stats_and_clearing(tmp_path: Path) -> None:
 async def test_calibrating_by_judged_pairs(tmp_path: Path) -> None:
     async with caching_house(tmp_path, '[[cache.rules]]\ntasks = ["faq"]\nsemantic = true\n') as (house, _):
         pairs = tmp_path / "judged.jsonl"
-        pairs.write_text('{"a": "where is my card", "b": "where is my card now", "same": true}\n' * 450, "utf-8")
-        status, said = await run(house, "calibrate", "faq", "--pairs", str(pairs))
-        assert (status, "450 of 450 pairs would be hits, 0 of them false" in said, "In force." in said) == (0, True, True)
+        lines = [f'{{"a": "where is card {n}", "b": "where is card {n} now", "same": true}}\n' for n in range(30)]
+        pairs.write_text("".join(lines), "utf-8")
+        status, said = await run(house, "calibrate", "faq", "--pairs", str(pairs), "--bound", "0.15")
+        assert (status, "30 of 30 pairs would be hits, 0 of them false" in said, "In force." in said) == (0, True, True)
         status, said = await run(house, "calibrate", "faq")
         assert (status, said.startswith("no threshold from 0 pairs")) == (1, True)
         pairs.write_text('{"a": "x", "b": "y"}\n', "utf-8")

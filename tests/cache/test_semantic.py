@@ -32,16 +32,18 @@ async def settled(house: House) -> None:
     await life._semantic.settle()  # type: ignore[attr-defined]
 
 
-def judged(count: int, same: bool = True) -> list[dict[str, Any]]:
-    return [{"a": ASKED, "b": REWORDED, "same": same}] * count
+def judged(start: int, count: int) -> list[dict[str, Any]]:
+    numbers = range(start, start + count)
+    return [{"a": f"How do I get PIN {n} for my card?", "b": f"How can I get PIN {n} for my card?", "same": True} for n in numbers]
 
 
 async def calibrated(house: House, key: str | None = None) -> Any:
-    for start in range(2):
-        body = {"task": "support.intent", "source": "judged", "pairs": judged(300), "replace": not start}
+    for start in (0, 10, 10):  # the last ones twice: they count once
+        body = {"task": "support.intent", "source": "judged", "pairs": judged(start, 20), "replace": not start}
         counted = await house.made("/v1/cache/pairs", body, key=key)
-    assert counted == {"task": "support.intent", "source": "judged", "pairs": 600}
-    return await house.made("/v1/cache/calibrations", {"task": "support.intent", "source": "judged"}, key=key)
+    assert counted == {"task": "support.intent", "source": "judged", "pairs": 30}
+    asked = {"task": "support.intent", "source": "judged", "bound": 0.15, "confidence": 0.95}
+    return await house.made("/v1/cache/calibrations", asked, key=key)
 
 
 async def test_nothing_is_answered_before_a_calibration_and_everything_in_bounds_after(place: tuple[House, Provider]) -> None:
@@ -57,8 +59,8 @@ async def test_nothing_is_answered_before_a_calibration_and_everything_in_bounds
     assert (few["threshold"], few["holds"]) == (None, False)
     assert "without a fault" in few["why_not"]
     made = await calibrated(house)
-    assert (made["holds"], made["evidence"]["false"], made["evidence"]["pairs"]) == (True, 0, 600)
-    assert made["evidence"]["upper"] <= 0.01
+    assert (made["holds"], made["evidence"]["false"], made["evidence"]["pairs"]) == (True, 0, 30)
+    assert made["evidence"]["upper"] <= 0.15
     hit = await ask(house, chat("How can I get a new PIN for the card?"), **TASK)
     assert hit.headers["x-penstock-cache"] == "semantic"
     assert float(hit.headers["x-penstock-cache-similarity"]) > 0.9

@@ -165,11 +165,11 @@ class Semantic:
 
 
 def pair_row(
-    organisation: str, task: str, source: str, embedder: str, *, similarity: float, score: float, worded: bool, same: bool
+    organisation: str, task: str, source: str, embedder: str, *, similarity: float, score: float, worded: bool, same: bool, id: str = ""
 ) -> dict[str, object]:
-    """A row of `cache_pairs`."""
+    """A row of `cache_pairs`, with an id of its own unless one is given."""
     return {
-        "id": new_id("pair"),
+        "id": id or new_id("pair"),
         "at": int(time.time() * 1000),
         "organisation": organisation,
         "task": task,

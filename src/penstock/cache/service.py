@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import time
 from collections.abc import Callable, Sequence
 from typing import Annotated
@@ -162,7 +163,8 @@ class Caching:
     async def add_pairs(self, asker: Principal, task: str, source: str, given: Sequence[LabelledPair], *, replace: bool) -> PairCount:
         """Take in pairs that somebody judged, under the name ``source``; in the place of those there are with ``replace``.
 
-        They are scored as if no question with another answer were near: the same pair never scores higher among others.
+        They are scored as if no question with another answer were near: the same pair never scores higher among others. A pair that is
+        given twice counts once.
         """
         if source == TRAFFIC:
             raise MalformedRequest(f"source {TRAFFIC!r} is for pairs that the cache finds itself", param="source")
@@ -183,6 +185,7 @@ class Caching:
                     score=score(similarity, 0.0),
                     worded=worded,
                     same=pair.same,
+                    id=_pair_id(asker.organisation, task, source, embedder.id, pair.a, pair.b),
                 )
             )
 
@@ -268,6 +271,10 @@ class Caching:
                 "there is no embedding model here: install penstock[local] and the model's package (penstock doctor says which)"
             )
         return self.embedder
+
+
+def _pair_id(*parts: str) -> str:
+    return f"pair_{hashlib.blake2b(encode_json(parts).encode(), digest_size=16).hexdigest()}"
 
 
 def _cosine(one: bytes, other: bytes) -> float:

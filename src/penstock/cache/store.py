@@ -11,8 +11,10 @@ from sqlalchemy import ColumnElement, Connection, RowMapping, and_, delete, func
 from penstock.cache.index import Entry
 from penstock.cache.tables import CALIBRATIONS, CLEARED, DAYS, ENTRIES, PAIRS
 from penstock.kernel.call import Usage
+from penstock.storage.insert import insert_new
 from penstock.storage.schema import encode_json
 
+_PAIR = tuple(column.name for column in PAIRS.columns)
 _MANY = 500
 """Keys in one statement."""
 
@@ -99,9 +101,8 @@ def held(connection: Connection, organisation: str | None, now_ms: int) -> list[
 
 
 def add_pairs(connection: Connection, rows: Sequence[dict[str, Any]]) -> None:
-    """Note pairs of questions, whose answers are the same or not."""
-    if rows:
-        connection.execute(insert(PAIRS), list(rows))
+    """Note pairs of questions, whose answers are the same or not; a pair that is there already counts once."""
+    insert_new(connection, PAIRS.name, _PAIR, [[row[name] for name in _PAIR] for row in rows])
 
 
 def drop_pairs(connection: Connection, organisation: str, task: str, source: str) -> None:
