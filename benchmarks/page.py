@@ -131,6 +131,14 @@ def cache() -> str:
             else:
                 told = f"threshold {one['threshold']:g}; on the pairs to calibrate on: {one['false']} of {one['hits']} false"
                 lines.append(f"| {what} | {_hits(one['report'])} | {told} |")
+    lines += [
+        "",
+        f"What the station costs. {_machine({'machine': found['account_machine']})}",
+        "",
+        "| a call of 1 KB | µs of CPU |",
+        "| --- | ---: |",
+    ]
+    lines += [f"| {name} | {value:.1f} |" for name, value in found["account_us"].items()]
     ours = {name: task["calibrated"]["score and wording"]["report"] for name, task in found["tasks"].items()}
     kept = all(one is None or one["false_rate"] <= found["bound"] for one in ours.values())
     verdict = "holds" if kept else "**missed here**"

@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from benchmarks.cache.account import account
 from benchmarks.cache.questions import Query, Task, banking, gsm8k
 from benchmarks.gateway.machine import describe
 from penstock.cache.calibration import Pair, calibrate, curve, lower, upper
@@ -47,7 +48,14 @@ def main() -> int:
     parser.add_argument("--data", type=Path, default=os.environ.get("PENSTOCK_BENCH_DATA"))
     parser.add_argument("--models", type=Path, default=ROOT / ".bench" / "models", help="Where the exported model lies or goes.")
     parser.add_argument("--output", type=Path, default=RESULT)
+    parser.add_argument("--account", action="store_true", help="Only what the station costs; the rest of the file stays.")
     given = parser.parse_args()
+    if given.account:
+        report = json.loads(given.output.read_text())
+        report["account_us"], report["account_machine"] = account(), describe()
+        given.output.write_text(json.dumps(report, indent=1) + "\n")
+        print("\n".join(f"{name:40} {micros:7.1f} us" for name, micros in report["account_us"].items()))
+        return 0
     if given.data is None:
         parser.error("name the folder with --data or PENSTOCK_BENCH_DATA")
     folder = Path(given.data)
@@ -56,6 +64,7 @@ def main() -> int:
     tasks = (banking(folder / "intent"), gsm8k(folder / "routellm" / "gsm8k_responses.csv"))
     report: dict[str, Any] = {
         "machine": describe(), "embedder": exported_path(given.models).stem, "bound": BOUND, "confidence": CONFIDENCE, "tasks": {},
+        "account_us": account(), "account_machine": describe(),
     }  # fmt: skip
     met = True
     for task in tasks:
