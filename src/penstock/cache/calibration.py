@@ -1,6 +1,6 @@
-"""From which similarity on two questions of a task have the same answer: a threshold with a bound on how often that is wrong.
+"""From which score on two questions of a task have the same answer: a threshold with a bound on how often that is wrong.
 
-A hit is a question whose nearest neighbour is at least as near as the threshold (and worded alike, where that is asked); a false hit is
+A hit is a question whose score is at least the threshold (and that is worded like its neighbour, where that is asked); a false hit is
 one whose own answer would have been another. The bound must hold for the threshold that is picked, so picking is part of the method: fixed
 sequence testing from several starting points (Angelopoulos, Bates, Candès, Jordan, Lei, *Learn then Test*, 2021, section 4). Thresholds of
 a grid that was fixed before are tested from above, each with an exact binomial test of "more than the bound of the hits are false"; a
@@ -18,13 +18,13 @@ from collections.abc import Sequence
 
 import msgspec
 
-GRID = tuple(round(0.995 - 0.005 * step, 3) for step in range(80))
-"""Thresholds, 0.995 to 0.6."""
+GRID = tuple(round(1.4 - 0.005 * step, 3) for step in range(121))
+"""Thresholds of the score, 1.4 to 0.8 (`penstock.cache.neighbours.score`)."""
 STARTS = 4
 METHOD = f"fixed sequence testing from {STARTS} starts, exact binomial tests (Learn then Test)"
 
 Pair = tuple[float, bool, bool]
-"""Similarity, whether both are worded alike, whether both have the same answer."""
+"""Score, whether both are worded alike, whether both have the same answer."""
 
 
 class Step(msgspec.Struct, frozen=True, kw_only=True):
@@ -91,7 +91,7 @@ def calibrate(pairs: Sequence[Pair], *, bound: float, confidence: float, wording
 
 def curve(pairs: Sequence[Pair], *, wording: bool, confidence: float, grid: Sequence[float] = GRID) -> list[Step]:
     """Hits and false hits at every threshold of the grid, from above."""
-    ranked = sorted(((similarity, same) for similarity, worded, same in pairs if worded or not wording), reverse=True)
+    ranked = sorted(((score, same) for score, worded, same in pairs if worded or not wording), reverse=True)
     steps: list[Step] = []
     hits = false = 0
     for threshold in grid:
@@ -116,8 +116,10 @@ def upper(count: int, of: int, confidence: float) -> float:
     """The exact (Clopper-Pearson) one-sided upper bound on a share of which ``count`` among ``of`` were seen; 1 where nothing was."""
     if count >= of:
         return 1.0
+    if not count:
+        return 1.0 - (1 - confidence) ** (1 / of)
     low, high = count / of, 1.0
-    for _ in range(60):
+    while high - low > 1e-9:
         middle = (low + high) / 2
         if below(count, of, middle) > 1 - confidence:
             low = middle

@@ -18,7 +18,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     """One kept reply, as it was sent. Times are Unix seconds.
 
     ``key`` is the digest of its request. Those that a semantic look-up may find have a ``partition`` (everything but the last question),
-    a ``vector`` of that question by the model ``embedder``, and its ``wording``.
+    a ``vector`` of that question by the model ``embedder``, its ``wording``, and a digest of the ``answer``.
     """
 
     key: bytes
@@ -38,6 +38,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     reply: bytes
     partition: bytes | None = None
     wording: bytes | None = None
+    answer: bytes | None = None
     embedder: str | None = None
     vector: bytes | None = None
 
@@ -97,7 +98,7 @@ class Index:
             partition = self._partitions.get(entry.partition)
             if partition is None:
                 partition = self._partitions[entry.partition] = Neighbours(len(entry.vector) // 4)
-            partition.add(entry.key, entry.vector)
+            partition.add(entry.key, entry.vector, entry.answer or b"")
             if len(partition) > self._neighbours:
                 partition.remove(partition.oldest())
         while self.bytes > self._max_bytes or len(self._entries) > self._max_entries:
@@ -116,14 +117,15 @@ class Index:
                 del self._partitions[entry.partition]
         return entry
 
-    def nearest(self, partition: bytes, vector: bytes, now: float) -> tuple[Entry, float] | None:
-        """The entry of a partition whose question is nearest to ``vector``, and the cosine between the two."""
+    def nearest(self, partition: bytes, vector: bytes, now: float) -> tuple[Entry, float, float] | None:
+        """The entry of a partition whose question is nearest to ``vector``, the cosine between the two, and that of the nearest question
+        with another answer."""
         near = self._partitions.get(partition)
         while near is not None and len(near):
-            key, similarity = near.nearest(vector)
+            key, similarity, other = near.nearest(vector)
             entry = self.get(key, now)
             if entry is not None:
-                return entry, similarity
+                return entry, similarity, other
             near = self._partitions.get(partition)
         return None
 

@@ -1,4 +1,8 @@
-"""Vectors that are compared with each other, and the nearest among them: exact, by one product of a matrix and a vector."""
+"""Questions that are compared with each other, and the nearest among them: exact, by one product of a matrix and a vector.
+
+How sure the nearest one makes is told by two cosines: how near it is, and by how much it is nearer than the nearest question that has
+another answer. A question between two answers is unsure, however near the nearer one is: docs/performance.md says what that is worth.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +12,13 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 ROOM = 8
+NOTHING_NEAR = 0.6
+"""The cosine that a question with another answer has at least: a store with few questions must not look like certainty."""
+
+
+def score(similarity: float, other: float) -> float:
+    """How sure a hit is: its similarity, and its lead over the nearest question with another answer. At most 1.4."""
+    return similarity + similarity - max(other, NOTHING_NEAR)
 
 
 class Neighbours:
@@ -18,14 +29,15 @@ class Neighbours:
 
         self._np = np
         self._rows: NDArray[Any] = np.empty((ROOM, width), dtype=np.float32)
+        self._answers: NDArray[Any] = np.empty(ROOM, dtype=np.int64)
         self._keys: list[bytes] = []
         self._at: dict[bytes, int] = {}
 
     def __len__(self) -> int:
         return len(self._keys)
 
-    def add(self, key: bytes, vector: bytes) -> None:
-        """Add a vector, or put it in the place of the one with its key; one of another length is left out."""
+    def add(self, key: bytes, vector: bytes, answer: bytes = b"") -> None:
+        """Add a question and the digest of its answer, in the place of the one with its key; a vector of another length is left out."""
         np = self._np
         if len(vector) != self._rows.shape[1] * 4:
             return
@@ -33,7 +45,9 @@ class Neighbours:
         row = len(self._keys)
         if row == len(self._rows):
             self._rows = np.concatenate([self._rows, np.empty_like(self._rows)])
+            self._answers = np.concatenate([self._answers, np.empty_like(self._answers)])
         self._rows[row] = np.frombuffer(vector, dtype=np.float32)
+        self._answers[row] = int.from_bytes(answer[:8].ljust(8, b"\0"), "little", signed=True)
         self._keys.append(key)
         self._at[key] = row
 
@@ -45,6 +59,7 @@ class Neighbours:
         last = len(self._keys) - 1
         if row != last:
             self._rows[row] = self._rows[last]
+            self._answers[row] = self._answers[last]
             moved = self._keys[row] = self._keys[last]
             self._at[moved] = row
         self._keys.pop()
@@ -53,9 +68,10 @@ class Neighbours:
         """The key that was added first."""
         return next(iter(self._at))
 
-    def nearest(self, vector: bytes) -> tuple[bytes, float]:
-        """The key of the nearest vector and the cosine. There must be one."""
-        np = self._np
-        cosines = self._rows[: len(self._keys)] @ np.frombuffer(vector, dtype=np.float32)
+    def nearest(self, vector: bytes) -> tuple[bytes, float, float]:
+        """The key of the nearest question, its cosine, and the cosine of the nearest with another answer (0 without one)."""
+        np, count = self._np, len(self._keys)
+        cosines = self._rows[:count] @ np.frombuffer(vector, dtype=np.float32)
         row = int(cosines.argmax())
-        return self._keys[row], float(cosines[row])
+        others = cosines[self._answers[:count] != self._answers[row]]
+        return self._keys[row], float(cosines[row]), float(others.max()) if len(others) else 0.0

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from typing import cast
 
 import msgspec
 
@@ -26,6 +25,7 @@ STATEFUL = frozenset({"background", "container", "conversation", "previous_respo
 """Fields that refer to what the provider remembers, or has it work on: the same words can mean something else tomorrow."""
 
 _OF_ONE_KIND = frozenset({"audio", "logprobs", "modalities", "top_logprobs"})
+_CONFIGS = ("generationConfig", "generation_config")
 _OF_ONE_KIND_INSIDE = (b"esponseLogprobs", b"esponseModalities", b"esponse_logprobs", b"esponse_modalities")
 _decode = msgspec.json.Decoder().decode
 _encode = msgspec.json.Encoder(order="sorted").encode
@@ -39,18 +39,19 @@ def digest_of(call: Call, apart: str) -> bytes | None:
     """
     if call.operation not in OPERATIONS or call.form is not None or call.principal is None:
         return None
-    body = call.body
+    asked = call.fields  # and not the body: stages before this one put in what it refers to (files, earlier turns)
+    if not asked:
+        return None
     try:
-        tree = _decode(body)
-        if not isinstance(tree, dict):
-            return None
-        fields = cast("dict[str, object]", tree)
+        fields: dict[str, object] = {name: _decode(raw) for name, raw in asked.items() if name not in NOT_ASKED}
         if not STATEFUL.isdisjoint(fields) and any(fields.get(name) for name in STATEFUL):
             return None
         if fields.get("store") is True and call.shape == "openai.chat":
             return None  # the caller wants it to be found at the provider
-        one_kind = not _OF_ONE_KIND.isdisjoint(fields) or any(mark in body for mark in _OF_ONE_KIND_INSIDE)
-        kept = {name: _plain(value) for name, value in fields.items() if name not in NOT_ASKED and value is not None}
+        one_kind = not _OF_ONE_KIND.isdisjoint(fields) or any(
+            mark in bytes(raw) for name in _CONFIGS if (raw := asked.get(name)) is not None for mark in _OF_ONE_KIND_INSIDE
+        )
+        kept = {name: _plain(value) for name, value in fields.items() if value is not None}
         mode = (call.stream, call.want_usage) if one_kind else None
         head = (VERSION, apart, call.operation, call.shape, call.model, call.task, call.passthrough, mode)
         text = _encode((head, kept))

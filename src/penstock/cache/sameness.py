@@ -1,36 +1,36 @@
-"""When two replies count as the same answer."""
+"""When two replies count as the same answer: when what they come to is the same."""
 
 from __future__ import annotations
 
+import hashlib
 import re
 from typing import Literal
 
 import msgspec
 
+_encode = msgspec.json.Encoder(order="sorted").encode
 Equality = Literal["text", "json", "number"]
 _NUMBER = re.compile(r"-?\d[\d,]*(?:\.\d+)?")
 _FENCE = re.compile(r"^```\w*\n(.*)\n```$", re.DOTALL)
 
 
-def same(one: str, other: str, equality: Equality) -> bool:
-    """Whether two replies say the same.
+def answer_of(text: str, equality: Equality) -> bytes:
+    """A digest of what a reply says: equal for two replies that say the same.
 
     ``text``: the same words, whatever the case, the white space and the signs around them. ``json``: the same value, whatever the order of
     keys; what is no JSON is compared as text. ``number``: the same last number; where one has none, as text.
     """
+    what: object = None
     if equality == "json":
-        values = _value(one), _value(other)
-        if None not in values:
-            return values[0] == values[1]
+        what = _value(text)
     elif equality == "number":
-        numbers = _number(one), _number(other)
-        if None not in numbers:
-            return numbers[0] == numbers[1]
-    return _words(one) == _words(other)
+        what = _number(text)
+    said = _encode((equality, "text", _words(text)) if what is None else (equality, "value", what))
+    return hashlib.blake2b(said, digest_size=12).digest()
 
 
 def _words(text: str) -> str:
-    return " ".join(text.casefold().split()).strip(" .,;:!?\"'`*")
+    return " ".join(text.casefold().split()).strip(" .,;:!?\"'`*").encode("utf-8", "replace").decode()
 
 
 def _value(text: str) -> object:

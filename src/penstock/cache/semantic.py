@@ -12,8 +12,9 @@ from typing import Any
 import msgspec
 
 from penstock.cache.index import Entry
+from penstock.cache.neighbours import score
 from penstock.cache.request import partition_of
-from penstock.cache.sameness import same
+from penstock.cache.sameness import answer_of
 from penstock.cache.settings import CacheRule, CacheSettings
 from penstock.cache.shelf import Shelf
 from penstock.cache.wording import wording_of
@@ -78,12 +79,12 @@ class Semantic:
         if threshold is None or not await self._embed(asked) or asked.vector is None:
             return None
         near = self._shelf.index.nearest(asked.partition, asked.vector, self._clock())
-        if near is None or near[1] < threshold or (rule.wording and near[0].wording != asked.wording):
+        if near is None or score(*near[1:]) < threshold or (rule.wording and near[0].wording != asked.wording):
             return None
         if self._audit and random.random() < self._audit:
             self.audited += 1
             return None
-        return near
+        return near[0], near[1]
 
     def learn(self, asked: Asked, rule: CacheRule, entry: Entry, seen: Seen) -> None:
         """Take in what a provider answered: note whether the nearest question had the same answer, and let later ones find this one."""
@@ -109,21 +110,32 @@ class Semantic:
         if not await self._embed(asked) or asked.vector is None:
             return
         index = self._shelf.index
+        answer = answer_of(seen.text, rule.equality)
         near = index.nearest(asked.partition, asked.vector, self._clock())
         if near is not None and near[0].key != entry.key and near[0].embedder == self._embedder.id:
-            other, similarity = near
-            said = self._replies.see(other.shape, other.reply, stream=other.stream)
-            if said is not None:
-                alike = other.wording == asked.wording
-                self.watched += 1
-                self._shelf.note(
-                    pair_row(asked.organisation, asked.task, TRAFFIC, self._embedder.id, similarity, alike,
-                             same(said.text, seen.text, rule.equality))
-                )  # fmt: skip
+            earlier, similarity, other = near
+            self.watched += 1
+            self._shelf.note(
+                pair_row(
+                    asked.organisation,
+                    asked.task,
+                    TRAFFIC,
+                    self._embedder.id,
+                    similarity=similarity,
+                    score=score(similarity, other),
+                    worded=earlier.wording == asked.wording,
+                    same=earlier.answer == answer,
+                )
+            )
         if entry.key in index:
             self._shelf.put(
                 msgspec.structs.replace(
-                    entry, partition=asked.partition, wording=asked.wording, vector=asked.vector, embedder=self._embedder.id
+                    entry,
+                    partition=asked.partition,
+                    wording=asked.wording,
+                    answer=answer,
+                    vector=asked.vector,
+                    embedder=self._embedder.id,
                 )
             )
 
@@ -153,17 +165,18 @@ class Semantic:
 
 
 def pair_row(
-    organisation: str, task: str, source: str, embedder: str, similarity: float, worded: bool, same_answer: bool
+    organisation: str, task: str, source: str, embedder: str, *, similarity: float, score: float, worded: bool, same: bool, id: str = ""
 ) -> dict[str, object]:
-    """A row of `cache_pairs`."""
+    """A row of `cache_pairs`, with an id of its own unless one is given."""
     return {
-        "id": new_id("pair"),
+        "id": id or new_id("pair"),
         "at": int(time.time() * 1000),
         "organisation": organisation,
         "task": task,
         "source": source,
         "embedder": embedder,
         "similarity": similarity,
+        "score": score,
         "worded": worded,
-        "same": same_answer,
+        "same": same,
     }

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import hashlib
 import time
 from collections.abc import Callable, Sequence
 from typing import Annotated
@@ -11,6 +13,7 @@ from msgspec import Meta, Struct
 
 from penstock.cache import store
 from penstock.cache.calibration import Evidence, calibrate
+from penstock.cache.neighbours import score
 from penstock.cache.rules import Rules
 from penstock.cache.semantic import TRAFFIC, Semantic, pair_row
 from penstock.cache.settings import CacheSettings
@@ -158,19 +161,33 @@ class Caching:
         return [PairCount(task=task, source=source, pairs=count) for _, task, source, count in sorted(found)]
 
     async def add_pairs(self, asker: Principal, task: str, source: str, given: Sequence[LabelledPair], *, replace: bool) -> PairCount:
-        """Take in pairs that somebody judged, under the name ``source``; in the place of those there are with ``replace``."""
+        """Take in pairs that somebody judged, under the name ``source``; in the place of those there are with ``replace``.
+
+        They are scored as if no question with another answer were near: the same pair never scores higher among others. A pair that is
+        given twice counts once.
+        """
         if source == TRAFFIC:
             raise MalformedRequest(f"source {TRAFFIC!r} is for pairs that the cache finds itself", param="source")
         embedder = self._comparing()
-        texts = [text for pair in given for text in (pair.a, pair.b)]
-        vectors = await embedder.embed(texts) if texts else []
-        rows = [
-            pair_row(
-                asker.organisation, task, source, embedder.id, _cosine(vectors[2 * i], vectors[2 * i + 1]),
-                wording_of(pair.a) == wording_of(pair.b), pair.same,
+        texts = list(dict.fromkeys(text for pair in given for text in (pair.a, pair.b)))
+        vectors = dict(zip(texts, await embedder.embed(texts) if texts else [], strict=True))
+        rows: list[dict[str, object]] = []
+        for pair in given:
+            similarity = _cosine(vectors[pair.a], vectors[pair.b])
+            worded = wording_of(pair.a) == wording_of(pair.b)
+            rows.append(
+                pair_row(
+                    asker.organisation,
+                    task,
+                    source,
+                    embedder.id,
+                    similarity=similarity,
+                    score=score(similarity, 0.0),
+                    worded=worded,
+                    same=pair.same,
+                    id=_pair_id(asker.organisation, task, source, embedder.id, pair.a, pair.b),
+                )
             )
-            for i, pair in enumerate(given)
-        ]  # fmt: skip
 
         def work(connection: store.Connection) -> int:
             if replace:
@@ -189,8 +206,8 @@ class Caching:
         wording = rule.wording if rule is not None else True
         await self._shelf.flush()
         pairs = await self._records.read(lambda c: store.pairs(c, asker.organisation, task, source, embedder.id))
-        evidence = calibrate(
-            pairs, bound=bound or self._settings.false_hits, confidence=confidence or self._settings.confidence, wording=wording
+        evidence = await asyncio.to_thread(  # a few hundred milliseconds of arithmetic
+            calibrate, pairs, bound=bound or self._settings.false_hits, confidence=confidence or self._settings.confidence, wording=wording
         )
         row = {
             "id": new_id("cal"),
@@ -254,6 +271,10 @@ class Caching:
                 "there is no embedding model here: install penstock[local] and the model's package (penstock doctor says which)"
             )
         return self.embedder
+
+
+def _pair_id(*parts: str) -> str:
+    return f"pair_{hashlib.blake2b(encode_json(parts).encode(), digest_size=16).hexdigest()}"
 
 
 def _cosine(one: bytes, other: bytes) -> float:

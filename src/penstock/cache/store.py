@@ -11,8 +11,10 @@ from sqlalchemy import ColumnElement, Connection, RowMapping, and_, delete, func
 from penstock.cache.index import Entry
 from penstock.cache.tables import CALIBRATIONS, CLEARED, DAYS, ENTRIES, PAIRS
 from penstock.kernel.call import Usage
+from penstock.storage.insert import insert_new
 from penstock.storage.schema import encode_json
 
+_PAIR = tuple(column.name for column in PAIRS.columns)
 _MANY = 500
 """Keys in one statement."""
 
@@ -99,9 +101,8 @@ def held(connection: Connection, organisation: str | None, now_ms: int) -> list[
 
 
 def add_pairs(connection: Connection, rows: Sequence[dict[str, Any]]) -> None:
-    """Note pairs of questions, whose answers are the same or not."""
-    if rows:
-        connection.execute(insert(PAIRS), list(rows))
+    """Note pairs of questions, whose answers are the same or not; a pair that is there already counts once."""
+    insert_new(connection, PAIRS.name, _PAIR, [[row[name] for name in _PAIR] for row in rows])
 
 
 def drop_pairs(connection: Connection, organisation: str, task: str, source: str) -> None:
@@ -110,11 +111,11 @@ def drop_pairs(connection: Connection, organisation: str, task: str, source: str
 
 
 def pairs(connection: Connection, organisation: str, task: str, source: str, embedder: str) -> list[tuple[float, bool, bool]]:
-    """Similarity, whether the wording agrees, and whether the answers are the same, of a task's pairs of one source."""
-    asked = select(PAIRS.c.similarity, PAIRS.c.worded, PAIRS.c.same).where(
+    """Score, whether the wording agrees, and whether the answers are the same, of a task's pairs of one source."""
+    asked = select(PAIRS.c.score, PAIRS.c.worded, PAIRS.c.same).where(
         PAIRS.c.organisation == organisation, PAIRS.c.task == task, PAIRS.c.source == source, PAIRS.c.embedder == embedder
     )
-    return [(float(similarity), bool(worded), bool(same)) for similarity, worded, same in connection.execute(asked)]
+    return [(float(score), bool(worded), bool(same)) for score, worded, same in connection.execute(asked)]
 
 
 def paired(connection: Connection, organisation: str | None) -> list[tuple[str, str, str, int]]:
@@ -165,6 +166,7 @@ def _values(entry: Entry) -> dict[str, Any]:
         "reply": entry.reply,
         "partition": entry.partition,
         "wording": entry.wording,
+        "answer": entry.answer,
         "embedder": entry.embedder,
         "vector": entry.vector,
     }
@@ -189,6 +191,7 @@ def _entry(row: RowMapping) -> Entry:
         reply=bytes(row["reply"]),
         partition=_bytes(row["partition"]),
         wording=_bytes(row["wording"]),
+        answer=_bytes(row["answer"]),
         embedder=row["embedder"],
         vector=_bytes(row["vector"]),
     )

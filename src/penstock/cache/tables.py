@@ -28,6 +28,7 @@ ENTRIES = Table(
     Column("reply", LargeBinary, nullable=False),
     Column("partition", LargeBinary),  # digest of everything but the last question
     Column("wording", LargeBinary),
+    Column("answer", LargeBinary),
     Column("embedder", Text),
     Column("vector", LargeBinary),
 )
@@ -76,6 +77,7 @@ PAIRS = Table(
     Column("source", Text, nullable=False),  # traffic, or the name of what was handed in
     Column("embedder", Text, nullable=False),
     Column("similarity", Double, nullable=False),
+    Column("score", Double, nullable=False),  # the similarity and its lead over the nearest question with another answer
     Column("worded", Boolean, nullable=False),  # whether both name the same numbers, negations and names
     Column("same", Boolean, nullable=False),  # whether both have the same answer
 )

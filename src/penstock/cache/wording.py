@@ -23,7 +23,7 @@ _COMPARING = "more less fewer most least before after above below increase incre
 _COMPARISONS = frozenset(_COMPARING.split())
 _ENDS = ".!?:\n"
 _SPEAKER = frozenset({"i", "i'm", "i've", "i'd", "i'll"})
-_TOKEN = re.compile(r"[$€£]?\d[\d,]*(?:\.\d+)?(?:/\d+)?%?|[A-Za-z][\w'’-]*|[.!?:\n]")
+_TOKEN = re.compile(r"[$€£]?\d[\d,]*(?:\.\d+)?(?:/\d+)?%?|[A-Za-z][A-Za-z'’]*|[.!?:\n]")
 _WORD_START = re.compile(r"[A-Za-z]")
 DIGEST = 12
 

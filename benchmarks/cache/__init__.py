@@ -1,0 +1,1 @@
+"""How often a semantic cache answers, and how often wrongly."""
