@@ -102,9 +102,9 @@ ADVISORIES = (
     ("GHSA-hgrh-qx5j-jfwx", "ssl", "get_server_certificate"),
     ("picklescan pull 74", "importlib", "import_module"),
     ("picklescan pull 74", "marshal", "loads"),
-    ("fickling issue 190", "functools", "partial"),
-    ("fickling issue 190", "doctest", "debug_script"),
-    ("fickling issue 190", "venv", "create"),
+    ("fickling, recent bypasses of picklescan", "functools", "partial"),
+    ("fickling, recent bypasses of picklescan", "doctest", "debug_script"),
+    ("fickling, recent bypasses of picklescan", "venv", "create"),
     ("picklescan advisories of 2025", "idlelib.run", "Executive.runcode"),
     ("picklescan advisories of 2025", "idlelib.pyshell", "ModifiedInterpreter.runcode"),
     ("picklescan advisories of 2025", "idlelib.pyshell", "ModifiedInterpreter.runcommand"),
@@ -238,9 +238,9 @@ def _streams() -> Iterator[Sample]:
     yield one("NEWOBJ_EX", b"\x80\x04" + text("subprocess") + text("Popen") + b"\x93)}\x92.", "PEP 3154")
     yield one("NEWOBJ", b"\x80\x02csubprocess\nPopen\n)\x81.", "PEP 307")
     swapped = b"Vos\np2\n0Vsystem\np3\n0Vtorch\np0\n0VLongStorage\np1\n0g2\ng3\n\x93(Vpenstock-inert\ntR."
-    yield one("names through the memo", swapped, "picklescan issue 22")
+    yield one("names through the memo", swapped, "picklescan, the Safe Pickle challenge")
     twice = b"\x80\x04" + text("collections") + b"q\x00" + text("posix") + b"q\x00" + b"0" + text("system") + b"\x93."
-    yield one("memo written twice", twice, "picklescan issue 22")
+    yield one("memo written twice", twice, "picklescan, the Safe Pickle challenge")
     yield one("name made by a call", b"\x80\x04" + text("posix") + calls("builtins", "str")[2:-1] + b"\x93.", "GHSA-vvpj-8cmc-gx39")
     yield one("a name of bytes", b"\x80\x04C\x05posixC\x06system\x93)R.", "GHSA-9gvj-pp9x-gcfr")
     yield one("memo never written", b"\x80\x02h\x07h\x08\x93.", "GHSA-9gvj-pp9x-gcfr")

@@ -47,7 +47,7 @@ class Rig:
 
     async def version(self, *targets: str, origin: str = "vendor", **facts: Any) -> str:
         """A new version with these targets, of a model of its own; its id."""
-        model = await self.house.made("/v1/registry/models", {"name": f"model of {' '.join(targets)} {len(self.served)} {facts}"})
+        model = await self.house.made("/v1/registry/models", {"name": f"model of {' '.join(targets)} {facts}"[:200]})
         made = await self.house.made(f"/v1/registry/models/{model['id']}/versions", {"origin": origin, "targets": targets, **facts})
         return made["id"]
 

@@ -55,7 +55,7 @@ def pages(ports: Ports, registry: Registry) -> Sequence[Page]:
             "registry/version.html",
             title=f"{model.name} {found.number}",
             model=model,
-            version=found,
+            found=found,
             kind=KINDS[found.state],
             covered=_covered(found),
             makers=", ".join(dict.fromkeys(name(one) for one in found.makers)),

@@ -6,9 +6,11 @@ the weights as ``model.sig``. Format: https://github.com/ossf/model-signing-spec
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Sequence
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 from penstock.kernel.errors import Conflict, Unavailable
 from penstock.registry.scan.folder import SIGNATURE
@@ -16,10 +18,7 @@ from penstock.registry.scan.folder import SIGNATURE
 
 def sign(folder: Path, private_key: Path, password: str | None = None) -> Path:
     """Write the signature of ``folder`` into it and return its path. Raises `Conflict` when the key cannot be used."""
-    _installed()
-    # The library loads cryptography, protobuf and Sigstore's client: a second, and only who signs or verifies needs it.
-    from model_signing import hashing, signing
-
+    hashing, signing = _library("hashing"), _library("signing")
     place = folder / SIGNATURE
     place.unlink(missing_ok=True)
     ignored = hashing.Config().set_ignored_paths(paths=[SIGNATURE], ignore_git_paths=False)
@@ -35,9 +34,7 @@ def verify(folder: Path, trusted: Sequence[Path]) -> str:
 
     Raises `Conflict` with ``signature_invalid`` when none did, or any file is not as it was signed.
     """
-    _installed()
-    from model_signing import hashing, verifying
-
+    hashing, verifying = _library("hashing"), _library("verifying")
     place = folder / SIGNATURE
     if not trusted:
         raise Conflict("registry.trusted_keys names no public key, so no signature can be believed", code="signature_invalid")
@@ -56,11 +53,14 @@ def verify(folder: Path, trusted: Sequence[Path]) -> str:
     raise Conflict(f"no trusted key signed these files: {'; '.join(faults)[:600]}", code="signature_invalid")
 
 
-def _installed() -> None:
-    import importlib.util
-
-    if importlib.util.find_spec("model_signing") is None:
-        raise Unavailable("signatures need the extra 'signing': pip install 'penstock[signing]'", code="signing_extra_missing")
+def _library(part: str) -> Any:
+    # It loads cryptography, protobuf and Sigstore's client: a second, and only who signs or verifies needs it. Any, since its
+    # signatures leave the kind of their paths open.
+    try:
+        return importlib.import_module(f"model_signing.{part}")
+    except ModuleNotFoundError as fault:
+        said = f"signatures need the extra 'signing' ({fault.name} is missing): pip install 'penstock[signing]'"
+        raise Unavailable(said, code="signing_extra_missing") from fault
 
 
 def _shown(fault: BaseException) -> str:
