@@ -32,7 +32,7 @@ def clopper_pearson(successes: int, n: int, confidence: float = 0.95) -> tuple[f
 
 
 def lower_bound(successes: int, n: int, confidence: float = 0.95) -> float:
-    """The exact one-sided lower bound of a rate: the largest floor that `binomial_p_value` rejects at ``1 - confidence``. 0 without data."""
+    """The exact one-sided lower bound: the largest floor that `binomial_p_value` rejects at ``1 - confidence``; 0 without data."""
     _check(successes, n, confidence)
     if successes == 0:
         return 0.0
