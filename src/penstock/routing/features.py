@@ -8,16 +8,15 @@ from __future__ import annotations
 
 import math
 import re
-from collections import Counter
 from typing import Final
 
 _HEAD: Final = 3_000
 _TAIL: Final = 1_000
 
 _NUMBER: Final = re.compile(r"\d[\d,]*(?:\.\d+)?")
-_WORD: Final = re.compile(r"[^\W\d_]+(?:'[a-z]+)?")
-_CHOICE: Final = re.compile(r"(?m)^\s*\(?[A-Ea-e][.)]\s")
-_CODE: Final = re.compile(r"```|\bdef |\bclass |\breturn\b|\bimport |\bassert\b|[;{}]\s*$|=>|#include", re.MULTILINE)
+_WORD: Final = re.compile(r"[a-z']+")
+_CODE: Final = ("```", "def ", "class ", "return ", "import ", "assert ", ";\n", "{\n", "}\n", "=> ", "#include")
+_CHOICES: Final = tuple(f"\n{letter}{mark}" for letter in "ABCDE" for mark in ".)")
 
 _GROUPS: Final[tuple[tuple[str, frozenset[str]], ...]] = tuple(
     (name, frozenset(words.split()))
@@ -34,6 +33,7 @@ _GROUPS: Final[tuple[tuple[str, frozenset[str]], ...]] = tuple(
         ("reasons", "because therefore hence thus so since why reason conclude"),
     )
 )
+_GROUP_OF: Final = {word: number for number, (_, words) in enumerate(_GROUPS) for word in words}
 _ASKS: Final = ("what", "who", "when", "where", "which", "how", "why", "is")
 
 PROMPT_FEATURES: Final[tuple[str, ...]] = (
@@ -52,40 +52,45 @@ def prompt_features(text: str) -> list[float]:
         text = f"{text[:_HEAD]}\n{text[-_TAIL:]}"
     lower = text.lower()
     words = _WORD.findall(lower)
-    counted = Counter(words)
+    apart = text.split()
+    distinct = set(words)
     numbers = _NUMBER.findall(text)
-    many = max(1, len(words))
+    many = max(1, len(apart))
     shown = max(1, len(text))
     sentences = 1 + lower.count(". ") + lower.count("? ") + lower.count("! ")
     stripped = text.rstrip()
     found = [
         math.log1p(length),
-        math.log1p(len(words)),
+        math.log1p(len(apart)),
         math.log1p(text.count("\n")),
-        sum(map(len, words)) / many,
-        len(counted) / many,
+        sum(map(len, apart)) / many,
+        len(distinct) / many,
         math.log1p(len(numbers)),
         math.log1p(len(set(numbers))),
-        math.log1p(max((len(number) for number in numbers), default=0)),
-        math.log1p(sum("." in number for number in numbers)),
+        math.log1p(max(map(len, numbers), default=0)),
+        math.log1p("".join(numbers).count(".")),
         math.log1p(text.count("%")),
         math.log1p(text.count("$") + text.count("€") + text.count("£")),
         math.log1p(text.count("/")),
         math.log1p(text.count("=") + text.count("^") + text.count("+")),
         math.log1p(text.count("\\")),
-        math.log1p(len(_CODE.findall(text))),
-        math.log1p(len(_CHOICE.findall(text))),
+        math.log1p(sum(map(text.count, _CODE))),
+        math.log1p(sum(map(text.count, _CHOICES))),
         math.log1p(text.count("?")),
         float(stripped.endswith("?")),
-        sum(word[:1].isupper() for word in text.split()) / many,
+        sum(map(str.istitle, apart)) / many,
         0.0 if text.isascii() else 1 - len(text.encode("ascii", "ignore")) / shown,
         math.log1p(text.count('"')),
         math.log1p(text.count("__")),
         text.count(",") / many,
         math.log1p(text.count("(")),
-        math.log1p(len(words) / sentences),
+        math.log1p(len(apart) / sentences),
     ]
-    found += [math.log1p(sum(counted[word] for word in group if word in counted)) for _, group in _GROUPS]
-    first = words[:1] and words[0]
-    found += [float(first == word) + 0.5 * float(word in counted and first != word) for word in _ASKS]
+    grouped = [0] * len(_GROUPS)
+    for word in words:
+        if (group := _GROUP_OF.get(word)) is not None:
+            grouped[group] += 1
+    found += map(math.log1p, grouped)
+    first = words[0] if words else ""
+    found += [1.0 if first == word else 0.5 * (word in distinct) for word in _ASKS]
     return found
