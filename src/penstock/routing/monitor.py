@@ -1,4 +1,4 @@
-"""When to take a claim back: tests that watch every call and may stop at any moment, at a false alarm rate fixed for the claim's whole life.
+"""When to take a claim back: tests that watch every call and may stop at any moment, with one false alarm rate for the claim's whole life.
 
 Each is a gambler's money that cannot be expected to grow while all is well; at 1/alpha the claim is suspended, which happens to a sound
 claim with probability alpha at most, however long it is watched (Ville 1939). Averages of such fortunes are again one, so one budget
@@ -24,16 +24,17 @@ from numpy.typing import NDArray
 Floats: TypeAlias = NDArray[np.float64]
 
 
+_RATES = (1e-3, 1e-2, 1e-1)
+
+
 class Strangeness:
     """Bets that the scores of new calls are not exchangeable with ``reference``: any one number per prompt, made by a fixed rule."""
-
-    _RATES = (1e-3, 1e-2, 1e-1)
 
     def __init__(self, reference: list[float], seed: int = 0) -> None:
         self._seen = sorted(reference)
         self._random = Random(seed)
         # For each rate of jumping, the money on "lower than expected", "as expected" and "higher".
-        self._money = [[1 / 3, 1 / 3, 1 / 3] for _ in self._RATES]
+        self._money = [[1 / 3, 1 / 3, 1 / 3] for _ in _RATES]
 
     @property
     def evidence(self) -> float:
@@ -44,7 +45,7 @@ class Strangeness:
         insort(self._seen, score)
         # Ties are broken by chance, this score among them, so that p is exactly uniform when nothing has changed.
         p = (below + self._random.random() * (up_to - below + 1)) / len(self._seen)
-        for rate, money in zip(self._RATES, self._money, strict=True):
+        for rate, money in zip(_RATES, self._money, strict=True):
             whole = sum(money)
             for k, bet in enumerate((-1.0, 0.0, 1.0)):
                 money[k] = (money[k] * (1 - rate) + whole * rate / 3) * (1 + 1.9 * bet * (p - 0.5))
@@ -64,8 +65,12 @@ class Witness:
         self._decay = 1 - 1 / memory
         self._direction = np.zeros(reference.shape[1])
         self._gain, self._square = 0.0, 0.25
-        self.evidence = 1.0
-        self._floor = 1.0  # see observe: half of the money stays at home, so that a long calm cannot ruin the gambler
+        # For each rate: the money at home and the money at stake, levelled at that rate, so that a long calm ruins nobody.
+        self._money = [[0.5, 0.5] for _ in _RATES]
+
+    @property
+    def evidence(self) -> float:
+        return sum(sum(money) for money in self._money) / len(self._money)
 
     @property
     def exhausted(self) -> bool:
@@ -81,12 +86,13 @@ class Witness:
         if length > 0:
             # Swapping the pair changes the sign, so without a difference in distribution the expected payoff is 0.
             payoff = math.tanh(4 * float(self._direction @ difference) / length)
-            stake = min(0.8, max(0.0, self._gain / self._square))
+            factor = 1 + min(0.8, max(0.0, self._gain / self._square)) * payoff
+            for rate, money in zip(_RATES, self._money, strict=True):
+                levelled = sum(money) * rate / 2
+                money[0] = money[0] * (1 - rate) + levelled
+                money[1] = (money[1] * (1 - rate) + levelled) * factor
             self._gain = self._gain * self._decay + payoff * (1 - self._decay)
             self._square = self._square * self._decay + payoff * payoff * (1 - self._decay)
-            # A share of the whole is staked anew on every call, like the jumper's.
-            self._floor *= 1 + stake * payoff
-            self.evidence = self._floor
         self._direction = self._direction * self._decay + difference * (1 - self._decay)
         return self.evidence
 
