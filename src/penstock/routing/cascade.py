@@ -59,7 +59,7 @@ def gains(estimator: Estimator, features: Floats, embedding: Floats) -> Floats:
 def thresholds(gained: Floats, steps: int = 25) -> Floats:
     """From "always large" (-inf) to "always small" (inf) in steps of about equal shares of the gains in ``gained``.
 
-    Take gains of prompts left out of the fit (`Fitted.left_out`), never those of the labels that certify.
+    Take gains of prompts left out of the fit (`Fitted.chances`), never those of the labels that certify.
     """
     inner = np.quantile(gained, np.linspace(0, 1, steps + 1)[1:-1])
     return np.concatenate([[-np.inf], np.unique(inner), [np.inf]])

@@ -75,11 +75,13 @@ def certify(scores: Floats, costs: Floats, floor: Floor, *, reference: Floats | 
 
 
 def rejected(scores: Floats, floor: Floor, reference: Floats | None, alpha: float) -> NDArray[np.bool_]:
-    """For each column by itself: is "below the floor" rejected at level ``alpha``?"""
+    """For each column by itself: is "below the floor" rejected at level ``alpha``? ``reference`` is one for all [n] or one a column."""
     if floor.kind == "relative":
         if reference is None:
             raise ValueError("a relative floor needs the scores of the model that it refers to, on the same prompts")
-        return positive_mean(scores - floor.level * reference[:, None], lowest=-floor.level, alpha=alpha)
+        return positive_mean(
+            scores - floor.level * (reference[:, None] if reference.ndim == 1 else reference), lowest=-floor.level, alpha=alpha
+        )
     if ((scores == 0) | (scores == 1)).all():
         right = scores.sum(axis=0)
         return np.array([binomial_p_value(round(float(k)), len(scores), floor.level) <= alpha for k in right], dtype=np.bool_)

@@ -87,13 +87,15 @@ def _near(points: Floats, landmarks: Floats, lengths: Floats, width: float) -> F
 
 
 class Fitted(msgspec.Struct, frozen=True, kw_only=True):
-    """An estimator and what it says of each prompt of its own evidence when that prompt is left out: ``left_out`` [n, candidates], raw.
+    """An estimator and what it says of each prompt of its own evidence when that prompt is left out: ``left_out`` [n, candidates], raw,
+    and ``chances``, calibrated.
 
     ``strengths``: chosen for the difficulty of prompts, and for the candidates' advantages. ``error``: the mean square of what is left.
     """
 
     estimator: Estimator
     left_out: Floats
+    chances: Floats
     strengths: tuple[float, ...]
     error: float
 
@@ -151,7 +153,14 @@ def fit(features: Floats, embeddings: Floats, scores: Floats, recipe: Recipe | N
         "mean": mean - middle @ weights,
         **_slopes(calibrations),
     }
-    return Fitted(estimator=Estimator(arrays), left_out=left_out, strengths=tuple(float(x) for x in picked[:2]), error=float(best[-1]))
+    chances = np.stack([c.chances(left_out[:, k]) for k, c in enumerate(calibrations)], axis=1)
+    return Fitted(
+        estimator=Estimator(arrays),
+        left_out=left_out,
+        chances=chances,
+        strengths=tuple(float(x) for x in picked[:2]),
+        error=float(best[-1]),
+    )
 
 
 def fit_best(features: Floats, embeddings: Floats, scores: Floats, recipes: Sequence[Recipe]) -> Fitted:
