@@ -28,16 +28,16 @@ def true_quality(share: float) -> float:
 def test_floors_are_violated_in_at_most_alpha_of_the_cases_and_a_plug_in_threshold_in_many(floor: Floor, starts: int) -> None:
     wanted = floor.level * (true_quality(0) if floor.kind == "relative" else 1)
     false = plugged = claimed = 0
-    for seed in range(120):
+    for seed in range(60):
         scores, strong = labelled(300, seed)
         found = certify(scores, 1 - SHARES, floor, reference=strong, starts=starts)
         claimed += found.policy is not None
         false += any(true_quality(SHARES[column]) < wanted for column in found.certified)
         looks = scores.mean(axis=0) >= floor.level * (strong.mean() if floor.kind == "relative" else 1)
         plugged += true_quality(SHARES[np.flatnonzero(looks).max(initial=0)]) < wanted
-    assert false <= 12  # 6 expected at most; 12 is beyond its 98th percentile
-    assert plugged >= 36
-    assert claimed >= 50
+    assert false <= 7  # 3 expected at most; 7 is beyond its 98th percentile
+    assert plugged >= 18
+    assert claimed >= 20
 
 
 def test_what_is_chosen_is_the_cheapest_that_holds() -> None:

@@ -8,10 +8,13 @@ from __future__ import annotations
 import ast
 import math
 import re
+from itertools import islice
 from typing import Final
 
 _NUMBER: Final = re.compile(r"\d[\d,]*(?:\.\d+)?")
-_EQUATION: Final = re.compile(r"([\d.,$ ()+\-*/x×÷%]{3,80})=\s*\$?\s*(-?\d[\d,]*(?:\.\d+)?)")
+_CLAIM: Final = re.compile(r"=\s*\$?\s*(-?\d[\d,]*(?:\.\d+)?)")
+_OF_SUMS: Final = "0123456789.,$ ()+-*/x×÷%"
+_LONGEST: Final = 80
 _FINAL: Final = re.compile(r"(?is)(?:####|\\boxed\{|answer(?: is)?\s*:?)\s*\$?\s*(.{0,60})")
 _SPELLED: Final = str.maketrans({"x": "*", "×": "*", "÷": "/", "$": None, ",": None})
 _MOST: Final = 8_000
@@ -73,13 +76,13 @@ def answer_features(prompt: str, answer: str) -> list[float]:
 def arithmetic(answer: str) -> tuple[int, int]:
     """How many of the answer's sums ("4 x 1.5 = 6") hold, to a hundredth, and how many do not. What cannot be read counts as neither."""
     right = wrong = 0
-    for count, (written, claimed) in enumerate(_EQUATION.findall(answer)):
-        if count == _EQUATIONS:
-            break
+    for found in islice(_CLAIM.finditer(answer), _EQUATIONS):
+        before = answer[max(0, found.start() - _LONGEST) : found.start()]
+        written = before[len(before.rstrip(_OF_SUMS)) :]
         value = _sum(written.translate(_SPELLED).replace("%", "/100").strip())
         if value is None:
             continue
-        holds = abs(value - float(claimed.replace(",", ""))) <= 0.011 * max(1.0, abs(value))
+        holds = abs(value - float(found[1].replace(",", ""))) <= 0.011 * max(1.0, abs(value))
         right, wrong = right + holds, wrong + (not holds)
     return right, wrong
 

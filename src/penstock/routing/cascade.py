@@ -71,7 +71,7 @@ def path(gained: Floats, small: Floats, large: Floats, at: Floats, prices: Price
     A cascade pays the small model on every call, except where everything goes to the large one anyway.
     """
     escalated = gained[:, None] > at[None, :]
-    shares = escalated.mean(axis=0)
+    shares = escalated.sum(axis=0) / max(1, len(escalated))
     pays_small = np.where(at == -np.inf, 0.0, 1.0) if cascade else 1 - shares
     return Path(
         thresholds=at,
