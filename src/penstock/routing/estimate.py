@@ -1,0 +1,183 @@
+"""How likely each candidate is to answer a prompt well, from its features and its embedding: one small matrix for all candidates.
+
+A ridge regression of the scores on standardised features, the embedding, and a Gaussian kernel to some prompts of the evidence (the
+*landmarks*: Nyström's approximation, Williams and Seeger 2001), so that near prompts lend each other their outcomes, as in kNN, and far
+ones do not. Ridge has a closed form for all candidates at once and for the predictions with each prompt left out (Allen 1974), which
+choose its strength and feed the calibration. A prompt's estimate is two products of a vector and a matrix.
+
+How hard a prompt is for everybody and how much better one candidate does on it than the others are learned apart, each with a strength of
+its own: the second is the fainter signal and the one that a choice hangs on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TypeAlias
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from penstock.routing.calibrate import Calibration, platt
+
+Floats: TypeAlias = NDArray[np.float64]
+
+STRENGTHS = (3.0, 10.0, 30.0, 100.0, 300.0, 1000.0, 3000.0, 10_000.0)
+
+
+class Recipe(msgspec.Struct, frozen=True, kw_only=True):
+    """How an estimator is made. The weights say how much a group of inputs counts beside the features, each of variance 1.
+
+    ``embedding`` and ``kernel`` are weights, 0 leaves the group out. The kernel compares embeddings with the features beside them, each
+    weighed by ``beside``, and falls to 1/e at a distance of ``width``; ``landmarks``: how many prompts of the evidence it looks at.
+    """
+
+    embedding: float = 8.0
+    kernel: float = 6.0
+    width: float = 1.3
+    beside: float = 0.1
+    landmarks: int = 256
+    strengths: tuple[float, ...] = STRENGTHS
+    seed: int = 0
+
+
+class Estimator:
+    """Made by `fit`. Immutable and safe to share between threads; `arrays` and `from_arrays` carry it to disk and back."""
+
+    def __init__(self, arrays: dict[str, Floats]) -> None:
+        self.arrays = arrays
+        self._centre, self._scale = arrays["centre"], arrays["scale"]
+        embedding, self._kernel, self._width, self._beside = (float(x) for x in arrays["recipe"])
+        self._landmarks, self._weights, self._mean = arrays["landmarks"], arrays["weights"], arrays["mean"]
+        self._slope, self._shift = arrays["slope"], arrays["shift"]
+        features = self._centre.size
+        wide = self._landmarks.shape[1] - features
+        self._lengths = (self._landmarks**2).sum(axis=1)
+        # Features and embedding enter linearly, so their scaling is folded into the weights once.
+        self._of_features = self._weights[:features] / self._scale[:, None]
+        self._of_embedding = self._weights[features : features + wide] * embedding
+        self._of_kernel = self._weights[features + wide :] * self._kernel
+        self._constant = self._mean - self._centre @ self._of_features
+
+    @property
+    def candidates(self) -> int:
+        return int(self._mean.size)
+
+    def raw(self, features: Floats, embedding: Floats) -> Floats:
+        """The regression's own scores [..., candidates] for ``features`` [..., f] and ``embedding`` [..., d] of length 1."""
+        found = features @ self._of_features + embedding @ self._of_embedding + self._constant
+        if len(self._landmarks):
+            beside = _beside((features - self._centre) / self._scale, embedding, self._beside)
+            found = found + _near(beside, self._landmarks, self._lengths, self._width) @ self._of_kernel
+        return found
+
+    def chances(self, features: Floats, embedding: Floats) -> Floats:
+        """Calibrated chances of success [..., candidates], each between 0 and 1."""
+        return 1 / (1 + np.exp(-(self.raw(features, embedding) * self._slope + self._shift)))
+
+
+def _beside(standard: Floats, embeddings: Floats, weight: float) -> Floats:
+    # Features far out (a prompt ten times as long as any) would be far from every landmark, and be told nothing.
+    return np.concatenate([np.clip(standard, -3, 3) * weight, embeddings], axis=-1)
+
+
+def _near(points: Floats, landmarks: Floats, lengths: Floats, width: float) -> Floats:
+    distance = (points * points).sum(axis=-1)[..., None] + lengths - 2 * (points @ landmarks.T)
+    return np.exp(np.maximum(distance, 0) / (-width * width))
+
+
+class Fitted(msgspec.Struct, frozen=True, kw_only=True):
+    """An estimator and what it says of each prompt of its own evidence when that prompt is left out: ``left_out`` [n, candidates], raw,
+    and ``chances``, calibrated.
+
+    ``strengths``: chosen for the difficulty of prompts, and for the candidates' advantages. ``error``: the mean square of what is left.
+    """
+
+    estimator: Estimator
+    left_out: Floats
+    chances: Floats
+    strengths: tuple[float, ...]
+    error: float
+
+
+def fit(features: Floats, embeddings: Floats, scores: Floats, recipe: Recipe | None = None) -> Fitted:
+    """From prompts [n, f], their embeddings [n, d] and how each candidate did on them [n, candidates], 0 to 1.
+
+    Raises ValueError below 20 prompts.
+    """
+    recipe = recipe or Recipe()
+    n = len(scores)
+    if n < 20:
+        raise ValueError(f"{n} prompts are too few to estimate anything from; 20 are the least")
+    centre, scale = features.mean(axis=0), features.std(axis=0)
+    scale = np.where(scale > 1e-9, scale, 1.0)
+    rng = np.random.default_rng(recipe.seed)
+    chosen = rng.choice(n, size=min(n, recipe.landmarks), replace=False) if recipe.kernel else np.zeros(0, dtype=np.int64)
+    standard = (features - centre) / scale
+    beside = _beside(standard, embeddings, recipe.beside)
+    landmarks = beside[chosen]
+    near = _near(beside, landmarks, (landmarks**2).sum(axis=1), recipe.width)
+    design = np.hstack([standard, embeddings * recipe.embedding, near * recipe.kernel])
+    middle = design.mean(axis=0)
+    design -= middle
+    targets = _apart(scores)
+    mean = targets.mean(axis=0)
+    values, vectors = np.linalg.eigh(design.T @ design)
+    turned = design @ vectors
+    against = turned.T @ (targets - mean)
+    squared = turned * turned
+    best = np.full(targets.shape[1], np.inf)
+    weights = np.zeros((design.shape[1], targets.shape[1]))
+    left_out = np.zeros_like(targets)
+    picked = np.zeros(targets.shape[1])
+    for strength in recipe.strengths:
+        shrunk = 1 / (np.maximum(values, 0) + strength)
+        predicted = turned @ (against * shrunk[:, None])
+        leverage = np.minimum(squared @ shrunk + 1 / n, 0.999)
+        residual = (targets - mean - predicted) / (1 - leverage)[:, None]
+        error = (residual * residual).mean(axis=0)
+        error[1:] = error[1:].sum()  # one strength for all advantages, so that they still add up to nothing
+        better = error < best
+        best = np.where(better, error, best)
+        picked = np.where(better, strength, picked)
+        weights[:, better] = (vectors @ (against * shrunk[:, None]))[:, better]
+        left_out[:, better] = (targets - residual)[:, better]
+    weights, left_out, mean = _together(weights), _together(left_out), _together(mean)
+    calibrations = [platt(left_out[:, k], scores[:, k]) for k in range(scores.shape[1])]
+    arrays = {
+        "centre": centre,
+        "scale": scale,
+        "recipe": np.array([recipe.embedding, recipe.kernel, recipe.width, recipe.beside]),
+        "landmarks": landmarks,
+        "weights": weights,
+        "mean": mean - middle @ weights,
+        **_slopes(calibrations),
+    }
+    chances = np.stack([c.chances(left_out[:, k]) for k, c in enumerate(calibrations)], axis=1)
+    return Fitted(
+        estimator=Estimator(arrays),
+        left_out=left_out,
+        chances=chances,
+        strengths=tuple(float(x) for x in picked[:2]),
+        error=float(best[-1]),
+    )
+
+
+def fit_best(features: Floats, embeddings: Floats, scores: Floats, recipes: Sequence[Recipe]) -> Fitted:
+    """The recipe under which the prompts left out are predicted best: chosen within the evidence, so no test set has a part in it."""
+    return min((fit(features, embeddings, scores, recipe) for recipe in recipes), key=lambda fitted: fitted.error)
+
+
+def _apart(scores: Floats) -> Floats:
+    """[n, 1 + candidates]: the mean over the candidates, and how far each is above it. One candidate has no advantage over anybody."""
+    difficulty = scores.mean(axis=1, keepdims=True)
+    return difficulty if scores.shape[1] == 1 else np.hstack([difficulty, scores - difficulty])
+
+
+def _together(found: Floats) -> Floats:
+    """The inverse of `_apart`, for anything linear in the targets [..., 1 + candidates]."""
+    return found if found.shape[-1] == 1 else found[..., :1] + found[..., 1:]
+
+
+def _slopes(calibrations: list[Calibration]) -> dict[str, Floats]:
+    return {"slope": np.array([c.slope for c in calibrations]), "shift": np.array([c.shift for c in calibrations])}

@@ -1,0 +1,137 @@
+"""When to take a claim back: tests that watch every call and may stop at any moment, with one false alarm rate for the claim's whole life.
+
+Each is a gambler's money that cannot be expected to grow while all is well; at 1/alpha the claim is suspended, which happens to a sound
+claim with probability alpha at most, however long it is watched (Ville 1939). Averages of such fortunes are again one, so one budget
+pays for several kinds of trouble:
+
+* `Strangeness`: are the new calls' scores like those of the evidence? Conformal p-values in order of arrival (Vovk, Gammerman and Shafer
+  2005), against which the *simple jumper* bets, high and low (Vovk, Petej, Nouretdinov, Ahlberg, Carlsson and Gammerman 2021).
+* `Witness`: do the new calls point elsewhere than fresh prompts of the evidence? A direction is learned from the calls before and bet
+  on for the next pair (sequential two-sample testing by betting, Podkopaev and Ramdas 2023).
+* `Shortfall`: do audited calls miss the floor? Bets on each label (Waudby-Smith and Ramdas 2024).
+"""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_left, bisect_right, insort
+from random import Random
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats: TypeAlias = NDArray[np.float64]
+
+
+_RATES = (1e-3, 1e-2, 1e-1)
+
+
+class Strangeness:
+    """Bets that the scores of new calls are not exchangeable with ``reference``: any one number per prompt, made by a fixed rule."""
+
+    def __init__(self, reference: list[float], seed: int = 0) -> None:
+        self._seen = sorted(reference)
+        self._random = Random(seed)
+        # For each rate of jumping, the money on "lower than expected", "as expected" and "higher".
+        self._money = [[1 / 3, 1 / 3, 1 / 3] for _ in _RATES]
+
+    @property
+    def evidence(self) -> float:
+        return sum(sum(money) for money in self._money) / len(self._money)
+
+    def observe(self, score: float) -> float:
+        below, up_to = bisect_left(self._seen, score), bisect_right(self._seen, score)
+        insort(self._seen, score)
+        # Ties are broken by chance, this score among them, so that p is exactly uniform when nothing has changed.
+        p = (below + self._random.random() * (up_to - below + 1)) / len(self._seen)
+        for rate, money in zip(_RATES, self._money, strict=True):
+            whole = sum(money)
+            for k, bet in enumerate((-1.0, 0.0, 1.0)):
+                money[k] = (money[k] * (1 - rate) + whole * rate / 3) * (1 + 1.9 * bet * (p - 0.5))
+        return self.evidence
+
+
+class Witness:
+    """Bets on a direction in which new calls differ from the evidence, learned as they come.
+
+    ``reference`` [n, d] are points of the evidence in an order that does not depend on them; each is used once, one to a call, and
+    when they are used up the evidence stays where it is. ``memory`` is over how many calls the direction is learned.
+    """
+
+    def __init__(self, reference: Floats, memory: float = 40.0) -> None:
+        self._reference = reference
+        self._used = 0
+        self._decay = 1 - 1 / memory
+        self._direction = np.zeros(reference.shape[1])
+        self._gain, self._square = 0.0, 0.25
+        # For each rate: the money at home and the money at stake, levelled at that rate, so that a long calm ruins nobody.
+        self._money = [[0.5, 0.5] for _ in _RATES]
+
+    @property
+    def evidence(self) -> float:
+        return sum(sum(money) for money in self._money) / len(self._money)
+
+    @property
+    def exhausted(self) -> bool:
+        return self._used >= len(self._reference)
+
+    def observe(self, point: Floats) -> float:
+        if self.exhausted:
+            return self.evidence
+        other = self._reference[self._used]
+        self._used += 1
+        difference = point - other
+        length = float(np.linalg.norm(self._direction))
+        if length > 0:
+            # Swapping the pair changes the sign, so without a difference in distribution the expected payoff is 0.
+            payoff = math.tanh(4 * float(self._direction @ difference) / length)
+            factor = 1 + min(0.8, max(0.0, self._gain / self._square)) * payoff
+            for rate, money in zip(_RATES, self._money, strict=True):
+                levelled = sum(money) * rate / 2
+                money[0] = money[0] * (1 - rate) + levelled
+                money[1] = (money[1] * (1 - rate) + levelled) * factor
+            self._gain = self._gain * self._decay + payoff * (1 - self._decay)
+            self._square = self._square * self._decay + payoff * payoff * (1 - self._decay)
+        self._direction = self._direction * self._decay + difference * (1 - self._decay)
+        return self.evidence
+
+
+class Shortfall:
+    """Bets that audited calls reach ``floor`` less often than claimed. Labels lie between 0 and 1."""
+
+    def __init__(self, floor: float) -> None:
+        if not 0 < floor < 1:
+            raise ValueError(f"a floor lies between 0 and 1, not at {floor}")
+        self._floor = floor
+        self._stakes = tuple(share / (1 - floor) for share in (0.05, 0.1, 0.2, 0.4))
+        self._money = [1.0] * len(self._stakes)
+
+    @property
+    def evidence(self) -> float:
+        return sum(self._money) / len(self._money)
+
+    def observe(self, label: float) -> float:
+        off = self._floor - label
+        self._money = [money * (1 + stake * off) for money, stake in zip(self._money, self._stakes, strict=True)]
+        return self.evidence
+
+
+class Watch:
+    """One budget of false alarms for all the gamblers of a claim: suspended, for good, when their average reaches 1/alpha."""
+
+    def __init__(self, *gamblers: Strangeness | Witness | Shortfall, alpha: float = 0.05) -> None:
+        if not gamblers or not 0 < alpha < 1:
+            raise ValueError(f"wants somebody who watches, and 0 < alpha < 1, not {alpha}")
+        self._gamblers = gamblers
+        self._limit = 1 / alpha
+        self.suspended = False
+
+    @property
+    def evidence(self) -> float:
+        return sum(gambler.evidence for gambler in self._gamblers) / len(self._gamblers)
+
+    def check(self) -> bool:
+        """To be asked after every observation: whether the claim stands suspended."""
+        self.suspended = self.suspended or self.evidence >= self._limit
+        return self.suspended

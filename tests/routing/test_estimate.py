@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from penstock.routing.calibrate import calibration_error
+from penstock.routing.estimate import Estimator, Recipe, fit, fit_best
+
+Floats = NDArray[np.float64]
+SMALL = Recipe(landmarks=32)
+
+
+def prompts(n: int, seed: int = 0) -> tuple[Floats, Floats, Floats]:
+    """Two candidates: the first is good at what the first feature says, the second at one half of the embedding's circle."""
+    rng = np.random.default_rng(seed)
+    features = rng.normal(0, 1, (n, 4)) * [1, 5, 0.1, 0]  # the last is the same for all
+    angle = rng.random(n) * 2 * np.pi
+    embeddings = np.stack([np.cos(angle), np.sin(angle)], axis=1)
+    chances = np.stack([1 / (1 + np.exp(-1.5 * features[:, 0])), np.where(embeddings[:, 0] > 0, 0.9, 0.2)], axis=1)
+    return features, embeddings, (rng.random((n, 2)) < chances).astype(float)
+
+
+def test_candidates_are_told_apart_on_prompts_never_seen() -> None:
+    features, embeddings, scores = prompts(3000)
+    chances = fit(features[:1500], embeddings[:1500], scores[:1500], SMALL).estimator.chances(features[1500:], embeddings[1500:])
+    picked = scores[1500:][np.arange(1500), chances.argmax(axis=1)].mean()
+    assert picked > scores[1500:].mean(axis=0).max() + 0.1
+    for k in range(2):
+        assert calibration_error(chances[:, k], scores[1500:, k]) < 0.06
+
+
+def test_leaving_out_in_closed_form_is_leaving_out() -> None:
+    features, embeddings, scores = prompts(40)
+    recipe = Recipe(kernel=0, strengths=(30.0,))
+    closed = fit(features, embeddings, scores, recipe).left_out[7]
+    rest = np.arange(40) != 7
+    # Standardised as the whole is, which is what the closed form leaves out.
+    scale = np.where(features.std(axis=0) > 1e-9, features.std(axis=0), 1.0)
+    design = np.hstack([(features - features.mean(axis=0)) / scale, embeddings * recipe.embedding])
+    middle, mean = design[rest].mean(axis=0), scores[rest].mean(axis=0)
+    x = design[rest] - middle
+    weights = np.linalg.solve(x.T @ x + 30 * np.eye(x.shape[1]), x.T @ (scores[rest] - mean))
+    assert closed == pytest.approx(mean + (design[7] - middle) @ weights, abs=0.01)
+
+
+def test_one_prompt_or_many_at_once_is_the_same() -> None:
+    features, embeddings, scores = prompts(300)
+    estimator = fit(features, embeddings, scores, SMALL).estimator
+    together = estimator.chances(features, embeddings)
+    assert together.shape == (300, 2)
+    assert estimator.chances(features[5], embeddings[5]) == pytest.approx(together[5])
+    assert ((together > 0) & (together < 1)).all()
+
+
+def test_arrays_carry_an_estimator_over() -> None:
+    features, embeddings, scores = prompts(200)
+    estimator = fit(features, embeddings, scores, SMALL).estimator
+    again = Estimator({name: array.copy() for name, array in estimator.arrays.items()})
+    assert again.candidates == 2
+    assert np.array_equal(again.chances(features, embeddings), estimator.chances(features, embeddings))
+
+
+def test_the_recipe_is_chosen_inside_the_evidence() -> None:
+    features, embeddings, scores = prompts(800)
+    blind, sighted = Recipe(embedding=0, kernel=0), Recipe(embedding=4, kernel=4, landmarks=32)
+    assert fit_best(features, embeddings, scores, (blind, sighted)).error == fit(features, embeddings, scores, sighted).error
+
+
+def test_one_candidate_and_graded_scores() -> None:
+    features, embeddings, scores = prompts(200)
+    fitted = fit(features, embeddings, scores.mean(axis=1, keepdims=True), SMALL)
+    assert fitted.left_out.shape == fitted.chances.shape == (200, 1)
+
+
+def test_too_few_prompts_are_refused() -> None:
+    with pytest.raises(ValueError, match="too few"):
+        fit(*prompts(19))
