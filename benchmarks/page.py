@@ -93,7 +93,28 @@ def batches() -> str:
     )
 
 
-BLOCKS = {"gateway": gateway, "account": account, "memory": memory, "batches": batches}
+def realtime() -> str:
+    """What a message of a session is delayed by."""
+    found = _result("realtime")
+    titles = {
+        "text p50": "200 B, p50",
+        "text p95": "200 B, p95",
+        "sound p50": "12.8 KB, p50",
+        "sound p95": "12.8 KB, p95",
+        "open": "opening, p50",
+    }
+    lines = [
+        f"{_machine(found)} The load average was {found['machine']['load_average']:.1f}: other work ran beside it. Medians of {found['rounds']}"
+        f" interleaved rounds of {found['messages']} round trips; what is added to the echo's own.",
+        "",
+        f"| ms added to a round trip | {' | '.join(found['added_ms'])} |",
+        f"| --- |{' ---: |' * len(found['added_ms'])}",
+    ]
+    lines += [f"| {title} | {' | '.join(_number(one[figure]) for one in found['added_ms'].values())} |" for figure, title in titles.items()]
+    return "\n".join(lines)
+
+
+BLOCKS = {"gateway": gateway, "account": account, "memory": memory, "realtime": realtime, "batches": batches}
 
 
 def filled(page: str) -> str:

@@ -361,7 +361,7 @@ async def test_budget_spent_in_the_middle(rig: Rig) -> None:
     call = await rig.call()
     assert (call["outcome"], call["error_code"]) == ("refused", "insufficient_quota")
     assert [row["amount"] for row in await rig.rows(call)] == [320_000, 20_000]
-    assert (await rig.rows(call))[1]["estimated"]  # of what the provider began without being asked, which it may bill
+    assert (await rig.rows(call))[1]["usage"]["estimated"]  # of what the provider began without being asked, which it may bill
     listed = (await rig.house.ask("GET", "/v1/budgets"))["data"][0]["standing"]
     assert listed["reserved"] == 0
 
