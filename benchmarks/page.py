@@ -104,13 +104,14 @@ def realtime() -> str:
         "open": "opening, p50",
     }
     lines = [
-        f"{_machine(found)} The load average was {found['machine']['load_average']:.1f}: other work ran beside it. Medians of {found['rounds']}"
-        f" interleaved rounds of {found['messages']} round trips; what is added to the echo's own.",
+        f"{_machine(found)} The load average was {found['machine']['load_average']:.1f}: other work ran beside it."
+        f" Medians of {found['rounds']} interleaved rounds of {found['messages']} round trips; what is added to the echo's own.",
         "",
         f"| ms added to a round trip | {' | '.join(found['added_ms'])} |",
         f"| --- |{' ---: |' * len(found['added_ms'])}",
     ]
-    lines += [f"| {title} | {' | '.join(_number(one[figure]) for one in found['added_ms'].values())} |" for figure, title in titles.items()]
+    for figure, title in titles.items():
+        lines.append(f"| {title} | {' | '.join(_number(one[figure]) for one in found['added_ms'].values())} |")
     return "\n".join(lines)
 
 

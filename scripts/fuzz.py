@@ -4,7 +4,7 @@ Needs `atheris` (CPython up to 3.13 on Linux), which is no dependency of ours: i
 its own; an input that raises anything but the errors that the function promises ends it, is kept in ``.fuzz/`` and printed. What is
 found becomes a test; what ran is told in docs/fuzzing.md.
 
-Over 400 lines, a third of them seeds: a target is a few lines beside the others.
+Over 400 lines, since the seeds stand beside the targets that they are for.
 """
 # ruff: noqa: E501 - the seeds have one message a line
 

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from typing import Any
 
 import uvloop
 from websockets.asyncio.client import connect
 from websockets.asyncio.connection import Connection
 from websockets.asyncio.server import ServerConnection, serve
 
-OPTIONS = {"max_size": None, "compression": None, "max_queue": (4, 1), "write_limit": 65536}
+OPTIONS: dict[str, Any] = {"max_size": None, "compression": None, "max_queue": (4, 1), "write_limit": 65536}
 
 
 async def _pass(source: Connection, sink: Connection) -> None:

@@ -61,10 +61,11 @@ def test_deep_nesting(depth: int) -> None:
 
 @pytest.mark.parametrize("number", ["9" * 30, "9" * 10_000, "1e400", "-5", "1e-400", "0.5", "true", '"7"', "null"])
 def test_giant_and_odd_numbers(number: str) -> None:
-    event = events.read('{"type": "response.done", "response": {"id": "r", "usage": {"input_tokens": %s, "output_tokens": 3}}}' % number)
-    usage = events.ended(event).usage
-    assert usage is None or usage.input == 0
-    assert events.cap(events.read('{"type": "response.create", "response": {"max_output_tokens": %s}}' % number)) in (None,)
+    usage = f'{{"input_tokens": {number}, "output_tokens": 3}}'
+    event = events.read(f'{{"type": "response.done", "response": {{"id": "r", "usage": {usage}}}}}')
+    found = events.ended(event).usage
+    assert found is None or found.input == 0
+    assert events.cap(events.read(f'{{"type": "response.create", "response": {{"max_output_tokens": {number}}}}}')) is None
 
 
 def test_invalid_utf8() -> None:
