@@ -75,7 +75,6 @@ UNMIRRORED: dict[str, str] = {
     "gateway/recordings/reading.py": "gateway/recordings/test_player.py",
     "gateway/realtime/handover.py": "gateway/realtime/test_endpoint.py",
     "gateway/realtime/session.py": "gateway/realtime/test_endpoint.py",
-    "gateway/refusal.py": "system/test_faults.py",
     "gateway/relay.py": "system/test_faults.py",
     "gateway/shapes/anthropic_messages.py": "gateway/test_sdks.py",
     "gateway/shapes/anthropic_reply.py": "gateway/shapes/test_translation.py",
