@@ -150,7 +150,37 @@ def _hits(one: Mapping[str, Any]) -> str:
     return f"{hits} | {one['false_rate']:.2%} ({one['false_low']:.2%} to {one['false_high']:.2%}; {one['false']} of {one['hits']:,})"
 
 
-BLOCKS = {"gateway": gateway, "account": account, "memory": memory, "batches": batches, "resilience": resilience, "cache": cache}
+def realtime() -> str:
+    """What a message of a session is delayed by."""
+    found = _result("realtime")
+    titles = {
+        "text p50": "200 B, p50",
+        "text p95": "200 B, p95",
+        "sound p50": "12.8 KB, p50",
+        "sound p95": "12.8 KB, p95",
+        "open": "opening, p50",
+    }
+    lines = [
+        f"{_machine(found)} The load average was {found['machine']['load_average']:.1f}: other work ran beside it."
+        f" Medians of {found['rounds']} interleaved rounds of {found['messages']} round trips; what is added to the echo's own.",
+        "",
+        f"| ms added to a round trip | {' | '.join(found['added_ms'])} |",
+        f"| --- |{' ---: |' * len(found['added_ms'])}",
+    ]
+    for figure, title in titles.items():
+        lines.append(f"| {title} | {' | '.join(_number(one[figure]) for one in found['added_ms'].values())} |")
+    return "\n".join(lines)
+
+
+BLOCKS = {
+    "gateway": gateway,
+    "account": account,
+    "memory": memory,
+    "resilience": resilience,
+    "batches": batches,
+    "cache": cache,
+    "realtime": realtime,
+}
 
 
 def filled(page: str) -> str:

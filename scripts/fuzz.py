@@ -3,6 +3,8 @@
 Needs `atheris` (CPython up to 3.13 on Linux), which is no dependency of ours: install it beside Penstock. Each target runs in a process of
 its own; an input that raises anything but the errors that the function promises ends it, is kept in ``.fuzz/`` and printed. What is
 found becomes a test; what ran is told in docs/fuzzing.md.
+
+Over 400 lines, since the seeds stand beside the targets that they are for.
 """
 # ruff: noqa: E501 - the seeds have one message a line
 
@@ -157,6 +159,13 @@ SEEDS: dict[str, list[bytes]] = {
         b"Content-Type: audio/wav\r\n\r\nRIFF\x00\r\n--XX--\r\n",
         b"--XX\r\nContent-Disposition: form-data; name=\"a\"; filename*=UTF-8''%e2%82%ac.png\r\nContent-Transfer-Encoding: binary\r\n\r\nx\r\n--XX--",
     ],
+    "frame": [
+        b'{"type": "response.done", "response": {"id": "r", "usage": {"input_tokens": 9, "output_token_details": {"audio_tokens": 3}}}}',
+        b'{"type": "session.update", "session": {"audio": {"input": {"format": {"type": "audio/pcmu"}, "transcription": {"model": "w"}}}}}',
+        b'{"type": "input_audio_buffer.append", "event_id": "e", "audio": "AAAA"}',
+        b'{"type": "error", "error": {"code": "c", "event_id": "e"}, "usage": {"type": "duration", "seconds": 1.5}}',
+        b"\x05\x81\x8e\0\0\0\0" + b'{"type": "xyz"}'[:14] + b"\x88\x82\0\0\0\0\x03\xe8",
+    ],
     "head": [b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", b"a=b, c=d", b"Bearer psk_x"],
     "spool": [b"\xd5PJ1\x03\x00\x00\x00abcdxyz"],
     "answer": [
@@ -298,6 +307,43 @@ def target(name: str) -> Callable[[bytes], None]:
 
         with contextlib.suppress(RequestError):
             asyncio.run(read())
+
+    def frame(data: bytes) -> None:
+        from websockets.frames import OP_CONT, OP_TEXT, Frame
+        from websockets.protocol import Protocol, Side
+
+        from penstock.gateway.realtime import events
+        from penstock.gateway.realtime.tally import Tally
+
+        tally = Tally(100, 4096)
+
+        def event(message: bytes) -> None:
+            try:
+                read = events.read(message)
+            except RequestError as fault:
+                json.loads(events.error_event(fault))
+                return
+            tally.client(read)
+            tally.server(read)
+            tally.begun(events.response_id(read))
+            done = events.ended(read)
+            used = [one for one in (done.usage, events.transcribed(read), tally.unfinished()) if one is not None]
+            if any(getattr(one, field) < 0 for one in used for field in one.__struct_fields__):
+                raise AssertionError(used)
+            tally.done(done.id, done.usage)
+            tally.expected(events.cap(read))
+            events.complaint(read)
+            json.loads(events.error_event(RequestError("x"), read.id))
+
+        event(data)
+        # The same as frames on a connection, however they are cut.
+        side, size = Protocol(Side.SERVER, max_size=4096), data[0] % 61 + 1 if data else 1
+        for at in range(1, len(data), size):
+            side.receive_data(data[at : at + size])
+            for found in side.events_received():
+                if isinstance(found, Frame) and found.opcode in (OP_TEXT, OP_CONT):
+                    event(bytes(found.data))
+        json.loads(tally.kept())
 
     def head(data: bytes) -> None:
         from penstock.gateway.address import Address, key_in_query

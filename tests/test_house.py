@@ -78,6 +78,8 @@ UNMIRRORED: dict[str, str] = {
     "gateway/providers/provider.py": "gateway/test_sdks.py",
     "gateway/providers/replay.py": "gateway/providers/test_recording.py",
     "gateway/recordings/reading.py": "gateway/recordings/test_player.py",
+    "gateway/realtime/handover.py": "gateway/realtime/test_endpoint.py",
+    "gateway/realtime/session.py": "gateway/realtime/test_endpoint.py",
     "gateway/relay.py": "system/test_faults.py",
     "gateway/shapes/anthropic_messages.py": "gateway/test_sdks.py",
     "gateway/shapes/anthropic_reply.py": "gateway/shapes/test_translation.py",

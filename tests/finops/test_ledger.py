@@ -29,7 +29,7 @@ class Till:
         self.spool = Spool(folder)
         self.budgets = Budgets(Events())
         book = PriceBook(FinopsSettings(prices={"p/m": PriceSettings(input=2.0, output=4.0)}), None)
-        tills = Tills()
+        self.book, self.tills = book, (tills := Tills())
         self.charge = Charge(self.budgets, book, tills)
         self.charge.open(self.spool)
         self.reserve = Reserve(self.budgets, book, tills, 1000)

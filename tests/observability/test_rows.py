@@ -42,7 +42,18 @@ def test_everything_that_is_known_has_its_column() -> None:
         labels={"ticket": "17"},
         verdicts=[Verdict(guard="pii", verdict="flag", reason="a name")],
         notes=["seed was left out"],
-        usage=Usage(input=9, output=8, cached=7, cache_written=6, reasoning=5, audio_input=3, audio_output=1, estimated=True),
+        usage=Usage(
+            input=9,
+            output=8,
+            cached=7,
+            cache_written=6,
+            reasoning=5,
+            audio_input=3,
+            audio_output=1,
+            images=2,
+            audio_ms=1500,
+            estimated=True,
+        ),
         cost=Cost(amount=42, priced=False),
     )
     call.reached = [("record", call.started), ("send", call.started + 0.002)]
@@ -56,6 +67,7 @@ def test_everything_that_is_known_has_its_column() -> None:
         "currency": "USD", "priced": False, "trace_id": call.trace.trace_id, "span_id": call.trace.span_id, "parent_id": ABSENT,
         "labels": '{"ticket":"17"}', "attempts": "", "stages": "", "verdicts": "", "notes": '["seed was left out"]', "payload": 77,
         "recalled": ABSENT,
+        "measures": '{"images":2,"audio_ms":1500}',
     }  # fmt: skip
     assert json.loads(found["attempts"])[0]["provider"] == "p"
     assert json.loads(found["stages"]) == [["record", 0], ["send", 2000]]

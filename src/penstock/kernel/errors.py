@@ -61,6 +61,10 @@ What one class tells apart has a code of its own::
     recording_miss              404  UnknownModel      the recording holds no reply to this request
     previous_response_not_found  400  NotFound         the response to follow, or one before it, is not stored any more
     file_quota_exceeded         403  Forbidden         the organisation's files have no more room (files.max_organisation_*)
+    client_secrets_not_served   501  RequestError      no secrets for browsers are made here; make a key with an end instead
+    upgrade_required            426  RequestError      the path is a WebSocket, and the request asked for none
+    session_expired             429  LimitExceeded     a realtime session has lasted for gateway.realtime.session_seconds; told as an event
+    session_idle                429  LimitExceeded     nobody said anything in it for gateway.realtime.idle_seconds; told as an event
     body_timeout                408  DeadlineExceeded  the body did not arrive within gateway.body_seconds
     concurrency_limit_exceeded  429  LimitExceeded     the key has as many calls in flight as it may have
     token_limit_exceeded        429  LimitExceeded     the key has used its tokens of this minute

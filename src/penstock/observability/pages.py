@@ -132,6 +132,7 @@ def pages(
             payload=payload,
             owners=[(label, directory.name(id) if directory is not None else id) for label, id in owners if id],
             bars=_bars(found),
+            measures=_measures(found.measures),
         )
 
     async def watch(request: Request, principal: Principal) -> Response:
@@ -158,6 +159,18 @@ def pages(
 
 def _shown(call: CallRow) -> dict[str, Any]:
     return {"call": call, "href": f"/console/calls/{call.id}", "at": call.started_at / 1000}
+
+
+def _measures(used: Mapping[str, int]) -> list[str]:
+    """What was used beside tokens, in words."""
+    said: list[str] = []
+    for name, count in used.items():
+        if name == "audio_ms":
+            said.append(f"{count / 1000:,.1f} s of sound")
+        else:
+            word = {"images": "image", "characters": "character", "searches": "search unit"}[name]
+            said.append(f"{count:,} {word}" + ("s" if count != 1 else ""))
+    return said
 
 
 def _bars(call: CallRow) -> list[dict[str, Any]]:

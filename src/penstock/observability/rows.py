@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from penstock.kernel.call import Call, StageTime
+from penstock.kernel.call import Call, StageTime, Usage
 from penstock.observability.redaction import Redactor
 from penstock.observability.tables import calls
 
@@ -20,6 +20,9 @@ ABSENT = ""
 NAME_LIMIT = 200
 MESSAGE_LIMIT = 2000
 JSON_LIMIT = 32_768
+
+MEASURES = ("images", "audio_ms", "characters", "searches")
+"""Fields of a usage that are no tokens."""
 
 Row = tuple[Any, ...]
 
@@ -79,7 +82,14 @@ def row_of(call: Call, payload: int | None, redactor: Redactor) -> Row:
         _json(call.notes, redactor) if call.notes else ABSENT,
         payload if payload is not None else ABSENT,
         _json(call.recalled, None) if call.recalled is not None else ABSENT,
+        _measures(usage) if usage is not None else ABSENT,
     )
+
+
+def _measures(usage: Usage) -> str:
+    if not (usage.images or usage.audio_ms or usage.characters or usage.searches):
+        return ABSENT
+    return _encode({name: count for name in MEASURES if (count := getattr(usage, name))}).decode()
 
 
 def _stages(call: Call) -> str:

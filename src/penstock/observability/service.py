@@ -88,6 +88,8 @@ class CallRow(msgspec.Struct, frozen=True, kw_only=True):
     verdicts: list[Verdict]
     notes: list[str]
     recalled: Recall | None
+    measures: dict[str, int]
+    """What was used beside tokens: ``images``, ``audio_ms``, ``characters``, ``searches``."""
 
 
 class CallPage(msgspec.Struct, frozen=True, kw_only=True):
@@ -307,7 +309,7 @@ def _where(wanted: CallFilter) -> Sequence[ColumnElement[bool]]:
     return where
 
 
-_JSON = frozenset({"labels", "attempts", "stages", "verdicts", "notes", "recalled"})
+_JSON = frozenset({"labels", "attempts", "stages", "verdicts", "notes", "recalled", "measures"})
 
 
 def _row(row: Mapping[str, Any]) -> CallRow:
@@ -319,6 +321,7 @@ def _row(row: Mapping[str, Any]) -> CallRow:
         verdicts=_json(row["verdicts"], list[Verdict]) or [],
         notes=_json(row["notes"], list[str]) or [],
         recalled=_json(row["recalled"], Recall),
+        measures=_json(row["measures"], dict[str, int]) or {},
         **values,
     )
 

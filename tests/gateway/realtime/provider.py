@@ -62,7 +62,7 @@ def done(id: str = "resp_1", *, used: dict[str, Any] | None = None, status: str 
 
 def created(id: str = "resp_1") -> dict[str, Any]:
     """``response.created``."""
-    response = {"object": "realtime.response", "id": id, "status": "in_progress", "output": []}
+    response: dict[str, Any] = {"object": "realtime.response", "id": id, "status": "in_progress", "output": []}
     return {"type": "response.created", "event_id": "event_5", "response": response}
 
 

@@ -78,6 +78,8 @@ async def dial(
         raise UpstreamMalformed(f"{label}: the handshake failed: {type(fault).__name__}") from fault
     except (TimeoutError, OSError) as fault:
         connection.transport.abort()
+        if connection.protocol.handshake_exc is not None:  # an answer that is none, and then no end
+            raise UpstreamMalformed(f"{label}: what answers the handshake is no WebSocket") from fault
         raise UpstreamUnreachable(f"{label}: the handshake did not end: {type(fault).__name__}") from fault
     except BaseException:
         connection.transport.abort()

@@ -208,7 +208,7 @@ def _read(call: Call, scope: EdgeScope) -> None:
 
 
 def _handshake(scope: EdgeScope, offered: list[str]) -> Headers:
-    """The headers of the answer that switches protocols. Raises `RequestError` (400, 426) for a request that does not properly ask for it."""
+    """The headers of the answer that switches protocols. Raises `RequestError` (400, 426) where it is not properly asked for."""
     # Only houses with sessions pay for the import (20 ms).
     from websockets.datastructures import Headers as WireHeaders
     from websockets.http11 import Request

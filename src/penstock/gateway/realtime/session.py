@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import TYPE_CHECKING
 
@@ -25,8 +24,6 @@ from penstock.kernel.ports import Meter
 
 if TYPE_CHECKING:
     from websockets.asyncio.connection import Connection
-
-_log = logging.getLogger("penstock.gateway")
 
 GOING_AWAY, NORMAL, REFUSED, INTERNAL = 1001, 1000, 1008, 1011
 SETTLE_SECONDS = 5.0
@@ -233,17 +230,14 @@ class Session:
             return events.error_event(fault)
         try:
             if event.type == "response.create":
-                await self._ask(event)
+                await self._hold(events.cap(event))
+                self._asked.append(event.id or "")
             elif event.type == "session.update":
                 self._check_transcriber(event)
         except PenstockError as fault:
             return events.error_event(fault, event.id)
         self.tally.client(event)
         return None
-
-    async def _ask(self, event: Event) -> None:
-        await self._hold(events.cap(event))
-        self._asked.append(event.id or "")
 
     async def _hold(self, most: int | None = None) -> None:
         """Admit one more response. Raises `LimitExceeded`, which a spent budget is too, `StorageFull` or `Forbidden`."""

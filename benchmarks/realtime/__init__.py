@@ -1,0 +1,1 @@
+"""What a realtime session costs through Penstock."""
