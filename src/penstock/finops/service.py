@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import datetime
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Literal
 
 import msgspec
@@ -14,6 +15,7 @@ from penstock.finops import store
 from penstock.finops.budgets import Budget, Budgets, Period, Standing, SubjectKind, period_of
 from penstock.finops.money import UnitPrices
 from penstock.finops.rows import LedgerRow
+from penstock.finops.shares import Shares
 from penstock.finops.tables import LEDGER
 from penstock.kernel.call import Usage
 from penstock.kernel.errors import Conflict, Forbidden, NotFound, RequestError
@@ -165,17 +167,34 @@ class Money:
         self._flush = flush
         self._clock = clock
         self._known: dict[str, Budget] = {}
+        self._shares: Shares | None = None
+        self._renewing: asyncio.Task[None] | None = None
+
+    def join(self, shares: Shares) -> None:
+        """From now on this process spends of hard budgets only what it holds of them."""
+        self._shares = shares
+
+    def more(self) -> Awaitable[None] | None:
+        """After a call was refused: what to await before it asks once more; None when its budgets are spent whatever others hold."""
+        if self._shares is None or not self._budgets.short:
+            return None
+        if self._renewing is None or self._renewing.done():
+            self._renewing = asyncio.create_task(self._renew_short(), name="shares of budgets")
+        return asyncio.shield(self._renewing)
+
+    async def look(self) -> None:
+        """Take in budgets that others have made, changed or removed."""
+        for budget in await self._changed():
+            await self._take_in(budget)
 
     async def refresh(self) -> None:
         """Take in all budgets, and what the ledger says was spent in their periods, by whichever process."""
-        stored = await self._records.read(store.budgets)
-        for id in self._known.keys() - {budget.id for budget in stored}:
-            self._forget(id)
-        for budget in stored:
-            if self._known.get(budget.id) == budget:
+        changed = {budget.id: budget for budget in await self._changed()}
+        for budget in tuple(self._known.values()):
+            if budget.id not in changed:
                 await self._count(budget)
-            else:
-                await self._take_in(budget)
+        for budget in changed.values():
+            await self._take_in(budget)
 
     def all_budgets(self) -> list[BudgetView]:
         """Every budget of the installation, by name; for measures, not for readers."""
@@ -301,6 +320,22 @@ class Money:
         others = Others(groups=groups - len(rows), amount=amount, calls=calls, input_tokens=i, output_tokens=o)
         return Spending(data=rows, others=others if others.groups else None, amount=total[1])
 
+    async def _changed(self) -> list[Budget]:
+        """Budgets that are stored with other terms than those that are known; forgets those that are gone."""
+        stored = await self._records.read(store.budgets)
+        for id in self._known.keys() - {budget.id for budget in stored}:
+            self._forget(id)
+        return [budget for budget in stored if self._known.get(budget.id) != budget]
+
+    async def _renew_short(self) -> None:
+        await asyncio.sleep(0)  # calls of the same moment ask together
+        for id in tuple(self._budgets.short):
+            budget = self._known.get(id)
+            if budget is None:
+                self._budgets.short.discard(id)
+            else:
+                await self._count(budget)
+
     def _view(self, budget: Budget) -> BudgetView:
         standing = self._budgets.standing(budget.id) or Standing(spent=0, reserved=0, resets_at=None)
         return BudgetView(budget=budget, standing=standing)
@@ -350,20 +385,14 @@ class Money:
         mark = self._budgets.mark(budget.id)
         if mark is not None:
             try:
-                self._budgets.correct(budget.id, await self._spent(budget, mark.begin, mark.since), mark)
+                if self._shares is None or not await self._shares.renew(budget, mark):
+                    self._budgets.correct(budget.id, await self._spent(budget, mark.begin, mark.since), mark)
             finally:
                 self._budgets.drop(mark)
 
     async def _spent(self, budget: Budget, begin: float, without: Sequence[str] = ()) -> int:
         await self._flush()
-        terms = (budget.organisation, budget.subject_kind, budget.subject, int(begin * 1000))
-
-        def work(connection: store.Connection) -> int:
-            whole = store.spent(connection, *terms)
-            # Calls that end meanwhile may be in the sum or not, and are counted by whoever settles them: they come off it.
-            return whole - store.spent(connection, *terms, ids=tuple(without))
-
-        return await self._records.read(work)
+        return await self._records.read(lambda connection: store.spent_since(connection, budget, begin, tuple(without)))
 
 
 def _refuse_nul(**given: str | None) -> None:
