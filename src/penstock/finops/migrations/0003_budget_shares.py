@@ -5,8 +5,8 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
-revision = "finops_0002"
-down_revision = "finops_0001"
+revision = "finops_0003"
+down_revision = "finops_0002"
 branch_labels = None
 depends_on = None
 
