@@ -57,6 +57,7 @@ UNMIRRORED: dict[str, str] = {
     "kernel/web.py": "edge/test_api.py",
     "up.py": "system/test_patience.py",
     "kernel/seat.py": "test_supervisor.py",
+    "finops/answers.py": "finops/test_routes.py",
     "storage/leases.py": "storage/test_counters_together.py",
     "storage/scripts.py": "storage/test_counters_together.py",
     "console/gallery.py": "console/test_browser.py",

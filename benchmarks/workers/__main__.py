@@ -76,7 +76,7 @@ def main() -> int:
         try:
             for turn in range(chosen.rounds):
                 for contestant in contestants:
-                    with Started(contestant, folder, folder / f"{contestant.name} {turn}", mock_port) as started:
+                    with Started(contestant, folder, folder / contestant.name / str(turn), mock_port) as started:
                         time.sleep(2)  # the other workers start after the first one answers
                         request = contestant.request(started.port, SMALL, stream=False)
                         throughput(request, CONCURRENCY, 1, folder=folder)

@@ -160,7 +160,6 @@ class Plea(msgspec.Struct, frozen=True, kw_only=True):
 
 BUSY_SECONDS = 5.0
 """For so long after its last call a process keeps room for more in its share."""
-
 _REMEMBERED = 10_000
 """Owners whose budgets are remembered; names of models and tasks come from callers, so there must be an end."""
 
@@ -247,22 +246,20 @@ class Budgets:
         account = self._accounts.get(id)
         if account is None or account.begin != mark.begin or account.ceiling == math.inf:
             return None
-        used = account.spent + account.reserved
-        busy = self._clock() < account.busy_until
-        if account.ceiling - used > 2 * (room if busy else 0):
-            account.ceiling = used + (room if busy else 0)
+        used, busy = account.spent + account.reserved, self._clock() < account.busy_until
+        room = room if busy else 0
+        if account.ceiling - used > 2 * room:
+            account.ceiling = used + room
         needed, account.needed = account.needed, 0
         self.short.discard(id)
-        keep = max(0, math.ceil(account.ceiling - account.spent))
-        return Plea(begin=mark.begin, keep=max(keep, account.reserved), reserved=account.reserved, needed=needed, busy=busy)
+        keep = max(account.reserved, math.ceil(account.ceiling - account.spent))
+        return Plea(begin=mark.begin, keep=keep, reserved=account.reserved, needed=needed, busy=busy)
 
     def share(self, id: str, mark: Mark, counted: int, share: int, *, trusted: float, dry_until: float = 0.0) -> None:
         """Take over a renewed share: this process may come to ``counted`` and ``share`` more, until ``trusted``."""
         account = self._accounts.get(id)
         if account is not None and account.begin == mark.begin and account.ceiling != math.inf:
-            account.ceiling = counted + share
-            account.trusted = trusted
-            account.dry_until = dry_until
+            account.ceiling, account.trusted, account.dry_until = counted + share, trusted, dry_until
 
     def remove(self, id: str) -> None:
         """Forget a budget; an unknown one is ignored."""
