@@ -75,11 +75,18 @@ class Process:
         self.budgets.settle(reservation, OWNERS, amount, id=id, started=self.clock.now)
 
 
+PROCESSES: list[Process] = []
+"""Those of the test that runs, which end before their database is closed."""
+
+
 @pytest.fixture
 async def records(database: str, tmp_path: Path) -> AsyncIterator[Records]:
     opened = open_records(database, tmp_path)
     migrate(opened, migration_packages(capabilities()))
     yield opened
+    for one in PROCESSES:
+        await one.money.leave()
+    PROCESSES.clear()
     opened.close()
 
 
@@ -99,6 +106,7 @@ async def crew(records: Records, limit: int, *, number: int = 3, period: str = "
     processes = [Process(records, f"p{n}", clock) for n in range(number)]
     for one in processes:
         await one.money.refresh()
+    PROCESSES.extend(processes)
     return processes, clock
 
 

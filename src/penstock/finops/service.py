@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import datetime
 import time
 from collections.abc import Awaitable, Callable, Sequence
@@ -29,7 +30,7 @@ from penstock.finops.rows import LedgerRow
 from penstock.finops.shares import Shares
 from penstock.finops.tables import LEDGER
 from penstock.kernel.call import Usage
-from penstock.kernel.errors import Conflict, Forbidden, NotFound, RequestError
+from penstock.kernel.errors import Conflict, Forbidden, NotFound, PenstockError, RequestError
 from penstock.kernel.ids import new_id
 from penstock.kernel.principal import Principal
 from penstock.storage.records import Records
@@ -67,6 +68,14 @@ class Money:
         if self._renewing is None or self._renewing.done():
             self._renewing = asyncio.create_task(self._renew_short(), name="shares of budgets")
         return asyncio.shield(self._renewing)
+
+    async def leave(self) -> None:
+        """Wait for what is being asked of the database, and give this process's shares back as far as it takes them."""
+        if self._renewing is not None:
+            await asyncio.wait([self._renewing])
+        if self._shares is not None:
+            with contextlib.suppress(PenstockError):  # then they end by themselves
+                await self._shares.drop()
 
     async def look(self) -> None:
         """Take in budgets that others have made, changed or removed."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import time
 from collections.abc import Iterable, Sequence
@@ -87,7 +86,6 @@ class FinopsLife:
         self._book = book
         self._charge = charge
         self._budgets = budgets
-        self._shares: Shares | None = None
         self._drain: Drain | None = None
         self._refreshing: asyncio.Task[None] | None = None
         self.money = Money(records, budgets, self._flush)
@@ -100,8 +98,7 @@ class FinopsLife:
         if recovered:
             _log.info("recovered ledger rows of a process that was killed", extra={"rows": recovered})
         if self._budgets.shared:
-            self._shares = Shares(self._records, self._budgets, self._flush, spool.path.name)
-            self.money.join(self._shares)
+            self.money.join(Shares(self._records, self._budgets, self._flush, spool.path.name))
         await self.money.refresh()
         self._charge.open(spool)
         self._drain.begin()
@@ -118,9 +115,7 @@ class FinopsLife:
         if self._drain is not None:
             await self._drain.end()
             self._drain = None
-        if self._shares is not None:
-            with contextlib.suppress(PenstockError):  # then they end by themselves
-                await self._shares.drop()
+        await self.money.leave()
 
     async def check(self) -> Sequence[Finding]:
         """Whether rows wait in spools, or could not be read."""
