@@ -12,6 +12,7 @@ import sys
 import time
 from pathlib import Path
 
+import aiohttp
 import pytest
 from tests.crew import COST, Crew, alive, upstream
 
@@ -105,6 +106,42 @@ async def test_limits_and_revocations_hold_for_all_workers_together(tmp_path: Pa
             await asyncio.gather(*(crew.call(three) for _ in range(4)))
         # One second after a revocation was answered no worker takes the key any more.
         assert {status for status, _, _ in [await crew.call(three) for _ in range(20)]} == {401}
+        assert await crew.terminate() == 0
+
+
+async def test_whichever_worker_answers_tells_of_all(tmp_path: Path) -> None:
+    calls = 24
+    async with upstream() as provider:
+        crew = Crew(tmp_path, provider.url)
+        await crew.start()
+        await crew.all_up()
+        await crew.known(crew.admin)
+        headers = {"authorization": f"Bearer {crew.admin}"}
+        async with aiohttp.ClientSession() as live, live.get(f"{crew.url}/console/live", headers=headers) as events:
+            assert events.status == 200
+            for _ in range(calls):
+                assert (await crew.call(crew.admin))[0] == 200
+            async with asyncio.timeout(10):
+                while b"event: calls" not in await events.content.readline():
+                    pass
+        for _ in range(8):
+            async with aiohttp.ClientSession() as session, session.get(f"{crew.url}/metrics", headers=headers) as answer:
+                lines = (await answer.text()).splitlines()
+            told = [line for line in lines if line.startswith("penstock_calls_total{")]
+            by_worker = {line.partition('worker="')[2].partition('"')[0]: float(line.rpartition(" ")[2]) for line in told}
+            assert sum(by_worker.values()) == calls
+            # Connections are spread: each of the two has a part of them.
+            assert min(by_worker.values()) >= 1
+            assert set(by_worker) == {"0", "1"}
+            assert {line for line in lines if line.startswith("penstock_worker_up")} == {
+                'penstock_worker_up{worker="0"} 1.0',
+                'penstock_worker_up{worker="1"} 1.0',
+            }
+            view = next(p for p in (await crew.ask("GET", "/v1/providers"))["data"] if p["name"] == "up")
+            assert view["targets"][0]["calls"] == calls
+        async with asyncio.timeout(10):
+            while len((await crew.ask("GET", "/v1/calls?limit=100"))["data"]) < calls:
+                await asyncio.sleep(0.05)
         assert await crew.terminate() == 0
 
 

@@ -1,14 +1,16 @@
 """A bare proxy on Penstock's own server and client, with no line between: what the line costs is Penstock's figure minus this one's.
 
 It hashes the key, decodes ``model`` from the body and ``usage`` from the reply, and forwards; streams go through as they come.
-Run by the benchmark as ``python -m benchmarks.gateway.bare PORT UPSTREAM_PORT``.
+Run by the benchmark as ``python -m benchmarks.gateway.bare PORT UPSTREAM_PORT [PROCESSES]``.
 """
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
+import os
 import sys
+from typing import Any
 
 import msgspec
 
@@ -65,8 +67,9 @@ class Bare:
         protocol.response_bytes(answer.status, [("content-type", "application/json")], reply)
 
 
-async def _serve(port: int, upstream_port: int, key: str) -> None:
-    server = Server(Bare(f"http://127.0.0.1:{upstream_port}", key), host="127.0.0.1", port=port, backlog=1024, head_seconds=10)  # type: ignore[arg-type]
+async def _serve(port: int, upstream_port: int, key: str, *, shared: bool) -> None:
+    application: Any = Bare(f"http://127.0.0.1:{upstream_port}", key)
+    server = Server(application, host="127.0.0.1", port=port, backlog=1024, head_seconds=10, shared=shared)
     await server.start()
     await asyncio.Event().wait()
 
@@ -76,4 +79,9 @@ if __name__ == "__main__":
 
     from benchmarks.gateway.contestants import KEY
 
-    uvloop.run(_serve(int(sys.argv[1]), int(sys.argv[2]), KEY))
+    # Further processes on the same port, for the benchmark of workers.
+    others = int(sys.argv[3]) - 1 if len(sys.argv) > 3 else 0
+    for _ in range(others):
+        if os.fork() == 0:
+            break
+    uvloop.run(_serve(int(sys.argv[1]), int(sys.argv[2]), KEY, shared=others > 0))

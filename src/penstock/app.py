@@ -19,7 +19,7 @@ from penstock import settings as settings_module
 from penstock.kernel.capability import ENTRY_POINT_GROUP, Capability, House, Offer, Service
 from penstock.kernel.errors import PenstockError, SchemaMismatch, SettingsError
 from penstock.kernel.events import Events
-from penstock.kernel.ports import MetricSources, Ports
+from penstock.kernel.ports import MetricSources, Peers, Ports
 from penstock.kernel.seat import Seat
 from penstock.kernel.stage import Line
 from penstock.settings import ServerSettings, Settings, StorageSettings
@@ -124,11 +124,16 @@ class App(House):
         self.ports.provide(Blobs, open_blobs(settings.of(StorageSettings).blobs, self.data_dir))
         counters = open_counters(settings, seat)
         self.ports.provide(Counters, counters)
-        if seat is not None:
-            self.ports.provide(Seat, seat)
         self.ports.provide(Console, self.console)
         self.ports.provide(Events, self.events)
         self.offers: dict[str, Offer] = {"storage": _offer_of(counters)}
+        if seat is not None:
+            from penstock.edge.peers import WorkerPeers
+
+            peers = WorkerPeers(seat)
+            self.offers["peers"] = Offer(services=(peers,))
+            self.ports.provide(Seat, seat)
+            self.ports.provide(Peers, peers)
         for room in self.rooms:
             offer = self.offers[room.name] = room.open(self)
             for kind, implementation in offer.ports.items():

@@ -107,4 +107,4 @@ async def test_a_database_that_is_gone_is_told_once_and_budgets_go_on(
             await records.write(lambda connection: connection.execute(text("ALTER TABLE hidden RENAME TO budgets")))
             await three_more()
     said = [record.message for record in caplog.records if "budgets go on" in record.message]
-    assert said == ["budgets go on with what this process knows"]
+    assert said == ["budgets go on with the shares that this process holds"]

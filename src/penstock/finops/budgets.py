@@ -93,7 +93,20 @@ def period_of(period: Period, at: float) -> tuple[float, float | None]:
 
 
 class _Account:
-    __slots__ = ("begin", "budget", "end", "next_alert", "reserved", "settled", "spent")
+    __slots__ = (
+        "begin",
+        "budget",
+        "busy_until",
+        "ceiling",
+        "dry_until",
+        "end",
+        "needed",
+        "next_alert",
+        "reserved",
+        "settled",
+        "spent",
+        "trusted",
+    )
 
     def __init__(self, budget: Budget, begin: float, end: float | None, spent: int) -> None:
         self.budget = budget
@@ -103,6 +116,13 @@ class _Account:
         self.reserved = 0
         self.settled = 0
         """Everything that was ever settled here, by this process."""
+        self.ceiling: float = math.inf
+        """What may be spent and reserved before more of the budget is asked for; without end where this process is the only one."""
+        self.trusted: float = math.inf
+        """Until when the ceiling holds."""
+        self.needed = 0
+        self.busy_until = 0.0
+        self.dry_until = 0.0
         self.next_alert = _next_alert(budget, spent)
         """Spending at which to tell next; what had been reached when the account was opened is told already."""
 
@@ -124,6 +144,22 @@ class Mark(msgspec.Struct, frozen=True, eq=False):
     since: list[str]
 
 
+class Plea(msgspec.Struct, frozen=True, kw_only=True):
+    """What a process says when its share of a budget is renewed, in micro-units beyond what the ledger had at the mark.
+
+    ``keep`` is the most that it may come to whatever the answer is, ``reserved`` what its calls in flight hold, ``needed`` what calls
+    wait for beyond that; ``busy`` says that it spends at present, so that it wants room for calls to come.
+    """
+
+    begin: float
+    keep: int
+    reserved: int
+    needed: int
+    busy: bool
+
+
+BUSY_SECONDS = 5.0
+"""For so long after its last call a process keeps room for more in its share."""
 _REMEMBERED = 10_000
 """Owners whose budgets are remembered; names of models and tasks come from callers, so there must be an end."""
 
@@ -140,9 +176,15 @@ class Reservation:
 
 
 class Budgets:
-    """All budgets and how they stand. One per process, used from the event loop's thread."""
+    """All budgets and how they stand. One per process, used from the event loop's thread.
 
-    def __init__(self, events: Events, clock: Callable[[], float] = time.time) -> None:
+    Where ``shared`` is set there are other processes, and of each hard budget this one spends no more than its share (`plead`, `share`).
+    """
+
+    def __init__(self, events: Events, clock: Callable[[], float] = time.time, *, shared: bool = False) -> None:
+        self.shared = shared
+        self.short: set[str] = set()
+        """Ids of budgets whose share was too small for a call that was refused."""
         self._events = events
         self._clock = clock
         self._accounts: dict[str, _Account] = {}
@@ -162,6 +204,8 @@ class Budgets:
             # The calls in flight settle against the account that they reserved on; it lives on under its new terms.
             old.budget, old.begin, old.end, old.spent, old.next_alert = budget, begin, end, spent, _next_alert(budget, spent)
             account = old
+        # Nothing until a share was taken under these terms.
+        account.ceiling = spent + account.reserved if self.shared and budget.hard else math.inf
         self._accounts[budget.id] = account
         self._found.clear()
         self._note_turns()
@@ -196,6 +240,27 @@ class Budgets:
             if account.spent >= account.next_alert:
                 self._tell(account)
 
+    def plead(self, id: str, mark: Mark, room: float) -> Plea | None:
+        """What to say when the share of a budget is renewed, at the moment of ``mark``; lowers a share that is more than twice ``room``
+        beyond what is reserved. None when there is nothing to renew."""
+        account = self._accounts.get(id)
+        if account is None or account.begin != mark.begin or account.ceiling == math.inf:
+            return None
+        used, busy = account.spent + account.reserved, self._clock() < account.busy_until
+        room = room if busy else 0
+        if account.ceiling - used > 2 * room:
+            account.ceiling = used + room
+        needed, account.needed = account.needed, 0
+        self.short.discard(id)
+        keep = max(account.reserved, math.ceil(account.ceiling - account.spent))
+        return Plea(begin=mark.begin, keep=keep, reserved=account.reserved, needed=needed, busy=busy)
+
+    def share(self, id: str, mark: Mark, counted: int, share: int, *, trusted: float, dry_until: float = 0.0) -> None:
+        """Take over a renewed share: this process may come to ``counted`` and ``share`` more, until ``trusted``."""
+        account = self._accounts.get(id)
+        if account is not None and account.begin == mark.begin and account.ceiling != math.inf:
+            account.ceiling, account.trusted, account.dry_until = counted + share, trusted, dry_until
+
     def remove(self, id: str) -> None:
         """Forget a budget; an unknown one is ignored."""
         account = self._accounts.pop(id, None)
@@ -229,9 +294,25 @@ class Budgets:
             budget = account.budget
             if budget.hard and (account.spent + account.reserved + amount > budget.limit or account.spent >= budget.limit):
                 raise self._exceeded(account, amount)
+        if self.shared:
+            self._within_shares(accounts, amount)
         for account in accounts:
             account.reserved += amount
         return Reservation(accounts, amount)
+
+    def _within_shares(self, accounts: list[_Account], amount: int) -> None:
+        now, short = self._clock(), None
+        for account in accounts:
+            if account.ceiling == math.inf:
+                continue
+            account.busy_until = now + BUSY_SECONDS
+            if account.spent + account.reserved + amount > account.ceiling or now > account.trusted:
+                short = account
+                if now >= account.dry_until:
+                    account.needed += amount
+                    self.short.add(account.budget.id)
+        if short is not None:
+            raise self._exceeded(short, amount)
 
     def settle(self, reservation: Reservation | None, owners: Owners, amount: int, *, id: str = "", started: float = math.inf) -> None:
         """Replace what was reserved by what the call ``id`` has spent. Without a reservation (a budget made meanwhile) it still counts.
@@ -282,6 +363,10 @@ class Budgets:
             account.begin, account.end = period_of(account.budget.period, now)
             account.spent = 0
             account.next_alert = _next_alert(account.budget, 0)
+            if account.ceiling != math.inf:
+                # Of the new period nothing was taken yet; calls in flight count for the old one.
+                account.ceiling = account.reserved
+                account.dry_until = 0.0
 
     def _tell(self, account: _Account) -> None:
         budget = account.budget

@@ -92,6 +92,10 @@ class Drain:
         for folder in adopt(self._root):
             try:
                 moved += self._move(folder)
+                # All that it spent is on the ledger now: what it held of budgets beyond that is free.
+                name = folder.path.name
+                with self._records.begin() as connection:
+                    store.drop_shares(connection, name)
             finally:
                 folder.close()
         return moved

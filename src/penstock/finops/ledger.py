@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 import msgspec
 
@@ -12,7 +12,7 @@ from penstock.finops.money import UnitPrices, amount
 from penstock.finops.pricing import PriceBook
 from penstock.finops.rows import encode, row_of
 from penstock.kernel.call import Call, Cost, Reply, Usage
-from penstock.kernel.errors import CallCancelled, Forbidden, StorageError, Unavailable
+from penstock.kernel.errors import BudgetExceeded, CallCancelled, Forbidden, StorageError, Unavailable
 from penstock.kernel.stage import Proceed, Slot
 from penstock.storage.spool import Spool
 
@@ -192,9 +192,20 @@ class Reserve:
         self._reservations = tills.reservations
         self._assumed = assumed_output
         self._refuse_unpriced = refuse_unpriced
+        self.more: Callable[[], Awaitable[None] | None] = lambda: None
+        """What to await before a call that was refused asks once more; see `penstock.finops.service.Money.more`."""
 
     async def __call__(self, call: Call, proceed: Proceed) -> Reply:
-        reservation = self._budgets.reserve(owners_of(call), self.most(call))
+        owners, most = owners_of(call), self.most(call)
+        try:
+            reservation = self._budgets.reserve(owners, most)
+        except BudgetExceeded:
+            # Only the share of this process may be spent: then there may be more where others do not need it.
+            more = self.more()
+            if more is None:
+                raise
+            await more
+            reservation = self._budgets.reserve(owners, most)
         if reservation is not None:
             self._reservations[call.id] = reservation
         return await proceed(call)

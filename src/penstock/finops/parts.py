@@ -15,6 +15,7 @@ from penstock.finops.ledger import Charge, Reserve, Tills, owners_of
 from penstock.finops.pricing import PriceBook
 from penstock.finops.rows import encode, row_of
 from penstock.kernel.call import Call, Cost, Usage
+from penstock.kernel.errors import BudgetExceeded
 
 
 class Parts:
@@ -45,6 +46,11 @@ class Parts:
         spool.hold()
         try:
             reservation = self._budgets.reserve(owners, self._reserve.most(call))
+        except BudgetExceeded:
+            # A session cannot wait; where others may have left something, its next response finds it.
+            self._reserve.more()
+            spool.release()
+            raise
         except BaseException:
             spool.release()
             raise

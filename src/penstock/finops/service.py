@@ -2,24 +2,37 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import datetime
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Literal
 
 import msgspec
 from sqlalchemy import ColumnElement
 
 from penstock.finops import store
-from penstock.finops.budgets import Budget, Budgets, Period, Standing, SubjectKind, period_of
-from penstock.finops.money import UnitPrices
+from penstock.finops.answers import (
+    BudgetChange,
+    BudgetView,
+    Correction,
+    Filter,
+    LedgerEntry,
+    LedgerPage,
+    LedgerView,
+    Others,
+    Spending,
+    SpendRow,
+)
+from penstock.finops.budgets import Budget, Budgets, Standing, period_of
 from penstock.finops.rows import LedgerRow
+from penstock.finops.shares import Shares
 from penstock.finops.tables import LEDGER
 from penstock.kernel.call import Usage
-from penstock.kernel.errors import Conflict, Forbidden, NotFound, RequestError
+from penstock.kernel.errors import Conflict, Forbidden, NotFound, PenstockError, RequestError
 from penstock.kernel.ids import new_id
 from penstock.kernel.principal import Principal
-from penstock.kernel.web import Moment
 from penstock.storage.records import Records
 
 Group = Literal["task", "model", "team", "project", "key", "provider", "person", "organisation", "status", "day"]
@@ -32,130 +45,6 @@ LISTED = 100
 """Groups of spending that are listed by themselves."""
 
 
-class BudgetChange(msgspec.Struct, frozen=True, kw_only=True):
-    """What can be set on a budget; ``limit`` in micro-units (1,000,000 is one dollar), ``alerts`` in per cent of it.
-
-    ``organisation`` is whose spending counts: the asker's own when left out; empty for the whole installation, which only its own
-    administrators may ask for.
-    """
-
-    name: str
-    limit: int
-    period: Period = "month"
-    subject_kind: SubjectKind = "everything"
-    subject: str = ""
-    hard: bool = True
-    organisation: str | None = None
-    alerts: tuple[int, ...] = (80,)
-
-
-class BudgetView(msgspec.Struct, frozen=True, kw_only=True):
-    """A budget and how it stands."""
-
-    budget: Budget
-    standing: Standing
-
-
-class Filter(msgspec.Struct, frozen=True, kw_only=True):
-    """Which ledger rows are meant: times are Unix seconds, the rest exact values; None does not restrict."""
-
-    since: Moment | None = None
-    until: Moment | None = None
-    task: str | None = None
-    model: str | None = None
-    team: str | None = None
-    project: str | None = None
-    key: str | None = None
-    provider: str | None = None
-    status: str | None = None
-    run: str | None = None
-
-
-class LedgerEntry(msgspec.Struct, frozen=True, kw_only=True):
-    """One ledger row as it is shown; ``amount`` and ``prices`` in micro-units, ``at`` in Unix milliseconds.
-
-    A correction names the row that it ``corrects``; its ``amount`` is the difference.
-    """
-
-    id: str
-    at: int
-    organisation: str | None
-    team: str | None
-    project: str | None
-    person: str | None
-    key_id: str | None
-    task: str | None
-    model: str
-    provider: str | None
-    provider_model: str | None
-    operation: str
-    usage: Usage
-    prices: UnitPrices | None
-    amount: int
-    currency: str
-    status: str
-    trace_id: str
-    labels: dict[str, str]
-    corrects: str | None
-    reason: str | None
-    by: str | None
-    run: str | None
-    step: int | None
-
-
-class Correction(msgspec.Struct, frozen=True, kw_only=True):
-    """What a row should have said: ``amount`` in micro-units, and why it did not."""
-
-    amount: int
-    reason: str
-
-
-class LedgerView(msgspec.Struct, frozen=True, kw_only=True):
-    """One row, the corrections of it in their order, and the ``amount`` that they come to together, in micro-units."""
-
-    row: LedgerEntry
-    corrections: list[LedgerEntry]
-    amount: int
-
-
-class LedgerPage(msgspec.Struct, frozen=True, kw_only=True):
-    """One page of the ledger, newest first, and totals over all rows that the filter means."""
-
-    data: list[LedgerEntry]
-    next_cursor: str | None
-    rows: int
-    amount: int
-    unpriced: int
-
-
-class SpendRow(msgspec.Struct, frozen=True, kw_only=True):
-    """Spending of one group: micro-units, calls, tokens. ``group`` is an id or name, a date for ``day``, None for what has none."""
-
-    group: str | None
-    amount: int
-    calls: int
-    input_tokens: int
-    output_tokens: int
-
-
-class Others(msgspec.Struct, frozen=True, kw_only=True):
-    """The sums of the groups that are not listed by themselves, and how many they are."""
-
-    groups: int
-    amount: int
-    calls: int
-    input_tokens: int
-    output_tokens: int
-
-
-class Spending(msgspec.Struct, frozen=True, kw_only=True):
-    """The dearest groups (the latest days, in order), the ``others`` if there are any, and the ``amount`` of all in micro-units."""
-
-    data: list[SpendRow]
-    others: Others | None
-    amount: int
-
-
 class Money:
     """The service of finops. Budgets in memory follow what is stored; the ledger is asked from the database."""
 
@@ -165,17 +54,42 @@ class Money:
         self._flush = flush
         self._clock = clock
         self._known: dict[str, Budget] = {}
+        self._shares: Shares | None = None
+        self._renewing: asyncio.Task[None] | None = None
+
+    def join(self, shares: Shares) -> None:
+        """From now on this process spends of hard budgets only what it holds of them."""
+        self._shares = shares
+
+    def more(self) -> Awaitable[None] | None:
+        """After a call was refused: what to await before it asks once more; None when its budgets are spent whatever others hold."""
+        if self._shares is None or not self._budgets.short:
+            return None
+        if self._renewing is None or self._renewing.done():
+            self._renewing = asyncio.create_task(self._renew_short(), name="shares of budgets")
+        return asyncio.shield(self._renewing)
+
+    async def leave(self) -> None:
+        """Wait for what is being asked of the database, and give this process's shares back as far as it takes them."""
+        if self._renewing is not None:
+            await asyncio.wait([self._renewing])
+        if self._shares is not None:
+            with contextlib.suppress(PenstockError):  # then they end by themselves
+                await self._shares.drop()
+
+    async def look(self) -> None:
+        """Take in budgets that others have made, changed or removed."""
+        for budget in await self._changed():
+            await self._take_in(budget)
 
     async def refresh(self) -> None:
         """Take in all budgets, and what the ledger says was spent in their periods, by whichever process."""
-        stored = await self._records.read(store.budgets)
-        for id in self._known.keys() - {budget.id for budget in stored}:
-            self._forget(id)
-        for budget in stored:
-            if self._known.get(budget.id) == budget:
+        changed = {budget.id: budget for budget in await self._changed()}
+        for budget in tuple(self._known.values()):
+            if budget.id not in changed:
                 await self._count(budget)
-            else:
-                await self._take_in(budget)
+        for budget in changed.values():
+            await self._take_in(budget)
 
     def all_budgets(self) -> list[BudgetView]:
         """Every budget of the installation, by name; for measures, not for readers."""
@@ -301,6 +215,22 @@ class Money:
         others = Others(groups=groups - len(rows), amount=amount, calls=calls, input_tokens=i, output_tokens=o)
         return Spending(data=rows, others=others if others.groups else None, amount=total[1])
 
+    async def _changed(self) -> list[Budget]:
+        """Budgets that are stored with other terms than those that are known; forgets those that are gone."""
+        stored = await self._records.read(store.budgets)
+        for id in self._known.keys() - {budget.id for budget in stored}:
+            self._forget(id)
+        return [budget for budget in stored if self._known.get(budget.id) != budget]
+
+    async def _renew_short(self) -> None:
+        await asyncio.sleep(0)  # calls of the same moment ask together
+        for id in tuple(self._budgets.short):
+            budget = self._known.get(id)
+            if budget is None:
+                self._budgets.short.discard(id)
+            else:
+                await self._count(budget)
+
     def _view(self, budget: Budget) -> BudgetView:
         standing = self._budgets.standing(budget.id) or Standing(spent=0, reserved=0, resets_at=None)
         return BudgetView(budget=budget, standing=standing)
@@ -350,20 +280,14 @@ class Money:
         mark = self._budgets.mark(budget.id)
         if mark is not None:
             try:
-                self._budgets.correct(budget.id, await self._spent(budget, mark.begin, mark.since), mark)
+                if self._shares is None or not await self._shares.renew(budget, mark):
+                    self._budgets.correct(budget.id, await self._spent(budget, mark.begin, mark.since), mark)
             finally:
                 self._budgets.drop(mark)
 
     async def _spent(self, budget: Budget, begin: float, without: Sequence[str] = ()) -> int:
         await self._flush()
-        terms = (budget.organisation, budget.subject_kind, budget.subject, int(begin * 1000))
-
-        def work(connection: store.Connection) -> int:
-            whole = store.spent(connection, *terms)
-            # Calls that end meanwhile may be in the sum or not, and are counted by whoever settles them: they come off it.
-            return whole - store.spent(connection, *terms, ids=tuple(without))
-
-        return await self._records.read(work)
+        return await self._records.read(lambda connection: store.spent_since(connection, budget, begin, tuple(without)))
 
 
 def _refuse_nul(**given: str | None) -> None:

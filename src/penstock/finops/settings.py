@@ -59,8 +59,7 @@ class FinopsSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
         float,
         Meta(
             ge=0.1,
-            description="How often budgets take over what other processes on the same database have spent (PostgreSQL only: SQLite has one"
-            " process).",
+            description="How often budgets take over what other processes have spent; their shares of it hold meanwhile (docs/scaling.md).",
         ),
     ] = 5.0
     durability: Annotated[

@@ -13,7 +13,7 @@ from sqlalchemy import update as sql_update
 from penstock.finops.budgets import Budget, SubjectKind
 from penstock.finops.money import UnitPrices
 from penstock.finops.rows import LedgerRow
-from penstock.finops.tables import BUDGETS, LEDGER
+from penstock.finops.tables import BUDGETS, LEDGER, SHARES
 from penstock.kernel.call import Usage
 from penstock.storage.insert import insert_new
 from penstock.storage.schema import encode_json
@@ -51,6 +51,35 @@ def spent(
         return int(connection.execute(asked).scalar_one())
     parts = (ids[start : start + _PARAMETERS] for start in range(0, len(ids), _PARAMETERS))
     return sum(int(connection.execute(asked.where(LEDGER.c.id.in_(part))).scalar_one()) for part in parts)
+
+
+def spent_since(connection: Connection, budget: Budget, begin: float, without: Sequence[str] = ()) -> int:
+    """Micro-units on the ledger for a budget's subject since ``begin`` (Unix seconds), except for the rows ``without``."""
+    terms = (budget.organisation, budget.subject_kind, budget.subject, int(begin * 1000))
+    whole = spent(connection, *terms)
+    # Calls that end meanwhile may be in the sum or not, and are counted by whoever settles them: they come off it.
+    return whole - spent(connection, *terms, ids=without) if without else whole
+
+
+def shares_of_others(connection: Connection, budget: str, process: str, begin: float, now: float) -> tuple[int, int]:
+    """The sum of the other processes' shares of a budget's period that stand at ``now``, and how many they are."""
+    where = and_(SHARES.c.budget == budget, SHARES.c.process != process, SHARES.c.begin == begin, SHARES.c.until > now)
+    total, count = connection.execute(select(func.coalesce(func.sum(SHARES.c.share), 0), func.count()).where(where)).one()
+    return int(total), int(count)
+
+
+def put_share(connection: Connection, budget: str, process: str, begin: float, share: int, until: float) -> None:
+    """Set a process's share."""
+    values = {"begin": begin, "share": share, "until": until}
+    where = and_(SHARES.c.budget == budget, SHARES.c.process == process)
+    if connection.execute(sql_update(SHARES).where(where).values(values)).rowcount == 0:
+        connection.execute(insert(SHARES).values(budget=budget, process=process, **values))
+
+
+def drop_shares(connection: Connection, process: str, budget: str | None = None) -> None:
+    """Delete a process's share of one budget, or all of its shares."""
+    where = [SHARES.c.process == process, *([SHARES.c.budget == budget] if budget is not None else [])]
+    connection.execute(sql_delete(SHARES).where(and_(*where)))
 
 
 def rows(connection: Connection, where: Sequence[ColumnElement[bool]], before: str | None, limit: int) -> list[LedgerRow]:
@@ -159,6 +188,7 @@ def put_budget(connection: Connection, budget: Budget, *, new: bool) -> None:
 
 def remove_budget(connection: Connection, id: str) -> None:
     """Delete one budget."""
+    connection.execute(sql_delete(SHARES).where(SHARES.c.budget == id))
     connection.execute(sql_delete(BUDGETS).where(BUDGETS.c.id == id))
 
 

@@ -61,3 +61,13 @@ BUDGETS = Table(
     Column("created_at", Double, nullable=False),
     UniqueConstraint("organisation", "name"),
 )
+
+SHARES = Table(
+    "budget_shares",
+    METADATA,
+    Column("budget", Text, primary_key=True),
+    Column("process", Text, primary_key=True),  # the name of its spool
+    Column("begin", Double, nullable=False),  # of the period, Unix seconds
+    Column("share", BigInteger, nullable=False),  # micro-units that the process may come to beyond what the ledger holds
+    Column("until", Double, nullable=False),  # Unix seconds
+)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -17,12 +18,14 @@ from penstock.finops.pricing import PriceBook
 from penstock.finops.routes import routes
 from penstock.finops.service import Money
 from penstock.finops.settings import FinopsSettings
+from penstock.finops.shares import Shares
 from penstock.finops.tables import SPOOL
 from penstock.kernel.capability import Finding, House, Offer
 from penstock.kernel.errors import PenstockError
 from penstock.kernel.events import BudgetSpent
 from penstock.kernel.ports import Meter, Metric
 from penstock.kernel.recall import Prices
+from penstock.kernel.seat import Seat
 from penstock.kernel.web import NavItem
 from penstock.storage.records import Records
 from penstock.storage.spool import Spool, damaged_files
@@ -30,17 +33,24 @@ from penstock.storage.spool import Spool, damaged_files
 _log = logging.getLogger("penstock.finops")
 
 
+LOOK_SECONDS = 1.0
+"""How often budgets are looked for that other processes have made or changed."""
+
+
 def wire(house: House) -> Offer:
     """Build finops inside ``house``."""
     settings = house.settings(FinopsSettings)
     records = house.ports.get(Records)
     book = PriceBook(settings, house.data_dir)
-    budgets = Budgets(house.events)
+    # Of the embedded database one process knows what it spends, unless there are several workers.
+    seat = house.ports.find(Seat)
+    budgets = Budgets(house.events, shared=records.dialect != "sqlite" or (seat is not None and seat.workers > 1))
     tills = Tills()
     charge = Charge(budgets, book, tills)
     reserve = Reserve(budgets, book, tills, settings.assumed_output_tokens, refuse_unpriced=settings.unpriced == "refuse")
     house.events.subscribe(BudgetSpent, _tell)
     life = FinopsLife(records, settings, house.data_dir / SPOOL, book, charge, budgets)
+    reserve.more = life.money.more
     return Offer(
         stages=(charge, reserve),
         routes=routes(life.money, book),
@@ -75,6 +85,7 @@ class FinopsLife:
         self._root = root
         self._book = book
         self._charge = charge
+        self._budgets = budgets
         self._drain: Drain | None = None
         self._refreshing: asyncio.Task[None] | None = None
         self.money = Money(records, budgets, self._flush)
@@ -86,10 +97,12 @@ class FinopsLife:
         recovered = await self._drain.recover()
         if recovered:
             _log.info("recovered ledger rows of a process that was killed", extra={"rows": recovered})
+        if self._budgets.shared:
+            self.money.join(Shares(self._records, self._budgets, self._flush, spool.path.name))
         await self.money.refresh()
         self._charge.open(spool)
         self._drain.begin()
-        if self._records.dialect != "sqlite":  # the embedded database has one process, which knows what it spends
+        if self._budgets.shared:
             self._refreshing = asyncio.create_task(self._refresh(), name="budgets")
         # Read off the line, so that no call waits for the price list; 30 ms on a thread.
         self._warming = asyncio.create_task(asyncio.to_thread(self._book.warm), name="price list")
@@ -102,6 +115,7 @@ class FinopsLife:
         if self._drain is not None:
             await self._drain.end()
             self._drain = None
+        await self.money.leave()
 
     async def check(self) -> Sequence[Finding]:
         """Whether rows wait in spools, or could not be read."""
@@ -139,14 +153,19 @@ class FinopsLife:
             yield Metric(name="penstock_budget_used_ratio", help="Spent and reserved part of each budget.", kind="gauge", samples=used)
 
     async def _refresh(self) -> None:
-        failing = False
+        failing, every = False, self._settings.budget_refresh_seconds
+        count_at = time.monotonic() + every
         while True:
-            await asyncio.sleep(self._settings.budget_refresh_seconds)
+            await asyncio.sleep(min(LOOK_SECONDS, every))
             try:
-                await self.money.refresh()
+                if time.monotonic() >= count_at:
+                    count_at = time.monotonic() + every
+                    await self.money.refresh()
+                else:
+                    await self.money.look()
             except PenstockError as fault:
                 if not failing:
-                    _log.warning("budgets go on with what this process knows", extra={"fault": fault.message})
+                    _log.warning("budgets go on with the shares that this process holds", extra={"fault": fault.message})
                 failing = True
             else:
                 failing = False

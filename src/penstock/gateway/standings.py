@@ -1,6 +1,6 @@
 """How the providers do, told to whoever asks: ``GET /v1/providers``, the console's page, the metrics and the doctor.
 
-One process tells what it knows; each learns for itself.
+Each process learns for itself; one of several workers tells what all of them know: sums, and of every circuit the least closed.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Literal
 
+import msgspec
 from msgspec import Struct
 
 from penstock.console import Console
@@ -17,7 +18,7 @@ from penstock.gateway.circuit import Circuit, State
 from penstock.gateway.health import Health, ProviderStanding, Standing
 from penstock.kernel.capability import Finding
 from penstock.kernel.errors import Forbidden
-from penstock.kernel.ports import Metric, Ports
+from penstock.kernel.ports import Metric, Peers, Ports
 from penstock.kernel.principal import Principal, Scope
 from penstock.kernel.web import Ask, Page, Route
 
@@ -28,6 +29,11 @@ if TYPE_CHECKING:
 MOST_METRIC_TARGETS = 200
 """Targets with samples of their own in /metrics; callers may make up names of models."""
 STATES = {State.CLOSED: 0, State.RAMPING: 1, State.PROBING: 2, State.OPEN: 3}
+
+
+TOPIC = "providers"
+HealthWord = Literal["healthy", "degraded", "down"]
+_HEALTHS: tuple[HealthWord, ...] = ("healthy", "degraded", "down")
 
 
 class CircuitView(Struct, frozen=True, kw_only=True):
@@ -59,7 +65,7 @@ class ProviderView(Struct, frozen=True, kw_only=True):
 
     name: str
     profile: str
-    health: Literal["healthy", "degraded", "down"]
+    health: HealthWord
     circuit: CircuitView
     in_flight: int
     concurrency_limit: int
@@ -81,9 +87,26 @@ class ProviderList(Struct, frozen=True, kw_only=True):
 class Standings:
     """Reads the health of everything."""
 
-    def __init__(self, catalogue: Catalogue, health: Health) -> None:
+    def __init__(self, catalogue: Catalogue, health: Health, peers: Peers | None = None) -> None:
         self._catalogue = catalogue
         self._health = health
+        self._peers = peers
+        if peers is not None:
+            peers.answer(TOPIC, self._told)
+
+    async def whole(self) -> list[ProviderView]:
+        """All providers as all workers see them that answer."""
+        own = self.everything()
+        if self._peers is None:
+            return own
+        told = [own]
+        for answer in (await self._peers.ask(TOPIC)).values():
+            if answer is not None:
+                told.append(msgspec.json.decode(answer, type=list[ProviderView]))
+        return together(told)
+
+    async def _told(self, _: bytes) -> bytes:
+        return msgspec.json.encode(self.everything())
 
     def everything(self) -> list[ProviderView]:
         """All providers, in the order of the settings."""
@@ -154,6 +177,57 @@ class Standings:
         )
 
 
+def together(told: Sequence[Sequence[ProviderView]]) -> list[ProviderView]:
+    """What several processes say of the same providers, as one: the order is the first one's."""
+    by_name: dict[str, list[ProviderView]] = {}
+    for views in told:
+        for view in views:
+            by_name.setdefault(view.name, []).append(view)
+    return [_one_provider(views) for views in by_name.values()]
+
+
+def _one_provider(views: Sequence[ProviderView]) -> ProviderView:
+    by_model: dict[str, list[TargetView]] = {}
+    for view in views:
+        for target in view.targets:
+            by_model.setdefault(target.model, []).append(target)
+    targets = [_one_target(found) for found in by_model.values()]
+    return ProviderView(
+        name=views[0].name,
+        profile=views[0].profile,
+        health=_HEALTHS[max(_HEALTHS.index(view.health) for view in views)],
+        circuit=_one_circuit([view.circuit for view in views]),
+        in_flight=sum(view.in_flight for view in views),
+        concurrency_limit=sum(view.concurrency_limit for view in views),
+        concurrency_cuts=sum(view.concurrency_cuts for view in views),
+        refused_for_capacity=sum(view.refused_for_capacity for view in views),
+        retries=sum(view.retries for view in views),
+        retries_refused=sum(view.retries_refused for view in views),
+        retries_left=round(sum(view.retries_left for view in views), 1),
+        targets=sorted(targets, key=lambda t: (t.circuit.state == "closed", t.model))[:MOST_METRIC_TARGETS],
+    )
+
+
+def _one_target(targets: Sequence[TargetView]) -> TargetView:
+    paces = [t.ms_per_token for t in targets if t.ms_per_token is not None]
+    return TargetView(
+        model=targets[0].model,
+        circuit=_one_circuit([t.circuit for t in targets]),
+        calls=sum(t.calls for t in targets),
+        failures=sum(t.failures for t in targets),
+        skipped=sum(t.skipped for t in targets),
+        tokens_in_flight=sum(t.tokens_in_flight for t in targets),
+        ms_per_token=round(sum(paces) / len(paces), 2) if paces else None,
+        # The provider counts for all: who heard of less heard of it later.
+        remaining_requests=min((t.remaining_requests for t in targets if t.remaining_requests is not None), default=None),
+        remaining_tokens=min((t.remaining_tokens for t in targets if t.remaining_tokens is not None), default=None),
+    )
+
+
+def _one_circuit(circuits: Sequence[CircuitView]) -> CircuitView:
+    return max(circuits, key=lambda circuit: STATES[State(circuit.state)])
+
+
 def findings(providers: Sequence[ProviderView]) -> list[Finding]:
     """What the doctor says of circuits that are not closed; nothing when all do well."""
     return [
@@ -174,7 +248,7 @@ def routes(standings: Standings) -> Sequence[Route]:
 
     async def listed(ask: Ask) -> ProviderList:
         _admitted(ask.principal)
-        return ProviderList(data=standings.everything())
+        return ProviderList(data=await standings.whole())
 
     return (
         Route(
@@ -193,7 +267,7 @@ def pages(ports: Ports, standings: Standings) -> Sequence[Page]:
 
     async def providers(request: Request, principal: Principal) -> Response:
         _admitted(principal)
-        found = standings.everything()
+        found = await standings.whole()
         rows = [(view, target) for view in found for target in view.targets]
         return ports.get(Console).page(request, "gateway/providers.html", title="Providers", providers=found, targets=rows)
 

@@ -31,7 +31,7 @@ from penstock.gateway.told_by_running import told_by_running
 from penstock.kernel.capability import Finding, House, Offer
 from penstock.kernel.errors import PenstockError
 from penstock.kernel.events import KeyRevoked
-from penstock.kernel.ports import Authenticator, Meter, Metric, ModelClient, Sessions, Traffic
+from penstock.kernel.ports import Authenticator, Meter, Metric, ModelClient, Peers, Sessions, Traffic
 from penstock.kernel.recall import Embedder, Replies
 from penstock.kernel.stage import Line
 from penstock.kernel.web import NavItem
@@ -55,7 +55,7 @@ def wire(house: House) -> Offer:
     send = Send(catalogue, Relay(SHAPES, settings), settings, health)
     edge = Edge(settings)
     google = GoogleModels(catalogue)
-    standings = Standings(catalogue, health)
+    standings = Standings(catalogue, health, house.ports.find(Peers))
     inside = Inside(SHAPES, settings.call_seconds)
     realtime = Realtime(settings, Limits(admission.again, admission.used))
     house.events.subscribe(KeyRevoked, realtime.revoked)

@@ -6,7 +6,7 @@ A capability provides an implementation in its `Offer.ports` and asks for others
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from typing import Any, Protocol, TypeVar, cast
 
 import msgspec
@@ -240,6 +240,25 @@ class Files(Protocol):
         ...
 
 
+class Peers(Protocol):
+    """The other workers of this machine, where there are several; nobody provides it where there is one."""
+
+    own: int
+    """This worker's own seat."""
+
+    def answer(self, topic: str, handler: Callable[[bytes], Awaitable[bytes]]) -> None:
+        """Answer the others' questions of this topic."""
+        ...
+
+    async def ask(self, topic: str, body: bytes = b"") -> Mapping[int, bytes | None]:
+        """What each other worker answers, by its seat; None for one that does not within a second."""
+        ...
+
+    def tell(self, topic: str, body: bytes = b"") -> None:
+        """Ask, and not wait for answers."""
+        ...
+
+
 class Metric(msgspec.Struct, frozen=True, kw_only=True):
     """One measure in Prometheus terms: samples are pairs of labels and value; a counter only grows."""
 
@@ -274,6 +293,7 @@ __all__ = [
     "ModelAnswer",
     "ModelAsk",
     "ModelClient",
+    "Peers",
     "Ports",
     "Sessions",
     "Traffic",

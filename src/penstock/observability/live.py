@@ -9,8 +9,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 
+import msgspec
+
 from penstock.kernel.errors import Overloaded
 from penstock.kernel.events import CallEnded
+from penstock.kernel.ports import Peers
 from penstock.kernel.principal import Principal
 
 MOST_WATCHERS = 500
@@ -23,6 +26,9 @@ BEAT_SECONDS = 15.0
 HELLO = b"retry: 2000\n\n"
 BEAT = b": still here\n\n"
 CALLS = b"event: calls\ndata: ended\n\n"
+
+
+TOPIC = "calls ended"
 
 
 class _Watcher:
@@ -41,6 +47,8 @@ class Live:
         self._pause = pause
         self._beat = beat
         self._closing = asyncio.Event()
+        self._peers: Peers | None = None
+        self._untold: set[str | None] = set()
 
     @property
     def watching(self) -> int:
@@ -48,11 +56,35 @@ class Live:
         return len(self._watchers)
 
     def ended(self, event: CallEnded) -> None:
-        """Tell whoever may see this call."""
-        if not self._watchers:
+        """Tell whoever may see this call, and the other workers, at most once a pause."""
+        if not self._watchers and self._peers is None:
             return
         principal = event.call.principal
         owner = principal.organisation if principal is not None else None
+        self.heard(owner)
+        if self._peers is not None:
+            if not self._untold:
+                asyncio.get_running_loop().call_later(self._pause, self._tell)
+            self._untold.add(owner)
+
+    def join(self, peers: Peers) -> None:
+        """Whoever looks at this worker is told of calls at the others too."""
+
+        async def told(body: bytes) -> bytes:
+            for owner in msgspec.json.decode(body, type=list[str | None]):
+                self.heard(owner)
+            return b""
+
+        self._peers = peers
+        peers.answer(TOPIC, told)
+
+    def _tell(self) -> None:
+        owners, self._untold = self._untold, set()
+        if self._peers is not None and not self._closing.is_set():
+            self._peers.tell(TOPIC, msgspec.json.encode(list(owners)))
+
+    def heard(self, owner: str | None) -> None:
+        """A call of an organisation has ended, here or at another worker."""
         for watcher in self._watchers:
             if watcher.reach is None or watcher.reach == owner:
                 watcher.news.set()

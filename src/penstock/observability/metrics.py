@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
+import msgspec
+from msgspec import Struct
 from prometheus_client.core import CollectorRegistry, CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.exposition import generate_latest
 from prometheus_client.metrics_core import Metric as Family
 
 from penstock.kernel.events import CallEnded
-from penstock.kernel.ports import MetricSources
+from penstock.kernel.ports import MetricSources, Peers
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0)
@@ -78,17 +80,96 @@ class CallMeasures:
         return (calls, tokens, cost, seconds)
 
 
+class Sample(Struct, frozen=True, array_like=True):
+    """One line of the page."""
+
+    name: str
+    labels: dict[str, str]
+    value: float
+
+
+class FamilyFigures(Struct, frozen=True, array_like=True):
+    """A family of one worker, as it goes to another."""
+
+    name: str
+    help: str
+    kind: str
+    samples: list[Sample]
+
+
+TOPIC = "metrics"
+WORKER = "worker"
+
+
 class Exposition:
-    """Everything as Prometheus text."""
+    """Everything as Prometheus text.
+
+    Where there are several workers, whichever is scraped tells the figures of all, each with the label ``worker``: a series is always the
+    same process's, whoever answers, and sums over that label are the whole. One that does not answer has only ``penstock_worker_up`` 0.
+    """
 
     def __init__(self, measures: CallMeasures) -> None:
         self._measures = measures
 
     def text(self, sources: MetricSources) -> bytes:
+        """The page of this process."""
+        return _page(_Collector(self._measures, sources))
+
+    async def whole(self, sources: MetricSources, peers: Peers | None) -> bytes:
         """The page that a scrape reads."""
-        registry = CollectorRegistry(auto_describe=False)
-        registry.register(_Collector(self._measures, sources))
-        return generate_latest(registry)
+        if peers is None:
+            return self.text(sources)
+        told: dict[int, list[FamilyFigures]] = {peers.own: self._figures(sources)}
+        silent: list[int] = []
+        for index, answer in (await peers.ask(TOPIC)).items():
+            if answer is None:
+                silent.append(index)
+            else:
+                told[index] = msgspec.json.decode(answer, type=list[FamilyFigures])
+        return _page(_Told(told, silent))
+
+    def serve(self, sources: Callable[[], MetricSources], peers: Peers) -> None:
+        """Answer the other workers."""
+
+        async def answer(_: bytes) -> bytes:
+            return msgspec.json.encode(self._figures(sources()))
+
+        peers.answer(TOPIC, answer)
+
+    def _figures(self, sources: MetricSources) -> list[FamilyFigures]:
+        return [
+            FamilyFigures(family.name, family.documentation, family.type, [Sample(s.name, dict(s.labels), s.value) for s in family.samples])
+            for family in _Collector(self._measures, sources).collect()
+        ]
+
+
+def _page(collector: _Collector | _Told) -> bytes:
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(collector)
+    return generate_latest(registry)
+
+
+class _Told:
+    """What several workers told, family by family."""
+
+    def __init__(self, told: Mapping[int, list[FamilyFigures]], silent: Sequence[int]) -> None:
+        self._told = told
+        self._silent = silent
+
+    def collect(self) -> Iterable[Family]:
+        families: dict[str, Family] = {}
+        up = GaugeMetricFamily("penstock_worker_up", "Whether a worker answers the one that was scraped.", labels=[WORKER])
+        for index, figures in sorted(self._told.items()):
+            up.add_metric([str(index)], 1)
+            for figure in figures:
+                family = families.get(figure.name)
+                if family is None:
+                    family = families[figure.name] = Family(figure.name, figure.help, figure.kind)
+                for sample in figure.samples:
+                    family.add_sample(sample.name, {**sample.labels, WORKER: str(index)}, sample.value)
+        for index in self._silent:
+            up.add_metric([str(index)], 0)
+        return (up, *families.values())
 
 
 class _Collector:

@@ -11,7 +11,7 @@ import msgspec
 
 from penstock.console import Console
 from penstock.kernel.errors import Forbidden, MalformedRequest
-from penstock.kernel.ports import Directory, MetricSources, Ports
+from penstock.kernel.ports import Directory, MetricSources, Peers, Ports
 from penstock.kernel.principal import Principal, Scope
 from penstock.kernel.web import Page
 from penstock.observability.live import Live
@@ -146,7 +146,7 @@ def pages(
             raise Forbidden("measures are of the whole installation; only keys of the organisation that runs it may read them")
         from starlette.responses import Response
 
-        return Response(exposition.text(ports.get(MetricSources)), media_type=CONTENT_TYPE)
+        return Response(await exposition.whole(ports.get(MetricSources), ports.find(Peers)), media_type=CONTENT_TYPE)
 
     return (
         Page(path="/console/", handler=overview),

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from penstock.kernel.capability import Check, Finding, House, Offer
 from penstock.kernel.events import CallEnded
-from penstock.kernel.ports import Metric
+from penstock.kernel.ports import Metric, MetricSources, Peers
 from penstock.kernel.web import NavItem
 from penstock.observability.live import Live
 from penstock.observability.metrics import CallMeasures, Exposition
@@ -34,6 +34,11 @@ def wire(house: House) -> Offer:
     live = Live()
     house.events.subscribe(CallEnded, measures.ended)
     house.events.subscribe(CallEnded, live.ended)
+    exposition = Exposition(measures)
+    peers = house.ports.find(Peers)
+    if peers is not None:
+        live.join(peers)
+        exposition.serve(lambda: house.ports.get(MetricSources), peers)
     url = endpoint(settings.otel)
     out = [OtelOut(settings.otel, url)] if url else []
     for sender in out:
@@ -42,7 +47,7 @@ def wire(house: House) -> Offer:
     return Offer(
         stages=(RecordStage(recorder, house.events, keep),),
         routes=routes(questions),
-        pages=pages(house.ports, questions, Exposition(measures), live, recorder.drops, metrics_open=settings.metrics_open),
+        pages=pages(house.ports, questions, exposition, live, recorder.drops, metrics_open=settings.metrics_open),
         nav=(
             NavItem("Overview", "/console/", "overview", "Observe", 10, "o"),
             NavItem("Calls", "/console/calls", "calls", "Observe", 20, "c"),

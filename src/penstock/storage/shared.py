@@ -18,8 +18,7 @@ import os
 import struct
 import tempfile
 import time
-from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from collections.abc import Callable
 from hashlib import blake2b
 
 from penstock.storage.counters import SLACK, Renewal
@@ -152,13 +151,8 @@ class SharedCounters:
         """Let go of the memory; the others keep it."""
         self._map.close()
 
-    @contextmanager
-    def _locked(self, group: int) -> Generator[None]:
-        fcntl.lockf(self._handle, fcntl.LOCK_EX, 1, group)
-        try:
-            yield
-        finally:
-            fcntl.lockf(self._handle, fcntl.LOCK_UN, 1, group)
+    def _locked(self, group: int) -> _Lock:
+        return _Lock(self._handle, group)
 
     def _digest(self, key: str) -> bytes:
         digest = self._digests.get(key)
@@ -201,6 +195,21 @@ class SharedCounters:
             if not any(self._counts.unpack_from(self._map, at + _DIGEST)):
                 return at
         return -1
+
+
+class _Lock:
+    # A generator's context manager costs as much as the two system calls.
+    __slots__ = ("_group", "_handle")
+
+    def __init__(self, handle: int, group: int) -> None:
+        self._handle = handle
+        self._group = group
+
+    def __enter__(self) -> None:
+        fcntl.lockf(self._handle, fcntl.LOCK_EX, 1, self._group)
+
+    def __exit__(self, *_: object) -> None:
+        fcntl.lockf(self._handle, fcntl.LOCK_UN, 1, self._group)
 
 
 def _row_with(memory: mmap.mmap, digest: bytes, start: int, rows: int, size: int) -> int:

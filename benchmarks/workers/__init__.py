@@ -1,0 +1,1 @@
+"""One worker against two, and what an overloaded Penstock lets through."""
