@@ -71,7 +71,7 @@ async def case(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Case]:
             case.ids["lines"] = made.json["id"]
             asked = {"input_file_id": case.ids["lines"], "endpoint": "/v1/chat/completions", "metadata": {"what": "Hushed batch"}}
             case.ids["batch"] = (await house.ask("POST", "/v1/batches", asked, key=case.caller)).json["id"]
-            asked = {"requests": [{"custom_id": "hushed", "params": said}]}
+            asked = {"requests": [{"custom_id": "hushed", "params": SAID}]}
             case.ids["message_batch"] = (await house.ask("POST", "/v1/messages/batches", asked, key=case.caller)).json["id"]
             yield case
 
