@@ -115,7 +115,7 @@ class GatewayLife:
         ports = self._house.ports
         self._edge.open(ports.get(Line).walk, ports.get(Authenticator), ports.find(Sessions))
         self._inside.open(ports.get(Line).walk)
-        self._realtime.open(ports.get(Line).walk, ports.find(Meter))
+        self._realtime.open(ports.get(Line).walk, ports.get(Authenticator), ports.find(Meter))
         self._google.open(ports.get(Authenticator))
         if self._settings.discover and OLLAMA not in self._catalogue.providers:
             self._discovery = asyncio.get_running_loop().create_task(self._discover())

@@ -23,7 +23,7 @@ from penstock.gateway.shapes.shape import Head
 from penstock.kernel.call import Call, Headers, Trace
 from penstock.kernel.errors import MalformedRequest, PenstockError, RequestError, Unauthenticated
 from penstock.kernel.events import KeyRevoked
-from penstock.kernel.ports import Meter, Metric
+from penstock.kernel.ports import Authenticator, Meter, Metric
 from penstock.kernel.stage import Proceed
 from penstock.kernel.web import Description, EdgeProtocol, EdgeScope, Endpoint
 
@@ -48,21 +48,26 @@ class Realtime:
         self._settings = settings
         self._limits = limits
         self._walk: Proceed | None = None
+        self._authenticator: Authenticator | None = None
         self._meter: Meter | None = None
         self._open: dict[Session, asyncio.Task[None]] = {}
         self.ended: Counter[str] = Counter()
         self.responses = 0
 
-    def open(self, walk: Proceed, meter: Meter | None) -> None:
+    def open(self, walk: Proceed, authenticator: Authenticator, meter: Meter | None) -> None:
         """Join it to the line, and to whoever charges sessions."""
-        self._walk, self._meter = walk, meter
+        self._walk, self._authenticator, self._meter = walk, authenticator, meter
 
     def endpoints(self) -> list[Endpoint]:
         """The session, and what browsers' keys would be asked of, which is refused with an explanation."""
         return [
             Endpoint(method="GET", path=PATH, handler=self._serve, summary="A realtime session over WebSocket.", describe=_describe),
             Endpoint(
-                method="POST", path=SECRETS, handler=_no_secrets, summary="Not served: says what to do instead.", describe=_describe_secrets
+                method="POST",
+                path=SECRETS,
+                handler=self._no_secrets,
+                summary="Not served: says what to do instead.",
+                describe=_describe_secrets,
             ),
         ]
 
@@ -142,6 +147,24 @@ class Realtime:
             return
         # The server's own task ends with its answer.
         self._open[session] = asyncio.get_running_loop().create_task(self._talk(session, reply.chunks, handover), name=f"session {call.id}")
+
+    async def _no_secrets(self, scope: EdgeScope, protocol: EdgeProtocol) -> None:
+        fault: PenstockError = RequestError(
+            "Client secrets are not made here, since a session opened with the provider's would pass by limits, budgets and the record. "
+            "Make a key with an end and an allow-list of models (POST /v1/keys, or `penstock keys create`) and give that to the browser.",
+            code="client_secrets_not_served",
+            status=501,
+        )
+        headers: Headers = [("content-type", "application/json")]
+        try:
+            assert self._authenticator is not None
+            self._authenticator.authenticate(credential(scope.headers.get))
+        except Unauthenticated as stranger:
+            fault = stranger
+            headers.append(("www-authenticate", "Bearer"))
+        status, body = openai_error.render(fault)
+        with contextlib.suppress(RuntimeError):  # RSGI's word for a client that left
+            protocol.response_bytes(status, headers, body)
 
     async def _talk(self, session: Session, chunks: AsyncIterator[bytes], handover: Handover) -> None:
         call = session.call
@@ -262,19 +285,6 @@ def _identity(call: Call) -> Headers:
     if call.target is not None:
         found += [("x-penstock-provider", call.target.provider), ("x-penstock-model", call.target.model)]
     return found
-
-
-async def _no_secrets(scope: EdgeScope, protocol: EdgeProtocol) -> None:
-    status, body = openai_error.render(
-        RequestError(
-            "Client secrets are not made here, since a session opened with the provider's would pass by limits, budgets and the record. "
-            "Make a key with an end and an allow-list of models (POST /v1/keys, or `penstock keys create`) and give that to the browser.",
-            code="client_secrets_not_served",
-            status=501,
-        )
-    )
-    with contextlib.suppress(RuntimeError):  # RSGI's word for a client that left
-        protocol.response_bytes(status, [("content-type", "application/json")], body)
 
 
 def _describe() -> Description:

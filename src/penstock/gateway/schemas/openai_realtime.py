@@ -30,6 +30,6 @@ def describe_secrets() -> Description:
         request=None,
         reply=None,
         error=ref("OpenAIError"),
-        failures={"501": "Always: make a key with an end instead (`POST /v1/keys`)."},
+        failures={"401": "No key, or one that is not valid.", "501": "Always: make a key with an end instead (`POST /v1/keys`)."},
         schemas={"OpenAIError": OPENAI_ERROR},
     )
