@@ -1,4 +1,5 @@
-"""``python -m benchmarks.page``: puts the figures of ``benchmarks/results`` into docs/performance.md; ``--check`` says whether they are in.
+"""``python -m benchmarks.page``: puts the figures of ``benchmarks/results`` into docs/performance.md
+and docs/routing.md; ``--check`` says whether they are in.
 
 The page's words are written by hand; between ``<!-- figures: NAME -->`` and ``<!-- end -->`` stands what this makes of a result.
 """
@@ -8,16 +9,17 @@ from __future__ import annotations
 import json
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from benchmarks.gateway.bars import bars
 from benchmarks.gateway.report import COLUMNS
 from benchmarks.resilience.figures import table
+from benchmarks.routing import report
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGE = ROOT / "docs" / "performance.md"
+PAGES = (ROOT / "docs" / "performance.md", ROOT / "docs" / "routing.md")
 RESULTS = ROOT / "benchmarks" / "results"
 
 _TITLES = {
@@ -172,7 +174,11 @@ def realtime() -> str:
     return "\n".join(lines)
 
 
-BLOCKS = {
+def _routing(name: str) -> Callable[[], str]:
+    return lambda: getattr(report, name)(_result("routing"))
+
+
+BLOCKS: Mapping[str, Callable[[], str]] = {
     "gateway": gateway,
     "account": account,
     "memory": memory,
@@ -180,6 +186,7 @@ BLOCKS = {
     "batches": batches,
     "cache": cache,
     "realtime": realtime,
+    **{f"routing_{name}": _routing(name) for name in ("bars", "two", "many", "floors", "shift")},
 }
 
 
@@ -208,13 +215,14 @@ def _number(value: float | None) -> str:
 
 def main() -> int:
     """Write, or compare and return 1 when the page lags behind the results."""
-    page = PAGE.read_text()
-    made = filled(page)
-    if "--check" not in sys.argv[1:]:
-        PAGE.write_text(made)
-    elif made != page:
-        print(f"{PAGE} lags behind benchmarks/results: run `make docs`")
-        return 1
+    for page in PAGES:
+        text = page.read_text()
+        made = filled(text)
+        if "--check" not in sys.argv[1:]:
+            page.write_text(made)
+        elif made != text:
+            print(f"{page} lags behind benchmarks/results: run `make docs`")
+            return 1
     return 0
 
 

@@ -6,11 +6,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
-FRACTIONS = (0.90, 0.95, 0.98)
+FRACTIONS = (0.90, 0.95, 0.98, 1.0)
 
 
 def read(gains: Floats, small: Floats, large: Floats, weights: Floats | None = None) -> dict[str, float]:
-    """RouteLLM's figures and the shares at 90, 95 and 98 % of the strong model, when the highest gains are escalated first.
+    """RouteLLM's figures and the shares at 90, 95, 98 and 100 % of the strong model, when the highest gains are escalated first.
 
     ``cpt50``: the smallest share of strong calls that recovers half the gap between the models; ``apgr``: the mean share of the gap
     recovered over all shares. ``weights``: how often each prompt counts. A fraction below the weak model's own quality needs no call.

@@ -95,6 +95,7 @@ def bars(name: str, rows: dict[str, Any]) -> dict[str, Any]:
         figures = rows[method]["figures"]
         verdicts[method] = {
             "beats_random": figures["apgr"][1] > 0.5,
+            "beats_single": figures["share100"][2] < 1.0,
             "beats_published_cpt50": figures["cpt50"][0] < best["cpt50"],
             "beats_published_cpt80": figures["cpt80"][0] < best["cpt80"],
             "beats_published_apgr": figures["apgr"][0] > best["apgr"],
