@@ -468,9 +468,7 @@ def _formats() -> Iterator[Sample]:
         "escapes": "{{ x['\\x5f\\x5fclass'] }}",
         "import": "{% import 'x' as y %}",
     }.items():
-        yield one(
-            f"template, {name}", "tokenizer_config.json", json.dumps({"chat_template": template}).encode(), "CVE-2024-34359"
-        )
+        yield one(f"template, {name}", "tokenizer_config.json", json.dumps({"chat_template": template}).encode(), "CVE-2024-34359")
     cve = "CVE-2022-25882, CVE-2024-27318"
     for place in ("../../../x", "/x", "a/../../x", "..\\x", "C:x", "missing.data"):
         yield one(f"external data at {place}", "a.onnx", onnx(location=place), cve)
@@ -485,7 +483,7 @@ def _formats() -> Iterator[Sample]:
         "_target_": "os.system",
         "py/object": "os.system",
     }.items():
-        yield one(f"config, {key}", "config.json", json.dumps({"model": {key: value}}).encode(), "loaders that import what a configuration names")
+        yield one(f"config, {key}", "config.json", json.dumps({"model": {key: value}}).encode(), "code beside the weights")
     yield one("config, Lambda", "config.json", json.dumps({"layers": [{"class_name": "Lambda"}]}).encode(), "CVE-2024-3660")
     yield one("config, twice", "config.json", b'{"auto_map":null,"auto_map":{"a":"b"}}', "parsers differ")
     yield one("YAML object", "config.yaml", b"a: !!python/object/apply:os.system [penstock-inert]\n", "PyYAML, unsafe loaders")
