@@ -36,6 +36,6 @@ def test_sign_and_verify(tmp_path: Path) -> None:
 
 
 def test_without_the_extra_it_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "model_signing", None)
+    monkeypatch.setitem(sys.modules, "model_signing.hashing", None)
     found = CliRunner().invoke(app, ["verify", str(tmp_path), "--key", "x"])
     assert (found.exit_code, "penstock[signing]" in found.output) == (1, True)
