@@ -112,7 +112,6 @@ UNMIRRORED: dict[str, str] = {
     "journal/pages.py": "journal/test_routes.py",
     "kernel/approvals.py": "registry/test_standing.py",
     "registry/model.py": "registry/test_service.py",
-    "registry/routes.py": "registry/test_service.py",
     "registry/scan/allowed.py": "registry/scan/test_pickles.py",
     "registry/scan/arrays.py": "registry/test_corpus.py",
     "registry/scan/gguf.py": "registry/scan/test_folder.py",

@@ -79,7 +79,7 @@ ADVISORIES = (
     ("CVE-2025-1716", "pip", "main"),
     ("CVE-2025-1716", "pip._internal.cli.main", "main"),
     ("CVE-2025-10157 (a module below a listed one)", "asyncio.unix_events", "_UnixSubprocessTransport._start"),
-    ("GHSA-f745-w6jp-hpxx", "numpy.testing._private.utils", "runstring"),
+    ("picklescan advisories of 2025", "numpy.testing._private.utils", "runstring"),
     ("GHSA-v7x6-rv5q-mhwc", "timeit", "timeit"),
     ("GHSA-xp4f-hrf8-rxw7", "ensurepip", "_run_pip"),
     ("GHSA-vvpj-8cmc-gx39", "pkgutil", "resolve_name"),
@@ -89,16 +89,16 @@ ADVISORIES = (
     ("GHSA-g38g-8gr9-h9xp", "_pyrepl.pager", "pipe_pager"),
     ("GHSA-g38g-8gr9-h9xp", "imaplib", "IMAP4_stream"),
     ("GHSA-g38g-8gr9-h9xp", "test.support.script_helper", "assert_python_ok"),
-    ("GHSA-7wx9-6375-f5wh", "profile", "run"),
+    ("picklescan's list of imports", "profile", "run"),
     ("GHSA-955r-x9j8-7rhh", "_operator", "attrgetter"),
     ("GHSA-m273-6v24-x4m4", "_operator", "methodcaller"),
     ("GHSA-m273-6v24-x4m4", "operator", "methodcaller"),
     ("GHSA-m273-6v24-x4m4", "operator", "itemgetter"),
     ("GHSA-46h3-79wf-xr6c", "cProfile", "runctx"),
-    ("GHSA-4675-36f9-wf6r", "numpy.f2py.crackfortran", "getlincoef"),
-    ("GHSA-r8g5-cgf2-4m4m", "numpy.f2py.crackfortran", "_eval_length"),
-    ("GHSA-84r2-jw7c-4r5q", "distutils.file_util", "write_file"),
-    ("GHSA-vqmv-47xg-9wpr", "pydoc", "locate"),
+    ("fickling, recent bypasses of picklescan", "numpy.f2py.crackfortran", "getlincoef"),
+    ("fickling, recent bypasses of picklescan", "numpy.f2py.crackfortran", "_eval_length"),
+    ("fickling, recent bypasses of picklescan", "distutils.file_util", "write_file"),
+    ("picklescan's list of imports", "pydoc", "locate"),
     ("GHSA-hgrh-qx5j-jfwx", "ssl", "get_server_certificate"),
     ("picklescan pull 74", "importlib", "import_module"),
     ("picklescan pull 74", "marshal", "loads"),
@@ -230,7 +230,7 @@ def _streams() -> Iterator[Sample]:
     yield one("a second stream behind padding", STATE + b"\0" * 64 + EVIL, eop)
     yield one("protocol named again", b"\x80\x02\x80\x04" + EVIL[2:], eop)
     yield one("protocol of the future", b"\x80\x09" + EVIL[2:], eop)
-    yield one("no protocol at all", EVIL[2:], "GHSA-9726-w42j-3qjr")
+    yield one("no protocol at all", EVIL[2:], "protocols 0 and 1 name none")
     yield one("INST", b"(S'penstock-inert'\niposix\nsystem\n.", "picklescan test data, malicious10")
     yield one("OBJ", b"(cposix\nsystem\nS'penstock-inert'\no.", "picklescan, opcodes")
     yield one("EXT1", b"\x80\x02\x82\x01(X\x01\x00\x00\x00atR.", "PEP 307, the extension registry")
@@ -259,8 +259,8 @@ def _streams() -> Iterator[Sample]:
         b"\x80\x02c_codecs\nencode\n" + text("a") + text("zip") + b"\x86R.",
         "codecs besides latin1 run code of the codec",
     )
-    yield one("PERSID", b"Pposix.system\n.", "CVE-2025-32434, references")
-    yield one("BINPERSID", b"\x80\x02" + text("x") + b"Q.", "CVE-2025-32434, references")
+    yield one("PERSID", b"Pposix.system\n.", "torch, persistent references")
+    yield one("BINPERSID", b"\x80\x02" + text("x") + b"Q.", "torch, persistent references")
     yield one("calls what a call made", calls("collections", "OrderedDict", protocol=2)[:-1] + b")R.", "attribute chains")
     yield one("an array of objects", _object_array(), "numpy, allow_pickle")
     yield one("dtype of objects", b"\x80\x02cnumpy\ndtype\n" + text("O8") + b"\x85R.", "numpy, allow_pickle")
@@ -329,7 +329,7 @@ def _archives() -> Iterator[Sample]:
     yield one("compressed", torch_zip(EVIL, method=zipfile.ZIP_DEFLATED), "picklescan, compressed members")
     yield one("data.pkl twice", _twice(), "zip confusion")
     yield one("a nested zip", torch_zip(STATE, extra=(("inner.zip", plain),)), "nested archives")
-    yield one("a second pickle", torch_zip(STATE, extra=(("payload.pkl", EVIL),)), "GHSA-jgw4-cr84-mqxg")
+    yield one("a second pickle", torch_zip(STATE, extra=(("payload.pkl", EVIL),)), "members that scanners pass over by their names")
     yield one(
         "TorchScript", torch_zip(STATE, extra=(("code/__torch__.py", b"pass\n"), ("constants.pkl", b"\x80\x02)."))), "TorchScript runs code"
     )
@@ -468,9 +468,7 @@ def _formats() -> Iterator[Sample]:
         "escapes": "{{ x['\\x5f\\x5fclass'] }}",
         "import": "{% import 'x' as y %}",
     }.items():
-        yield one(
-            f"template, {name}", "tokenizer_config.json", json.dumps({"chat_template": template}).encode(), "CVE-2024-34359, CVE-2025-61620"
-        )
+        yield one(f"template, {name}", "tokenizer_config.json", json.dumps({"chat_template": template}).encode(), "CVE-2024-34359")
     cve = "CVE-2022-25882, CVE-2024-27318"
     for place in ("../../../x", "/x", "a/../../x", "..\\x", "C:x", "missing.data"):
         yield one(f"external data at {place}", "a.onnx", onnx(location=place), cve)
@@ -485,11 +483,11 @@ def _formats() -> Iterator[Sample]:
         "_target_": "os.system",
         "py/object": "os.system",
     }.items():
-        yield one(f"config, {key}", "config.json", json.dumps({"model": {key: value}}).encode(), "code beside the weights; CVE-2025-23303")
+        yield one(f"config, {key}", "config.json", json.dumps({"model": {key: value}}).encode(), "code beside the weights")
     yield one("config, Lambda", "config.json", json.dumps({"layers": [{"class_name": "Lambda"}]}).encode(), "CVE-2024-3660")
     yield one("config, twice", "config.json", b'{"auto_map":null,"auto_map":{"a":"b"}}', "parsers differ")
     yield one("YAML object", "config.yaml", b"a: !!python/object/apply:os.system [penstock-inert]\n", "PyYAML, unsafe loaders")
-    yield one("YAML target", "config.yaml", b"model:\n  _target_: os.system\n", "CVE-2025-23303, NeMo")
+    yield one("YAML target", "config.yaml", b"model:\n  _target_: os.system\n", "Hydra, as NeMo uses it")
 
 
 def samples() -> list[Sample]:

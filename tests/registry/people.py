@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import struct
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -26,6 +27,27 @@ REPLIES = {
     b"completions": REPLY.replace(b'"index": 0,', b'"index": 0, "text": "hello",'),
 }
 """By the last part of the path; a chat's reply elsewhere."""
+
+
+def key_pair(folder: Path, name: str = "key") -> tuple[Path, Path]:
+    """A private and a public key as PEM files."""
+    from cryptography.hazmat.primitives import serialization as form
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    made = ec.generate_private_key(ec.SECP256R1())
+    private, public = folder / f"{name}.pem", folder / f"{name}.pub"
+    private.write_bytes(made.private_bytes(form.Encoding.PEM, form.PrivateFormat.PKCS8, form.NoEncryption()))
+    public.write_bytes(made.public_key().public_bytes(form.Encoding.PEM, form.PublicFormat.SubjectPublicKeyInfo))
+    return private, public
+
+
+def weights(folder: Path) -> Path:
+    """A folder with a small model in it."""
+    folder.mkdir(parents=True)
+    header = json.dumps({"w": {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}}).encode()
+    (folder / "model.safetensors").write_bytes(struct.pack("<Q", len(header)) + header + bytes(8))
+    (folder / "config.json").write_text('{"model_type": "tiny"}', "utf-8")
+    return folder
 
 
 class Rig:

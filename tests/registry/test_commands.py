@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from tests.registry.corpus import STATE, calls, torch_zip
+from tests.registry.people import key_pair, weights
 from typer.testing import CliRunner
 
 from penstock.registry.commands import app
@@ -26,8 +27,6 @@ def test_scan_says_what_is_there(tmp_path: Path) -> None:
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning")
 def test_sign_and_verify(tmp_path: Path) -> None:
     pytest.importorskip("model_signing", reason="the extra 'signing' is not installed")
-    from tests.registry.test_signing import key_pair, weights
-
     private, public = key_pair(tmp_path)
     folder = weights(tmp_path / "m")
     assert CliRunner().invoke(app, ["verify", str(folder), "--key", str(public)]).exit_code == 1
@@ -37,6 +36,6 @@ def test_sign_and_verify(tmp_path: Path) -> None:
 
 
 def test_without_the_extra_it_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "model_signing", None)
+    monkeypatch.setitem(sys.modules, "model_signing.hashing", None)
     found = CliRunner().invoke(app, ["verify", str(tmp_path), "--key", "x"])
     assert (found.exit_code, "penstock[signing]" in found.output) == (1, True)
