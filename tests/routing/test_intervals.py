@@ -9,10 +9,10 @@ from penstock.routing.intervals import bootstrap, mean_interval, ratio_interval
 def test_the_mean_is_covered_about_as_often_as_promised() -> None:
     rng = np.random.default_rng(0)
     covered = 0
-    for trial in range(200):
-        low, high = mean_interval(rng.random(120) * 2, draws=300, seed=trial)
+    for trial in range(100):
+        low, high = mean_interval(rng.random(120) * 2, draws=200, seed=trial)
         covered += low <= 1.0 <= high
-    assert 178 <= covered <= 200
+    assert 87 <= covered <= 100
 
 
 def test_pairs_stay_paired() -> None:
