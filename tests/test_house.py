@@ -70,7 +70,6 @@ UNMIRRORED: dict[str, str] = {
     "batches/asking.py": "batches/test_service.py",
     "batches/model.py": "batches/test_openai.py",
     "batches/output.py": "batches/test_service.py",
-    "batches/remote.py": "batches/test_commands.py",
     "batches/runs.py": "batches/test_service.py",
     "batches/working.py": "batches/test_service.py",
     "demo/organisation.py": "demo/test_run.py",

@@ -85,6 +85,17 @@ class LogSettings(Struct, frozen=True, forbid_unknown_fields=True):
     )
 
 
+def reached(host: str, port: int) -> str:
+    """The URL at which this machine reaches what listens on ``host``: every interface is what one listens on, not where one connects to."""
+    host = local(host)
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
+
+
+def local(host: str) -> str:
+    """The address at which this machine reaches what listens on ``host``."""
+    return {"0.0.0.0": "127.0.0.1", "": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - where it listens, not where we do
+
+
 BASE: Mapping[str, type[Struct]] = {"server": ServerSettings, "storage": StorageSettings, "log": LogSettings}
 
 

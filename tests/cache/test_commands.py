@@ -10,14 +10,14 @@ from typer.testing import CliRunner
 
 from penstock.cache.commands import app
 from penstock.gateway.providers.minilm import installed
-from penstock.kernel.errors import RequestError, Unavailable
+from penstock.kernel.errors import RequestError, Unauthenticated, Unavailable
 
 pytestmark = pytest.mark.timeout(60)
 
 
 async def run(house: Any, *words: str, key: str | None = None) -> tuple[int, str]:
     env = {"PENSTOCK_KEY": house.admin if key is None else key}
-    done = await asyncio.to_thread(CliRunner().invoke, app, [*words, "--url", house.url], env=env)
+    done = await asyncio.to_thread(CliRunner().invoke, app, [*words, "--running", house.url], env=env)
     if done.exception is not None and not isinstance(done.exception, SystemExit):
         raise done.exception
     return done.exit_code, done.output
@@ -33,7 +33,7 @@ async def test_stats_and_clearing(tmp_path: Path) -> None:
         )  # fmt: skip
         assert await run(house, "clear", "--task", "other") == (0, "0 replies forgotten\n")
         assert await run(house, "clear") == (0, "1 replies forgotten\n")
-        with pytest.raises(RequestError, match="answers 401"):
+        with pytest.raises(Unauthenticated, match="not known"):
             await run(house, "stats", key="psk_wrong")
 
 
@@ -56,5 +56,5 @@ async def test_calibrating_by_judged_pairs(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("url", "fault"), [("ftp://x", RequestError), ("http://127.0.0.1:1", Unavailable)])
 def test_an_address_without_a_penstock(url: str, fault: type[Exception]) -> None:
-    done = CliRunner().invoke(app, ["stats", "--url", url])
+    done = CliRunner(env={"PENSTOCK_KEY": "psk_x"}).invoke(app, ["stats", "--running", url])
     assert isinstance(done.exception, fault)

@@ -50,7 +50,8 @@ async def test_a_process_is_given_the_time_to_take_over_what_others_spent(tmp_pa
         assert await look(house, 20.0) == Comparison(1, [])
 
 
-async def test_terms_that_differ_are_told(tmp_path: Path, database: str) -> None:
+async def test_terms_that_differ_are_told(tmp_path: Path, database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("penstock.finops.wiring.LOOK_SECONDS", 3600)  # or the process would soon know better
     async with open_house(tmp_path, f"{SETTINGS}[finops]\nbudget_refresh_seconds = 3600\n", database=database) as house:
         await house.made("/v1/budgets", EVER)
         await run(house, 'UPDATE budgets SET "limit" = 2000')

@@ -12,7 +12,7 @@ from urllib.parse import quote
 import typer
 
 if TYPE_CHECKING:
-    from penstock.batches.remote import Remote
+    from penstock.remote import Remote
 
 app = typer.Typer(name="batches", help="Batches: make, list, follow, cancel, download.", no_args_is_help=True)
 Running = Annotated[
@@ -84,9 +84,9 @@ def results(
 
 def _remote(running: str) -> Remote:
     # http.client takes a while to import and `--help` needs none of it.
-    from penstock.batches.remote import Remote
+    from penstock.remote import KEY_VARIABLE, Remote
 
-    return Remote(running, os.environ.get("PENSTOCK_KEY", ""))
+    return Remote(running, os.environ.get(KEY_VARIABLE, ""))
 
 
 def _shown(remote: Remote, id: str, follow: bool) -> None:

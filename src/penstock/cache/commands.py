@@ -10,16 +10,19 @@ from typing import Annotated, Any
 import typer
 
 app = typer.Typer(name="cache", help="The cache of replies: what it saves, clearing, calibrating.", no_args_is_help=True)
-Url = Annotated[str, typer.Option("--url", help="Address of the running Penstock; the key is read from PENSTOCK_KEY.")]
+Running = Annotated[
+    str, typer.Option("--running", help="Address of the running Penstock. The key is taken from PENSTOCK_KEY.", envvar="PENSTOCK_URL")
+]
 HERE = "http://127.0.0.1:8080"
 CHUNK = 250
 """Pairs in one request: routes take bodies of 1 MiB."""
+CALIBRATION_SECONDS = 600.0
 
 
 @app.command()
-def stats(url: Url = HERE, days: Annotated[int, typer.Option(help="How many days back, today included.")] = 7) -> None:
+def stats(running: Running = HERE, days: Annotated[int, typer.Option(help="How many days back, today included.")] = 7) -> None:
     """Print lookups, hits and what they saved, by task."""
-    found = _asked(url, "GET", f"/v1/cache?days={days}")
+    found = _asked(running, "GET", f"/v1/cache?days={days}")
     rows: list[dict[str, Any]] = [*found["tasks"], {**found["total"], "name": "all"}]
     for one in rows:
         name = one["name"] or "(no task)"
@@ -31,19 +34,19 @@ def stats(url: Url = HERE, days: Annotated[int, typer.Option(help="How many days
 
 @app.command()
 def clear(
-    url: Url = HERE,
+    running: Running = HERE,
     task: Annotated[str | None, typer.Option(help="Only replies of this task.")] = None,
     model: Annotated[str | None, typer.Option(help="Only replies to this name of a model.")] = None,
 ) -> None:
     """Forget the replies of the key's organisation; of all, with an admin key of the one that runs the installation."""
-    found = _asked(url, "POST", "/v1/cache/clear", {"task": task, "model": model})
+    found = _asked(running, "POST", "/v1/cache/clear", {"task": task, "model": model})
     sys.stdout.write(f"{found['entries']} replies forgotten\n")
 
 
 @app.command()
 def calibrate(
     task: Annotated[str, typer.Argument(help="The task whose questions are compared.")],
-    url: Url = HERE,
+    running: Running = HERE,
     pairs: Annotated[
         Path | None,
         typer.Option(help='Judged pairs, a JSON object a line: {"a": "...", "b": "...", "same": true}. Default: those of the traffic.'),
@@ -58,8 +61,8 @@ def calibrate(
         given = _read(pairs)
         for start in range(0, max(1, len(given)), CHUNK):
             body = {"task": task, "source": source, "pairs": given[start : start + CHUNK], "replace": start == 0}
-            _asked(url, "POST", "/v1/cache/pairs", body)
-    found = _asked(url, "POST", "/v1/cache/calibrations", {"task": task, "source": source, "bound": bound, "confidence": confidence})
+            _asked(running, "POST", "/v1/cache/pairs", body)
+    found = _asked(running, "POST", "/v1/cache/calibrations", {"task": task, "source": source, "bound": bound, "confidence": confidence})
     evidence = found["evidence"]
     if found["threshold"] is None:
         sys.stdout.write(f"no threshold from {evidence['pairs']} pairs: {evidence['reason']}\n")
@@ -92,29 +95,8 @@ def _read(path: Path) -> list[Any]:
     return found
 
 
-def _asked(url: str, method: str, path: str, body: object = None) -> Any:
-    import urllib.error
-    import urllib.request
+def _asked(running: str, method: str, path: str, body: object = None) -> Any:
+    # http.client takes a while to import and `--help` needs none of it.
+    from penstock.remote import KEY_VARIABLE, Remote
 
-    import msgspec
-
-    from penstock.kernel.errors import RequestError, Unavailable
-
-    if not url.startswith(("http://", "https://")):
-        raise RequestError(f"{url[:200]!r} is not the address of a Penstock; it looks like {HERE}", param="url")
-    headers = {"authorization": f"Bearer {os.environ.get('PENSTOCK_KEY', '')}", "content-type": "application/json"}
-    data = None if body is None else msgspec.json.encode(body)
-    request = urllib.request.Request(url.rstrip("/") + path, data=data, headers=headers, method=method)  # noqa: S310 - checked above
-    try:
-        with urllib.request.urlopen(request, timeout=600) as reply:  # noqa: S310
-            return msgspec.json.decode(reply.read())
-    except urllib.error.HTTPError as fault:
-        said = fault.read().decode("utf-8", "replace")
-        fault.close()
-        try:
-            said = str(msgspec.json.decode(said)["error"]["message"])
-        except (msgspec.DecodeError, KeyError, TypeError):
-            said = said[:200]
-        raise RequestError(f"{url} answers {fault.code} to {method} {path}: {said}") from None
-    except (OSError, ValueError) as fault:
-        raise Unavailable(f"{url} does not answer: {getattr(fault, 'reason', fault)}") from fault
+    return Remote(running, os.environ.get(KEY_VARIABLE, ""), seconds=CALIBRATION_SECONDS).ask(method, path, body)

@@ -13,13 +13,10 @@ from typing import Any
 from penstock.edge.bridge import Bridge
 from penstock.kernel.errors import SettingsError
 from penstock.kernel.web import EdgeProtocol, EdgeScope, Endpoint
+from penstock.settings import local, reached
 
 _log = logging.getLogger("penstock.server")
 Handler = Callable[[EdgeScope, EdgeProtocol], Awaitable[None]]
-
-# "Every interface" is what one listens on, not where one connects to.
-_REACH = {"0.0.0.0": "127.0.0.1", "": "127.0.0.1", "::": "::1"}  # noqa: S104
-
 
 SETTLE_SECONDS = 0.05
 """Granian's own threads end a moment after it says that it has stopped. A process that ends before them is aborted (one in five did)."""
@@ -87,7 +84,7 @@ class Server:
         )
         self._serving = asyncio.get_running_loop().create_task(self._server.serve())
         # Granian does not tell when it listens; a connection does.
-        while not await _answers(_REACH.get(self.host, self.host), self.port):
+        while not await _answers(local(self.host), self.port):
             if self._serving.done():
                 self._serving.result()
             await asyncio.sleep(0.002)
@@ -102,8 +99,7 @@ class Server:
     @property
     def url(self) -> str:
         """Where this machine reaches it."""
-        host = _REACH.get(self.host, self.host)
-        return f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
+        return reached(self.host, self.port)
 
 
 async def _answers(host: str, port: int) -> bool:

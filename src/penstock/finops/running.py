@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable
 
 import msgspec
@@ -12,7 +10,8 @@ import msgspec
 from penstock.finops import store
 from penstock.finops.budgets import Budget, period_of
 from penstock.finops.service import BudgetView
-from penstock.kernel.errors import Forbidden, RequestError, Unauthenticated, Unavailable
+from penstock.kernel.errors import Unavailable
+from penstock.remote import Remote
 from penstock.storage.records import Records
 
 Ask = Callable[[str], bytes]
@@ -85,22 +84,4 @@ def _spent(ask: Ask) -> dict[str, tuple[Budget, int]]:
 
 def over_http(url: str, key: str) -> Ask:
     """An `Ask` of the Penstock at ``url`` (http or https), with a key that may read."""
-    if not url.startswith(("http://", "https://")):
-        raise RequestError(f"{url[:200]!r} is not the address of a Penstock; it looks like http://127.0.0.1:8080", param="running")
-
-    def ask(path: str) -> bytes:
-        request = urllib.request.Request(url.rstrip("/") + path, headers={"authorization": f"Bearer {key}"})  # noqa: S310 - checked above
-        try:
-            with urllib.request.urlopen(request, timeout=30) as reply:  # noqa: S310
-                return reply.read()
-        except urllib.error.HTTPError as fault:
-            fault.close()
-            if fault.code == 401:
-                raise Unauthenticated("the Penstock there does not know the key; set PENSTOCK_KEY to one that may read") from None
-            if fault.code == 403:
-                raise Forbidden("the key in PENSTOCK_KEY may not read budgets and the ledger") from None
-            raise Unavailable(f"{url} answers {fault.code} to GET {path}") from None
-        except (OSError, ValueError) as fault:
-            raise Unavailable(f"{url} does not answer: {getattr(fault, 'reason', fault)}") from fault
-
-    return ask
+    return Remote(url, key, seconds=30).get

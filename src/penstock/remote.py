@@ -1,4 +1,4 @@
-"""A running Penstock, asked over HTTP: what ``penstock batches`` stands on. Files are sent and received in pieces."""
+"""A running Penstock, asked over HTTP: what commands stand on that ask one. Files are sent and received in pieces."""
 
 from __future__ import annotations
 
@@ -15,23 +15,31 @@ import msgspec
 
 from penstock.kernel.errors import Forbidden, NotFound, PenstockError, RequestError, Unauthenticated, Unavailable
 
+KEY_VARIABLE = "PENSTOCK_KEY"
+"""The variable of the environment from which commands take the key."""
 PIECE = 1 << 18
 SECONDS = 120.0
 
 
 class Remote:
-    """A Penstock at ``url``, asked with a key."""
+    """A Penstock at ``url``, asked with a key, which may keep silent for ``seconds``.
 
-    def __init__(self, url: str, key: str) -> None:
+    Raises `RequestError` for an address that is none, `Unauthenticated` without a key. What it answers with a status of 400 and more is
+    raised with its message and code as `Unauthenticated`, `Forbidden`, `NotFound`, `RequestError` or `Unavailable`; so is the last where
+    nothing answers.
+    """
+
+    def __init__(self, url: str, key: str, *, seconds: float = SECONDS) -> None:
         parts = urllib.parse.urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise RequestError(f"{url[:200]!r} is not the address of a Penstock; it looks like http://127.0.0.1:8080", param="running")
         if not key:
-            raise Unauthenticated("set PENSTOCK_KEY to a key that may call")
+            raise Unauthenticated(f"set {KEY_VARIABLE} to a key of the Penstock at {url}", code="missing_api_key")
         self._secure = parts.scheme == "https"
         self._host, self._port, self._base = parts.hostname, parts.port, parts.path.rstrip("/")
         self._key = key
         self._url = url
+        self._seconds = seconds
 
     def ask(self, method: str, path: str, body: object = None) -> Any:
         """The JSON that is answered. Raises what the answer says is wrong."""
@@ -53,6 +61,11 @@ class Remote:
             with self._reply("POST", "/v1/files", _form(head, opened, tail), headers) as reply:
                 return str(msgspec.json.decode(reply.read())["id"])
 
+    def get(self, path: str) -> bytes:
+        """What is answered to a GET."""
+        with self._reply("GET", path, None, {}) as reply:
+            return reply.read()
+
     def pieces(self, path: str) -> Iterator[bytes]:
         """What is answered to a GET, as it comes."""
         with self._reply("GET", path, None, {}) as reply:
@@ -64,7 +77,7 @@ class Remote:
         self, method: str, path: str, body: bytes | Iterator[bytes] | None, headers: dict[str, str]
     ) -> Generator[http.client.HTTPResponse]:
         kind = http.client.HTTPSConnection if self._secure else http.client.HTTPConnection
-        connection = kind(self._host, self._port, timeout=SECONDS)
+        connection = kind(self._host, self._port, timeout=self._seconds)
         try:
             try:
                 connection.request(method, self._base + path, body=body, headers={**headers, "authorization": f"Bearer {self._key}"})
