@@ -99,6 +99,8 @@ def test_percent_never_rounds_something_to_nothing_nor_nearly_to_all(fraction: f
 def test_count_and_share_and_initials() -> None:
     assert formats.count(1234567) == "1,234,567"
     assert formats.count(None) == "—"
+    assert [formats.counted(n, "call") for n in (0, 1, 2000)] == ["0 calls", "1 call", "2,000 calls"]
+    assert [formats.counted(n, "batch", "batches") for n in (1, 2)] == ["1 batch", "2 batches"]
     assert [formats.share(a, b) for a, b in [(1, 4), (5, 4), (-1, 4), (1, 0), (None, 4), (1, None)]] == [0.25, 1, 0, 0, 0, 0]
     assert [formats.initials(name) for name in ("Ada Lovelace", "ci-runner", "root", "", "—")] == ["AL", "CR", "R", "?", "?"]
 

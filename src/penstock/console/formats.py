@@ -74,6 +74,11 @@ def count(number: float | None) -> str:
     return UNKNOWN if number is None else f"{number:,.0f}".replace("-", "−")
 
 
+def counted(number: int, one: str, many: str = "") -> str:
+    """Write how many there are of what ``one`` names: `1 call`, `2 calls`; ``many`` where an s does not make the plural."""
+    return f"{count(number)} {one if number == 1 else many or one + 's'}"
+
+
 def compact(number: float | None) -> str:
     """Write a number in at most four digits and a letter: `9,480`, `12.3k`, `4.56M`, `1.2B`. Fractions below 100 keep one decimal."""
     if number is None:
@@ -183,6 +188,7 @@ FILTERS = {
     "money": money,
     "duration": duration,
     "count": count,
+    "counted": counted,
     "compact": compact,
     "percent": percent,
     "iso": iso,
