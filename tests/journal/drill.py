@@ -15,6 +15,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,8 @@ from sqlalchemy import Engine, create_engine
 from tests.journal.work import LEGS, SETTINGS, TENANTS, TICKS
 
 START_SECONDS = 60.0
+Deaths = Sequence[tuple[int, float]]
+"""Which process was killed, and when it had ended."""
 
 
 class Report(msgspec.Struct, kw_only=True):
@@ -148,7 +151,7 @@ async def drill(
         await worker.until(lambda worker=worker: any(w >= report.waves - 1 for w in worker.waves))
     for worker in workers:
         dead.append((await worker.kill(), time.time()))
-    examine(database, folder, report, dict(dead), trips)
+    examine(database, folder, report, dead, trips)
     database.dispose()
     report.seconds = round(time.monotonic() - begun, 1)
     return report
@@ -189,8 +192,8 @@ def _table(database: Engine, name: str) -> Any:
     return sa.table(name, *(sa.column(c) for c in columns), schema=schema)
 
 
-def examine(database: Engine, folder: Path, report: Report, dead: dict[int, float], trips: int) -> None:
-    """Put into ``report`` what the journal and the steps' own file tell; ``dead`` are the moments at which processes ended."""
+def examine(database: Engine, folder: Path, report: Report, dead: Deaths, trips: int) -> None:
+    """Put into ``report`` what the journal and the steps' own file tell; ``dead`` says when processes ended."""
     runs, steps, streams = (_table(database, n) for n in ("workflow_status", "operation_outputs", "streams"))
     with database.connect() as connection:
         told = connection.execute(sa.select(runs)).mappings().all()
@@ -229,8 +232,8 @@ def examine(database: Engine, folder: Path, report: Report, dead: dict[int, floa
             report.over.append(f"{TICKS.rate.starts + 1} ticks within {last - first} ms")
 
 
-def most_at_once(effects: list[dict[str, Any]], dead: dict[int, float]) -> int:
-    """How many steps ran at the same moment; one whose process was killed ran until then."""
+def most_at_once(effects: list[dict[str, Any]], dead: Deaths) -> int:
+    """How many steps ran at the same moment; one whose process was killed ran until then. Numbers of processes come back after a while."""
     open_: dict[tuple[int, str], float] = {}
     edges: list[tuple[float, int]] = []
     for effect in effects:
@@ -239,7 +242,9 @@ def most_at_once(effects: list[dict[str, Any]], dead: dict[int, float]) -> int:
             open_[which] = effect["at"]
         else:
             edges += [(open_.pop(which), 1), (effect["at"], -1)]
-    edges += [edge for (pid, _), at in open_.items() for edge in ((at, 1), (dead[pid], -1))]
+    edges += [
+        edge for (pid, _), at in open_.items() for edge in ((at, 1), (min(then for gone, then in dead if gone == pid and then >= at), -1))
+    ]
     most = now = 0
     for _, change in sorted(edges):
         now += change

@@ -85,7 +85,7 @@ async def test_a_process_that_stood_still_comes_back_under_another_name_and_repe
     await one.until(lambda: max(one.waves) >= reached + 3)
     await two.until(lambda: max(two.waves, default=0) >= max(one.waves) - 1)
     ended = max(one.waves)
-    dead = {await worker.kill(): time.time() for worker in (one, two)}
+    dead = [(await worker.kill(), time.time()) for worker in (one, two)]
     report = Report(engine="postgresql", waves=ended + 1)
     examine(database, tmp_path, report, dead, 3)
     database.dispose()
@@ -99,8 +99,10 @@ def test_the_drill_would_see_what_runs_at_once() -> None:
         return {"at": moment, "what": what, "key": key, "pid": pid}
 
     one_after_the_other = [at(0, "begin", "a"), at(1, "end", "a"), at(1, "begin", "b"), at(2, "end", "b")]
-    assert most_at_once(one_after_the_other, {}) == 1
-    assert most_at_once([at(0, "begin", "a"), at(0.5, "begin", "b"), at(1, "end", "a"), at(2, "end", "b")], {}) == 2
+    assert most_at_once(one_after_the_other, []) == 1
+    assert most_at_once([at(0, "begin", "a"), at(0.5, "begin", "b"), at(1, "end", "a"), at(2, "end", "b")], []) == 2
     # A step of a process that was killed at 3 s still runs at 2 s.
-    assert most_at_once([at(0, "begin", "a", 7), at(2, "begin", "b"), at(4, "end", "b")], {7: 3.0}) == 2
-    assert most_at_once([at(0, "begin", "a", 7), at(2, "begin", "b"), at(4, "end", "b")], {7: 1.0}) == 1
+    assert most_at_once([at(0, "begin", "a", 7), at(2, "begin", "b"), at(4, "end", "b")], [(7, 3.0)]) == 2
+    assert most_at_once([at(0, "begin", "a", 7), at(2, "begin", "b"), at(4, "end", "b")], [(7, 1.0)]) == 1
+    # The number of a process that died is given to another, which dies later.
+    assert most_at_once([at(0, "begin", "a", 7), at(2, "begin", "b"), at(4, "end", "b")], [(7, 1.0), (7, 9.0)]) == 1
