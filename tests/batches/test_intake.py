@@ -6,14 +6,16 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from penstock.batches.intake import InlineRequest, Requests
 from penstock.kernel.errors import BodyTooLarge, PenstockError
 
 JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.text(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=8
+    st.none() | st.booleans() | st.integers() | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=4,
 )
 PARAMS = st.dictionaries(st.text(), JSON, max_size=4)
 
@@ -27,7 +29,8 @@ def read(body: bytes, cuts: list[int], most: int = 1 << 20) -> list[InlineReques
     return found
 
 
-@given(st.lists(PARAMS, max_size=5), st.lists(st.integers(1, 30)), st.sampled_from([None, 1]), st.booleans())
+@settings(max_examples=50)
+@given(st.lists(PARAMS, max_size=3), st.lists(st.integers(1, 30)), st.sampled_from([None, 1]), st.booleans())
 def test_however_it_is_cut_the_requests_are_the_same(
     params: list[dict[str, Any]], cuts: list[int], indent: int | None, ascii: bool
 ) -> None:

@@ -15,7 +15,7 @@ from penstock.storage.records import open_records
 
 
 def test_every_field_has_a_column_and_every_column_is_of_a_field() -> None:
-    assert set(METADATA.tables) == {"ledger", "budgets"}
+    assert set(METADATA.tables) == {"ledger", "budgets", "budget_shares"}
     derived = {"input_tokens", "output_tokens", "estimated"}  # of `usage`, for sums and filters
     assert set(LEDGER.columns.keys()) == set(LedgerRow.__struct_fields__) | derived
     assert set(BUDGETS.columns.keys()) == set(Budget.__struct_fields__)

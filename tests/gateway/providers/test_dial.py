@@ -70,7 +70,7 @@ async def test_nobody_there() -> None:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
         with pytest.raises(UpstreamUnreachable, match="cannot connect"):
-            await dial("p", Origin(f"http://127.0.0.1:{port}"), "/", HEADERS, 0.5, LIMITS)
+            await dial("p", Origin(f"http://127.0.0.1:{port}"), "/", HEADERS, 20, LIMITS)
 
 
 async def test_a_handshake_that_does_not_end() -> None:
@@ -90,4 +90,4 @@ async def test_a_server_without_tls() -> None:
 
     async with serving(script) as upstream:
         with pytest.raises(UpstreamUnreachable, match="TLS failed"):
-            await dial("p", Origin(upstream.url.replace("http", "https")), "/", HEADERS, 0.5, LIMITS)
+            await dial("p", Origin(upstream.url.replace("http", "https")), "/", HEADERS, 20, LIMITS)
