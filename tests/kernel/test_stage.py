@@ -39,6 +39,13 @@ class Fail(Mark):
         raise RequestError("no")
 
 
+class Choosy(Mark):
+    """Stops what has a task."""
+
+    def concerns(self, call: Call) -> bool:
+        return call.task is not None
+
+
 def a_call() -> Call:
     return Call(operation="chat", shape="openai.chat", credential=None, deadline=0.0, trace=Trace.begin())
 
@@ -62,6 +69,21 @@ async def test_a_failure_travels_back_through_the_same_stages() -> None:
     with pytest.raises(RequestError):
         await line.walk(a_call())
     assert marks == ["> record", "< record"]
+
+
+@pytest.mark.parametrize(("task", "stops"), [(None, []), ("t", ["choosy"])])
+async def test_a_call_goes_past_a_stage_that_it_does_not_concern(task: str | None, stops: list[str]) -> None:
+    marks: list[str] = []
+    stages = [
+        ("a", Mark("record", Slot.RECORD, marks)),
+        ("a", Choosy("choosy", Slot.RECALL, marks)),
+        ("a", Answer("send", Slot.SEND, marks)),
+    ]
+    call = a_call()
+    call.task = task
+    await Line(stages).walk(call)
+    assert marks == ["> record", *(f"> {name}" for name in stops), *(f"< {name}" for name in stops), "< record"]
+    assert [name for name, _ in call.reached] == ["record", *stops, "send"]
 
 
 async def test_a_line_that_nobody_answers_says_so() -> None:

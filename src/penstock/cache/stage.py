@@ -65,10 +65,12 @@ class RecallStage:
         self._prices = prices
         self._semantic = semantic
 
+    def concerns(self, call: Call) -> bool:
+        """Whether there are rules, or the caller asks for the cache."""
+        return not self._rules.idle or call.cache_wish != ""
+
     async def __call__(self, call: Call, proceed: Proceed) -> Reply:
         wish = call.cache_wish
-        if self._rules.idle and not wish:
-            return await proceed(call)
         rule = self._rules.of(call)
         if rule is None:
             return _told(await proceed(call), "off") if wish else await proceed(call)

@@ -21,6 +21,7 @@ from penstock.kernel.ports import FileInfo
 from penstock.kernel.stage import Proceed, Slot
 
 _CONVERSATIONS = ("input", "messages")
+_CONTINUED = "openai.responses"
 _MAYBE = b'"file_'
 _NAMED = re.compile(rb'"file_[0-9a-f]{32}"')
 _DEEPEST = 12
@@ -38,10 +39,13 @@ class InlineFiles:
         self._service = service
         self._most = most
 
+    def concerns(self, call: Call) -> bool:
+        """Whether the call may name a file; what a response continues is not in the body that came."""
+        return _MAYBE in call.body or call.shape == _CONTINUED
+
     async def __call__(self, call: Call, proceed: Proceed) -> Reply:
         for name in _CONVERSATIONS:
             raw = call.fields.get(name)
-            # A plain search, so that a call without files costs a fraction of a microsecond.
             if raw is not None and call.principal is not None and _MAYBE in bytes(raw) and _NAMED.search(raw) is not None:
                 await self._resolve(call, name, raw)
         return await proceed(call)

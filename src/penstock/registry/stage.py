@@ -20,10 +20,12 @@ class Approve:
     def __init__(self, approvals: Approvals) -> None:
         self._approvals = approvals
 
+    def concerns(self, call: Call) -> bool:
+        """Whether anything is registered."""
+        return not self._approvals.idle
+
     async def __call__(self, call: Call, proceed: Proceed) -> Reply:
         approvals = self._approvals
-        if approvals.idle:
-            return await proceed(call)
         organisation = call.principal.organisation if call.principal is not None else ""
         kept: list[Target] = []
         refused: Refusal | None = None

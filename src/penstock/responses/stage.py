@@ -36,9 +36,11 @@ class Remember:
         self.kept = 0
         self.lost = 0
 
+    def concerns(self, call: Call) -> bool:
+        """Whether it is a response, and responses are stored at all."""
+        return call.shape == SHAPE and call.principal is not None and self._service.settings.store != "off"
+
     async def __call__(self, call: Call, proceed: Proceed) -> Reply:
-        if call.shape != SHAPE or call.principal is None or self._service.settings.store == "off":
-            return await proceed(call)
         fields = call.fields
         previous = _text(fields, "previous_response_id")
         if previous is not None and ID.fullmatch(previous) is None:
