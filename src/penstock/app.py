@@ -146,6 +146,11 @@ class App(House):
         self.line = Line((name, stage) for name, offer in self.offers.items() for stage in offer.stages)
         self.ports.provide(Line, self.line)
         self.ports.provide(MetricSources, MetricSources(m for o in self.offers.values() for m in o.metrics))
+        self.handing = None
+        if seat is not None:
+            from penstock.edge.handing import Handing
+
+            self.handing = Handing(seat, [holding for offer in self.offers.values() for holding in offer.holdings])
         self._running: list[Service] = []
 
     def settings(self, kind: type[S]) -> S:
