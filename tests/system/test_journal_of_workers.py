@@ -7,7 +7,7 @@ import json
 import os
 import signal
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,7 @@ SETTINGS = "[journal]\npoll_seconds = 0.05\nlease_seconds = 2\n[batches]\nmax_in
 
 
 @asynccontextmanager
-async def two(folder: Path, settings: str = SETTINGS) -> AsyncIterator[tuple[Crew, Provider]]:
+async def two(folder: Path, settings: str = SETTINGS) -> AsyncGenerator[tuple[Crew, Provider]]:
     provider = Provider()
     async with serving(provider) as up:
         crew = Crew(folder, up.url, settings=settings)

@@ -139,6 +139,7 @@ class Handing:
         self._server: asyncio.Server | None = None
         self._taken_in: set[asyncio.Task[None]] = set()
         self._answer: Callable[[EdgeScope, EdgeProtocol], Awaitable[None]] | None = None
+        self._stopping = False
         self.handed = 0
         """Requests that were handed on."""
 
@@ -154,6 +155,7 @@ class Handing:
         """Take in no more, and break off what still runs."""
         if self._server is not None:
             self._server.close()
+        self._stopping = True
         for task in tuple(self._taken_in):
             task.cancel()
         await asyncio.gather(*self._taken_in, return_exceptions=True)
@@ -185,7 +187,7 @@ class Handing:
                 if link is None:
                     continue
                 self._found[holding.name] = index
-                if await self._pass_on(link, protocol):
+                if await self._pass_on(link, protocol, change=change):
                     self.handed += 1
                     return True
                 if change:
@@ -225,11 +227,11 @@ class Handing:
             pass  # starting, stuck or dead: as good as one that does not hold it
         return None
 
-    async def _pass_on(self, link: tuple[asyncio.StreamReader, asyncio.StreamWriter], protocol: EdgeProtocol) -> bool:
+    async def _pass_on(self, link: tuple[asyncio.StreamReader, asyncio.StreamWriter], protocol: EdgeProtocol, *, change: bool) -> bool:
         """Send the body, pass the answer on; False when the other worker is lost before it has begun to answer."""
         reader, writer = link
         gone = asyncio.Event()
-        upward = asyncio.create_task(_upward(protocol, writer, gone))
+        upward = asyncio.create_task(_upward(protocol, writer, gone, body=change))
         began = False
         try:
             first = await _hear(reader)
@@ -282,6 +284,10 @@ class Handing:
                 protocol.close()
         except (OSError, TimeoutError, EOFError, msgspec.DecodeError):
             pass  # whoever asked has gone
+        except asyncio.CancelledError:
+            if not self._stopping:
+                raise
+            # Ours: it ends here, or the callback of asyncio's server would log it as a fault.
         except PenstockError as fault:
             _log.warning("a request of another worker was not answered", extra={"fault": fault.message})
         finally:
@@ -365,12 +371,13 @@ class HandedProtocol:
                 await self._pieces.put(None)
 
 
-async def _upward(protocol: EdgeProtocol, writer: asyncio.StreamWriter, gone: asyncio.Event) -> None:
-    """Send the client's body to the holder; close when the client leaves."""
+async def _upward(protocol: EdgeProtocol, writer: asyncio.StreamWriter, gone: asyncio.Event, *, body: bool) -> None:
+    """Send the client's body to the holder; close when the client leaves. A question is sent without a body: it may be asked again."""
     try:
-        async for piece in protocol:
-            _say(writer, _Piece(bytes(piece)))
-            await writer.drain()
+        if body:
+            async for piece in protocol:
+                _say(writer, _Piece(bytes(piece)))
+                await writer.drain()
         _say(writer, _End())
         await writer.drain()
     except OSError:
