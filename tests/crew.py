@@ -59,7 +59,7 @@ class Crew(Penstock):
         text = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children").read_text()
         return {int(pid) for pid in text.split()}
 
-    async def call(self, key: str) -> tuple[int, dict[str, Any], aiohttp.typedefs.LooseHeaders]:
+    async def call(self, key: str) -> tuple[int, dict[str, Any], dict[str, str]]:
         """One model call on a connection of its own: status, body, headers."""
         body = {"model": "m", "messages": [{"role": "user", "content": "hi"}], "max_tokens": ANSWER}
         async with (
