@@ -12,7 +12,8 @@ from tests.edge.test_server import nothing as nowhere
 
 from penstock.edge import handing as module
 from penstock.edge.bridge import Bridge
-from penstock.edge.handing import HandedScope, Handing
+from penstock.edge.handed import HandedScope
+from penstock.edge.handing import Handing
 from penstock.edge.server import Dispatcher, Server
 from penstock.kernel.seat import Seat
 from penstock.kernel.web import Description, EdgeProtocol, EdgeScope, Endpoint

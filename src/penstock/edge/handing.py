@@ -4,8 +4,6 @@ What a request needs its route, page or endpoint declares by the name of a `pens
 it asks the others over Unix sockets in their supervisor's folder, which only their owner can enter; the holder says whether it is the one
 before a byte of the body is sent, and runs the same dispatcher, so that keys, sessions, bounds and errors are those of any other request.
 Where nobody holds it, whoever was asked takes it. A request that came from another worker is never handed on.
-
-What is said is a length and a MessagePack struct. Both sides close when the client leaves or the worker ends.
 """
 
 from __future__ import annotations
@@ -13,14 +11,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import struct
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import msgspec
-from msgspec import Struct
 
+from penstock.edge.handed import Accepted, Began, End, HandedProtocol, HandedScope, Head, Piece, Refused, Whole, hear, say
 from penstock.kernel.capability import Holding
 from penstock.kernel.errors import PenstockError
 from penstock.kernel.seat import Seat
@@ -29,7 +25,6 @@ from penstock.kernel.web import EdgeProtocol, EdgeScope
 _log = logging.getLogger("penstock.handing")
 
 Handler = Callable[[EdgeScope, EdgeProtocol], Awaitable[None]]
-Headers = list[tuple[str, str]]
 
 PATIENCE = 1.0
 """Seconds in which a worker must say whether it holds what is asked for; one that is stuck is passed over."""
@@ -41,90 +36,7 @@ SEARCH_AGAIN = 0.05
 LINGER = 5.0
 """Seconds that the holder waits for the other side to have read everything and to close."""
 
-LARGEST = 64 * 1024 * 1024
-AHEAD = 8
-"""Pieces of a body that the holder takes in before its handler reads them."""
-
-_LENGTH = struct.Struct("=I")
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
-
-
-class _Head(Struct, tag="head", kw_only=True):
-    holding: str
-    proto: str
-    http_version: str
-    client: str
-    scheme: str
-    method: str
-    path: str
-    query_string: str
-    authority: str | None
-    headers: Headers
-
-
-class _Piece(Struct, tag="piece"):
-    data: bytes
-
-
-class _End(Struct, tag="end"):
-    pass
-
-
-class _Accepted(Struct, tag="accepted"):
-    pass
-
-
-class _Refused(Struct, tag="refused"):
-    pass
-
-
-class _Whole(Struct, tag="whole"):
-    """A complete answer; of a file's content where there is one."""
-
-    status: int
-    headers: Headers
-    body: bytes | None = None
-    file: str | None = None
-
-
-class _Began(Struct, tag="began"):
-    status: int
-    headers: Headers
-
-
-_Word = _Head | _Piece | _End | _Accepted | _Refused | _Whole | _Began
-_decoder: msgspec.msgpack.Decoder[_Word] = msgspec.msgpack.Decoder(_Word)
-
-
-class HandedHeaders:
-    """`EdgeHeaders` of a handed request."""
-
-    def __init__(self, given: Headers) -> None:
-        self._given = given
-
-    def get(self, key: str, default: str | None = None) -> str | None:
-        return next((value for name, value in self._given if name == key), default)
-
-    def items(self) -> Headers:
-        return self._given
-
-    def keys(self) -> list[str]:
-        return [name for name, _ in self._given]
-
-
-class HandedScope:
-    """`EdgeScope` of a request that another worker was asked."""
-
-    def __init__(self, head: _Head) -> None:
-        self.proto = head.proto
-        self.http_version = head.http_version
-        self.client = head.client
-        self.scheme = head.scheme
-        self.method = head.method
-        self.path = head.path
-        self.query_string = head.query_string
-        self.authority = head.authority
-        self.headers = HandedHeaders(head.headers)
 
 
 class Handing:
@@ -200,7 +112,7 @@ class Handing:
 
     async def _offer(self, index: int, holding: Holding, scope: EdgeScope) -> tuple[asyncio.StreamReader, asyncio.StreamWriter] | None:
         """A connection to a worker that has accepted the request; None when it is not the holder or does not answer."""
-        head = _Head(
+        head = Head(
             holding=holding.name,
             proto=scope.proto,
             http_version=scope.http_version,
@@ -216,8 +128,8 @@ class Handing:
             async with asyncio.timeout(PATIENCE):
                 reader, writer = await asyncio.open_unix_connection(self._path(index))
                 try:
-                    _say(writer, head)
-                    if isinstance(await _hear(reader), _Accepted):
+                    say(writer, head)
+                    if isinstance(await hear(reader), Accepted):
                         return reader, writer
                 except BaseException:
                     writer.close()
@@ -234,16 +146,16 @@ class Handing:
         upward = asyncio.create_task(_upward(protocol, writer, gone, body=change))
         began = False
         try:
-            first = await _hear(reader)
-            if isinstance(first, _Whole):
+            first = await hear(reader)
+            if isinstance(first, Whole):
                 if first.file is not None:
                     protocol.response_file(first.status, first.headers, first.file)
                 else:
                     protocol.response_bytes(first.status, first.headers, first.body or b"")
-            elif isinstance(first, _Began):
+            elif isinstance(first, Began):
                 began = True
                 stream = protocol.response_stream(first.status, first.headers)
-                while isinstance(word := await _hear(reader), _Piece):
+                while isinstance(word := await hear(reader), Piece):
                     await stream.send_bytes(word.data)
         except RuntimeError:
             return True  # RSGI's word for a client that left
@@ -265,17 +177,17 @@ class Handing:
         self._taken_in.add(task)
         try:
             async with asyncio.timeout(PATIENCE):
-                head = await _hear(reader)
-            holding = self._holdings.get(head.holding) if isinstance(head, _Head) else None
-            if not isinstance(head, _Head) or holding is None or not holding.held or self._answer is None:
-                _say(writer, _Refused())
+                head = await hear(reader)
+            holding = self._holdings.get(head.holding) if isinstance(head, Head) else None
+            if not isinstance(head, Head) or holding is None or not holding.held or self._answer is None:
+                say(writer, Refused())
                 return
-            _say(writer, _Accepted())
+            say(writer, Accepted())
             protocol = HandedProtocol(reader, writer)
             try:
                 await self._answer(HandedScope(head), protocol)
                 if protocol.streaming:
-                    _say(writer, _End())
+                    say(writer, End())
                 await writer.drain()
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(LINGER):
@@ -298,87 +210,14 @@ class Handing:
         return self._folder / f"{index}.hand"
 
 
-class HandedProtocol:
-    """`EdgeProtocol` of a handed request: reads what the other worker sends, and tells it the answer."""
-
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._reader = reader
-        self._writer = writer
-        self._pieces: asyncio.Queue[bytes | None] = asyncio.Queue(AHEAD)
-        self._gone = asyncio.Event()
-        self._reading = asyncio.create_task(self._read())
-        self._ended = False
-        self.streaming = False
-
-    async def __call__(self) -> bytes:
-        return b"".join([piece async for piece in self])
-
-    def __aiter__(self) -> AsyncGenerator[bytes]:
-        return self._body()
-
-    async def client_disconnect(self) -> None:
-        """Return when the other worker has closed: its client has left, or it has ended."""
-        await self._gone.wait()
-
-    def response_empty(self, status: int, headers: Headers) -> None:
-        self.response_bytes(status, headers, b"")
-
-    def response_bytes(self, status: int, headers: Headers, body: bytes) -> None:
-        _say(self._writer, _Whole(status, headers, body=body))
-
-    def response_file(self, status: int, headers: Headers, file: str) -> None:
-        _say(self._writer, _Whole(status, headers, file=file))
-
-    def response_stream(self, status: int, headers: Headers) -> HandedProtocol:
-        self.streaming = True
-        _say(self._writer, _Began(status, headers))
-        return self
-
-    async def send_bytes(self, data: bytes) -> None:
-        """A piece of a streamed answer; raises when the other worker is gone."""
-        if self._gone.is_set():
-            raise RuntimeError("the other worker is gone")  # RSGI's word for a client that left
-        _say(self._writer, _Piece(bytes(data)))
-        await self._writer.drain()
-
-    def close(self) -> None:
-        """Read no more."""
-        self._reading.cancel()
-
-    async def _body(self) -> AsyncGenerator[bytes]:
-        while not self._ended:
-            piece = await self._pieces.get()
-            if piece is None:
-                self._ended = True
-                if self._gone.is_set():
-                    raise ConnectionResetError("the client left before its body was complete")
-                return
-            yield piece
-
-    async def _read(self) -> None:
-        whole = False
-        try:
-            while True:
-                word = await _hear(self._reader)
-                if isinstance(word, _Piece):
-                    await self._pieces.put(word.data)
-                elif isinstance(word, _End):
-                    whole = True
-                    await self._pieces.put(None)
-        except (OSError, EOFError, msgspec.DecodeError):
-            self._gone.set()
-            if not whole:
-                await self._pieces.put(None)
-
-
 async def _upward(protocol: EdgeProtocol, writer: asyncio.StreamWriter, gone: asyncio.Event, *, body: bool) -> None:
     """Send the client's body to the holder; close when the client leaves. A question is sent without a body: it may be asked again."""
     try:
         if body:
             async for piece in protocol:
-                _say(writer, _Piece(bytes(piece)))
+                say(writer, Piece(bytes(piece)))
                 await writer.drain()
-        _say(writer, _End())
+        say(writer, End())
         await writer.drain()
     except OSError:
         return  # the holder has ended, which whoever waits for its answer finds out as well
@@ -390,15 +229,3 @@ async def _upward(protocol: EdgeProtocol, writer: asyncio.StreamWriter, gone: as
 def _lost(name: str) -> bytes:
     said = f"the worker that holds the {name} ended while it was asked; another takes over, see what was done and try again"
     return msgspec.json.encode({"error": {"code": "unavailable", "message": said, "param": None}})
-
-
-def _say(writer: asyncio.StreamWriter, word: Any) -> None:
-    body = msgspec.msgpack.encode(word)
-    writer.write(_LENGTH.pack(len(body)) + body)
-
-
-async def _hear(reader: asyncio.StreamReader) -> _Word:
-    (length,) = _LENGTH.unpack(await reader.readexactly(_LENGTH.size))
-    if length > LARGEST:
-        raise OSError("more than another worker says")
-    return _decoder.decode(await reader.readexactly(length))
