@@ -145,16 +145,23 @@ async def test_on_sqlite_either_worker_answers_and_the_other_takes_over(tmp_path
 
 
 async def test_on_postgresql_both_workers_work_on_batches(tmp_path: Path, postgres: str) -> None:
-    settings = f'[storage]\nrecords = "{postgres}"\nmigrate_on_start = true\n{SETTINGS}'
+    settings = f'[storage]\nrecords = "{postgres}"\nmigrate_on_start = true\n{SETTINGS}per_process = 1\n'
     async with two(tmp_path, settings) as (crew, provider):
-        provider.seconds = 0.02
+        provider.seconds = 0.05
         count = 100
         names = {f"{n}-{m}" for n in range(4) for m in range(count)}
         batches = [await begun(crew, *(line(f"{n}-{m}") for m in range(count))) for n in range(4)]
-        await until(lambda: sum(provider.seen[name] for name in names) > 60)
+        await until(lambda: _both_work(crew))
+        assert len(names) > sum(provider.seen[name] for name in names)
         victim = min(crew.children())
         os.kill(victim, signal.SIGKILL)
         for n, batch in enumerate(batches):
             assert (await ended(crew, batch))["request_counts"]["completed"] == count
             assert await results(crew, batch) == Counter(f"{n}-{m}" for m in range(count))
         await crew.all_up(without=victim)
+
+
+async def _both_work(crew: Crew) -> bool:
+    _, _, text = await asked(crew, "GET", "/metrics")
+    found = [each for each in text.splitlines() if each.startswith("penstock_batch_lines_in_flight{")]
+    return [float(each.rpartition(" ")[2]) > 0 for each in found] == [True, True]
