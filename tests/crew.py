@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -59,7 +59,7 @@ class Crew(Penstock):
         text = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children").read_text()
         return {int(pid) for pid in text.split()}
 
-    async def call(self, key: str) -> tuple[int, dict[str, Any], aiohttp.typedefs.LooseHeaders]:
+    async def call(self, key: str) -> tuple[int, dict[str, Any], dict[str, str]]:
         """One model call on a connection of its own: status, body, headers."""
         body = {"model": "m", "messages": [{"role": "user", "content": "hi"}], "max_tokens": ANSWER}
         async with (
@@ -105,7 +105,7 @@ class Upstream:
 
 
 @asynccontextmanager
-async def upstream() -> AsyncIterator[Upstream]:
+async def upstream() -> AsyncGenerator[Upstream]:
     """An upstream that listens."""
     mine = Upstream()
     async with serving(mine.script) as listening:

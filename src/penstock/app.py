@@ -19,7 +19,7 @@ from penstock import settings as settings_module
 from penstock.kernel.capability import ENTRY_POINT_GROUP, Capability, House, Offer, Service
 from penstock.kernel.errors import PenstockError, SchemaMismatch, SettingsError
 from penstock.kernel.events import Events
-from penstock.kernel.ports import MetricSources, Peers, Ports
+from penstock.kernel.ports import Broadcast, MetricSources, Peers, Ports
 from penstock.kernel.seat import Seat
 from penstock.kernel.stage import Line
 from penstock.settings import ServerSettings, Settings, StorageSettings
@@ -89,6 +89,17 @@ def open_counters(settings: Settings, seat: Seat | None) -> Counters:
     return MemoryCounters()
 
 
+def open_broadcast(settings: Settings, nearby: Broadcast | None) -> Broadcast | None:
+    """How processes tell each other: over the server of the counters, or ``nearby`` on one machine."""
+    url = settings.of(StorageSettings).counters
+    if not url:
+        return nearby
+    # The driver is an extra, imported when a server is named.
+    from penstock.storage.broadcast import ValkeyBroadcast
+
+    return ValkeyBroadcast(url, nearby)
+
+
 def data_dir(settings: Settings) -> Path:
     """The data folder, made when missing, readable by its owner alone."""
     path = Path(settings.of(ServerSettings).data_dir)
@@ -127,13 +138,20 @@ class App(House):
         self.ports.provide(Console, self.console)
         self.ports.provide(Events, self.events)
         self.offers: dict[str, Offer] = {"storage": _offer_of(counters)}
+        nearby: Broadcast | None = None
         if seat is not None:
-            from penstock.edge.peers import WorkerPeers
+            from penstock.edge.peers import PeerBroadcast, WorkerPeers
 
             peers = WorkerPeers(seat)
+            nearby = PeerBroadcast(peers)
             self.offers["peers"] = Offer(services=(peers,))
             self.ports.provide(Seat, seat)
             self.ports.provide(Peers, peers)
+        everywhere = open_broadcast(settings, nearby)
+        if everywhere is not None:
+            self.ports.provide(Broadcast, everywhere)
+            if everywhere is not nearby:
+                self.offers["broadcast"] = Offer(services=(cast("Service", everywhere),))
         for room in self.rooms:
             offer = self.offers[room.name] = room.open(self)
             for kind, implementation in offer.ports.items():
@@ -146,6 +164,11 @@ class App(House):
         self.line = Line((name, stage) for name, offer in self.offers.items() for stage in offer.stages)
         self.ports.provide(Line, self.line)
         self.ports.provide(MetricSources, MetricSources(m for o in self.offers.values() for m in o.metrics))
+        self.handing = None
+        if seat is not None:
+            from penstock.edge.handing import Handing
+
+            self.handing = Handing(seat, [holding for offer in self.offers.values() for holding in offer.holdings])
         self._running: list[Service] = []
 
     def settings(self, kind: type[S]) -> S:

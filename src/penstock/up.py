@@ -24,13 +24,14 @@ from penstock import __version__
 from penstock.app import App, capabilities, load_settings, open_store
 from penstock.edge.api import Doors, application
 from penstock.edge.bridge import Bridge
+from penstock.edge.handing import Handing
 from penstock.edge.openapi import document
 from penstock.edge.server import Dispatcher, Server, is_loopback, until_signal
 from penstock.kernel.errors import PenstockError, SettingsError
 from penstock.kernel.ports import Authenticator, Directory, FirstKey, Sessions
 from penstock.kernel.principal import Principal, Scope
 from penstock.kernel.seat import Seat, Told
-from penstock.kernel.web import Endpoint
+from penstock.kernel.web import Description, Endpoint, Page, Route
 from penstock.logs import configure, redact
 from penstock.settings import LogSettings, ServerSettings
 from penstock.supervisor import Start, announce, supervise
@@ -82,8 +83,11 @@ async def _serve(app: App, host: str, port: int, settings: ServerSettings, seat:
                 "run `penstock keys create --admin` first, or listen on 127.0.0.1",
                 param="server.host",
             )
+        answers = dispatcher(app)
+        if app.handing is not None:
+            await app.handing.start(answers.__rsgi__)
         server = Server(
-            dispatcher(app),
+            answers,
             host=host,
             port=port,
             backlog=settings.backlog,
@@ -106,6 +110,8 @@ async def _serve(app: App, host: str, port: int, settings: ServerSettings, seat:
         drains = [drain for offer in app.offers.values() for drain in offer.drains]
         await asyncio.gather(*(drain.drain(settings.drain_seconds) for drain in drains))
         await server.stop()
+        if app.handing is not None:
+            await app.handing.stop()
     finally:
         await app.stop()
 
@@ -156,8 +162,28 @@ def dispatcher(app: App) -> Dispatcher:
         HttpRoute("/healthz", healthy, methods=["GET"]),
     ]
     doors = Doors(app.ports.get(Authenticator), app.ports.find(Sessions), sign)
-    asgi = application(routes, pages, extra, doors, error_page)
-    return Dispatcher(_by_address(endpoints), Bridge(asgi, max_body=CONTROL_BODY_BYTES))
+    bridge = Bridge(application(routes, pages, extra, doors, error_page), max_body=CONTROL_BODY_BYTES)
+    handing = app.handing
+    if handing is None:
+        return Dispatcher(_by_address(endpoints), bridge)
+    endpoints = [msgspec.structs.replace(one, handler=handing.through(one.holding, one.handler)) for one in endpoints]
+    return Dispatcher(_by_address(endpoints), bridge, _handed(handing, routes, pages, bridge))
+
+
+def _handed(handing: Handing, routes: Sequence[Route], pages: Sequence[Page], bridge: Bridge) -> list[Endpoint]:
+    """What is behind the bridge and may be another worker's to answer."""
+    found: list[Endpoint] = []
+    declared = [(r.holding, r.path, (r.method,)) for r in routes] + [(p.holding, p.path, p.methods) for p in pages]
+    for name, path, methods in declared:
+        if handing.knows(name):
+            handler = handing.through(name, bridge)
+            for method in (*methods, "HEAD") if "GET" in methods else methods:
+                found.append(Endpoint(method=method, path=path, handler=handler, summary="", describe=_undescribed))
+    return found
+
+
+def _undescribed() -> Description:
+    raise AssertionError("the OpenAPI document is made of the routes")  # never asked: these are not in it
 
 
 def _by_address(endpoints: Sequence[Endpoint]) -> dict[tuple[str, str], Endpoint]:

@@ -8,11 +8,14 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
+from msgspec import structs
+
 from penstock.batches.intake import Requests
 from penstock.batches.model import ANTHROPIC, ENDED, Batch, Status
 from penstock.batches.service import Batching, Inline
 from penstock.batches.settings import BatchSettings
 from penstock.kernel.errors import BodyTooLarge, MalformedRequest
+from penstock.kernel.journal import JOURNAL
 from penstock.kernel.vendor import Asked, VendorDoor
 from penstock.kernel.web import Description, Endpoint
 
@@ -63,16 +66,16 @@ def endpoints(door: VendorDoor, batching: Batching, settings: BatchSettings) -> 
         except RuntimeError:  # RSGI's word for a client that left
             return
 
-    def made(method: str, path: str, handler: Any, summary: str, what: str) -> Endpoint:
-        return door.endpoint(method, path, handler, summary, partial(_describe, what))
+    def made(method: str, path: str, handler: Any, summary: str, what: str, holding: str = "") -> Endpoint:
+        return structs.replace(door.endpoint(method, path, handler, summary, partial(_describe, what)), holding=holding)
 
     # The longer paths first: a name in a path stands for anything, slashes included.
     return (
-        made("POST", PATH, create, "Make an Anthropic message batch of inline requests.", "create"),
+        made("POST", PATH, create, "Make an Anthropic message batch of inline requests.", "create", JOURNAL),
         made("GET", PATH, listed, "List Anthropic message batches.", "list"),
-        made("POST", CANCEL, cancel, "Cancel an Anthropic message batch.", "one"),
+        made("POST", CANCEL, cancel, "Cancel an Anthropic message batch.", "one", JOURNAL),
         made("GET", RESULTS, results, "The results of an Anthropic message batch, one JSON document a line.", "results"),
-        made("GET", ONE, show, "Show an Anthropic message batch.", "one"),
+        made("GET", ONE, show, "Show an Anthropic message batch.", "one", JOURNAL),
         made("DELETE", ONE, delete, "Delete an Anthropic message batch that has ended.", "deleted"),
     )
 

@@ -9,6 +9,7 @@ from msgspec import Meta, Struct, field
 
 from penstock.batches.model import Batch, LineError, Status
 from penstock.batches.service import Batching
+from penstock.kernel.journal import JOURNAL
 from penstock.kernel.principal import Scope
 from penstock.kernel.web import Ask, Route
 
@@ -174,10 +175,23 @@ def routes(batching: Batching) -> Sequence[Route]:
 
     path, one, call = "/v1/batches", "/v1/batches/{id}", Scope.CALL
     return (
-        Route(method="POST", path=path, handler=create, summary="Make a batch of a file.", scope=call, body=NewBatch, returns=BatchObject),
+        Route(
+            method="POST",
+            path=path,
+            handler=create,
+            summary="Make a batch of a file.",
+            scope=call,
+            body=NewBatch,
+            returns=BatchObject,
+            holding=JOURNAL,
+        ),
         Route(method="GET", path=path, handler=listed, summary="List batches.", scope=call, query=BatchQuery, returns=BatchList),
-        Route(method="GET", path=one, handler=get, summary="Show a batch of either shape.", scope=call, returns=BatchObject),
-        Route(method="POST", path=f"{one}/cancel", handler=cancel, summary="Cancel a batch.", scope=call, returns=BatchObject),
+        Route(
+            method="GET", path=one, handler=get, summary="Show a batch of either shape.", scope=call, returns=BatchObject, holding=JOURNAL
+        ),
+        Route(
+            method="POST", path=f"{one}/cancel", handler=cancel, summary="Cancel a batch.", scope=call, returns=BatchObject, holding=JOURNAL
+        ),
         Route(
             method="GET",
             path=f"{one}/results",

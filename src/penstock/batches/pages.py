@@ -10,6 +10,7 @@ from penstock.batches.model import ANTHROPIC, ENDED, Batch, Status
 from penstock.batches.service import Batching
 from penstock.console import Console, toast
 from penstock.console.formats import duration
+from penstock.kernel.journal import JOURNAL
 from penstock.kernel.ports import Directory, Ports
 from penstock.kernel.principal import Principal, Scope
 from penstock.kernel.web import Page
@@ -99,8 +100,8 @@ def pages(ports: Ports, batching: Batching) -> Sequence[Page]:
     path = "/console/batches/{id}"
     return (
         Page(path="/console/batches", handler=batches),
-        Page(path=path, handler=one),
-        Page(path=f"{path}/cancel", handler=cancel, scope=Scope.ADMIN, methods=("POST",)),
+        Page(path=path, handler=one, holding=JOURNAL),
+        Page(path=f"{path}/cancel", handler=cancel, scope=Scope.ADMIN, methods=("POST",), holding=JOURNAL),
         download(errors=False),
         download(errors=True),
     )

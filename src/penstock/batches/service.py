@@ -128,11 +128,15 @@ class Batching:
 
     async def get(self, reach: str | None, id: str, *, shape: str | None = None) -> Batch:
         """One batch. `NotFound`, also for one of the other shape where a shape is given."""
+        found = await self._kept(reach, id, shape)
+        if found.status in LIVE and time.time() - found.updated_at > STALE_SECONDS:
+            return await self._mend(found)
+        return found
+
+    async def _kept(self, reach: str | None, id: str, shape: str | None) -> Batch:
         found = await self._records.read(lambda c: store.get(c, reach, id))
         if found is None or (shape is not None and found.shape != shape):
             raise NotFound(f"there is no batch {id[:100]!r}", param="id")
-        if found.status in LIVE and time.time() - found.updated_at > STALE_SECONDS:
-            return await self._mend(found)
         return found
 
     async def list(
@@ -164,7 +168,7 @@ class Batching:
 
     async def delete(self, reach: str | None, id: str, *, shape: str | None = None) -> None:
         """Delete a batch that has ended, with its results. `Conflict` while it goes on."""
-        batch = await self.get(reach, id, shape=shape)
+        batch = await self._kept(reach, id, shape)
         if batch.status not in ENDED:
             raise Conflict(f"batch {id} goes on; cancel it first", param="id")
         await self._records.write(lambda c: store.remove(c, id))
@@ -172,7 +176,7 @@ class Batching:
 
     async def results(self, reach: str | None, id: str, *, errors: bool = False, shape: str | None = None) -> AsyncIterator[bytes]:
         """The results of a batch that has ended. `NotFound` where there are none (any more)."""
-        batch = await self.get(reach, id, shape=shape)
+        batch = await self._kept(reach, id, shape)
         if batch.status not in ENDED:
             raise NotFound(f"batch {id} has no results yet: it is {batch.status.value}", param="id")
         if batch.shape == ANTHROPIC:

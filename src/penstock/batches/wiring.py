@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
@@ -16,9 +17,10 @@ from penstock.batches.runs import LIVE, NAME, QUEUE, Runs
 from penstock.batches.service import Batching
 from penstock.batches.settings import BatchSettings
 from penstock.kernel.capability import House, Offer
-from penstock.kernel.errors import PenstockError
+from penstock.kernel.errors import JournalInUse, PenstockError
 from penstock.kernel.journal import Journal, Queue
 from penstock.kernel.ports import Authenticator, Holders, Metric, ModelClient, Sessions, Traffic
+from penstock.kernel.seat import Seat
 from penstock.kernel.vendor import VendorDoor
 from penstock.kernel.web import NavItem
 from penstock.storage.records import Records
@@ -96,13 +98,22 @@ class BatchLife:
         yield Metric(name="penstock_batch_cuts", help="How often fewer lines were let in.", kind="counter", samples=(({}, pace.cuts),))
 
     async def _rounds(self) -> None:
-        taken_up = False
+        # With other workers here this one may have to take up theirs at any time, from when the journal is its own.
+        taken_up, alone = False, self._house.ports.find(Seat) is None
+        archive_at = time.monotonic()
         while True:
             try:
-                if not taken_up and await self._records.read(lambda c: store.listed(c, None, among=LIVE, limit=1)):
-                    await self.batching.take_up()
-                taken_up = True
-                await self.batching.archive()
+                if not taken_up:
+                    live = bool(await self._records.read(lambda c: store.listed(c, None, among=LIVE, limit=1)))
+                    if live:
+                        await self.batching.take_up()
+                    taken_up = alone or live
+                if time.monotonic() >= archive_at:
+                    archive_at = time.monotonic() + ARCHIVE_SECONDS
+                    await self.batching.archive()
+            except JournalInUse as fault:
+                if alone:
+                    _log.warning("batches are not looked after", extra={"fault": fault.message, "code": fault.code})
             except PenstockError as fault:
                 _log.warning("batches are not looked after", extra={"fault": fault.message, "code": fault.code})
             await asyncio.sleep(ARCHIVE_SECONDS if taken_up else 5.0)

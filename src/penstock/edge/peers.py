@@ -101,6 +101,26 @@ class WorkerPeers:
                 await writer.wait_closed()
 
 
+class PeerBroadcast:
+    """`penstock.kernel.ports.Broadcast` among the workers of one machine."""
+
+    def __init__(self, peers: WorkerPeers) -> None:
+        self._peers = peers
+
+    def tell(self, topic: str, body: bytes) -> None:
+        """Say it to the others."""
+        self._peers.tell(topic, body)
+
+    def hear(self, topic: str, handler: Callable[[bytes], None]) -> None:
+        """Be called with what the others say."""
+
+        async def answer(body: bytes) -> bytes:
+            handler(body)
+            return b""
+
+        self._peers.answer(topic, answer)
+
+
 def _send(writer: asyncio.StreamWriter, body: bytes) -> None:
     writer.write(_LENGTH.pack(len(body)) + body)
 

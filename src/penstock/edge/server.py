@@ -7,7 +7,7 @@ import ipaddress
 import logging
 import signal
 import socket
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 from penstock.edge.bridge import Bridge
@@ -25,10 +25,12 @@ SETTLE_SECONDS = 0.05
 class Dispatcher:
     """The RSGI application: exact paths to their endpoints, then those with a name or a condition, everything else over the bridge."""
 
-    def __init__(self, endpoints: Mapping[tuple[str, str], Endpoint], bridge: Bridge) -> None:
+    def __init__(self, endpoints: Mapping[tuple[str, str], Endpoint], bridge: Bridge, handed: Sequence[Endpoint] = ()) -> None:
+        """``handed``: routes and pages behind the bridge that may be another worker's to answer; their handlers see to that."""
         plain = {key: one for key, one in endpoints.items() if "{" not in one.path and one.when is None}
         self._handlers = {key: one.handler for key, one in plain.items()}
         self._others = [one for key, one in endpoints.items() if key not in plain]
+        self._handed = handed
         self._bridge = bridge
 
     def __rsgi__(self, scope: EdgeScope, protocol: EdgeProtocol) -> Awaitable[None]:
@@ -39,6 +41,10 @@ class Dispatcher:
         method, path = scope.method, scope.path
         for one in self._others:
             if method == one.method and _fits(path, one.path) and (one.when is None or one.when(scope)):
+                return one.handler
+        for one in self._handed:
+            # A name in a route's path is one segment.
+            if method == one.method and _fits(path, one.path) and path.count("/") == one.path.count("/"):
                 return one.handler
         return None
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Iterable, Mapping
+from typing import Protocol
 
 from penstock.gateway.budget_of_retries import RetryBudget
 from penstock.gateway.capacity import Capacity, Pace
@@ -57,6 +58,7 @@ class Standing:
         "calls",
         "circuit",
         "failures",
+        "hearsay",
         "joined",
         "model",
         "pace",
@@ -76,6 +78,7 @@ class Standing:
         self.calls = 0
         self.failures = 0
         self.skipped = 0
+        self.hearsay: Told | None = None
         self._clock = clock
         self._load = 0.0
         self._load_at = clock()
@@ -155,6 +158,8 @@ class Standing:
             self.failures += 1
             wait = fault.retry_after
             self.circuit.pause(min(wait, LONGEST_PAUSE) if wait is not None else None, "rate limited (429)")
+            if wait is not None and self.hearsay is not None:
+                self.hearsay.paused(self, min(wait, LONGEST_PAUSE))
             provider.circuit.abandoned(probe=probe)
         elif isinstance(fault, UpstreamUnreachable) or status in OUR_FAULT:
             self.failures += 1
@@ -202,6 +207,18 @@ class Standing:
                 circuit.eject(f"fails {circuit.failing:.0%} of its calls, others do not")
 
 
+class Told(Protocol):
+    """Who tells the other workers, where there are any."""
+
+    def left(self, standing: Standing) -> None:
+        """Its quota has changed."""
+        ...
+
+    def paused(self, standing: Standing, seconds: float) -> None:
+        """It wants to be left alone for so long."""
+        ...
+
+
 class Health:
     """Every target's and provider's standing."""
 
@@ -219,6 +236,7 @@ class Health:
         self._chance = chance
         self.targets: dict[tuple[str, str], Standing] = {}
         self.providers: dict[str, ProviderStanding] = {}
+        self.hearsay: Told | None = None
 
     def of(self, target: Target) -> Standing:
         """The standing of a target."""
@@ -253,5 +271,8 @@ class Health:
         clock = self._clock
         circuit = Circuit(self._rules, clock, self._chance)
         standing = Standing(self.provider(target.provider), target.model, circuit, Quota(clock), clock)
+        hearsay = standing.hearsay = self.hearsay
+        if hearsay is not None:
+            standing.quota.tell = lambda: hearsay.left(standing)
         self.targets[(target.provider, target.model)] = standing
         return standing

@@ -48,12 +48,15 @@ _FAMILIES = (
 class Quota:
     """What is left at one target, as it said last, less what was sent since. Nothing is held back while it says nothing."""
 
-    __slots__ = ("_clock", "_now", "_unheard", "known", "requests", "requests_reset", "tokens", "tokens_reset")
+    __slots__ = ("_clock", "_now", "_unheard", "fresh", "known", "requests", "requests_reset", "tell", "tokens", "tokens_reset")
 
     def __init__(self, clock: Callable[[], float] = time.monotonic, now: Callable[[], float] = time.time) -> None:
         self._clock = clock
         self._now = now
         self.known = False
+        self.tell: Callable[[], None] | None = None
+        self.fresh = False
+        """Whether it heard something that the other workers have not been told."""
         self._unheard = 0
         self.requests = math.inf
         self.requests_reset = 0.0
@@ -70,6 +73,18 @@ class Quota:
         if self.tokens < tokens:
             wait = max(wait, self._left(self.tokens_reset - now, "tokens"))
         return wait
+
+    def state(self) -> tuple[float, float, float, float]:
+        """Requests and tokens left, and the seconds until they begin anew."""
+        now = self._clock()
+        return self.requests, self.tokens, max(0.0, self.requests_reset - now), max(0.0, self.tokens_reset - now)
+
+    def told(self, requests: float, tokens: float, requests_reset: float, tokens_reset: float) -> None:
+        """Another worker heard this a moment ago."""
+        now = self._clock()
+        self.known = True
+        self.requests, self.tokens = requests, tokens
+        self.requests_reset, self.tokens_reset = now + requests_reset, now + tokens_reset
 
     def sent(self, tokens: int) -> None:
         """A call of so many tokens goes out."""
@@ -100,6 +115,9 @@ class Quota:
                 if left is not None and left < self.tokens:
                     self.tokens = left
                     self.tokens_reset = now + self._span(header(tokens_reset))
+            if self.tell is not None and not self.fresh:
+                self.fresh = True
+                self.tell()
             return
 
     def _left(self, seconds: float, which: str) -> float:

@@ -46,7 +46,9 @@ class ProviderSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     api_version: Annotated[str | None, Meta(description="Value of the api-version query parameter (Azure OpenAI).")] = None
     try_seconds: Annotated[float, Meta(gt=0, description="Longest wait for an attempt's reply, or a stream's next bytes.")] = 300.0
     connect_seconds: Annotated[float, Meta(gt=0, description="Longest wait for a connection.")] = 5.0
-    max_connections: Annotated[int, Meta(ge=1, description="Most connections open to it at once; further calls wait for one.")] = 1024
+    max_connections: Annotated[
+        int, Meta(ge=1, description="Most connections open to it at once by all workers of a machine; further calls wait for one.")
+    ] = 1024
     adaptive: Annotated[
         Literal["refusals", "pace", "off"],
         Meta(

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import os
 from collections.abc import Iterable, Sequence
+
+from msgspec import structs
 
 from penstock.gateway.admission import Admission
 from penstock.gateway.choose import Catalogue, Choose
 from penstock.gateway.discovery import OLLAMA, configured, find_ollama
 from penstock.gateway.google_models import GoogleModels
 from penstock.gateway.health import Health
+from penstock.gateway.hearsay import Hearsay
 from penstock.gateway.http import Edge
 from penstock.gateway.inside import Inside
 from penstock.gateway.local_embedder import LocalEmbedder
@@ -31,8 +35,9 @@ from penstock.gateway.told_by_running import told_by_running
 from penstock.kernel.capability import Finding, House, Offer
 from penstock.kernel.errors import PenstockError
 from penstock.kernel.events import KeyRevoked
-from penstock.kernel.ports import Authenticator, Meter, Metric, ModelClient, Peers, Sessions, Traffic
+from penstock.kernel.ports import Authenticator, Broadcast, Meter, Metric, ModelClient, Peers, Sessions, Traffic
 from penstock.kernel.recall import Embedder, Replies
+from penstock.kernel.seat import Seat
 from penstock.kernel.stage import Line
 from penstock.kernel.web import NavItem
 from penstock.settings import ServerSettings
@@ -44,8 +49,12 @@ _log = logging.getLogger("penstock.gateway")
 def wire(house: House) -> Offer:
     """Build the gateway inside ``house``."""
     settings = house.settings(GatewaySettings)
+    seat, broadcast = house.ports.find(Seat), house.ports.find(Broadcast)
+    if seat is not None:
+        settings = shared_out(settings, seat.workers)
     catalogue = Catalogue(configured(settings, house.data_dir, os.environ), settings.models)
     health = Health(settings.resilience, settings.providers)
+    hearsay = Hearsay(health, broadcast, lambda: catalogue.providers) if broadcast is not None else None
     admission = Admission(
         house.ports.get(Counters),
         max_in_flight=settings.max_in_flight,
@@ -72,7 +81,7 @@ def wire(house: House) -> Offer:
         services=(life,),
         drains=(life,),
         checks=(life.check,),
-        metrics=(life, standings, realtime),
+        metrics=(life, standings, realtime, *([hearsay] if hearsay is not None else [])),
         ports={
             ModelClient: inside,
             Traffic: admission,
@@ -80,6 +89,15 @@ def wire(house: House) -> Offer:
             **({Embedder: LocalEmbedder(house.data_dir / "models")} if installed() else {}),
         },
     )
+
+
+def shared_out(settings: GatewaySettings, workers: int) -> GatewaySettings:
+    """The settings of one of so many workers: what a provider is said to take, all of them together may ask of it."""
+    providers = {
+        name: structs.replace(given, max_connections=max(1, math.ceil(given.max_connections / workers)))
+        for name, given in settings.providers.items()
+    }
+    return structs.replace(settings, providers=providers)
 
 
 class GatewayLife:

@@ -11,7 +11,7 @@ import msgspec
 from penstock.console import Console, toast
 from penstock.journal.service import JournalService, installed
 from penstock.kernel.errors import JournalUnavailable, MalformedRequest
-from penstock.kernel.journal import ENDED, RunFilter, RunInfo, RunState, StepInfo
+from penstock.kernel.journal import ENDED, JOURNAL, RunFilter, RunInfo, RunState, StepInfo
 from penstock.kernel.ports import Directory, Ports
 from penstock.kernel.principal import Principal, Scope
 from penstock.kernel.web import Page
@@ -110,7 +110,7 @@ def pages(ports: Ports, journal: JournalService) -> Sequence[Page]:
 
     admin = Scope.ADMIN
     one = "/console/runs/{id}"
-    return (
+    made = (
         Page(path="/console/runs", handler=runs),
         Page(path=one, handler=run),
         Page(path=f"{one}/cancel", handler=acting(journal.cancel, "Run cancelled"), scope=admin, methods=("POST",)),
@@ -118,6 +118,7 @@ def pages(ports: Ports, journal: JournalService) -> Sequence[Page]:
         Page(path=f"{one}/resume", handler=acting(journal.resume, "Run resumed"), scope=admin, methods=("POST",)),
         Page(path=f"{one}/fork", handler=fork, scope=admin, methods=("POST",)),
     )
+    return tuple(msgspec.structs.replace(page, holding=JOURNAL) for page in made)
 
 
 def _to(id: str) -> Response:

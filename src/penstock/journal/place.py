@@ -53,8 +53,10 @@ class Place:
         only make an engine, for the lease; DBOS makes its own.
 
         Two processes would each count only what they see between two polls, so limits of queues would not hold, and each would take the
-        other's runs for those of a dead process. The lock is the kernel's and ends with the process, however it ends.
+        other's runs for those of a dead process. The lock is the kernel's and ends with the process, however it ends. Twice does no harm.
         """
+        if self.engine is not None:
+            return
         if self.shared:
             self.engine = create_engine(
                 self.url,
@@ -77,7 +79,8 @@ class Place:
             os.close(handle)
             raise JournalInUse(
                 f"process {holder or 'unknown'} works on the journal in {self.folder}, and on SQLite only one may; "
-                "stop it, or set storage.records to a PostgreSQL database for several"
+                "stop it, or set storage.records to a PostgreSQL database for several",
+                retry_after=1.0,
             ) from fault
         os.ftruncate(handle, 0)
         os.pwrite(handle, str(os.getpid()).encode(), 0)

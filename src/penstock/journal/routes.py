@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Annotated, Any
 
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, structs
 
-from penstock.kernel.journal import Journal, QueueDepth, RunFilter, RunInfo, StepInfo
+from penstock.kernel.journal import JOURNAL, Journal, QueueDepth, RunFilter, RunInfo, StepInfo
 from penstock.kernel.principal import Scope
 from penstock.kernel.web import Ask, Route
 
@@ -92,7 +92,7 @@ def routes(journal: Journal) -> Sequence[Route]:
 
     read, admin = Scope.READ, Scope.ADMIN
     one = "/v1/runs/{id}"
-    return (
+    routes = (
         Route(method="GET", path="/v1/runs", handler=list_runs, summary="List runs.", scope=read, query=RunQuery, returns=RunPage),
         Route(method="GET", path=one, handler=get_run, summary="Show a run with its history.", scope=read, returns=RunDetail),
         Route(method="GET", path="/v1/queues", handler=list_queues, summary="Show what waits and runs.", scope=read, returns=Queues),
@@ -111,3 +111,4 @@ def routes(journal: Journal) -> Sequence[Route]:
             status=201,
         ),
     )
+    return tuple(structs.replace(route, holding=JOURNAL) for route in routes)

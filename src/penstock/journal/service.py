@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from penstock.journal.settings import JournalSettings
 from penstock.journal.terms import Definition, file_of, is_shared, keyed, missing
-from penstock.kernel.errors import Conflict, JournalNotInstalled, JournalUnavailable, NotFound, RequestError
+from penstock.kernel.errors import Conflict, JournalInUse, JournalNotInstalled, JournalUnavailable, NotFound, RequestError
 from penstock.kernel.ids import new_id
-from penstock.kernel.journal import ENDED, Queue, QueueDepth, RunFilter, RunFunction, RunInfo, RunState, StepInfo
+from penstock.kernel.journal import ENDED, JOURNAL, Queue, QueueDepth, RunFilter, RunFunction, RunInfo, RunState, StepInfo
 
 if TYPE_CHECKING:
     from penstock.journal.engine import Engine
+    from penstock.journal.place import Place
     from penstock.journal.reading import Reader
 
 T = TypeVar("T")
@@ -36,6 +37,8 @@ class JournalService:
     """Implements `penstock.kernel.journal.Journal` for one house. Opening it loads DBOS, which takes a good part of a second, so a house
     without runs never does."""
 
+    name = JOURNAL
+
     def __init__(self, settings: JournalSettings, url: str, data_dir: Path, *, works: bool = True) -> None:
         self._settings = settings
         self._url = url
@@ -48,12 +51,19 @@ class JournalService:
         self._reader: Reader | None = None
         self._opening = asyncio.Lock()
         self._closed = False
+        self.held = False
+        """Whether this process works on the journal, or is about to."""
         self._threads = ThreadPoolExecutor(THREADS, "penstock-journal")
 
     @property
     def used(self) -> bool:
         """Whether any room has defined a run."""
         return bool(self._pending or self._definitions)
+
+    @property
+    def shared(self) -> bool:
+        """Whether several processes may work on it."""
+        return is_shared(self._url)
 
     @property
     def open(self) -> bool:
@@ -78,7 +88,7 @@ class JournalService:
         if self._engine is None:
             self._pending.append((name, version, function))
         else:
-            self._take(name, version, function, self._engine)
+            self._define(name, version, function, self._engine)
 
     def declare(self, queue: Queue) -> None:
         self._queues[queue.name] = queue
@@ -105,6 +115,18 @@ class JournalService:
             self._engine = engine
             return engine
 
+    async def take(self, *, change: bool) -> bool:
+        """See `penstock.kernel.capability.Holding.take`."""
+        if not change and self._nothing:
+            return True
+        try:
+            await self.begin()
+        except JournalInUse:
+            return False
+        except JournalUnavailable:
+            return True  # whoever asks for runs is told what is wrong
+        return True
+
     async def close(self) -> None:
         """Stop what runs and hand it on. Opening again is an error."""
         async with self._opening:
@@ -112,6 +134,7 @@ class JournalService:
             engine, self._engine = self._engine, None
             if engine is not None:
                 await asyncio.get_running_loop().run_in_executor(self._threads, engine.close)
+            self.held = False
             self._threads.shutdown(wait=False)
 
     async def start(
@@ -200,15 +223,27 @@ class JournalService:
             yield value
 
     def _launch(self, house: asyncio.AbstractEventLoop) -> Engine:
-        from penstock.journal.engine import Engine
         from penstock.journal.place import Place
+
+        # Before the engine is loaded: a process that stands by for another's journal is spared it.
+        place = Place(self._url, self._data_dir, self._settings.lease_seconds)
+        try:
+            place.lock()
+            self.held = True
+            engine = self._launched(place, house)
+        except BaseException:
+            self.held = False
+            place.close()
+            raise
+        return engine
+
+    def _launched(self, place: Place, house: asyncio.AbstractEventLoop) -> Engine:
+        from penstock.journal.engine import Engine
         from penstock.journal.reading import Reader
 
-        engine = Engine(
-            Place(self._url, self._data_dir, self._settings.lease_seconds), new_id("node"), self._settings, self._definitions, house
-        )
+        engine = Engine(place, new_id("node"), self._settings, self._definitions, house)
         for name, version, function in self._pending:
-            self._take(name, version, function, None)
+            self._define(name, version, function, None)
         engine.launch(works=self.works)
         self._pending.clear()
         for queue in self._queues.values():
@@ -216,7 +251,7 @@ class JournalService:
         self._reader = Reader(engine.system)
         return engine
 
-    def _take(self, name: str, version: int, function: RunFunction, engine: Engine | None) -> None:
+    def _define(self, name: str, version: int, function: RunFunction, engine: Engine | None) -> None:
         definition = Definition(name, version, function)
         self._definitions[definition.full] = definition
         if engine is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import importlib
 import logging
 from collections.abc import Sequence
@@ -13,25 +14,31 @@ from penstock.journal.routes import routes
 from penstock.journal.service import JournalService, installed
 from penstock.journal.settings import JournalSettings
 from penstock.kernel.capability import Finding, House, Offer
-from penstock.kernel.errors import PenstockError, SettingsError
+from penstock.kernel.errors import JournalInUse, PenstockError, SettingsError
 from penstock.kernel.journal import Journal
+from penstock.kernel.seat import Seat
 from penstock.kernel.web import NavItem
 from penstock.settings import StorageSettings
 
 _log = logging.getLogger("penstock.journal")
+
+STAND_BY_SECONDS = 0.5
+"""How often a worker looks whether the journal has been let go, which costs an open file and a system call."""
 
 
 def wire(house: House) -> Offer:
     """Build the journal inside ``house``."""
     settings = house.settings(JournalSettings)
     service = JournalService(settings, house.settings(StorageSettings).records, house.data_dir, works=settings.work_in_up)
-    life = JournalLife(service, settings)
+    seat = house.ports.find(Seat)
+    life = JournalLife(service, settings, stands_by=seat is not None and not service.shared)
     return Offer(
         routes=routes(service),
         pages=pages(house.ports, service),
         nav=(NavItem("Runs", "/console/runs", "runs", "Build", 20, "r"),),
         services=(life,),
         checks=(life.check,),
+        holdings=() if service.shared else (service,),
         ports={Journal: service},
     )
 
@@ -41,10 +48,13 @@ class JournalLife:
 
     name = "journal"
 
-    def __init__(self, service: JournalService, settings: JournalSettings) -> None:
+    def __init__(self, service: JournalService, settings: JournalSettings, *, stands_by: bool = False) -> None:
+        """``stands_by``: other workers of this machine may hold the journal, and this one takes it when they let go."""
         self.service = service
         self._settings = settings
+        self._stands_by = stands_by
         self._opening: asyncio.Task[None] | None = None
+        self._stopping = asyncio.Event()
 
     async def start(self) -> None:
         """Take in the definitions of the settings; where there may be runs, open the journal in the background, so that those of an earlier
@@ -52,11 +62,15 @@ class JournalLife:
         for reference in self._settings.definitions:
             _load(reference)(self.service)
         # Runs that rooms define are started by the house, and then it opens: a house that never does is spared the engine.
-        if installed() and self.service.used and (self._settings.definitions or self.service.begun):
-            self._opening = asyncio.create_task(self._open(), name="journal")
+        if installed() and self.service.used:
+            if self._stands_by:
+                self._opening = asyncio.create_task(self._stand_by(), name="journal")
+            elif self._settings.definitions or self.service.begun:
+                self._opening = asyncio.create_task(self._open(), name="journal")
 
     async def stop(self) -> None:
         """Stop what runs where it stands; whoever is next takes it up."""
+        self._stopping.set()
         if self._opening is not None:
             await asyncio.wait([self._opening])
         await self.service.close()
@@ -79,6 +93,24 @@ class JournalLife:
         except PenstockError as fault:
             # The gateway serves all the same; whoever asks for a run is told the same.
             _log.warning("runs are not worked on", extra={"fault": fault.message, "code": fault.code})
+
+    async def _stand_by(self) -> None:
+        """Until the journal is held here: take it as soon as there is one that nobody holds."""
+        told = False
+        while not self.service.open and not self._stopping.is_set():
+            if self._settings.definitions or self.service.begun:
+                try:
+                    await self.service.begin()
+                    return
+                except JournalInUse:
+                    pass  # as it should be: another worker has it
+                except PenstockError as fault:
+                    if not told:
+                        _log.warning("runs are not worked on", extra={"fault": fault.message, "code": fault.code})
+                    told = True
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(STAND_BY_SECONDS):
+                    await self._stopping.wait()
 
 
 def _load(reference: str) -> Any:

@@ -57,6 +57,25 @@ class Drain(Protocol):
         ...
 
 
+class Holding(Protocol):
+    """Something that one process works on at a time. A request to a route, page or endpoint that names it is answered by the worker of
+    the machine that holds it."""
+
+    name: str
+
+    @property
+    def held(self) -> bool:
+        """Whether this process holds it."""
+        ...
+
+    async def take(self, *, change: bool) -> bool:
+        """Hold it if it can be had, for a request that may ``change`` something; whether this process may answer now.
+
+        False when another process holds it. Where a request can be answered, or refused, without holding it, nothing is taken.
+        """
+        ...
+
+
 class House(Protocol):
     """What `app.py` hands to a capability's ``open``."""
 
@@ -81,6 +100,7 @@ class Offer(msgspec.Struct, kw_only=True):
     drains: Sequence[Drain] = ()
     checks: Sequence[Check] = ()
     metrics: Sequence[MetricSource] = ()
+    holdings: Sequence[Holding] = ()
     ports: Mapping[type[Any], object] = msgspec.field(default_factory=dict[type[Any], object])
 
 

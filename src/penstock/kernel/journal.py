@@ -19,6 +19,9 @@ from typing import Any, Protocol
 
 import msgspec
 
+JOURNAL = "journal"
+"""Name of the holding: on SQLite one process works on the journal, and answers what needs it."""
+
 
 class RunState(enum.StrEnum):
     """Where a run stands. ``abandoned``: its process died more often than ``journal.recoveries`` allows; `Journal.resume` takes it up."""

@@ -259,6 +259,21 @@ class Peers(Protocol):
         ...
 
 
+class Broadcast(Protocol):
+    """Short words to every other process that serves this installation; nobody provides it where there is none.
+
+    A word may be lost, and nobody waits for it: what it says must be of use for a moment only.
+    """
+
+    def tell(self, topic: str, body: bytes) -> None:
+        """Say it to the others; from the event loop."""
+        ...
+
+    def hear(self, topic: str, handler: Callable[[bytes], None]) -> None:
+        """Be called with what the others say; one handler for each topic, given while capabilities are opened."""
+        ...
+
+
 class Metric(msgspec.Struct, frozen=True, kw_only=True):
     """One measure in Prometheus terms: samples are pairs of labels and value; a counter only grows."""
 

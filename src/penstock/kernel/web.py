@@ -55,7 +55,7 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
 
     The caller needs ``scope``. A `PenstockError` that the handler raises becomes its status with
     ``{"error": {"code", "message", "param"}}``. ``returns=Nothing`` answers 204. ``media`` is the media type of what a handler answers that
-    returns a whole response of its own.
+    returns a whole response of its own. ``holding`` names the `penstock.kernel.capability.Holding` that whoever answers must hold.
     """
 
     method: str
@@ -68,15 +68,20 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     body: type[Any] | None = None
     status: int = 200
     media: str = "application/json"
+    holding: str = ""
 
 
 class Page(msgspec.Struct, frozen=True, kw_only=True):
-    """A console page or a fragment or form target of one, under ``/console``; the reader needs ``scope`` (None: no sign-in needed)."""
+    """A console page or a fragment or form target of one, under ``/console``; the reader needs ``scope`` (None: no sign-in needed).
+
+    ``holding`` as in a `Route`.
+    """
 
     path: str
     handler: Callable[[HttpRequest, Principal], Awaitable[HttpResponse]]
     scope: Scope | None = Scope.READ
     methods: tuple[str, ...] = ("GET",)
+    holding: str = ""
 
 
 class NavItem(msgspec.Struct, frozen=True):
@@ -164,7 +169,7 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
 
     ``path`` may hold one ``{name}``, which stands for anything, slashes included; the first such endpoint that fits is the one. Where
     ``when`` is given, only the requests for which it is true are this endpoint's; the others go on to the route of the same path; without
-    such a route it is not documented. ``describe`` is asked when the OpenAPI document is made.
+    such a route it is not documented. ``describe`` is asked when the OpenAPI document is made. ``holding`` as in a `Route`.
     """
 
     method: str
@@ -173,3 +178,4 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     summary: str
     describe: Callable[[], Description]
     when: Callable[[EdgeScope], bool] | None = None
+    holding: str = ""

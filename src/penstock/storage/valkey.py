@@ -51,7 +51,7 @@ class ValkeyCounters:
 
     def __init__(self, url: str, *, down: Down = "share", workers: int = 1, clock: Callable[[], float] = time.monotonic) -> None:
         """``workers`` is how many processes there are as long as the server has not said. Raises `SettingsError` for a URL that is none."""
-        self._client: Any = _client(url)
+        self._client: Any = client(url)
         self._down: Down = down
         self._clock = clock
         self._name = secrets.token_hex(8)
@@ -194,7 +194,7 @@ class ValkeyCounters:
         try:
             async with asyncio.timeout(3):
                 await self._client.ping()
-        except (OSError, _fault(), TimeoutError) as fault:
+        except (OSError, fault_type(), TimeoutError) as fault:
             mend = "start it, or see storage.counters; until then limits are kept as storage.counters_down says"
             return [Finding(name="counters", status="fail", what=f"the Valkey server does not answer: {type(fault).__name__}", mend=mend)]
         return [Finding(name="counters", status="ok", what="the Valkey server of storage.counters answers")]
@@ -290,7 +290,7 @@ class ValkeyCounters:
                 for key, one, occupied, asked in slots:
                     pipe.evalsha(self._scripts[1], 1, f"{PREFIX}slots:{key}", self._name, one.limit, occupied, asked, LASTS)
                 answers = await pipe.execute()
-        except (OSError, _fault(), TimeoutError) as fault:
+        except (OSError, fault_type(), TimeoutError) as fault:
             self._failed(fault, buckets, slots)
             return
         self.conversations += 1
@@ -319,7 +319,8 @@ class ValkeyCounters:
             one.untold = True
 
 
-def _client(url: str) -> Any:
+def client(url: str) -> Any:
+    """A client of the server at ``url``. Raises `SettingsError` without the driver, or for what is no such URL."""
     # The extra, and 0.1 s to import: only where the settings name a server.
     try:
         from redis.asyncio import Redis
@@ -342,7 +343,8 @@ def _client(url: str) -> Any:
         raise SettingsError("storage.counters: not a valid URL; expected valkey://host:6379/0", param="storage.counters") from None
 
 
-def _fault() -> type[Exception]:
+def fault_type() -> type[Exception]:
+    """What the driver raises."""
     from redis.exceptions import RedisError
 
     return RedisError
