@@ -77,8 +77,8 @@ class JournalService:
 
     @property
     def _nothing(self) -> bool:
-        """Whether there can be no runs, so that a question about them need not open anything."""
-        return not self.open and not self.begun
+        """Whether there can be no runs, so that a question about them need not open anything. Without the extra nobody can know."""
+        return installed() and not self.open and not self.begun
 
     def define(self, name: str, function: RunFunction, *, version: int = 1) -> None:
         if not name or "@" in name or len(name) > 200 or version < 1:
