@@ -17,7 +17,7 @@ import aiohttp
 import msgspec
 from tests.system.process import Penstock
 
-from penstock.batches.remote import Remote
+from penstock.remote import Remote
 
 SETTINGS = """
 [gateway]
