@@ -47,6 +47,7 @@ UNMIRRORED: dict[str, str] = {
     "cache/store.py": "cache/test_shelf.py",
     "gateway/local_embedder.py": "cache/test_semantic.py",
     "kernel/recall.py": "cache/test_stage.py",
+    "kernel/delegation.py": "gateway/test_handing.py",
     "gateway/endpoints.py": "edge/test_openapi.py",
     "gateway/passing.py": "gateway/test_endpoints_sdks.py",
     "gateway/uploads/upload.py": "gateway/test_bad_uploads.py",

@@ -13,8 +13,10 @@ from penstock.batches.lines import Asked, read_line
 from penstock.batches.model import ANTHROPIC, Batch
 from penstock.batches.pace import Pace
 from penstock.batches.results import Result
+from penstock.kernel.delegation import Handed
 from penstock.kernel.ids import new_id
 from penstock.kernel.ports import Holders, ModelAnswer, ModelAsk, ModelClient
+from penstock.kernel.principal import Principal
 
 REFUSED = frozenset({429, 503, 529})
 """Statuses of whoever has no room now. Waited out until the window ends; not held against the line."""
@@ -41,8 +43,16 @@ class Asking:
         self._pace = pace
         self._tries = tries
 
-    async def ask(self, batch: Batch, number: int, line: bytes, calling: Callable[[bool], None]) -> Result:
+    def principal(self, batch: Batch) -> Principal:
+        """Who is behind a batch. Raises `Unauthenticated` when the key is gone."""
+        return self._holders.holder_of(batch.key_id)
+
+    async def ask(
+        self, batch: Batch, number: int, line: bytes, calling: Callable[[bool], None], to: frozenset[str] = frozenset()
+    ) -> Result | Handed:
         """The result of line ``number`` (from 0). ``calling`` is told when a call begins and when it is over.
+
+        Of a line that leads to one of the providers ``to``, what is handed over to its batches instead.
 
         Raises `Unauthenticated` when the key behind the batch is gone.
         """
@@ -66,6 +76,7 @@ class Asking:
                         seconds=max(0.001, left),
                         priority="batch",
                         labels={"batch": batch.id, "line": str(number + 1)},
+                        to=to,
                     )
                 )
                 again, refused = _again(answer)
@@ -79,6 +90,8 @@ class Asking:
             finally:
                 calling(False)
                 self._pace.leave(batch.organisation, model, len(line), strained=strained, pause=answered_pause(strained, pause))
+            if answer.handed is not None:
+                return answer.handed
             if not again:
                 return result_of(batch, asked.custom_id, answer)
             # Spread, so that what was refused together does not come back together.
@@ -141,12 +154,15 @@ def result_of(batch: Batch, custom_id: str, answer: ModelAnswer) -> Result:
         made = msgspec.json.encode(_AnthropicLine(custom_id, told))
     else:
         made = msgspec.json.encode(_OpenAILine(new_id("batch_req"), custom_id, _OpenAIResponse(answer.status, answer.call, body), None))
-    return Result(made, answer.cost or 0, code)
+    return Result(made, answer.cost or 0, code, answer.full)
 
 
 MESSAGES = {
     "batch_expired": "This request could not be executed before the completion window expired.",
     "batch_cancelled": "This request was not executed, since the batch was cancelled.",
+    "vendor_result_missing": "The provider's batch ended without a result for this request that could be read.",
+    "vendor_batch_failed": "The provider did not take the batch that this request was handed to.",
+    "vendor_unreachable": "The provider could not be asked for the result of this request any more.",
     "revoked_api_key": "This request was not executed, since the key of the batch may make no more calls.",
 }
 
@@ -156,8 +172,9 @@ def without_answer(batch: Batch, line: bytes, code: str) -> bytes:
     custom_id = read_line(line).custom_id
     if batch.shape != ANTHROPIC:
         return msgspec.json.encode(_OpenAILine(new_id("batch_req"), custom_id, None, _OpenAIError(code, MESSAGES[code])))
-    if code == "revoked_api_key":
-        error = {"type": "error", "error": {"type": "authentication_error", "message": MESSAGES[code]}, "request_id": None}
+    if code not in ("batch_expired", "batch_cancelled"):
+        kind = "authentication_error" if code == "revoked_api_key" else "api_error"
+        error = {"type": "error", "error": {"type": kind, "message": MESSAGES[code]}, "request_id": None}
         return msgspec.json.encode(_AnthropicLine(custom_id, {"type": "errored", "error": error}))
     kind = "expired" if code == "batch_expired" else "canceled"
     return msgspec.json.encode(_AnthropicLine(custom_id, {"type": kind}))

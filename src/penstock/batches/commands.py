@@ -129,4 +129,6 @@ def _line(batch: dict[str, Any]) -> str:
     if more["seconds_left"] is not None:
         left = int(more["seconds_left"])
         text += f", {left // 3600}:{left // 60 % 60:02}:{left % 60:02} left"
-    return text + f", ${more['cost_micros'] / 1e6:.4f}"
+    text += f", ${more['cost_micros'] / 1e6:.4f}"
+    full = more["realtime_cost_micros"]
+    return text if full == more["cost_micros"] else f"{text} (${full / 1e6:.4f} in real time)"

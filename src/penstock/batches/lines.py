@@ -226,6 +226,11 @@ class Lines:
             number += 1
         return found, number
 
+    def one(self, number: int) -> bytes:
+        """A line by its number."""
+        start = self._offsets[number]
+        return os.pread(self._file, self._offsets[number + 1] - start - 1, start)
+
     def close(self) -> None:
         """Let go of the file."""
         if self._open:

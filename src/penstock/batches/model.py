@@ -37,7 +37,8 @@ class LineError(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Batch(msgspec.Struct, frozen=True, kw_only=True):
-    """A batch. Times are Unix seconds, ``cost`` micro-dollars of its results, ``rate`` lines a second of late.
+    """A batch. Times are Unix seconds, ``cost`` micro-dollars of its results, ``full_cost`` what they would have cost in
+    real time, ``rate`` lines a second of late.
 
     ``completed`` lines have a good answer, ``failed`` ones the answer of an error; ``cancelled`` and ``expired`` ones none. ``codes``
     counts the failed ones by code. ``errors`` is what was wrong with the whole.
@@ -66,6 +67,7 @@ class Batch(msgspec.Struct, frozen=True, kw_only=True):
     cancelled: int = 0
     expired: int = 0
     cost: int = 0
+    full_cost: int = 0
     rate: float = 0.0
     input_file: str | None = None
     output_file: str | None = None

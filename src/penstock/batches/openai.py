@@ -49,9 +49,11 @@ class BatchErrors(Struct, frozen=True, kw_only=True):
 
 
 class BatchUsage(Struct, frozen=True, kw_only=True):
-    """What Penstock says beside OpenAI's fields: micro-dollars of the results, lines a second of late, seconds left, failures by code."""
+    """What Penstock says beside OpenAI's fields: micro-dollars of the results, and what those would have cost in real
+    time, lines a second of late, seconds left, failures by code."""
 
     cost_micros: int
+    realtime_cost_micros: int
     lines_per_second: float
     seconds_left: float | None
     codes: dict[str, int]
@@ -128,7 +130,11 @@ def rendered(batch: Batch) -> BatchObject:
         metadata=batch.metadata or None,
         organisation=batch.organisation,
         penstock=BatchUsage(
-            cost_micros=batch.cost, lines_per_second=round(batch.rate, 3), seconds_left=batch.left_seconds, codes=batch.codes
+            cost_micros=batch.cost,
+            realtime_cost_micros=batch.full_cost,
+            lines_per_second=round(batch.rate, 3),
+            seconds_left=batch.left_seconds,
+            codes=batch.codes,
         ),
     )
 

@@ -1,6 +1,7 @@
 """The log of a batch's results: appended to as lines are answered, read back after a crash, and at the end the source of the output files.
 
-A record is one line of text: ``NUMBER KIND COST CODE CRC JSON``. It is with the kernel when `ResultLog.add` returns, so it outlives a
+A record is one line of text: ``NUMBER KIND COST CODE CRC JSON``, where ``COST`` is followed by a plus and what it would have
+cost in real time where that is another amount. It is with the kernel when `ResultLog.add` returns, so it outlives a
 killed process; `ResultLog.sync` brings it to disk. A record that a crash cut off fails its checksum and is cut away.
 """
 
@@ -20,15 +21,18 @@ from penstock.kernel.errors import StorageFull
 LOG_FILE = "results.log"
 GOOD, BAD = b"o", b"e"
 BLOCK = 1 << 19
-_HEAD = re.compile(rb"(\d+) ([oe]) (\d+) (\S+) ([0-9a-f]{8}) ")
+_HEAD = re.compile(rb"(\d+) ([oe]) (\d+(?:\+\d+)?) (\S+) ([0-9a-f]{8}) ")
 
 
 class Result(msgspec.Struct, frozen=True):
-    """What became of a line: its JSON as the output file has it, micro-dollars, and the code of the failure ("" when it is good)."""
+    """What became of a line: its JSON as the output file has it, micro-dollars, and the code of the failure ("" when it is good).
+
+    ``full`` is what it would have cost in real time, None for the same."""
 
     json: bytes
     cost: int = 0
     code: str = ""
+    full: int | None = None
 
 
 class ResultLog:
@@ -39,13 +43,14 @@ class ResultLog:
         self.good = 0
         self.bad = 0
         self.cost = 0
+        self.full = 0
         self.codes: Counter[str] = Counter()
         self._size = 0
         self._file = os.open(folder / LOG_FILE, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
-        for number, good, cost, code, size, _ in _records(folder / LOG_FILE):
+        for number, good, (cost, full), code, size, _ in _records(folder / LOG_FILE):
             self._size += size
             if number < total and not self.done[number]:
-                self._count(number, good, cost, code)
+                self._count(number, good, cost, full, code)
         os.ftruncate(self._file, self._size)
 
     @property
@@ -66,7 +71,7 @@ class ResultLog:
             os.ftruncate(self._file, self._size)
             raise StorageFull(f"the result of a batch's line cannot be written: {fault.strerror or fault}", retry_after=1) from fault
         self._size += len(record)
-        self._count(number, not result.code, result.cost, result.code)
+        self._count(number, not result.code, result.cost, result.cost if result.full is None else result.full, result.code)
 
     def sync(self) -> None:
         """Bring what was added to disk; blocks."""
@@ -76,9 +81,10 @@ class ResultLog:
         """Let go of the file."""
         os.close(self._file)
 
-    def _count(self, number: int, good: bool, cost: int, code: str) -> None:
+    def _count(self, number: int, good: bool, cost: int, full: int, code: str) -> None:
         self.done[number] = 1
         self.cost += cost
+        self.full += full
         if good:
             self.good += 1
         else:
@@ -92,11 +98,12 @@ def record_of(number: int, result: Result) -> bytes:
     if b"\n" in text or b"\r" in text:
         text = text.replace(b"\n", b" ").replace(b"\r", b" ")
     code = re.sub(r"\s", "_", result.code)[:100] or "-"
-    head = b"%d %s %d %s " % (number, BAD if result.code else GOOD, result.cost, code.encode())
+    cost = str(result.cost) if result.full is None else f"{result.cost}+{result.full}"
+    head = b"%d %s %s %s " % (number, BAD if result.code else GOOD, cost.encode(), code.encode())
     return b"%s%08x %s\n" % (head, zlib.crc32(text, zlib.crc32(head)), text)
 
 
-def _records(path: Path) -> Iterator[tuple[int, bool, int, str, int, bytes]]:
+def _records(path: Path) -> Iterator[tuple[int, bool, tuple[int, int], str, int, bytes]]:
     """Number, whether good, cost, code, size and JSON of each record, as far as they are whole."""
     with path.open("rb", buffering=BLOCK) as file:
         for line in file:
@@ -107,7 +114,8 @@ def _records(path: Path) -> Iterator[tuple[int, bool, int, str, int, bytes]]:
             if zlib.crc32(text, zlib.crc32(line[: found.start(5)])) != int(found[5], 16):
                 return
             code = found[4].decode()
-            yield int(found[1]), found[2] == GOOD, int(found[3]), "" if code == "-" else code, len(line), text
+            cost, _, full = found[3].partition(b"+")
+            yield int(found[1]), found[2] == GOOD, (int(cost), int(full or cost)), "" if code == "-" else code, len(line), text
 
 
 def blocks(folder: Path, total: int, *, good: bool | None) -> Iterator[bytes]:

@@ -8,6 +8,7 @@ when the process died is asked again, so the provider may see it twice; its resu
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import shutil
 import time
@@ -17,12 +18,13 @@ from typing import Any
 
 from penstock.batches import output, store, working
 from penstock.batches.asking import Asking
+from penstock.batches.delegating import Delegation, Handing, Looking
 from penstock.batches.lines import INDEX_FILE, Checker, LinesWriter, Splitter
 from penstock.batches.model import ANTHROPIC, ENDED, Batch, LineError, Status
 from penstock.batches.results import ResultLog
 from penstock.batches.settings import BatchSettings
 from penstock.batches.working import Working
-from penstock.kernel.errors import NotFound, PenstockError, StepFailed
+from penstock.kernel.errors import NotFound, PenstockError, StepFailed, Unauthenticated, Unavailable
 from penstock.kernel.journal import Retry, Run
 from penstock.kernel.ports import Files
 from penstock.storage.records import Records
@@ -31,6 +33,8 @@ _log = logging.getLogger("penstock.batches")
 
 NAME = "batch"
 QUEUE = "batches"
+CANCEL = "cancel"
+"""Topic under which a run that waits for a vendor is told to look now."""
 PATIENT = Retry(attempts=50, first_seconds=0.5, longest_seconds=60.0)
 BOM = b"\xef\xbb\xbf"
 LIVE = frozenset(Status) - ENDED
@@ -40,13 +44,20 @@ class Runs:
     """Executes batches. ``asking`` and ``files`` are asked for when a batch runs, since other rooms provide what they need."""
 
     def __init__(
-        self, records: Records, folder: Path, settings: BatchSettings, asking: Callable[[], Asking], files: Callable[[], Files]
+        self,
+        records: Records,
+        folder: Path,
+        settings: BatchSettings,
+        asking: Callable[[], Asking],
+        files: Callable[[], Files],
+        delegation: Callable[[], Delegation | None] = lambda: None,
     ) -> None:
         self._records = records
         self._folder = folder
         self._settings = settings
         self._asking = asking
         self._files = files
+        self._delegation = delegation
         self._working: dict[str, Working] = {}
         self.lines = {"completed": 0, "failed": 0, "cancelled": 0, "expired": 0}
 
@@ -69,7 +80,15 @@ class Runs:
         try:
             if not await step("check", self._check, id):
                 return Status.FAILED
-            why = await step("lines", self._lines, id)
+            why, looks = await step("lines", self._lines, id), 0
+            while why in (working.WAITING, working.AGAIN):
+                if why == working.AGAIN:
+                    why = await step("lines", self._lines, id)
+                    continue
+                with contextlib.suppress(TimeoutError):
+                    if looks:
+                        await run.wait(CANCEL, self._pause(looks))
+                why, looks = await step("vendor", self._vendor, id), looks + 1
             good = await step("output", self._output, id, why, True)
             bad = await step("errors", self._output, id, why, False)
             return await step("close", self._close, id, why, good, bad)
@@ -130,14 +149,66 @@ class Runs:
                 self.lines["completed"] += log.good - before[0]
                 self.lines["failed"] += log.bad - before[1]
             before[:] = (log.good, log.bad)
-            return await self._change(id, completed=log.good, failed=log.bad, cost=log.cost, codes=dict(log.codes), rate=rate)
+            return await self._progress(id, log, rate)
 
-        work = self._working[id] = Working(batch, self.folder(id), self._asking(), beat, 2 * self._settings.max_in_flight)
+        delegation, folder = self._delegation(), self.folder(id)
+        handing = None
+        if delegation is not None:
+            handing = await asyncio.to_thread(Handing, delegation, folder, batch.total)
+        work = self._working[id] = Working(batch, folder, self._asking(), beat, 2 * self._settings.max_in_flight, handing)
         try:
             return await work.run()
         finally:
             if self._working.get(id) is work:
                 del self._working[id]
+
+    async def _progress(self, id: str, log: ResultLog, rate: float) -> Batch:
+        values: dict[str, Any] = {
+            "completed": log.good,
+            "failed": log.bad,
+            "cost": log.cost,
+            "full_cost": log.full,
+            "codes": dict(log.codes),
+        }
+        return await self._change(id, **values, rate=rate)
+
+    # Lines at a vendor's batch
+
+    def _pause(self, looks: int) -> float:
+        longest = self._settings.delegate_poll_seconds
+        return min(longest, longest / 16 * 2 ** min(looks - 1, 4))
+
+    async def _vendor(self, id: str) -> str:
+        """Look after what is at the vendor; what comes next."""
+        batch, delegation, folder = await self._get(id), self._delegation(), self.folder(id)
+        if delegation is None:
+            raise Unavailable("batches.delegate was emptied while lines of a batch are at a vendor", retry_after=60)
+        looking = await asyncio.to_thread(Looking, delegation, batch, folder)
+        log = await asyncio.to_thread(ResultLog, folder, batch.total)
+        try:
+            good, bad = log.good, log.bad
+            over = await looking.look(log, self._over(batch))
+            await asyncio.to_thread(log.sync)
+            self.lines["completed"] += log.good - good
+            self.lines["failed"] += log.bad - bad
+            await self._progress(id, log, 0.0)
+        finally:
+            log.close()
+        if not over:
+            return working.WAITING
+        return looking.notes.why or working.AGAIN
+
+    def _over(self, batch: Batch) -> str | None:
+        """Why work ends early, None where it goes on."""
+        if batch.status is Status.CANCELLING:
+            return working.CANCELLED
+        if batch.expires_at <= time.time():
+            return working.EXPIRED
+        try:
+            self._asking().principal(batch)
+        except Unauthenticated:
+            return working.KEY
+        return None
 
     # Output
 

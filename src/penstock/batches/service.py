@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import shutil
 import time
@@ -13,7 +14,7 @@ from penstock.batches import output, store
 from penstock.batches.intake import InlineRequest
 from penstock.batches.lines import LinesWriter, written
 from penstock.batches.model import ANTHROPIC, ENDED, MESSAGES, OPENAI, Batch, LineError, Status
-from penstock.batches.runs import LIVE, NAME, QUEUE, Runs, clear
+from penstock.batches.runs import CANCEL, LIVE, NAME, QUEUE, Runs, clear
 from penstock.batches.settings import BatchSettings
 from penstock.kernel.errors import Conflict, JournalUnavailable, MalformedRequest, NotFound, RequestError, Unavailable
 from penstock.kernel.ids import new_id
@@ -164,6 +165,9 @@ class Batching:
         values = {"status": Status.CANCELLING, "cancelling_at": now, "updated_at": now}
         changed = await self._records.write(lambda c: store.change(c, id, values, among=among))
         self._runs.cancel(id)
+        if self._settings.delegate:
+            with contextlib.suppress(Conflict):  # it has ended meanwhile
+                await self._journal.signal(None, await self._start(batch), CANCEL, key=f"{id}/cancel")
         return changed if changed is not None else await self.get(reach, id, shape=shape)
 
     async def delete(self, reach: str | None, id: str, *, shape: str | None = None) -> None:

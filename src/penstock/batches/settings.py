@@ -38,3 +38,14 @@ class BatchSettings(Struct, frozen=True, forbid_unknown_fields=True):
         int,
         Meta(ge=1, description="Tries of a line that fails upstream. Refusals (rate limits, overload) are waited out and do not count."),
     ] = 4
+    delegate: Annotated[
+        tuple[str, ...],
+        Meta(description="Providers to whose own batches, and at whose price of those, lines are handed: OpenAI and Anthropic have them."),
+    ] = ()
+    delegate_fallback: Annotated[
+        bool,
+        Meta(description="Whether lines that a vendor's batch did not do are called in real time while the window lasts."),
+    ] = True
+    delegate_poll_seconds: Annotated[
+        float, Meta(gt=0, description="Longest time between two looks at a vendor's batch; it begins with a sixteenth of it.")
+    ] = 60.0

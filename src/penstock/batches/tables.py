@@ -34,6 +34,7 @@ BATCHES = Table(
     Column("cancelled", Integer, nullable=False),
     Column("expired", Integer, nullable=False),
     Column("cost", BigInteger, nullable=False),  # micro-dollars of the results
+    Column("full_cost", BigInteger, nullable=False, server_default="0"),  # what they would have cost in real time
     Column("rate", Double, nullable=False),  # lines a second, of late
     Column("input_file", Text),
     Column("output_file", Text),

@@ -11,13 +11,15 @@ from pathlib import Path
 
 from penstock.batches import anthropic, openai, store
 from penstock.batches.asking import Asking
+from penstock.batches.delegating import Delegation
 from penstock.batches.pace import Pace
 from penstock.batches.pages import pages
 from penstock.batches.runs import LIVE, NAME, QUEUE, Runs
 from penstock.batches.service import Batching
 from penstock.batches.settings import BatchSettings
 from penstock.kernel.capability import House, Offer
-from penstock.kernel.errors import JournalInUse, PenstockError
+from penstock.kernel.delegation import Holding, VendorBatches
+from penstock.kernel.errors import JournalInUse, PenstockError, SettingsError
 from penstock.kernel.journal import Journal, Queue
 from penstock.kernel.ports import Authenticator, Holders, Metric, ModelClient, Sessions, Traffic
 from penstock.kernel.seat import Seat
@@ -55,7 +57,7 @@ class BatchLife:
         self._door = door
         self._folder = Path(settings.folder) if settings.folder else house.data_dir / "batches"
         records = house.ports.get(Records)
-        self.runs = Runs(records, self._folder, settings, lambda: self.asking, lambda: self.batching.files)
+        self.runs = Runs(records, self._folder, settings, lambda: self.asking, lambda: self.batching.files, lambda: self.delegation)
         self.batching = Batching(records, house.ports, self.runs, settings)
         self._records = records
         self._round: asyncio.Task[None] | None = None
@@ -71,9 +73,21 @@ class BatchLife:
         ports = self._house.ports
         return Asking(ports.get(ModelClient), ports.get(Holders), self.pace, self.settings.tries)
 
+    @cached_property
+    def delegation(self) -> Delegation | None:
+        """How lines are handed on to vendors' batches, None where they are not."""
+        ports, settings = self._house.ports, self.settings
+        if not settings.delegate:
+            return None
+        to, again = frozenset(settings.delegate), settings.delegate_fallback
+        return Delegation(ports.get(VendorBatches), ports.get(Holding), ports.get(ModelClient), to, again=again)
+
     async def start(self) -> None:
         """Tell the journal what a batch is."""
         ports = self._house.ports
+        for name in self.settings.delegate:
+            if ports.get(VendorBatches).limits(name) is None:
+                raise SettingsError(f"batches.delegate: {name!r} is no provider with an API of batches", param="batches.delegate")
         self._door.open(ports.get(Authenticator), ports.find(Sessions))
         settings, journal = self.settings, ports.get(Journal)
         journal.define(NAME, self.runs.execute)
@@ -95,6 +109,9 @@ class BatchLife:
         yield Metric(name="penstock_batch_lines_refused", help="Refusals that lines waited out.", kind="counter", samples=refused)
         yield Metric(name="penstock_batch_lines_in_flight", help="Lines in flight now.", kind="gauge", samples=(({}, pace.in_flight),))
         yield Metric(name="penstock_batch_lines_limit", help="Lines that may be in flight now.", kind="gauge", samples=(({}, pace.limit),))
+        if self.delegation is not None:
+            told = tuple(({"event": event}, float(count)) for event, count in sorted(self.delegation.counts.items()))
+            yield Metric(name="penstock_batch_vendor_events", help="What happened at vendors' batches.", kind="counter", samples=told)
         yield Metric(name="penstock_batch_cuts", help="How often fewer lines were let in.", kind="counter", samples=(({}, pace.cuts),))
 
     async def _rounds(self) -> None:

@@ -8,13 +8,16 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from penstock.batches.asking import Asking
+from penstock.batches.delegating import Handing
 from penstock.batches.lines import Lines
 from penstock.batches.model import Batch, Status
-from penstock.batches.results import ResultLog
+from penstock.batches.results import Result, ResultLog
 from penstock.kernel.errors import Unauthenticated
 
 DONE, CANCELLED, EXPIRED, KEY = "done", "cancelled", "expired", "key"
 """Why work on a batch's lines ended."""
+WAITING, AGAIN = "waiting", "again"
+"""It has not: lines are at a vendor's batch, or were there and are to be called."""
 
 BLOCK_LINES = 64
 BLOCK_BYTES = 4 << 20
@@ -30,12 +33,13 @@ Beat = Callable[[ResultLog, float], Awaitable[Batch]]
 class Working:
     """One execution of a batch's lines. Lines that have a result in the log are left alone."""
 
-    def __init__(self, batch: Batch, folder: Path, asking: Asking, beat: Beat, most: int) -> None:
+    def __init__(self, batch: Batch, folder: Path, asking: Asking, beat: Beat, most: int, handing: Handing | None = None) -> None:
         self._batch = batch
         self._folder = folder
         self._asking = asking
         self._beat = beat
         self._most = most
+        self._handing = handing
         self._tasks: set[asyncio.Task[None]] = set()
         self._calling: set[asyncio.Task[None]] = set()
         self._room = asyncio.Event()
@@ -52,14 +56,20 @@ class Working:
                 beating = asyncio.create_task(self._watch(log))
                 try:
                     await self._all(lines, log)
+                    if self._handing is not None and self._why is None:
+                        await asyncio.to_thread(self._handing.close)
                 finally:
                     beating.cancel()
                     await self._stop(0.0)
                     await asyncio.gather(beating, return_exceptions=True)
+                    if self._handing is not None:
+                        self._handing.discard()
                     await asyncio.to_thread(log.sync)
                 if self._fault is not None:
                     raise self._fault
                 await self._beat(log, 0.0)
+                if self._handing is not None and self._handing.waiting:
+                    return WAITING  # also when something has ended the work here: what the vendor has done is paid for
                 return self._why or DONE
             finally:
                 log.close()
@@ -73,7 +83,7 @@ class Working:
     async def _all(self, lines: Lines, log: ResultLog) -> None:
         at = 0
         while at < len(lines) and self._why is None:
-            block, at = await asyncio.to_thread(lines.block, at, lambda n: not log.done[n], BLOCK_LINES, BLOCK_BYTES)
+            block, at = await asyncio.to_thread(lines.block, at, self._wanted(log), BLOCK_LINES, BLOCK_BYTES)
             for number, line in block:
                 while len(self._tasks) >= self._most and self._why is None:
                     self._room.clear()
@@ -96,7 +106,19 @@ class Working:
         def calling(now: bool) -> None:
             (self._calling.add if now else self._calling.discard)(task)
 
-        log.add(number, await self._asking.ask(self._batch, number, line, calling))
+        to = self._handing.to if self._handing is not None else frozenset[str]()
+        found = await self._asking.ask(self._batch, number, line, calling, to)
+        if isinstance(found, Result):
+            log.add(number, found)
+        else:
+            assert self._handing is not None
+            self._handing.take(number, found, self._asking.principal(self._batch))
+
+    def _wanted(self, log: ResultLog) -> Callable[[int], bool]:
+        if self._handing is None or not self._handing.waiting:
+            return lambda n: not log.done[n]
+        taken = self._handing.taken
+        return lambda n: not log.done[n] and not taken[n]
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)

@@ -282,19 +282,19 @@ class Budgets:
             if account.budget.hard and account.spent >= account.budget.limit:
                 raise self._exceeded(account, 0)
 
-    def reserve(self, owners: Owners, amount: int) -> Reservation | None:
+    def reserve(self, owners: Owners, amount: int, *, anyway: bool = False) -> Reservation | None:
         """Set ``amount`` micro-units aside in every budget of these owners, or in none. Raises `BudgetExceeded`.
 
-        None when no budget applies, so that nothing needs settling. A call that costs nothing still needs a budget that is not spent.
+        None when no budget applies. What costs nothing still needs a budget that is not spent. ``anyway`` refuses nothing.
         """
         accounts = self._of(owners)
         if not accounts:
             return None
         for account in accounts:
             budget = account.budget
-            if budget.hard and (account.spent + account.reserved + amount > budget.limit or account.spent >= budget.limit):
+            if not anyway and budget.hard and (account.spent + account.reserved + amount > budget.limit or account.spent >= budget.limit):
                 raise self._exceeded(account, amount)
-        if self.shared:
+        if self.shared and not anyway:
             self._within_shares(accounts, amount)
         for account in accounts:
             account.reserved += amount

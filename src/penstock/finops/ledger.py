@@ -8,11 +8,13 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 import msgspec
 
 from penstock.finops.budgets import Budgets, Owners, Reservation
-from penstock.finops.money import UnitPrices, amount
+from penstock.finops.money import UnitPrices, amount, times
 from penstock.finops.pricing import PriceBook
 from penstock.finops.rows import encode, row_of
 from penstock.kernel.call import Call, Cost, Reply, Usage
+from penstock.kernel.delegation import Handed
 from penstock.kernel.errors import BudgetExceeded, CallCancelled, Forbidden, StorageError, Unavailable
+from penstock.kernel.principal import Principal
 from penstock.kernel.stage import Proceed, Slot
 from penstock.storage.spool import Spool
 
@@ -62,8 +64,8 @@ class Charge:
 
     async def __call__(self, call: Call, proceed: Proceed) -> Reply:
         spool = self.spool
-        owners = owners_of(call)
-        self._budgets.check(owners)
+        if call.handover is None or call.handover.returned is None:  # what a vendor's batch has done is spent already
+            self._budgets.check(owners_of(call))
         spool.hold()  # raises StorageFull: nothing may be spent that could not be written down
         try:
             reply = await proceed(call)
@@ -80,6 +82,9 @@ class Charge:
 
     def settle(self, call: Call, status: str) -> None:
         """Write the call's row and put what it cost in the place of what was reserved. Called once per call."""
+        if call.handover is not None and call.handover.handed is not None and call.handover.returned is None:
+            self.spool.release()
+            return  # what was reserved waits for the vendor's reply
         reservation = self._reservations.pop(call.id, None)
         if call.recalled is not None:
             # No provider was asked, so nothing was spent; what that saved is an estimate, and none of the ledger's business.
@@ -98,6 +103,8 @@ class Charge:
         usage = call.usage or _unfinished(call)
         prices, total = self._price(call, usage)
         call.cost = Cost(amount=total, priced=prices is not None)
+        if call.handover is not None and call.handover.returned is not None and prices is not None:
+            prices, total = self._of_batch(call, usage, prices, total)
         if prices is None:
             self.unpriced += 1
         try:
@@ -109,6 +116,16 @@ class Charge:
             raise
         finally:
             self._budgets.settle(reservation, owners_of(call), total, id=call.id, started=call.started_at)
+
+    def _of_batch(self, call: Call, usage: Usage, prices: UnitPrices, full: int) -> tuple[UnitPrices, int]:
+        """What a vendor's batch charges instead of the price in real time; the row says so."""
+        target = call.target or call.targets[0]
+        factor = self._book.batch_factor(target.provider, target.model)
+        prices = times(prices, factor)
+        total = amount(prices, usage)
+        call.cost = Cost(amount=total, full=full)
+        call.labels = {**call.labels, "price": "batch", "price_factor": f"{factor:g}"}
+        return prices, total
 
     def _price(self, call: Call, usage: Usage) -> tuple[UnitPrices | None, int]:
         if call.operation == "count_tokens":
@@ -197,6 +214,8 @@ class Reserve:
 
     async def __call__(self, call: Call, proceed: Proceed) -> Reply:
         owners, most = owners_of(call), self.most(call)
+        if call.handover is not None:
+            call.handover.most = most
         try:
             reservation = self._budgets.reserve(owners, most)
         except BudgetExceeded:
@@ -209,6 +228,20 @@ class Reserve:
         if reservation is not None:
             self._reservations[call.id] = reservation
         return await proceed(call)
+
+    def again(self, principal: Principal, handed: Handed) -> None:
+        """See `Holding.again`."""
+        if handed.call in self._reservations:
+            return
+        reservation = self._budgets.reserve(owners_by(principal, handed.task, handed.name), handed.most, anyway=True)
+        if reservation is not None:
+            self._reservations[handed.call] = reservation
+
+    def drop(self, call: str) -> None:
+        """See `Holding.drop`."""
+        reservation = self._reservations.pop(call, None)
+        if reservation is not None:
+            self._budgets.settle(reservation, Owners(None, None, None, None, None, None, ""), 0)
 
     def most(self, call: Call) -> int:
         """The most that the call, or the next part of it, can cost. Raises `Forbidden` where nothing may be spent without a price."""
@@ -238,10 +271,14 @@ class Reserve:
 
 def owners_of(call: Call) -> Owners:
     """Whom the call's money counts for."""
-    who = call.principal
+    return owners_by(call.principal, call.task, call.model)
+
+
+def owners_by(who: Principal | None, task: str | None, model: str) -> Owners:
+    """Whom money counts for that ``who`` spends."""
     if who is None:
-        return Owners(None, None, None, None, None, call.task, call.model)
-    return Owners(who.organisation, who.team, who.project, who.person, who.key_id, call.task, call.model)
+        return Owners(None, None, None, None, None, task, model)
+    return Owners(who.organisation, who.team, who.project, who.person, who.key_id, task, model)
 
 
 _MAY_HAVE_RUN = frozenset({"call_cancelled", "deadline_exceeded", "upstream_error", "upstream_malformed", "upstream_reset"})

@@ -90,6 +90,12 @@ def amount(prices: UnitPrices, usage: Usage) -> int:
     return (total + PER // 2) // PER
 
 
+def times(prices: UnitPrices, factor: float) -> UnitPrices:
+    """All the prices times ``factor``, each rounded half up to the micro-unit."""
+    exact = Decimal(str(factor))
+    return UnitPrices(**{f: int(exact * getattr(prices, f) + Decimal("0.5")) for f in UnitPrices.__struct_fields__})
+
+
 def micro(value: str | float | Decimal) -> int:
     """A decimal number of currency units as micro-units. ValueError when it is negative, no number, too large or finer than a micro-unit.
 

@@ -22,6 +22,10 @@ TOKENS = "tokens"
 GIVEN_AWAY = {"openai": frozenset({"moderations"})}
 """Operations that a vendor does not charge for, whatever the model (https://platform.openai.com/docs/guides/moderation)."""
 
+BATCH_FACTORS = {"openai": 0.5, "anthropic": 0.5}
+"""What vendors take for a call in their own batches, as a part of the price in real time (2026-11; https://platform.openai.com/docs/guides/batch,
+https://docs.anthropic.com/en/docs/build-with-claude/batch-processing#pricing)."""
+
 _BY_MEASURE = {"images": "images", "audio_hours": "audio", "characters": "characters", "searches": "searches"}
 """Prices that are not for tokens, and the measure that each is for."""
 
@@ -70,6 +74,9 @@ class PriceBook:
         self._own = {name: _own(name, price) for name, price in settings.prices.items() if price.like is None}
         self._like = {name: _like(name, price) for name, price in settings.prices.items() if price.like is not None}
         self._lists = settings.price_lists
+        self._factors = settings.batch_factors
+        for name in self._factors:
+            _expect_name(name, "batch_factors")
         self._free = frozenset(settings.free_providers)
         self._data_dir = data_dir
         self._clock = clock
@@ -102,6 +109,13 @@ class PriceBook:
         if f"{provider}/{model}" in self._own or f"{provider}/*" in self._own:
             return False
         return operation in GIVEN_AWAY.get(self._lists.get(provider, provider), ())
+
+    def batch_factor(self, provider: str, model: str) -> float:
+        """The part of the price in real time that a call in the provider's own batch costs; 1 where none is known."""
+        for name in (f"{provider}/{model}", f"{provider}/*"):
+            if name in self._factors:
+                return self._factors[name]
+        return BATCH_FACTORS.get(self._lists.get(provider, provider), 1.0)
 
     def warm(self) -> None:
         """Read the published list now rather than inside somebody's call; for a thread."""
@@ -154,9 +168,9 @@ def _like(name: str, price: PriceSettings) -> tuple[str, str]:
     return provider, model
 
 
-def _expect_name(name: str) -> None:
+def _expect_name(name: str, section: str = "prices") -> None:
     if "/" not in name:
-        raise SettingsError(f"finops.prices.{name!r}: write provider/model or provider/*", param=f"finops.prices.{name}")
+        raise SettingsError(f"finops.{section}.{name!r}: write provider/model or provider/*", param=f"finops.{section}.{name}")
 
 
 def _own(name: str, price: PriceSettings) -> UnitPrices:

@@ -43,6 +43,10 @@ class FinopsSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     price_lists: Annotated[
         dict[str, str], Meta(description="Whose published prices a provider charges, where its name does not say: NAME = 'openai'.")
     ] = field(default_factory=dict[str, str])
+    batch_factors: Annotated[
+        dict[str, Annotated[float, Meta(ge=0, le=1)]],
+        Meta(description="What a vendor's own batch takes of the price in real time, by provider/model or provider/*."),
+    ] = field(default_factory=dict[str, float])
     free_providers: Annotated[tuple[str, ...], Meta(description="Providers whose calls cost nothing: own hardware, recordings.")] = (
         "local",
         "ollama",

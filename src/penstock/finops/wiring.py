@@ -21,6 +21,7 @@ from penstock.finops.settings import FinopsSettings
 from penstock.finops.shares import Shares
 from penstock.finops.tables import SPOOL
 from penstock.kernel.capability import Finding, House, Offer
+from penstock.kernel.delegation import Holding
 from penstock.kernel.errors import PenstockError
 from penstock.kernel.events import BudgetSpent
 from penstock.kernel.ports import Meter, Metric
@@ -63,7 +64,7 @@ def wire(house: House) -> Offer:
         services=(life,),
         checks=(life.check,),
         metrics=(life,),
-        ports={Prices: book, Meter: Parts(charge, reserve, budgets, book, tills)},
+        ports={Prices: book, Holding: reserve, Meter: Parts(charge, reserve, budgets, book, tills)},
     )
 
 

@@ -11,8 +11,9 @@ from penstock.gateway.asked import LONGEST_LABEL, heed
 from penstock.gateway.endpoints import PATHS
 from penstock.gateway.shapes.plain import BINARY, FormShape, Plain
 from penstock.gateway.shapes.shape import Shape
-from penstock.kernel.call import Call, Reply, Trace
-from penstock.kernel.errors import MalformedRequest, NotFound, PenstockError
+from penstock.kernel.call import Call, Reply, Target, Trace
+from penstock.kernel.delegation import Handed, HandedOver, Handover, Returned
+from penstock.kernel.errors import MalformedRequest, NotFound, PenstockError, StorageError
 from penstock.kernel.ids import new_span_id
 from penstock.kernel.journal import current_step
 from penstock.kernel.ports import ModelAnswer, ModelAsk
@@ -28,10 +29,12 @@ class Inside:
         self._shapes = {one.path: shapes[one.shape] for one in PATHS if MODEL not in one.path and _is_json(shapes[one.shape])}
         self._call_seconds = call_seconds
         self._walk: Proceed | None = None
+        self._second: Proceed | None = None
 
-    def open(self, walk: Proceed) -> None:
-        """Join the line."""
+    def open(self, walk: Proceed, second: Proceed) -> None:
+        """Join the line; ``second`` is the part of it that calls take whose reply a vendor's batch has brought."""
         self._walk = walk
+        self._second = second
 
     def takes(self, path: str) -> bool:
         """See `ModelClient.takes`."""
@@ -61,16 +64,54 @@ class Inside:
             call.step = (step.run, step.number)
             call.labels = {**ask.labels, "run": step.run, "step": str(step.number)}
         call.passthrough = list(ask.passed)
+        if ask.to:
+            call.handover = Handover(to=ask.to)
         try:
             _read(call, shape)
             try:
                 reply = await walk(call)
                 return _answer(call, reply.status, await _whole(reply))
+            except HandedOver:
+                assert call.handover is not None
+                return ModelAnswer(status=202, body=b"", call=call.id, handed=call.handover.handed)
             except PenstockError as fault:
                 return _answer(call, *shape.error(fault), fault)
             except Exception:  # a fault of ours is an answer here as it is over HTTP, and its trace goes to the log
                 _log.exception("call failed", extra={"call": call.id})
                 fault = PenstockError(f"internal error; the operator finds it in the log under {call.id}")
+                return _answer(call, *shape.error(fault), fault)
+        finally:
+            call.end()
+
+    async def settle(self, ask: ModelAsk, handed: Handed, reply: Returned) -> ModelAnswer:
+        """See `ModelClient.settle`."""
+        shape, walk = self._shapes[ask.path], self._second
+        assert walk is not None, "the gateway is not open yet"
+        call = Call(
+            operation=shape.operation,
+            shape=shape.name,
+            credential=None,
+            deadline=time.monotonic() + self._call_seconds,
+            trace=_trace(),
+            body=ask.body,
+        )
+        call.id = handed.call
+        call.principal = ask.principal
+        call.priority = ask.priority
+        _read(call, shape)
+        call.model, call.task, call.labels = handed.name, handed.task, ask.labels
+        if (step := current_step.get()) is not None:
+            call.step = (step.run, step.number)
+            call.labels = {**ask.labels, "run": step.run, "step": str(step.number)}
+        call.targets = [Target(handed.provider, handed.model, handed.name)]
+        call.handover = Handover(handed=handed, returned=reply)
+        try:
+            try:
+                answer = await walk(call)
+                return _answer(call, answer.status, await _whole(answer))
+            except StorageError:
+                raise  # not charged; so it is not settled either
+            except PenstockError as fault:
                 return _answer(call, *shape.error(fault), fault)
         finally:
             call.end()
@@ -108,6 +149,7 @@ def _answer(call: Call, status: int, body: bytes, fault: PenstockError | None = 
         retry_after=None if fault is None else fault.retry_after,
         usage=call.usage,
         cost=None if call.cost is None else call.cost.amount,
+        full=None if call.cost is None else call.cost.full,
     )
 
 

@@ -22,6 +22,7 @@ from functools import partial
 from penstock.gateway.balance import order
 from penstock.gateway.choose import Catalogue
 from penstock.gateway.gate import CIRCUIT, RATE_LIMIT, Gate, Hold
+from penstock.gateway.handing import Handing
 from penstock.gateway.health import Health, Standing
 from penstock.gateway.hedge import LOST, race
 from penstock.gateway.providers.profile import CHAT, COMPLETIONS
@@ -69,6 +70,7 @@ class Send:
     ) -> None:
         self._catalogue = catalogue
         self._relay = relay
+        self._handing = Handing(catalogue, relay)
         self._health = health
         self._retries = settings.retries
         self._longest_wait = settings.retry_wait_seconds
@@ -77,6 +79,8 @@ class Send:
         self._waiting = 0
 
     async def __call__(self, call: Call, proceed: Proceed) -> Reply:
+        if call.handover is not None and (reply := await self._handing(call)) is not None:
+            return reply
         targets: Sequence[Target] = call.targets
         if len(targets) > 1:
             targets = order(targets, self._health.of, _tokens(call), self._clock())

@@ -32,13 +32,15 @@ from penstock.gateway.shapes import SHAPES
 from penstock.gateway.standings import Standings, routes
 from penstock.gateway.standings import pages as standing_pages
 from penstock.gateway.told_by_running import told_by_running
+from penstock.gateway.vendor_batches import Vendors
 from penstock.kernel.capability import Finding, House, Offer
+from penstock.kernel.delegation import VendorBatches
 from penstock.kernel.errors import PenstockError
 from penstock.kernel.events import KeyRevoked
 from penstock.kernel.ports import Authenticator, Broadcast, Meter, Metric, ModelClient, Peers, Sessions, Traffic
 from penstock.kernel.recall import Embedder, Replies
 from penstock.kernel.seat import Seat
-from penstock.kernel.stage import Line
+from penstock.kernel.stage import Line, Slot
 from penstock.kernel.web import NavItem
 from penstock.settings import ServerSettings
 from penstock.storage.counters import Counters
@@ -85,6 +87,7 @@ def wire(house: House) -> Offer:
         ports={
             ModelClient: inside,
             Traffic: admission,
+            VendorBatches: Vendors(catalogue),
             Replies: StoredReplies(catalogue),
             **({Embedder: LocalEmbedder(house.data_dir / "models")} if installed() else {}),
         },
@@ -132,7 +135,8 @@ class GatewayLife:
         """Join the edge and the rooms to the line; look for an Ollama meanwhile."""
         ports = self._house.ports
         self._edge.open(ports.get(Line).walk, ports.get(Authenticator), ports.find(Sessions))
-        self._inside.open(ports.get(Line).walk)
+        line = ports.get(Line)
+        self._inside.open(line.walk, line.part((Slot.RECORD, Slot.CHARGE, Slot.SEND)))
         self._realtime.open(ports.get(Line).walk, ports.get(Authenticator), ports.find(Meter))
         self._google.open(ports.get(Authenticator))
         if self._settings.discover and OLLAMA not in self._catalogue.providers:

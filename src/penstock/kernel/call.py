@@ -16,6 +16,7 @@ import msgspec
 from penstock.kernel.ids import new_id, new_span_id, new_trace
 
 if TYPE_CHECKING:
+    from penstock.kernel.delegation import Handover
     from penstock.kernel.errors import PenstockError
     from penstock.kernel.principal import Principal
 
@@ -93,11 +94,14 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Cost(msgspec.Struct, frozen=True, kw_only=True):
-    """Money of one call in micro-units of ``currency``; ``priced`` is false when no price is known (then the amount is 0)."""
+    """Money of one call in micro-units of ``currency``; ``priced`` is false when no price is known (then the amount is 0).
+
+    ``full`` is what it would have cost in real time, where a vendor's batch did it for less."""
 
     amount: int
     currency: str = "USD"
     priced: bool = True
+    full: int | None = None
 
 
 class Recall(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -210,7 +214,7 @@ class Call:
     ``cache_wish`` is what the caller says about the cache (``off``, ``on``, ``refresh``; empty: nothing); ``recalled`` says where the reply
     comes from when no provider was asked for it.
     ``session`` is a conversation that the call opens; it is charged in ``parts``, as many as have been charged by now, while ``usage`` and
-    ``cost`` are their sums.
+    ``cost`` are their sums. ``handover`` is set on calls of batches that may go to a vendor's own, and on those that come back from it.
     """
 
     __slots__ = (
@@ -229,6 +233,7 @@ class Call:
         "fields",
         "first_token_ms",
         "form",
+        "handover",
         "id",
         "input_estimate",
         "keepsake",
@@ -320,6 +325,7 @@ class Call:
         self.recalled: Recall | None = None
         self.session: Session | None = None
         self.parts = 0
+        self.handover: Handover | None = None
         self._at_end: list[Callable[[Call], None]] = []
 
     def at_end(self, callback: Callable[[Call], None]) -> None:

@@ -12,6 +12,7 @@ from typing import Any, Protocol, TypeVar, cast
 import msgspec
 
 from penstock.kernel.call import Call, Usage
+from penstock.kernel.delegation import Handed, Returned
 from penstock.kernel.journal import Journal
 from penstock.kernel.principal import Principal
 
@@ -133,7 +134,7 @@ class ModelAsk(msgspec.Struct, frozen=True, kw_only=True):
 
     ``body`` must not ask for a stream. ``seconds`` is the time that the call may take, None for as long as any call. ``priority`` is
     ``interactive`` or ``batch``. ``passed`` are request headers that providers of the same shape receive (``anthropic-beta``).
-    Called inside a step of a run, the call carries the step's trace.
+    Called inside a step of a run, the call carries the step's trace. ``to`` are providers to whose batches it may be handed over.
     """
 
     path: str
@@ -144,13 +145,15 @@ class ModelAsk(msgspec.Struct, frozen=True, kw_only=True):
     task: str | None = None
     labels: Mapping[str, str] = msgspec.field(default_factory=dict[str, str])
     passed: tuple[tuple[str, str], ...] = ()
+    to: frozenset[str] = frozenset()
 
 
 class ModelAnswer(msgspec.Struct, frozen=True, kw_only=True):
     """What the line answered: the status and JSON body that a client of ``path`` would have had, refusals and failures included.
 
     ``call`` is the call's id on the record, ``retry_after`` the seconds after which a refusal may be over, ``cost`` micro-dollars, None
-    where nothing was charged. ``error`` is the code of the error tree, None when all went well.
+    where nothing was charged. ``error`` is the code of the error tree, None when all went well. ``handed`` says that there is no answer
+    yet: it was handed over for a vendor's batch. ``full`` is what it would have cost in real time, where that is more.
     """
 
     status: int
@@ -160,6 +163,8 @@ class ModelAnswer(msgspec.Struct, frozen=True, kw_only=True):
     retry_after: float | None = None
     usage: Usage | None = None
     cost: int | None = None
+    full: int | None = None
+    handed: Handed | None = None
 
 
 class ModelClient(Protocol):
@@ -172,6 +177,10 @@ class ModelClient(Protocol):
     async def call(self, ask: ModelAsk) -> ModelAnswer:
         """Make the call and wait for its end. Whatever the line raises is in the answer; cancellation goes through. `NotFound` for
         a path that `takes` does not know."""
+        ...
+
+    async def settle(self, ask: ModelAsk, handed: Handed, reply: Returned) -> ModelAnswer:
+        """Do the second half of a call that was handed over: charge and record it. Nothing refuses it any more."""
         ...
 
 

@@ -89,6 +89,14 @@ class Line:
             walk = _joined(stage, walk)
         self.walk: Proceed = walk
 
+    def part(self, slots: Iterable[Slot]) -> Proceed:
+        """A trip through the stages of these slots alone, for what has been through the others before."""
+        wanted, walk = frozenset(slots), _end_of_line
+        for _, stage in reversed(self._stages):
+            if stage.slot in wanted:
+                walk = _joined(stage, walk)
+        return walk
+
     def places(self) -> list[StagePlace]:
         """Slot, stage, capability, first sentence of its docstring, file and line, in the order of the line."""
         found: list[StagePlace] = []

@@ -81,6 +81,8 @@ class RecordStage:
         self._end(call)
 
     def _end(self, call: Call) -> None:
+        if call.handover is not None and call.handover.handed is not None and call.handover.returned is None:
+            return  # its record is made when the vendor's batch has answered
         call.total_ms = (time.perf_counter() - call.started) * 1e3
         error = call.error
         if error is None:

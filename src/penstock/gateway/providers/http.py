@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import Awaitable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Mapping
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
@@ -144,6 +144,19 @@ class HttpProvider:
             return tuple(m.name.removeprefix("models/") for m in msgspec.json.decode(found.models, type=list[_GoogleModel]))
         except (msgspec.DecodeError, UnicodeDecodeError) as fault:
             raise UpstreamMalformed(f"{self.name}: {path} is not a list of models") from fault
+
+    async def exchange(
+        self, method: str, path: str, body: bytes | AsyncIterator[bytes] = b"", *, media: str = "application/json", timeout: float
+    ) -> Answer:
+        """One request of the API beside calls to models, at ``path`` below the base URL; a body in pieces is sent while it is made."""
+        whole = self.origin.path + path
+        head = b"%s %s HTTP/1.1\r\n%scontent-type: %s\r\n" % (method.encode(), whole.encode("ascii"), self._form_headers, media.encode())
+        if self._auth is not None:
+            head += _lines(await self._allowed(self._auth, method, whole, body if isinstance(body, bytes) else b"", timeout))
+        idle = min(timeout, self._try_seconds)
+        if isinstance(body, bytes):
+            return await self._client.request(head, body, timeout=timeout, idle_timeout=idle)
+        return await self._client.upload(head, body, timeout=timeout, idle_timeout=idle)
 
     async def probe(self) -> tuple[bool, str]:
         """Ask for the list of models, or for anything at all where there is none."""

@@ -78,7 +78,7 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     ``ways_in`` are the ways in which it lets us in: ``key``, ``aws``, ``google``, ``entra``. In ``base_url`` ``{region}`` and
     ``{project}`` stand for what the settings or the variables of ``region_env`` and ``project_env`` say; ``elsewhere`` holds the regions
     with an address of another form. ``reshapes`` tells what differs in bodies of a shape. ``probe_path`` is what is asked to find out
-    whether it lets us in, where that is not the list of models.
+    whether it lets us in, where that is not the list of models. ``batches`` is whose API of batches it has: ``openai`` or ``anthropic``.
     """
 
     name: str
@@ -112,6 +112,7 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     elsewhere: dict[str, str] = msgspec.field(default_factory=dict[str, str])
     reshapes: dict[str, Reshape] = msgspec.field(default_factory=dict[str, Reshape])
     probe_path: str | None = None
+    batches: str | None = None
 
     def takes(self, shape: str, model: str) -> bool:
         """Whether a model that is reached in this shape is one that takes it."""

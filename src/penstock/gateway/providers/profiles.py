@@ -96,6 +96,7 @@ _ALL = (
         name="openai",
         title="OpenAI",
         reference="https://platform.openai.com/docs/api-reference",
+        batches="openai",
         base_url="https://api.openai.com/v1",
         # Not the variations of images, which OpenAI has retired.
         paths={CHAT: "/chat/completions", RESPONSES: "/responses"}
@@ -169,6 +170,7 @@ _ALL = (
         headers={"anthropic-version": "2023-06-01"},
         pass_headers=("anthropic-beta", "anthropic-version"),
         prices_as="anthropic",
+        batches="anthropic",
     ),
     Profile(
         name="gemini",
