@@ -3,7 +3,8 @@
 An engine does ``--slots`` requests at once, ``--milliseconds`` each, and queues the rest without end (`engine.py`). Interactive callers ask
 for a quarter of its capacity, batch work for the rest of three times its capacity, all in an open loop. The same load goes to Penstock,
 once with ``adaptive = "pace"`` and once with what it learns switched off, and to the engine itself, which shows what becomes of it without
-a gate. The bars are held against what follows the first seconds, in which the engine's limit is found; those are reported apart. The generator runs in this process; its own delay is measured beside and reported.
+a gate. The bars are held against what follows the first seconds, in which the engine's limit is found; those are reported apart.
+The generator runs in this process; its own delay is measured beside and reported.
 """
 
 from __future__ import annotations
