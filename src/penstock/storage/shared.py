@@ -1,8 +1,8 @@
 """Counters of the workers of one machine, in memory that all of them map: exact, at a few microseconds a question, without a server.
 
-Every question is answered under a lock of the kernel's (a byte range of the shared file), which ends with the process that holds it. The
-clock is the machine's monotonic one, the same in every process. So the limits hold for all workers together as `MemoryCounters` holds them
-for one: nothing is leased ahead and nothing lies unused.
+Every question but giving a slot back is answered under a lock of the kernel's (a byte range of the shared file), which ends with the
+process that holds it. The clock is the machine's monotonic one, the same in every process. So the limits hold
+for all workers together as `MemoryCounters` holds them for one: nothing is leased ahead and nothing lies unused.
 
 The memory has a fixed size and is divided into sets; a key lives in the set that its digest names. A bucket that is full again is room for
 another. When a set has no room at all (more than 60,000 keys with spent buckets, evenly spread, within one minute), the bucket that would
@@ -28,7 +28,8 @@ WAYS = 64
 _DIGEST = 16
 _BUCKET = struct.Struct("=16sd8x")
 _FULL_AT = struct.Struct("=d")
-_COUNT = struct.Struct("=I")
+# Native, so that a count is read and written whole, which `SharedCounters.leave` stands on.
+_COUNT = struct.Struct("@I")
 _BUCKETS_BYTES = SETS * WAYS * _BUCKET.size
 _EMPTY = bytes(_DIGEST)
 
@@ -57,7 +58,7 @@ class SharedCounters:
         self._index = index
         self._clock = clock
         self._row = _slot_row(workers)
-        self._counts = struct.Struct(f"={workers}I")
+        self._counts = struct.Struct(f"@{workers}I")
         self._map = mmap.mmap(handle, _BUCKETS_BYTES + SLOT_SETS * WAYS * self._row)
         self._digests: dict[str, bytes] = {}
         self.forgotten = 0
@@ -115,16 +116,18 @@ class SharedCounters:
         return True
 
     def leave(self, key: str) -> None:
-        """See `Counters.leave`."""
-        digest = self._digest(key)
-        with self._locked(SETS + _slot_set_of(digest)):
-            at = self._find_slots(digest)
-            if at < 0:
-                return
-            own = at + _DIGEST + 4 * self._index
-            count = _COUNT.unpack_from(self._map, own)[0]
-            if count:
-                _COUNT.pack_into(self._map, own, count - 1)
+        """See `Counters.leave`.
+
+        Without the lock: this worker alone writes its count, and a row with a count in it is no other key's. Who counts meanwhile sees
+        the slot still taken or free, as if it had asked a moment earlier or later.
+        """
+        at = self._find_slots(self._digest(key))
+        if at < 0:
+            return
+        own = at + _DIGEST + 4 * self._index
+        count = _COUNT.unpack_from(self._map, own)[0]
+        if count:
+            _COUNT.pack_into(self._map, own, count - 1)
 
     def occupied(self, key: str) -> int:
         """See `Counters.occupied`; the slots of all workers."""
