@@ -15,6 +15,7 @@ from typing import Any
 
 from benchmarks.gateway.bars import bars
 from benchmarks.gateway.report import COLUMNS
+from benchmarks.overload.figures import table as overload_table
 from benchmarks.resilience.figures import table
 from benchmarks.routing import report
 
@@ -109,6 +110,12 @@ def resilience() -> str:
     return f"{_machine(found)} {table(found)}"
 
 
+def overload() -> str:
+    """What callers notice when three times what an engine can do is asked for."""
+    found = _result("overload")
+    return f"{_machine(found)} {overload_table(found)}"
+
+
 def cache() -> str:
     """Hits and false hits of fixed thresholds and of calibrated ones, for each task; intervals are exact, 95 %, two-sided."""
     found = _result("cache")
@@ -183,6 +190,7 @@ BLOCKS: Mapping[str, Callable[[], str]] = {
     "account": account,
     "memory": memory,
     "resilience": resilience,
+    "overload": overload,
     "batches": batches,
     "cache": cache,
     "realtime": realtime,
