@@ -112,6 +112,8 @@ def resilience() -> str:
 
 def overload() -> str:
     """What callers notice when three times what an engine can do is asked for."""
+    if not (RESULTS / "overload.json").exists():
+        return "Not measured yet."
     found = _result("overload")
     return f"{_machine(found)} {overload_table(found)}"
 
