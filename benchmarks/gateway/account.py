@@ -132,6 +132,11 @@ class Clocked:
         self.name = stage.name
         self.slot = stage.slot
 
+    def concerns(self, call: Any) -> bool:
+        """What the stage itself says; one that does not choose concerns every call."""
+        concerns = getattr(self._stage, "concerns", None)
+        return concerns is None or concerns(call)
+
     async def __call__(self, call: Any, proceed: Any) -> Any:
         return await self._clock.run(self.name, self._stage(call, proceed))
 
