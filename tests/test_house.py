@@ -121,7 +121,6 @@ UNMIRRORED: dict[str, str] = {
     "registry/scan/templates.py": "registry/test_corpus.py",
     "registry/scan/text.py": "registry/test_corpus.py",
     "registry/store.py": "registry/test_service.py",
-    "registry/weights.py": "registry/test_signing.py",
     "storage/environment/env.py": "storage/test_migrations.py",
     "storage/postgres.py": "storage/test_records.py",
     "storage/schema.py": "storage/test_migrations.py",

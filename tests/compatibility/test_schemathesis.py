@@ -30,7 +30,15 @@ def test_no_request_that_the_document_allows_or_forbids_ends_in_a_server_error(r
         ),
         *("--max-examples", os.environ.get("PENSTOCK_EXAMPLES", "15"), "--phases", "examples,coverage,fuzzing", "--seed", "1"),
         # Keys that are revoked or rotated may be the one that asks; client secrets are refused with 501, and that is documented.
-        *("--exclude-path-regex", "/revoke|/rotate|/client_secrets", "--request-timeout", "20", "--no-color", "--generation-database", "none"),
+        *(
+            "--exclude-path-regex",
+            "/revoke|/rotate|/client_secrets",
+            "--request-timeout",
+            "20",
+            "--no-color",
+            "--generation-database",
+            "none",
+        ),
     ]
     ran = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, env={**os.environ, "PYTHONWARNINGS": "ignore"})
     assert ran.returncode == 0, (ran.stdout + ran.stderr)[-6000:]

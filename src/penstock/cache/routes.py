@@ -40,7 +40,7 @@ class CalibrateBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
     task: Name
     source: Name = TRAFFIC
-    bound: Annotated[float, Meta(gt=0, lt=0.5)] | None = None
+    bound: Annotated[float, Meta(ge=1e-6, lt=0.5)] | None = None
     confidence: Annotated[float, Meta(gt=0.5, lt=1)] | None = None
 
 

@@ -62,7 +62,7 @@ class CacheSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
         float, Meta(gt=0, description="How often a process looks for what others have kept, cleared and calibrated.")
     ] = 5.0
     false_hits: Annotated[
-        float, Meta(gt=0, lt=0.5, description="Share of wrong answers among semantic hits that a calibration must stay below.")
+        float, Meta(ge=1e-6, lt=0.5, description="Share of wrong answers among semantic hits that a calibration must stay below.")
     ] = 0.01
     confidence: Annotated[float, Meta(gt=0.5, lt=1, description="How sure a calibration must be of that.")] = 0.95
     audit: Annotated[

@@ -26,10 +26,14 @@ class Weights:
         if not path or asked.is_absolute() or ".." in asked.parts or "\0" in path:
             raise RequestError("path: give the version's folder relative to registry.weights", param="path")
         root = self._folder.resolve()
-        place = (root / asked).resolve()
+        try:
+            place = (root / asked).resolve()
+            found = place.is_dir()
+        except OSError as fault:  # a name that is too long, a folder that may not be entered
+            raise RequestError(f"path: {fault.strerror}", param="path") from fault
         if place == root or not place.is_relative_to(root):
             raise RequestError("path: it leads out of registry.weights", param="path")
-        if not place.is_dir():
+        if not found:
             raise RequestError(f"path: there is no folder {path!r} below registry.weights", param="path")
         return place
 
