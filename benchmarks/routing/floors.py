@@ -12,10 +12,10 @@ import msgspec
 import numpy as np
 
 from benchmarks.routing.data import PRICES, Outcomes
-from penstock.routing.bounds import clopper_pearson
 from penstock.routing.cascade import Prices, gains, path, thresholds
 from penstock.routing.certify import Floor, rejected, walk
 from penstock.routing.estimate import Recipe, fit
+from penstock.statistics.bounds import clopper_pearson
 
 
 class Case(msgspec.Struct, frozen=True, kw_only=True):

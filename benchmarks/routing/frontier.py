@@ -16,7 +16,7 @@ from benchmarks.routing.curves import intervals, random_mixing, read
 from benchmarks.routing.data import PRICES, Floats, Outcomes
 from benchmarks.routing.rivals import ROUTELLM, knn, mlp
 from penstock.routing.estimate import Recipe, fit_best
-from penstock.routing.intervals import mean_interval
+from penstock.statistics.intervals import mean_interval
 
 RECIPES = (Recipe(), Recipe(embedding=4, kernel=20, width=1.4, beside=0.2, landmarks=512))
 

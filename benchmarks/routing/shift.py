@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.routing.data import Floats, Outcomes
-from penstock.routing.bounds import clopper_pearson
-from penstock.routing.monitor import Strangeness, Watch, Witness
+from penstock.statistics.bounds import clopper_pearson
+from penstock.statistics.monitor import Strangeness, Watch, Witness
 
 CALM = 300
 QUIET = 1000

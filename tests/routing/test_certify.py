@@ -81,12 +81,6 @@ def test_a_walk_ends_at_its_first_failure_and_starts_are_apart() -> None:
     assert walk(~holds) == ()
 
 
-@pytest.mark.parametrize(("level", "confidence"), [(0.0, 0.95), (1.2, 0.95), (0.9, 1.0)])
-def test_floors_that_mean_nothing_are_refused(level: float, confidence: float) -> None:
-    with pytest.raises(ValueError, match="lies"):
-        Floor(level=level, confidence=confidence)
-
-
 def test_wrong_input_is_refused() -> None:
     with pytest.raises(ValueError, match="needs the scores"):
         certify(np.ones((5, 1)), np.ones(1), Floor(level=0.9))

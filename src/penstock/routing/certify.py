@@ -6,35 +6,22 @@ tested in turn at the same level, and the first that fails ends the walk: the ch
 "Learn then Test"). With several starts, each has its share of alpha and walks by itself, so that one weak stretch does not end everything.
 
 The tests: exact binomial ones for an absolute floor on right or wrong answers, bets for graded answers and for a floor relative to the
-strong model's quality on the same prompts (`penstock.routing.betting`).
+strong model's quality on the same prompts (`penstock.statistics.betting`).
 """
 
 from __future__ import annotations
 
-from typing import Literal, TypeAlias
+from typing import TypeAlias
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from penstock.routing.betting import positive_mean
-from penstock.routing.bounds import binomial_p_value, labels_needed
+from penstock.kernel.tasks import Floor
+from penstock.statistics.betting import positive_mean
+from penstock.statistics.bounds import binomial_p_value, labels_needed
 
 Floats: TypeAlias = NDArray[np.float64]
-
-
-class Floor(msgspec.Struct, frozen=True, kw_only=True):
-    """A quality to reach. ``absolute``: a mean score of at least ``level``. ``relative``: at least ``level`` times the reference's."""
-
-    level: float
-    kind: Literal["absolute", "relative"] = "relative"
-    confidence: float = 0.95
-
-    def __post_init__(self) -> None:
-        if not 0 < self.level <= 1:
-            raise ValueError(f"a floor's level lies above 0 and at most at 1, not at {self.level}")
-        if not 0 < self.confidence < 1:
-            raise ValueError(f"a confidence lies between 0 and 1, not at {self.confidence}")
 
 
 class Certificate(msgspec.Struct, frozen=True, kw_only=True):

@@ -9,7 +9,7 @@ of bounded random variables by betting") give the method; any stake that looks o
 The stake decides how sharp it is. Ours is that of somebody who wants exactly 1/alpha after the last margin and nothing more: the hedge
 of a digital option under a normal approximation (Föllmer and Leukert 1999), recalculated from the money in hand, as STaR-Bets do
 (Voráček and Orabona 2025). With money K, m margins to come and deviation s, it is phi(x) / (Phi(x) s sqrt(m)) where Phi(x) = alpha K.
-The approximation costs power where it is wrong, never validity. Measured in tests/routing/test_betting.py: close to the z-test's power.
+The approximation costs power where it is wrong, never validity. Measured in tests/statistics/test_betting.py: close to the z-test's power.
 """
 
 from __future__ import annotations

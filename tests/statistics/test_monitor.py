@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from penstock.routing.monitor import Shortfall, Strangeness, Watch, Witness
+from penstock.statistics.monitor import Shortfall, Strangeness, Watch, Witness
 
 
 def test_strangeness_stays_calm_while_nothing_changes() -> None:

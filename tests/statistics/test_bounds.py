@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from penstock.routing.bounds import (
+from penstock.statistics.bounds import (
     binomial_p_value,
     clopper_pearson,
     hoeffding_bentkus,

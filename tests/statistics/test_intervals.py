@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from penstock.routing.intervals import bootstrap, mean_interval, ratio_interval
+from penstock.statistics.intervals import bootstrap, mean_interval, ratio_interval
 
 
 def test_the_mean_is_covered_about_as_often_as_promised() -> None:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from penstock.routing.betting import lower_mean, positive_mean
+from penstock.statistics.betting import lower_mean, positive_mean
 
 F = 0.95
 VALUES = np.array([1 - F, 1.0, -F, 0.0])  # both right, only the policy, only the strong model, neither

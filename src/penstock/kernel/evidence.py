@@ -1,0 +1,89 @@
+"""Evidence: what is known of how well candidates do a task. Quality gathers it, routing lives on it, the registry keeps what came out.
+
+An *outcome* is one answer of one candidate to one item, with a score from 0 to 1 and who gave it. Outcomes of several candidates to the
+same item are paired, which is what comparisons need.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+import msgspec
+
+from penstock.kernel.events import Event
+
+
+class Outcome(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One judged answer. ``item`` is the example's id in its dataset, or the call's id for live traffic; ``candidate`` a name of the task.
+
+    ``score`` lies in 0..1. ``judge`` names who scored it (``exact``, ``rubric:openai/gpt-4o``, ``human``). ``source`` says where the answer
+    is from: an evaluation, a call that was served, or one in its shadow. ``propensity`` is the probability with which this answer came to
+    be judged at all, and by this candidate (1 for evaluations). ``cost`` is micro-dollars, ``latency_ms`` the whole answer's time.
+    ``groups`` are its slices by kind (``{"language": "de"}``). ``at`` is Unix seconds.
+    """
+
+    item: str
+    candidate: str
+    score: float
+    judge: str
+    source: Literal["evaluation", "live", "shadow"]
+    prompt: str
+    reply: str
+    at: float
+    propensity: float = 1.0
+    cost: int | None = None
+    latency_ms: float | None = None
+    input_tokens: int = 0
+    output_tokens: int = 0
+    groups: dict[str, str] = {}  # msgspec gives each its own
+
+
+class Sample(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """An answer that is to be judged. ``shape``, ``request``, ``reply``: as they went over the wire. ``call``: the id on the record.
+
+    ``item`` is the call that was served, and ``call`` the one that gave this answer: the same, or its shadow.
+    """
+
+    organisation: str
+    task: str
+    item: str
+    call: str
+    candidate: str
+    source: Literal["live", "shadow"]
+    propensity: float
+    shape: str
+    request: bytes
+    reply: bytes
+    at: float
+    cost: int | None = None
+    latency_ms: float | None = None
+    input_tokens: int = 0
+    output_tokens: int = 0
+    groups: dict[str, str] = {}  # msgspec gives each its own
+
+
+class Evidence(Protocol):
+    """What is known of how well candidates do. Quality provides it."""
+
+    async def outcomes(self, organisation: str, task: str, *, since: float = 0.0) -> Sequence[Outcome]:
+        """Every judged answer of the task that counts (the task's own judge, or people), oldest first."""
+        ...
+
+    def submit(self, sample: Sample) -> bool:
+        """Have an answer judged by the task's judge, some time later; from the event loop, at once. False when it was dropped, which is
+        counted: nothing waits for judgements."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Judged(Event):
+    """An outcome of live traffic (served or shadow) has come in."""
+
+    organisation: str
+    task: str
+    outcome: Outcome
+
+
+__all__ = ["Evidence", "Judged", "Outcome", "Sample"]

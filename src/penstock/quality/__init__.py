@@ -1,0 +1,1 @@
+"""How good was it: evaluations, judges, live sampling, groundedness, bias."""
