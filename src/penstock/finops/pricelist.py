@@ -86,12 +86,14 @@ class ListPrice(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         return True
 
 
-class ListedModel(msgspec.Struct, frozen=True, kw_only=True):
-    """A model and its prices: the last one whose condition holds counts, the first one when none does."""
+class ListedModel(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A model and its prices: the last one whose condition holds counts, the first one when none does. ``context`` is in tokens, 0 where
+    the list does not tell it."""
 
     id: str
     match: Match
     prices: tuple[ListPrice, ...]
+    context: int = 0
 
     def price(self, moment: datetime.datetime) -> ListPrice | None:
         """The price at ``moment`` (UTC), None when the list knows the model and no price."""

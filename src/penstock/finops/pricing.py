@@ -117,6 +117,14 @@ class PriceBook:
                 return self._factors[name]
         return BATCH_FACTORS.get(self._lists.get(provider, provider), 1.0)
 
+    def context(self, provider: str, model: str) -> int | None:
+        """See `Published.context`."""
+        self.warm()
+        assert self._list is not None
+        like = next((self._like[name] for name in (f"{provider}/{model}", f"{provider}/*") if name in self._like), None)
+        found = self._list.find(*(like or (self._lists.get(provider, provider), model)))
+        return found[1].context or None if found is not None else None
+
     def warm(self) -> None:
         """Read the published list now rather than inside somebody's call; for a thread."""
         if self._list is None:

@@ -71,7 +71,7 @@ def _model(model: types.ModelInfo) -> ListedModel:
         prices = (_price(model.prices, None),)
     else:
         prices = tuple(_price(conditional.prices, conditional.constraint) for conditional in model.prices)
-    return ListedModel(id=model.id, match=_match(model.match), prices=prices)
+    return ListedModel(id=model.id, match=_match(model.match), prices=prices, context=model.context_window or 0)
 
 
 def _price(price: types.ModelPrice, constraint: types.StartDateConstraint | types.TimeOfDateConstraint | None) -> ListPrice:

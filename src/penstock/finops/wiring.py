@@ -20,6 +20,7 @@ from penstock.finops.service import Money
 from penstock.finops.settings import FinopsSettings
 from penstock.finops.shares import Shares
 from penstock.finops.tables import SPOOL
+from penstock.kernel.candidates import Published
 from penstock.kernel.capability import Finding, House, Offer
 from penstock.kernel.delegation import Holding
 from penstock.kernel.errors import PenstockError
@@ -64,7 +65,7 @@ def wire(house: House) -> Offer:
         services=(life,),
         checks=(life.check,),
         metrics=(life,),
-        ports={Prices: book, Holding: reserve, Meter: Parts(charge, reserve, budgets, book, tills)},
+        ports={Prices: book, Published: book, Holding: reserve, Meter: Parts(charge, reserve, budgets, book, tills)},
     )
 
 

@@ -27,6 +27,8 @@ class Catalogue:
 
     def __init__(self, providers: Mapping[str, Provider], models: Mapping[str, ModelSettings]) -> None:
         self.providers: dict[str, Provider] = dict(providers)
+        self.version = 0
+        """Grows whenever a provider is added."""
         self.models = dict(models)
         self._entries: dict[str, tuple[Entry, ...]] = {name: entries(name, model) for name, model in models.items()}
         self._resolved: dict[str, tuple[Target, ...]] = {}
@@ -34,6 +36,7 @@ class Catalogue:
     def add(self, provider: Provider) -> None:
         """Add or replace a provider; names are resolved anew."""
         self.providers[provider.name] = provider
+        self.version += 1
         self._resolved.clear()
 
     def resolve(self, name: str) -> tuple[Target, ...]:

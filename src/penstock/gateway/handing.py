@@ -64,6 +64,8 @@ class _Given:
         self.name = provider.name
         self.profile: Profile = provider.profile
         self.declared = provider.declared
+        self.place = provider.place
+        self.region = provider.region
         self._call = call
         self._returned = returned
 

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct, field
 
 from penstock.gateway.circuit import Rules
+from penstock.kernel.tasks import Place
 
 
 class ProviderSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -33,7 +34,20 @@ class ProviderSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=
             " credentials file, the client id of an Azure managed identity."
         ),
     ] = None
-    region: Annotated[str | None, Meta(description="AWS region, or Google Cloud location (such as europe-west4 or global).")] = None
+    region: Annotated[
+        str | None,
+        Meta(
+            description="AWS region, or Google Cloud location (such as europe-west4 or global); elsewhere the region that it is known to"
+            " keep to, which tasks may ask for (docs/tasks.md)."
+        ),
+    ] = None
+    place: Annotated[
+        Place | None,
+        Meta(
+            description="Where what is sent to it goes: `device` (this machine), `own` (another machine of yours), `region` (a vendor that"
+            " keeps to its region), `vendor`; default: what profile and address tell (docs/tasks.md)."
+        ),
+    ] = None
     project: Annotated[str | None, Meta(description="Google Cloud project; default: the environment's, or the credentials file's.")] = None
     headers: Annotated[dict[str, str], Meta(description="Extra headers sent with every request.")] = field(default_factory=dict[str, str])
     models: Annotated[

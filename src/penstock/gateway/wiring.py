@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from msgspec import structs
 
 from penstock.gateway.admission import Admission
+from penstock.gateway.candidates import KnownCandidates
 from penstock.gateway.choose import Catalogue, Choose
 from penstock.gateway.discovery import OLLAMA, configured, find_ollama
 from penstock.gateway.google_models import GoogleModels
@@ -33,12 +34,13 @@ from penstock.gateway.standings import Standings, routes
 from penstock.gateway.standings import pages as standing_pages
 from penstock.gateway.told_by_running import told_by_running
 from penstock.gateway.vendor_batches import Vendors
+from penstock.kernel.candidates import Candidates, Published, Registered
 from penstock.kernel.capability import Finding, House, Offer
 from penstock.kernel.delegation import VendorBatches
 from penstock.kernel.errors import PenstockError
 from penstock.kernel.events import KeyRevoked
 from penstock.kernel.ports import Authenticator, Broadcast, Meter, Metric, ModelClient, Peers, Sessions, Traffic
-from penstock.kernel.recall import Embedder, Replies
+from penstock.kernel.recall import Embedder, Prices, Replies
 from penstock.kernel.seat import Seat
 from penstock.kernel.stage import Line, Slot
 from penstock.kernel.web import NavItem
@@ -55,6 +57,9 @@ def wire(house: House) -> Offer:
     if seat is not None:
         settings = shared_out(settings, seat.workers)
     catalogue = Catalogue(configured(settings, house.data_dir, os.environ), settings.models)
+    candidates = KnownCandidates(catalogue)
+    find = house.ports.find
+    candidates.open(lambda: find(Registered), lambda: find(Published), lambda: find(Prices))
     health = Health(settings.resilience, settings.providers)
     hearsay = Hearsay(health, broadcast, lambda: catalogue.providers) if broadcast is not None else None
     admission = Admission(
@@ -86,6 +91,7 @@ def wire(house: House) -> Offer:
         metrics=(life, standings, realtime, *([hearsay] if hearsay is not None else [])),
         ports={
             ModelClient: inside,
+            Candidates: candidates,
             Traffic: admission,
             VendorBatches: Vendors(catalogue),
             Replies: StoredReplies(catalogue),

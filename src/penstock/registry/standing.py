@@ -15,10 +15,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from penstock.kernel.approvals import Refusal
+from penstock.kernel.candidates import Kind, ModelFacts
 from penstock.registry.model import Version
 
 _Answer = dict[tuple[str, str, str, str | None, str | None], Refusal | None]
 _REMEMBERED = 10_000
+KINDS: tuple[Kind, ...] = ("text", "image", "audio", "video", "file")
+"""Words among a version's modalities that say what it takes."""
 EVERYONE = ""
 """Whose the versions are, besides their organisation's, that count for all."""
 
@@ -32,6 +35,8 @@ class Standing:
         self._answers: _Answer = {}
         self._known = False
         self.refused = 0
+        self.version = 0
+        self._facts: dict[str, ModelFacts] = {}
 
     @property
     def idle(self) -> bool:
@@ -49,7 +54,20 @@ class Standing:
                     if held is None or held.state == "revoked":
                         found[whose, target] = version
         self._by_name, self._known = found, True
+        self._facts, self.version = {}, self.version + 1
         self._answers = {}
+
+    def facts(self, provider: str, model: str, organisation: str) -> ModelFacts | None:
+        """See `Registered.facts`."""
+        name = f"{provider}/{model}"
+        version = self._by_name.get((organisation, name)) or self._by_name.get((EVERYONE, name))
+        if version is None:
+            return None
+        found = self._facts.get(version.id)
+        if found is None:
+            kinds: frozenset[Kind] = frozenset(kind for kind in KINDS if kind in version.facts.modalities)
+            found = self._facts[version.id] = ModelFacts(context=version.facts.context or None, inputs=kinds or None)
+        return found
 
     def refusal(
         self, provider: str, model: str, *, organisation: str, task: str | None = None, data_class: str | None = None

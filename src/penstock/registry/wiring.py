@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from penstock.kernel.approvals import Approvals
+from penstock.kernel.candidates import Registered
 from penstock.kernel.capability import House, Offer
 from penstock.kernel.web import NavItem
 from penstock.registry.pages import pages
@@ -33,5 +34,5 @@ def wire(house: House) -> Offer:
         nav=(NavItem("Models", "/console/models", "models", "Govern", 20, "m"),),
         services=(refresh,),
         metrics=(refresh,),
-        ports={Approvals: standing},
+        ports={Approvals: standing, Registered: standing},
     )

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from penstock.gateway.providers.place import base_url, region
+from penstock.gateway.providers.place import base_url, place_of, region, region_of
 from penstock.gateway.providers.profiles import PROFILES
 from penstock.gateway.settings import ProviderSettings
 from penstock.kernel.errors import SettingsError
@@ -55,3 +55,34 @@ def test_they_may_stand_in_the_environment_or_in_the_credentials_file(tmp_path: 
 def test_what_is_missing_or_wrong_is_told(profile: str, terms: dict[str, Any], words: str) -> None:
     with pytest.raises(SettingsError, match=words):
         place(profile, **terms)
+
+
+@pytest.mark.parametrize(
+    ("profile", "url", "place"),
+    [
+        ("vllm", "http://127.0.0.1:8000/v1", "device"),
+        ("vllm", "http://[::1]:8000/v1", "device"),
+        ("vllm", "http://localhost:8000/v1", "device"),
+        ("vllm", "http://[::ffff:10.0.0.1]:8000/v1", "own"),
+        ("vllm", "http://10.1.2.3:8000/v1", "own"),
+        ("vllm", "http://gpu-1:8000/v1", "own"),
+        ("vllm", "http://vllm.models.svc.cluster.local/v1", "own"),
+        ("vllm", "https://vllm.example.com/v1", "vendor"),
+        ("vllm", "https://notlocalhost.example/v1", "vendor"),
+        ("vllm", "http://8.8.8.8/v1", "vendor"),
+        ("vllm", "http://0.0.0.0/v1", "vendor"),
+        ("openai-compatible", "http://192.168.1.4/v1", "own"),
+        ("openai", "http://127.0.0.1:9000/v1", "vendor"),
+        ("openai", "https://api.openai.com/v1", "vendor"),
+        ("modal", "https://x.modal.run/v1", "vendor"),
+    ],
+)
+def test_whose_machine_it_is(profile: str, url: str, place: str) -> None:
+    assert place_of(PROFILES[profile], url) == place
+
+
+def test_a_vendor_that_names_its_region_keeps_to_it_but_global_is_none() -> None:
+    assert place_of(PROFILES["vertex"], "https://x.googleapis.com", "europe-west4") == "region"
+    assert place_of(PROFILES["vertex"], "https://x.googleapis.com", "global") == "vendor"
+    assert region_of(PROFILES["bedrock"], ProviderSettings(), {"AWS_REGION": "eu-west-1"}) == "eu-west-1"
+    assert region_of(PROFILES["openai"], ProviderSettings(), {"AWS_REGION": "eu-west-1"}) == ""

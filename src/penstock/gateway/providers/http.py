@@ -13,7 +13,7 @@ import msgspec
 
 from penstock.gateway.client import Answer, Client, Origin
 from penstock.gateway.providers.authorisation import authoriser
-from penstock.gateway.providers.place import base_url
+from penstock.gateway.providers.place import base_url, place_of, region_of
 from penstock.gateway.providers.profile import ASKED_AS, Profile
 from penstock.gateway.providers.tokens import Authoriser
 from penstock.gateway.settings import ProviderSettings, RealtimeSettings
@@ -21,6 +21,7 @@ from penstock.gateway.shapes import bedrock_error
 from penstock.gateway.uploads.upload import Form
 from penstock.kernel.call import Headers
 from penstock.kernel.errors import DeadlineExceeded, PenstockError, SettingsError, UpstreamError, UpstreamMalformed
+from penstock.kernel.tasks import Place
 
 if TYPE_CHECKING:
     from websockets.asyncio.client import ClientConnection
@@ -43,6 +44,8 @@ class HttpProvider:
         base = base_url(name, profile, settings, environ)
         self.origin = Origin(base)
         self.base_url = base
+        self.region = region_of(profile, settings, environ)
+        self.place: Place = settings.place or place_of(profile, base, self.region)
         self._try_seconds = settings.try_seconds
         self._connect_seconds = settings.connect_seconds
         self._client = Client(self.origin, max_connections=settings.max_connections, connect_seconds=settings.connect_seconds, label=name)

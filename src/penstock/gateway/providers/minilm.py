@@ -16,6 +16,7 @@ import msgspec
 from penstock.gateway.providers.profile import ASKED_AS, EMBEDDINGS, Profile
 from penstock.kernel.call import Headers
 from penstock.kernel.errors import DeadlineExceeded, MalformedRequest, NotExpressible, PenstockError
+from penstock.kernel.tasks import Place
 
 if TYPE_CHECKING:
     from penstock.gateway.minilm import Embeddings, MiniLM
@@ -50,6 +51,8 @@ class MiniLMProvider:
     def __init__(self, name: str, profile: Profile, data_dir: Path) -> None:
         self.name = name
         self.profile = profile
+        self.place: Place = "device"
+        self.region = ""
         self.declared: tuple[str, ...] = (MODEL,)
         self._directory = data_dir / "models"
         self._model: MiniLM | None = None

@@ -1,15 +1,47 @@
-"""Where a provider is: its base URL, with the region and the project that the vendor's addresses hold."""
+"""Where a provider is: its base URL, with the region and the project that the vendor's addresses hold, and whose machine that is."""
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Mapping
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import msgspec
 
 from penstock.gateway.providers.profile import Profile
 from penstock.gateway.settings import ProviderSettings
 from penstock.kernel.errors import SettingsError
+from penstock.kernel.tasks import Place
+
+_INSIDE = (".local", ".lan", ".internal", ".home.arpa", ".svc", ".cluster.local")
+"""Ends of names that are never a public host's."""
+
+
+def place_of(profile: Profile, url: str, region: str = "") -> Place:
+    """Whose machine listens there, as profile and address tell: a self-hosted engine at an address of this machine stands on the
+    ``device``, at a private address or name on ``own`` machines. Everything else is at a ``vendor``, who keeps to a ``region`` where one is
+    named.
+
+    A vendor's own profile is a vendor's at whatever address: what listens on this machine may be a proxy.
+    """
+    vendor: Place = "vendor" if region in ("", "global") else "region"
+    if not (profile.local or (profile.base_url is None and profile.prices_as is None)):
+        return vendor
+    host = (urlsplit(url).hostname or "").lower().rstrip(".")
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        if host == "localhost" or host.endswith(".localhost"):
+            return "device"
+        return "own" if host and ("." not in host or host.endswith(_INSIDE)) else vendor
+    address = getattr(address, "ipv4_mapped", None) or address
+    return "device" if address.is_loopback else "own" if address.is_private and not address.is_unspecified else vendor
+
+
+def region_of(profile: Profile, settings: ProviderSettings, environ: Mapping[str, str]) -> str:
+    """The region of the settings, or of the environment where the vendor's address holds one; empty when there is none."""
+    return settings.region or (_first(profile.region_env, environ) if settings.base_url is None else None) or ""
 
 
 def base_url(name: str, profile: Profile, settings: ProviderSettings, environ: Mapping[str, str]) -> str:

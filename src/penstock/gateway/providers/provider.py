@@ -10,6 +10,7 @@ from penstock.gateway.settings import RealtimeSettings
 from penstock.gateway.uploads.upload import Form
 from penstock.kernel.call import Headers
 from penstock.kernel.errors import NotExpressible
+from penstock.kernel.tasks import Place
 
 if TYPE_CHECKING:
     from websockets.asyncio.client import ClientConnection
@@ -43,6 +44,10 @@ class Provider(Protocol):
     profile: Profile
     declared: tuple[str, ...]
     """Names of models it is known to serve; may grow by discovery."""
+    place: Place
+    """Where what is sent to it goes."""
+    region: str
+    """The region that its address, or its settings, name; empty where nobody said."""
 
     def speaks(self, shape: str) -> str | None:
         """The wire shape in which a request of client shape ``shape`` is best sent here, None when it cannot be served."""

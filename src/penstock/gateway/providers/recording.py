@@ -14,6 +14,7 @@ from penstock.gateway.settings import ProviderSettings
 from penstock.gateway.uploads.upload import Form
 from penstock.kernel.call import Headers
 from penstock.kernel.errors import SettingsError
+from penstock.kernel.tasks import Place
 
 
 class RecordingProvider:
@@ -24,6 +25,8 @@ class RecordingProvider:
             raise SettingsError(f"gateway.providers.{name}.file: name the file to record to", param="file")
         self.name = name
         self.profile = inner.profile
+        self.place: Place = settings.place or inner.place
+        self.region = settings.region or inner.region
         self.declared = settings.models
         self._inner = inner
         self._recorder = Recorder(settings.file, source=f"provider {inner.name}")

@@ -13,6 +13,7 @@ from penstock.gateway.shapes import SHAPES, chat
 from penstock.gateway.uploads.upload import Form
 from penstock.kernel.call import Headers
 from penstock.kernel.errors import SettingsError
+from penstock.kernel.tasks import Place
 
 
 class ReplayProvider:
@@ -23,6 +24,8 @@ class ReplayProvider:
             raise SettingsError(f"gateway.providers.{name}.file: a replay needs the recording's file", param="file")
         self.name = name
         self.profile = profile
+        self.place: Place = settings.place or "device"
+        self.region = settings.region or ""
         self._player = Player(settings.file, settings.speed)
         self._speed = settings.speed
         self.declared: tuple[str, ...] = settings.models or tuple(self._player.models)
