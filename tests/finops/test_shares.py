@@ -110,6 +110,28 @@ async def crew(records: Records, limit: int, *, number: int = 3, period: str = "
     return processes, clock
 
 
+class Watched(Process):
+    """One of which it is known how many of its renewals are under way at once."""
+
+    inside = most = 0
+
+    async def flush(self) -> None:
+        self.inside += 1
+        self.most = max(self.most, self.inside)
+        await asyncio.sleep(0)
+        await super().flush()
+        self.inside -= 1
+
+
+async def test_a_process_renews_its_shares_one_after_the_other(records: Records) -> None:
+    _, clock = await crew(records, 1000, number=1)
+    one = Watched(records, "watched", clock)
+    PROCESSES.append(one)
+    await one.money.refresh()
+    await asyncio.gather(*(one.money.refresh() for _ in range(3)))
+    assert one.most == 1
+
+
 async def test_together_they_spend_all_of_it_and_never_more(records: Records) -> None:
     limit, most = 200_000, 1000
     processes, _ = await crew(records, limit)

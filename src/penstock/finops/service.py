@@ -55,6 +55,7 @@ class Money:
         self._clock = clock
         self._known: dict[str, Budget] = {}
         self._shares: Shares | None = None
+        self._counting = asyncio.Lock()
         self._renewing: asyncio.Task[None] | None = None
 
     def join(self, shares: Shares) -> None:
@@ -276,14 +277,16 @@ class Money:
         await self._count(budget)
 
     async def _count(self, budget: Budget) -> None:
-        # The order matters: all that was settled before the mark is in the database when it is asked.
-        mark = self._budgets.mark(budget.id)
-        if mark is not None:
-            try:
-                if self._shares is None or not await self._shares.renew(budget, mark):
-                    self._budgets.correct(budget.id, await self._spent(budget, mark.begin, mark.since), mark)
-            finally:
-                self._budgets.drop(mark)
+        # One after the other: of two at once, one could leave its share in the table and the other its own, larger one, in memory.
+        async with self._counting:
+            # The order matters: all that was settled before the mark is in the database when it is asked.
+            mark = self._budgets.mark(budget.id)
+            if mark is not None:
+                try:
+                    if self._shares is None or not await self._shares.renew(budget, mark):
+                        self._budgets.correct(budget.id, await self._spent(budget, mark.begin, mark.since), mark)
+                finally:
+                    self._budgets.drop(mark)
 
     async def _spent(self, budget: Budget, begin: float, without: Sequence[str] = ()) -> int:
         await self._flush()
