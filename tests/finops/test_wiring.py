@@ -72,8 +72,9 @@ async def test_what_is_measured(tmp_path: Path) -> None:
             "penstock_ledger_rows": (({}, 0),),
             "penstock_ledger_unpriced_rows": (({}, 0),),
             "penstock_ledger_spool_bytes": (({}, 0),),
+            "penstock_ledger_unreadable_rows": (({}, 0),),
         }
-        assert [found[name].kind for name in sorted(found)] == ["counter", "gauge", "counter"]
+        assert [found[name].kind for name in sorted(found)] == ["counter", "gauge", "counter", "counter"]
         await house.made("/v1/budgets", {"name": "nothing may be spent", "limit": 0})
         assert measures(house)["penstock_budget_used_ratio"].samples == (({"budget": "nothing may be spent"}, 1.0),)
 

@@ -19,11 +19,11 @@ from starlette.routing import Route as HttpRoute
 from penstock.kernel.errors import Forbidden, MalformedRequest, MethodNotAllowed, NotFound, PenstockError, Unauthenticated
 from penstock.kernel.ports import Authenticator, Sessions
 from penstock.kernel.principal import Principal, Scope
+from penstock.kernel.vendor import SESSION_COOKIE
 from penstock.kernel.web import Ask, Nothing, Page, Route
 
 _log = logging.getLogger("penstock.edge")
 
-SESSION_COOKIE = "penstock_session"
 SIGN_IN = "/console/sign-in"
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 ANONYMOUS = Principal(key_id="", name="", organisation="", scopes=frozenset())

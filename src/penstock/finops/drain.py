@@ -5,14 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import threading
 from pathlib import Path
 
-import msgspec
-
 from penstock.finops import store
-from penstock.finops.rows import LedgerRow, decode
+from penstock.finops.rows import decode
 from penstock.kernel.errors import PenstockError
+from penstock.storage.carry import Carrier
 from penstock.storage.records import Records
 from penstock.storage.spool import Spool, SpoolFolder, adopt
 
@@ -32,10 +30,9 @@ class Drain:
         self._seconds = seconds
         self._task: asyncio.Task[None] | None = None
         self._failing = False
-        # The spool is read by one thread at a time: the rounds, and whoever asks for everything up to now.
-        self._reading = threading.Lock()
+        lost = "a journalled ledger row cannot be read"
+        self.carrier = Carrier(records, decode, store.add_rows, logger=_log, lost=lost)
         self.moved = 0
-        self.unreadable = 0
 
     @property
     def waiting(self) -> int:
@@ -101,22 +98,6 @@ class Drain:
         return moved
 
     def _move(self, folder: SpoolFolder) -> int:
-        with self._reading:
-            return self._move_all(folder)
-
-    def _move_all(self, folder: SpoolFolder) -> int:
-        new = 0
-        while (batch := folder.pending()) is not None:
-            rows: list[LedgerRow] = []
-            for entry in batch.entries:
-                try:
-                    rows.append(decode(entry))
-                except (msgspec.DecodeError, UnicodeDecodeError):
-                    # The frame's checksum held, so this was written by a version that we do not understand: count it, say it.
-                    self.unreadable += 1
-                    _log.error("a journalled ledger row cannot be read", extra={"spool": str(folder.path), "bytes": len(entry)})
-            with self._records.begin() as connection:
-                new += store.add_rows(connection, rows)
-            folder.done(batch)
+        new = self.carrier.carry(folder)
         self.moved += new
         return new

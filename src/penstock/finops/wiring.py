@@ -147,6 +147,9 @@ class FinopsLife:
         yield Metric(
             name="penstock_ledger_spool_bytes", help="Journalled bytes not yet in the database.", kind="gauge", samples=(({}, waiting),)
         )
+        unreadable = self._drain.carrier.unreadable if self._drain is not None else 0
+        lost = "Journalled rows that a drain could not read; they are in the log."
+        yield Metric(name="penstock_ledger_unreadable_rows", help=lost, kind="counter", samples=(({}, unreadable),))
         used = tuple(
             ({"budget": v.budget.name}, (v.standing.spent + v.standing.reserved) / v.budget.limit if v.budget.limit else 1.0)
             for v in self.money.all_budgets()

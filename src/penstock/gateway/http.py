@@ -12,7 +12,6 @@ import math
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from functools import partial
-from typing import Any
 
 import msgspec
 
@@ -31,7 +30,7 @@ from penstock.kernel.errors import BodyTooLarge, CallCancelled, DeadlineExceeded
 from penstock.kernel.form import is_form
 from penstock.kernel.ports import Authenticator, Sessions
 from penstock.kernel.stage import Proceed
-from penstock.kernel.vendor import SESSION_COOKIE, credential
+from penstock.kernel.vendor import credential, signed_in
 from penstock.kernel.web import Description, EdgeProtocol, EdgeScope, Endpoint
 
 _log = logging.getLogger("penstock.gateway")
@@ -137,7 +136,7 @@ class Edge:
 
     async def _read(self, call: Call, shape: Shape, protocol: EdgeProtocol, get: Callable[[str], str | None], opened: OpenCall) -> None:
         if call.credential is None and self._sessions is not None:
-            call.credential, call.principal = None, self._signed_in(get)
+            call.credential, call.principal = None, signed_in(get, self._sessions)
         call.passthrough = [(name, value) for name in _PASSED if (value := get(name)) is not None]
         timeout = get("x-penstock-timeout")
         if timeout is not None:
@@ -206,17 +205,6 @@ class Edge:
     def _late(self) -> DeadlineExceeded:
         what = f"the body did not arrive within {self._settings.body_seconds:g} s (gateway.body_seconds)"
         return DeadlineExceeded(what, code="body_timeout", status=408)
-
-    def _signed_in(self, get: Callable[[str], str | None]) -> Any:
-        # The console's own pages call with the session cookie; another site's page could send the cookie too, but not this header value.
-        cookie = get("cookie")
-        if cookie is None or get("sec-fetch-site") not in ("same-origin", None) or self._sessions is None:
-            return None
-        for part in cookie.split(";"):
-            name, _, value = part.strip().partition("=")
-            if name == SESSION_COOKIE:
-                return self._sessions.principal(value)
-        return None
 
     async def _body(self, call: Call, protocol: EdgeProtocol, declared: str | None, opened: OpenCall) -> bytes:
         largest = self._settings.max_body_bytes

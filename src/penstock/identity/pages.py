@@ -18,13 +18,13 @@ from penstock.identity.sessions import BrowserSessions
 from penstock.kernel.errors import MalformedRequest, PenstockError
 from penstock.kernel.ports import Directory, Ports
 from penstock.kernel.principal import Limits, Principal, Scope
+from penstock.kernel.vendor import SESSION_COOKIE
 from penstock.kernel.web import Page
 
 if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
 
-COOKIE = "penstock_session"
 HOME = "/console/"
 MANY = 1000
 
@@ -36,7 +36,7 @@ def pages(ports: Ports, owners: Owners, service: Keys, sessions: BrowserSessions
         return ports.get(Console)
 
     async def sign_in(request: Request, principal: Principal) -> Response:
-        after, token = _local(request.query_params.get("next", "")), request.cookies.get(COOKIE)
+        after, token = _local(request.query_params.get("next", "")), request.cookies.get(SESSION_COOKIE)
         # Also when the session was opened a moment ago by another process, which sent the browser on to this one.
         known = await sessions.recall(token) if token else None
         if known is not None and known.may(Scope.READ):
@@ -54,7 +54,7 @@ def pages(ports: Ports, owners: Owners, service: Keys, sessions: BrowserSessions
             return _door(request, console(), after, fault)
         response = _redirect(after or HOME)
         response.set_cookie(
-            COOKIE,
+            SESSION_COOKIE,
             token,
             max_age=max(1, int(expires - time.time())),
             path="/",
@@ -65,11 +65,11 @@ def pages(ports: Ports, owners: Owners, service: Keys, sessions: BrowserSessions
         return response
 
     async def leave(request: Request, principal: Principal) -> Response:
-        token = request.cookies.get(COOKIE)
+        token = request.cookies.get(SESSION_COOKIE)
         if token:
             await sessions.close(token)
         response = _redirect("/console/sign-in")
-        response.delete_cookie(COOKIE, path="/")
+        response.delete_cookie(SESSION_COOKIE, path="/")
         return response
 
     async def keys(request: Request, principal: Principal) -> Response:

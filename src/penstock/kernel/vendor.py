@@ -46,6 +46,21 @@ def credential(get: Callable[[str], str | None]) -> str | None:
     return get("x-api-key") or get("api-key") or get("x-goog-api-key")
 
 
+def signed_in(get: Callable[[str], str | None], sessions: Sessions | None) -> Principal | None:
+    """Who is signed in to the console in the browser that sends these headers; None when nobody is, or another site's page asks.
+
+    Such a page could make the browser send the cookie too, but not this value of ``sec-fetch-site``.
+    """
+    cookie = get("cookie")
+    if cookie is None or sessions is None or get("sec-fetch-site") not in ("same-origin", None):
+        return None
+    for part in cookie.split(";"):
+        name, _, value = part.strip().partition("=")
+        if name == SESSION_COOKIE:
+            return sessions.principal(value)
+    return None
+
+
 def is_anthropics(scope: EdgeScope) -> bool:
     """Whether a client of Anthropic's API asks, at a path that OpenAI's has too."""
     get = scope.headers.get
@@ -241,7 +256,7 @@ class VendorDoor:
         assert self._authenticator is not None
         get = scope.headers.get
         key = credential(get)
-        principal = self._signed_in(scope) if key is None else None
+        principal = signed_in(scope.headers.get, self._sessions) if key is None else None
         if principal is None:
             if key is None:
                 raise Unauthenticated("no API key: send it as 'Authorization: Bearer ...'", code="missing_api_key")
@@ -249,17 +264,6 @@ class VendorDoor:
         if not principal.may(Scope.CALL):
             raise Forbidden(f"key {principal.name!r} lacks the scope {Scope.CALL.value!r}")
         return principal
-
-    def _signed_in(self, scope: EdgeScope) -> Principal | None:
-        # A browser that is signed in to the console may look and download; another site's page could make it send the cookie too.
-        cookie = scope.headers.get("cookie")
-        if cookie is None or self._sessions is None or scope.headers.get("sec-fetch-site") not in ("same-origin", None):
-            return None
-        for part in cookie.split(";"):
-            name, _, value = part.strip().partition("=")
-            if name == SESSION_COOKIE:
-                return self._sessions.principal(value)
-        return None
 
 
 def _refuse(asked: Asked, fault: PenstockError) -> None:

@@ -61,6 +61,7 @@ class ResponsesLife:
                 stage.lost,
             ),
             ("penstock_responses_direct_total", "Stored responses that went into the database before their reply ended.", pending.direct),
+            ("penstock_responses_unreadable_total", "Journalled responses that could not be read.", pending.carrier.unreadable),
         )
         yield from (Metric(name=name, help=help, kind="counter", samples=(({}, value),)) for name, help, value in counters)
         waiting = "Stored responses on their way into the database."

@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import threading
 from pathlib import Path
 
 import msgspec
@@ -18,8 +17,9 @@ import msgspec
 from penstock.kernel.errors import PenstockError, StorageFull
 from penstock.responses import store
 from penstock.responses.turn import Turn
+from penstock.storage.carry import Carrier
 from penstock.storage.records import Records
-from penstock.storage.spool import MAX_ENTRY, Spool, SpoolFolder, adopt
+from penstock.storage.spool import MAX_ENTRY, Spool, adopt
 
 _log = logging.getLogger("penstock.responses")
 
@@ -44,10 +44,8 @@ class Pending:
         self._some = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._failing = False
-        # The spool is read by one thread at a time.
-        self._reading = threading.Lock()
+        self.carrier = Carrier(records, _decoder.decode, store.add, logger=_log, lost="a journalled response cannot be read")
         self.direct = 0
-        self.unreadable = 0
 
     async def open(self) -> None:
         """Take over what dead processes left, and begin. Raises `StorageError`."""
@@ -68,7 +66,7 @@ class Pending:
         spool, self._spool = self._spool, None
         spool.seal()
         try:
-            await asyncio.to_thread(self._move, spool)
+            await asyncio.to_thread(self.carrier.carry, spool)
         except PenstockError as fault:
             _log.warning("stored responses stay in the spool until the next start", extra={"fault": fault.message})
         spool.close()
@@ -97,7 +95,7 @@ class Pending:
         """Move everything that is journalled at this moment. Raises `StorageError`."""
         if self._spool is not None and self._held:
             held = list(self._held)
-            await asyncio.to_thread(self._move, self._spool)
+            await asyncio.to_thread(self.carrier.carry, self._spool)
             self._forget(held)
 
     def _journal(self, entry: bytes) -> bool:
@@ -140,24 +138,7 @@ class Pending:
         moved = 0
         for folder in adopt(self._root):
             try:
-                moved += self._move(folder)
+                moved += self.carrier.carry(folder)
             finally:
                 folder.close()
         return moved
-
-    def _move(self, folder: SpoolFolder) -> int:
-        new = 0
-        with self._reading:
-            while (batch := folder.pending()) is not None:
-                turns: list[Turn] = []
-                for entry in batch.entries:
-                    try:
-                        turns.append(_decoder.decode(entry))
-                    except (msgspec.DecodeError, UnicodeDecodeError):
-                        # The frame's checksum held, so this was written by a version that we do not understand: count it, say it.
-                        self.unreadable += 1
-                        _log.error("a journalled response cannot be read", extra={"spool": str(folder.path), "bytes": len(entry)})
-                with self._records.begin() as connection:
-                    new += store.add(connection, turns)
-                folder.done(batch)
-        return new
