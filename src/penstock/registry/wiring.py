@@ -40,7 +40,7 @@ def wire(house: House) -> Offer:
         pages=(*pages(house.ports, registry), *prompt_pages(house.ports, prompts)),
         nav=(
             NavItem("Models", "/console/models", "models", "Govern", 20, "m"),
-            NavItem("Prompts", "/console/prompts", "inbox", "Build", 25),
+            NavItem("Prompts", "/console/prompts", "spark", "Build", 25),
         ),
         services=(refresh,),
         metrics=(refresh,),

@@ -16,7 +16,7 @@ async def made(house: Rig, name: str = "p", **more: object) -> None:
 
 async def move(house: Rig, label: str, version: str, *, key: str | None = None) -> tuple[int, str]:
     answer = await house.house.ask("PUT", f"/v1/prompts/p/labels/{label}", {"version": version, "reason": "because"}, key=key)
-    return answer.status, (answer.json.get("error") or {}).get("code", "")
+    return answer.status, answer.json["error"]["code"] if answer.status != 200 else ""
 
 
 async def test_versions_and_labels(tmp_path: Path) -> None:
