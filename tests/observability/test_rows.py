@@ -56,6 +56,7 @@ def test_everything_that_is_known_has_its_column() -> None:
         ),
         cost=Cost(amount=42, priced=False),
     )
+    call.prompt = "support.reply@3"
     call.reached = [("record", call.started), ("send", call.started + 0.002)]
     found = row(call, 77)
     assert found | {"id": "", "attempts": "", "stages": "", "verdicts": ""} == {
@@ -68,6 +69,7 @@ def test_everything_that_is_known_has_its_column() -> None:
         "labels": '{"ticket":"17"}', "attempts": "", "stages": "", "verdicts": "", "notes": '["seed was left out"]', "payload": 77,
         "recalled": ABSENT,
         "measures": '{"images":2,"audio_ms":1500}',
+        "prompt": "support.reply@3",
     }  # fmt: skip
     assert json.loads(found["attempts"])[0]["provider"] == "p"
     assert json.loads(found["stages"]) == [["record", 0], ["send", 2000]]

@@ -19,7 +19,10 @@ from penstock.storage.migrations import migrate, verify
 from penstock.storage.records import Records, open_records
 
 PACKAGES = migration_packages(capabilities())
-TABLES = {name: f"penstock.{name}.tables" for name in ("identity", "finops", "observability", "journal", "files", "batches", "responses")}
+TABLES = {
+    name: f"penstock.{name}.tables"
+    for name in ("identity", "finops", "observability", "journal", "files", "batches", "responses", "registry")
+}
 
 
 @pytest.fixture

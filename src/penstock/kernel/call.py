@@ -214,7 +214,8 @@ class Call:
     ``cache_wish`` is what the caller says about the cache (``off``, ``on``, ``refresh``; empty: nothing); ``recalled`` says where the reply
     comes from when no provider was asked for it.
     ``session`` is a conversation that the call opens; it is charged in ``parts``, as many as have been charged by now, while ``usage`` and
-    ``cost`` are their sums. ``handover`` is set on calls of batches that may go to a vendor's own, and on those that come back from it.
+    ``cost`` are their sums. ``handover`` is set on calls of batches that may go to a vendor's own, and on those that come back from
+    it. ``prompt`` is the stored prompt that the call named, ``name@number``.
     """
 
     __slots__ = (
@@ -247,6 +248,7 @@ class Call:
         "passthrough",
         "principal",
         "priority",
+        "prompt",
         "queued_ms",
         "reached",
         "recalled",
@@ -326,6 +328,7 @@ class Call:
         self.session: Session | None = None
         self.parts = 0
         self.handover: Handover | None = None
+        self.prompt: str | None = None
         self._at_end: list[Callable[[Call], None]] = []
 
     def at_end(self, callback: Callable[[Call], None]) -> None:

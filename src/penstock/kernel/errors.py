@@ -49,7 +49,10 @@ What one class tells apart has a code of its own::
     model_not_priced            403  Forbidden         no price is known and finops.unpriced is 'refuse'
     model_not_registered        403  NotApproved       the registry does not have the model, and registry.default wants that
     model_revoked               403  NotApproved       the model was revoked
-    same_person                 403  Forbidden         who made or changed a version may not approve it
+    same_person                 403  Forbidden         who made or changed a version may not approve it, or put a prompt into production
+    prompt_not_found            404  NotFound          no stored prompt has this id or name, or no version of it this number or label
+    prompt_revoked              403  Forbidden         the version of the prompt was revoked
+    prompt_variable_invalid     400  RequestError      a variable of a prompt is missing, unknown, or not of its type
     wrong_state                 409  Conflict          the version is not at the step before the one that was asked for
     version_revoked             409  Conflict          the version is revoked, for good
     target_taken                409  Conflict          another live version has this name

@@ -187,6 +187,8 @@ def _attributes(call: Call, error: str | None) -> dict[str, Any]:
         found |= {"gen_ai.usage.input_tokens": call.usage.input, "gen_ai.usage.output_tokens": call.usage.output}
     if call.task is not None:
         found["penstock.task"] = call.task
+    if call.prompt:
+        found["gen_ai.prompt.name"] = call.prompt
     if call.cost is not None:
         found["penstock.cost.micros"] = call.cost.amount
     if error is not None:

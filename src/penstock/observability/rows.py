@@ -83,6 +83,7 @@ def row_of(call: Call, payload: int | None, redactor: Redactor) -> Row:
         payload if payload is not None else ABSENT,
         _json(call.recalled, None) if call.recalled is not None else ABSENT,
         _measures(usage) if usage is not None else ABSENT,
+        call.prompt or ABSENT,
     )
 
 

@@ -90,6 +90,8 @@ class CallRow(msgspec.Struct, frozen=True, kw_only=True):
     recalled: Recall | None
     measures: dict[str, int]
     """What was used beside tokens: ``images``, ``audio_ms``, ``characters``, ``searches``."""
+    prompt: str | None = None
+    """The stored prompt that the call named: ``name@number``."""
 
 
 class CallPage(msgspec.Struct, frozen=True, kw_only=True):

@@ -57,6 +57,7 @@ calls = Table(
     Column("payload", BigInteger),  # call_payloads.id
     Column("recalled", Text),  # JSON: where the reply came from, when no provider was asked
     Column("measures", Text),  # JSON: what was used beside tokens
+    Column("prompt", Text),  # the stored prompt that the call named: name@number
 )
 # Small because most calls are well and begin their own trace: the questions that look for needles find them without reading the hay.
 Index("ix_calls_not_ok", calls.c.id, postgresql_where=text("outcome <> 'ok'"), sqlite_where=text("outcome <> 'ok'"))

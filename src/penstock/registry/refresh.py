@@ -10,6 +10,9 @@ from sqlalchemy import Connection
 from penstock.kernel.ports import Metric
 from penstock.registry import store
 from penstock.registry.model import Version
+from penstock.registry.prompts import store as prompts_store
+from penstock.registry.prompts.model import Known, Prompt
+from penstock.registry.prompts.shelf import Shelf
 from penstock.registry.standing import Standing
 from penstock.storage.freshness import Freshness
 from penstock.storage.records import Records
@@ -20,9 +23,10 @@ class Refresh:
 
     name = "registry"
 
-    def __init__(self, records: Records, standing: Standing, seconds: float) -> None:
+    def __init__(self, records: Records, standing: Standing, shelf: Shelf, seconds: float) -> None:
         self._records = records
         self._standing = standing
+        self._shelf = shelf
         self._seen = -1
         self._fresh = Freshness(
             self.name,
@@ -35,7 +39,7 @@ class Refresh:
         self.now = self._fresh.now
 
     async def start(self) -> None:
-        """Load every version. Raises `StorageError` when the database does not answer: nobody would know what is revoked."""
+        """Load every version, and where prompts stand. Raises `StorageError` when the database does not answer."""
         await self._fresh.start()
 
     async def stop(self) -> None:
@@ -50,11 +54,13 @@ class Refresh:
     async def _look(self) -> None:
         seen = self._seen
 
-        def work(connection: Connection) -> tuple[int, list[Version] | None]:
+        def work(connection: Connection) -> tuple[int, tuple[list[Version], list[Prompt], dict[tuple[str, int], Known]] | None]:
             counted = store.counted(connection)
-            return counted, None if counted == seen else store.versions(connection)
+            return counted, None if counted == seen else (store.versions(connection), *prompts_store.known(connection))
 
-        counted, versions = await self._records.read(work)
-        if versions is not None:
+        counted, found = await self._records.read(work)
+        if found is not None:
+            versions, prompts, known = found
             self._standing.apply(versions)
+            self._shelf.apply(prompts, known)
             self._seen = counted

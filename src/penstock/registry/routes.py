@@ -58,9 +58,10 @@ class Revocation(Struct, frozen=True, kw_only=True):
 
 
 class TrailQuery(Struct, frozen=True, kw_only=True):
-    """Lines of the audit trail: of one version or of all, from behind the line ``after``."""
+    """Lines of the audit trail: of one version, of one model or prompt, or of all, from behind the line ``after``."""
 
     version: str | None = None
+    model: str | None = None
     after: Annotated[int, Meta(ge=0)] = 0
     limit: Annotated[int, Meta(ge=1, le=1000)] = 100
 
@@ -119,7 +120,7 @@ def routes(registry: Registry) -> Sequence[Route]:
 
     async def trail(ask: Ask) -> Trail:
         query = ask.query(TrailQuery)
-        lines = await registry.trail(ask.principal, query.version, query.after, query.limit)
+        lines = await registry.trail(ask.principal, query.version, query.after, query.limit, model=query.model)
         return Trail(data=lines, broken_at=await registry.first_broken(ask.principal))
 
     def post(

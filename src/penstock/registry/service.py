@@ -60,9 +60,9 @@ class Registry:
         """One version. Raises `NotFound`."""
         return await self._records.read(lambda c: _there(store.version(c, actor.reach, id), "version", id))
 
-    async def trail(self, actor: Principal, version: str | None, after: int, limit: int) -> list[Entry]:
+    async def trail(self, actor: Principal, version: str | None, after: int, limit: int, *, model: str | None = None) -> list[Entry]:
         """Lines of the audit trail, oldest first."""
-        return await self._records.read(lambda c: store.trail(c, actor.reach, version, after, limit))
+        return await self._records.read(lambda c: store.trail(c, actor.reach, version, after, limit, model=model))
 
     async def first_broken(self, actor: Principal) -> int | None:
         """The first line of the organisation's trail that was changed, or behind one that was taken out; None when all is whole."""
@@ -86,7 +86,7 @@ class Registry:
 
         def work(connection: Connection) -> None:
             store.add_model(connection, model)
-            store.note(connection, _entry(actor, model.id, "", "registered", "", "", model.name, now, model.organisation))
+            store.note(connection, entry(actor, model.id, "", "registered", "", "", model.name, now, model.organisation))
 
         try:
             await self._records.write(work)
@@ -115,12 +115,12 @@ class Registry:
                 signature={},
                 evidence=(),
                 approvals=(),
-                makers=_people(actor),
+                makers=people(actor),
                 created_at=now,
                 changed_at=now,
             )
             store.add_version(connection, made)
-            store.note(connection, _entry(actor, held.id, made.id, "made", "", "draft", "", now, held.organisation))
+            store.note(connection, entry(actor, held.id, made.id, "made", "", "draft", "", now, held.organisation))
             store.bump(connection)
             return made
 
@@ -134,7 +134,7 @@ class Registry:
             if old.state == "revoked":
                 advanced(old.facts.origin, old.state, "draft")
             _untaken(connection, old.organisation, facts, old.id)
-            makers = tuple(dict.fromkeys((*old.makers, *_people(actor))))
+            makers = tuple(dict.fromkeys((*old.makers, *people(actor))))
             fresh = msgspec.structs.replace(old, state="draft", facts=facts, digest="", scan={}, signature={}, evidence=(), approvals=())
             return msgspec.structs.replace(fresh, makers=makers)
 
@@ -253,7 +253,7 @@ class Registry:
             now = self._clock()
             new = msgspec.structs.replace(work(connection, old), changed_at=now)
             store.put_version(connection, new)
-            store.note(connection, _entry(actor, old.model, old.id, action, old.state, new.state, why, now, old.organisation))
+            store.note(connection, entry(actor, old.model, old.id, action, old.state, new.state, why, now, old.organisation))
             store.bump(connection)
             return new
 
@@ -271,12 +271,13 @@ def _there(found: T | None, what: str, id: str) -> T:
     return found
 
 
-def _people(actor: Principal) -> tuple[str, ...]:
+def people(actor: Principal) -> tuple[str, ...]:
+    """The key, and the person behind it: who made something, and may not approve it."""
     return (actor.key_id,) if actor.person is None else (actor.key_id, actor.person)
 
 
 def _second_person(actor: Principal, version: Version) -> None:
-    if set(_people(actor)) & set(version.makers):
+    if set(people(actor)) & set(version.makers):
         raise Forbidden("who made or changed a version may not approve it; another person must", code="same_person")
 
 
@@ -293,9 +294,10 @@ def _unchanged(before: Version, now: Version) -> None:
         raise Conflict("somebody else changed this version meanwhile; look at it and ask again")
 
 
-def _entry(
+def entry(
     actor: Principal, model: str, version: str, action: str, before: str, after: str, why: str, at: float, organisation: str
 ) -> Entry:
+    """A line for the audit trail; its number and digest come when it is written."""
     return Entry(
         id=0,
         organisation=organisation,

@@ -90,13 +90,17 @@ def note(connection: Connection, entry: Entry) -> None:
     connection.execute(insert(AUDIT).values({**told, "digest": chained(last, entry)}))
 
 
-def trail(connection: Connection, reach: str | None, version: str | None, after: int, limit: int) -> list[Entry]:
+def trail(
+    connection: Connection, reach: str | None, version: str | None, after: int, limit: int, *, model: str | None = None
+) -> list[Entry]:
     """Lines in the order in which they were written, from behind ``after``."""
     query = select(AUDIT).where(AUDIT.c.id > after).order_by(AUDIT.c.id).limit(limit)
     if reach is not None:
         query = query.where(AUDIT.c.organisation == reach)
     if version is not None:
         query = query.where(AUDIT.c.version == version)
+    if model is not None:
+        query = query.where(AUDIT.c.model == model)
     return [Entry(**row) for row in connection.execute(query).mappings()]
 
 

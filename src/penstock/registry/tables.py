@@ -42,6 +42,39 @@ VERSIONS = Table(
     Index("ix_registry_versions_organisation", "organisation"),
 )
 
+PROMPTS = Table(
+    "registry_prompts",
+    METADATA,
+    Column("id", Text, primary_key=True),
+    Column("organisation", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("description", Text, nullable=False),
+    Column("labels", Text, nullable=False),  # JSON: numbers of versions by label
+    Column("newest", Integer, nullable=False),
+    Column("created_at", Double, nullable=False),
+    Column("created_by", Text, nullable=False),
+    UniqueConstraint("organisation", "name"),
+)
+
+PROMPT_VERSIONS = Table(
+    "registry_prompt_versions",
+    METADATA,
+    Column("id", Text, primary_key=True),
+    Column("prompt", Text, ForeignKey("registry_prompts.id"), nullable=False),
+    Column("organisation", Text, nullable=False),
+    Column("number", Integer, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("messages", Text, nullable=False),  # JSON
+    Column("variables", Text, nullable=False),  # JSON
+    Column("digest", Text, nullable=False),
+    Column("note", Text, nullable=False),
+    Column("makers", Text, nullable=False),  # JSON
+    Column("created_at", Double, nullable=False),
+    UniqueConstraint("prompt", "number"),
+)
+"""Nothing of a row changes after it was written, except its state."""
+
 AUDIT = Table(
     "registry_audit",
     METADATA,

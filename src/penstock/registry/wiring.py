@@ -9,6 +9,11 @@ from penstock.kernel.candidates import Registered
 from penstock.kernel.capability import House, Offer
 from penstock.kernel.web import NavItem
 from penstock.registry.pages import pages
+from penstock.registry.prompts.pages import pages as prompt_pages
+from penstock.registry.prompts.routes import routes as prompt_routes
+from penstock.registry.prompts.service import Prompts
+from penstock.registry.prompts.shelf import Shelf
+from penstock.registry.prompts.stage import ExpandPrompt
 from penstock.registry.refresh import Refresh
 from penstock.registry.routes import routes
 from penstock.registry.service import Registry
@@ -24,14 +29,19 @@ def wire(house: House) -> Offer:
     settings = house.settings(RegistrySettings)
     records = house.ports.get(Records)
     standing = Standing(settings.default)
-    refresh = Refresh(records, standing, settings.refresh_seconds)
+    shelf = Shelf(records)
+    refresh = Refresh(records, standing, shelf, settings.refresh_seconds)
+    prompts = Prompts(records, refresh.now, two_people=settings.default == "approved")
     folder = Path(settings.weights) if settings.weights else house.data_dir / "models"
     registry = Registry(records, Weights(folder, [Path(key) for key in settings.trusted_keys]), refresh.now)
     return Offer(
-        stages=(Approve(standing),),
-        routes=routes(registry),
-        pages=pages(house.ports, registry),
-        nav=(NavItem("Models", "/console/models", "models", "Govern", 20, "m"),),
+        stages=(ExpandPrompt(shelf), Approve(standing)),
+        routes=(*routes(registry), *prompt_routes(prompts)),
+        pages=(*pages(house.ports, registry), *prompt_pages(house.ports, prompts)),
+        nav=(
+            NavItem("Models", "/console/models", "models", "Govern", 20, "m"),
+            NavItem("Prompts", "/console/prompts", "spark", "Build", 25),
+        ),
         services=(refresh,),
         metrics=(refresh,),
         ports={Approvals: standing, Registered: standing},

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from penstock.gateway.schemas.failures import ANTHROPIC_ERROR, ANTHROPIC_FAILURES
 from penstock.gateway.schemas.notation import Schema, flag, free, many, maybe, number, obj, one, ref, tagged, text, untagged, whole, word
-from penstock.gateway.schemas.openai_chat import CAP, MODEL
+from penstock.gateway.schemas.openai_chat import CAP, MODEL, PROMPT
 from penstock.kernel.web import Description
 
 _CACHE = maybe(obj(need=("type",), type={"const": "ephemeral"}, ttl=maybe(text())))
@@ -47,6 +47,7 @@ _CONTENT = one(text(), many(ref("AnthropicBlock")))
 
 _COUNTED: dict[str, Schema] = {
     "model": MODEL,
+    "prompt": PROMPT,
     "messages": many(obj(need=("role", "content"), role=word("user", "assistant", "system"), content=_CONTENT)),
     "system": one(text(), many(ref("AnthropicBlock")), {"type": "null"}),
     "tools": maybe(

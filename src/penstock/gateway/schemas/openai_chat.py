@@ -13,6 +13,16 @@ EFFORT = maybe(text("How much to think: none, minimal, low, medium, high, xhigh.
 CHOICES = ("auto", "none", "required")
 CAP = {"minimum": 1, "maximum": 2**31 - 1}
 
+PROMPT = maybe(
+    obj(
+        "A prompt that is stored here (docs/prompts.md), put before what the request says.",
+        need=("id",),
+        id=text("Its id or name."),
+        version=one(text("A number, a label or `latest`."), whole(), {"type": "null"}),
+        variables=maybe(free()),
+    )
+)
+
 _CALL = tagged(
     "function",
     need=("id", "function"),
@@ -98,6 +108,7 @@ _REQUEST: Mapping[str, Schema] = {
     "service_tier": maybe(text()),
     "store": maybe(flag()),
     "prompt_cache_key": maybe(text()),
+    "prompt": PROMPT,
 }
 
 _MESSAGE = obj(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from penstock.gateway.schemas.failures import OPENAI_ERROR, OPENAI_FAILURES
 from penstock.gateway.schemas.notation import Schema, flag, free, many, maybe, number, obj, one, ref, tagged, text, untagged, whole, word
-from penstock.gateway.schemas.openai_chat import CAP, CHOICES, EFFORT, MODEL
+from penstock.gateway.schemas.openai_chat import CAP, CHOICES, EFFORT, MODEL, PROMPT
 from penstock.kernel.web import Description
 
 _PARTS: tuple[Schema, ...] = (
@@ -101,6 +101,7 @@ _REQUEST: dict[str, Schema] = {
     "service_tier": maybe(text()),
     "store": maybe(flag("Nothing is stored here; who asks for it is told in `x-penstock-notes`.")),
     "prompt_cache_key": maybe(text()),
+    "prompt": PROMPT,
     "previous_response_id": maybe(text("Only for a provider that speaks this API and keeps state; refused elsewhere.")),
 }
 

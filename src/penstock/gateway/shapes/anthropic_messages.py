@@ -55,7 +55,7 @@ class AnthropicMessagesPassthrough:
         """See `Shape.read`."""
         fields = top_level(body)
         model = model_of(fields)
-        expect(fields, "messages", b"[")
+        expect(fields, "messages", b"[", unless="prompt")
         cap = head(fields, "max_tokens", CAP)
         if cap is None:
             raise MalformedRequest("The field 'max_tokens' is missing.", param="max_tokens")
@@ -95,7 +95,7 @@ class AnthropicCountTokens(AnthropicMessagesPassthrough):
         """See `Shape.read`."""
         fields = top_level(body)
         model = model_of(fields)
-        expect(fields, "messages", b"[")
+        expect(fields, "messages", b"[", unless="prompt")
         return fields, Head(model=model)
 
     def usage(self, body: bytes) -> Usage | None:

@@ -99,10 +99,15 @@ def model_of(fields: Mapping[str, Raw]) -> str:
     return decode(MODEL, raw, "'model'", "model")
 
 
-def expect(fields: Mapping[str, Raw], name: str, openers: bytes) -> None:
-    """Check that ``name`` is there and is an array or string, by its first byte, without looking further."""
+def expect(fields: Mapping[str, Raw], name: str, openers: bytes, *, unless: str = "") -> None:
+    """Check that ``name`` is there and is an array or string, by its first byte, without looking further.
+
+    It may be missing where the field ``unless`` is there.
+    """
     raw = fields.get(name)
     if raw is None:
+        if unless in fields:
+            return
         raise MalformedRequest(f"The field '{name}' is missing.", param=name)
     if memoryview(raw)[0] not in openers:
         kinds = " or ".join(word for mark, word in ((b"[", "an array"), (b'"', "a string")) if mark in openers)

@@ -57,7 +57,7 @@ class OpenAIChatPassthrough:
         """See `Shape.read`."""
         fields = top_level(body)
         model = model_of(fields)
-        expect(fields, "messages", b"[")
+        expect(fields, "messages", b"[", unless="prompt")
         stream = head(fields, "stream", FLAG) or False
         cap = head(fields, "max_completion_tokens", CAP)
         if cap is None:

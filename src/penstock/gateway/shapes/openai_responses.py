@@ -43,7 +43,7 @@ class OpenAIResponsesPassthrough:
         """See `Shape.read`."""
         fields = top_level(body)
         model = model_of(fields)
-        expect(fields, "input", b'["')
+        expect(fields, "input", b'["', unless="prompt")
         stream = head(fields, "stream", FLAG) or False
         return fields, Head(model=model, stream=stream, max_output=head(fields, "max_output_tokens", CAP), include_usage=True)
 
