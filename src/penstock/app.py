@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 import msgspec
 
 from penstock import settings as settings_module
-from penstock.kernel.capability import ENTRY_POINT_GROUP, Capability, House, Offer, Service
+from penstock.kernel.capability import ENTRY_POINT_GROUP, Capability, House, Offer, Service, TaskChecks, TaskPanels
 from penstock.kernel.errors import PenstockError, SchemaMismatch, SettingsError
 from penstock.kernel.events import Events
 from penstock.kernel.ports import Broadcast, MetricSources, Peers, Ports
@@ -163,6 +163,9 @@ class App(House):
                 self.console.add_navigation(*offer.nav)
         self.line = Line((name, stage) for name, offer in self.offers.items() for stage in offer.stages)
         self.ports.provide(Line, self.line)
+        self.ports.provide(TaskChecks, TaskChecks(check for offer in self.offers.values() for check in offer.task_checks))
+        panels = (panel for offer in self.offers.values() for panel in offer.task_panels)
+        self.ports.provide(TaskPanels, TaskPanels(sorted(panels, key=lambda panel: (panel.order, panel.label))))
         self.ports.provide(MetricSources, MetricSources(m for o in self.offers.values() for m in o.metrics))
         self.handing = None
         if seat is not None:

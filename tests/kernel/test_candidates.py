@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 
-from penstock.kernel.candidates import Traits, misplaced, within
+from penstock.kernel.call import Target
+from penstock.kernel.candidates import Traits, in_order, misplaced, within
+from penstock.kernel.errors import UnknownModel
 from penstock.kernel.tasks import Place, Task
 
 
@@ -59,3 +61,34 @@ def test_regions_by_name_and_by_part(region: str, inside: bool) -> None:
 def test_regions_by_pattern() -> None:
     assert within("europe-west4", ("eu*",))
     assert not within("us-east5", ("eu*",))
+
+
+class Known:
+    """Candidates by name, each somewhere."""
+
+    version = 0
+
+    def __init__(self, **places: Place) -> None:
+        self.places = places
+
+    def resolve(self, name: str) -> Target:
+        if name not in self.places:
+            raise UnknownModel(f"no {name}")
+        return Target(name, "m", name)
+
+    def traits(self, target: Target, organisation: str = "") -> Traits:
+        return Traits(place=self.places[target.provider])
+
+
+def test_the_default_serves_and_those_at_least_as_trusted_stand_in_for_it() -> None:
+    found = Task(organisation="o", name="t", owner="a", default="big", candidates=("far", "big", "near", "gone"), data_class="internal")
+    chain, left = in_order(found, Known(big="own", far="vendor", near="device"), "o")
+    assert [(t.name, t.rank) for t in chain] == [("big", 0), ("near", 1)]
+    assert left == {"far": "no fallback: it stands at a vendor, less trusted than the default big", "gone": "no gone"}
+
+
+def test_a_default_that_may_not_serve_leaves_the_others_that_may() -> None:
+    found = Task(organisation="o", name="t", owner="a", default="far", candidates=("far", "near"), data_class="restricted")
+    chain, left = in_order(found, Known(far="vendor", near="device"), "o")
+    assert [t.name for t in chain] == ["near"]
+    assert "restricted data" in left["far"]

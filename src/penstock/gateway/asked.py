@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 
-from penstock.gateway.choose import TASK_PREFIX
 from penstock.gateway.shapes.shape import Head
 from penstock.kernel.call import Call
+from penstock.kernel.tasks import TASK_PREFIX
 
 LONGEST_LABEL = 200
 _INLINE_DATA = re.compile(rb'"(?:data:[^"\\]{64,}|[A-Za-z0-9+/=_-]{1024,})"')

@@ -17,8 +17,8 @@ from penstock.gateway.settings import ModelSettings
 from penstock.kernel.call import Call, Reply, Target
 from penstock.kernel.errors import Forbidden, UnknownModel
 from penstock.kernel.stage import Proceed, Slot
+from penstock.kernel.tasks import TASK_PREFIX
 
-TASK_PREFIX = "task:"
 _REMEMBERED = 10_000
 
 

@@ -46,6 +46,8 @@ class Keyring:
         self._entries: dict[bytes, _Entry] = {}
         self._digests: dict[str, set[bytes]] = {}
         self._names: dict[str, str] = {}
+        self.home = ""
+        """See `Directory.home`."""
         self.used: dict[str, float] = {}
         """When each key was last accepted, by id, until somebody writes that down and takes it out (`penstock.identity.uses`)."""
 
@@ -98,6 +100,7 @@ class Keyring:
     def apply(self, changes: Changes) -> None:
         """Take in what changed, and publish `KeyRevoked` for every key that was live here and is revoked now."""
         self._names.update(changes.names)
+        self.home = changes.home or self.home
         keys = {key.id: key for key in changes.keys}
         ends = {key: set[bytes]() for key in keys}
         for secret in changes.secrets:

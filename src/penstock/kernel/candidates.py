@@ -13,6 +13,7 @@ from typing import Literal, Protocol, TypeAlias
 import msgspec
 
 from penstock.kernel.call import Target
+from penstock.kernel.errors import UnknownModel
 from penstock.kernel.tasks import DataClass, Place, Task
 
 Kind: TypeAlias = Literal["text", "image", "audio", "video", "file"]
@@ -125,6 +126,34 @@ def within(region: str, regions: Sequence[str]) -> bool:
     return any(region == one or region.startswith(f"{one}-") or fnmatch.fnmatchcase(region, one) for one in regions if region)
 
 
+def in_order(task: Task, candidates: Candidates, organisation: str) -> tuple[list[Target], dict[str, str]]:
+    """Who serves a task while no evidence chooses: the default, then those that may stand in for it in the order of the task, as one
+    fallback chain; and by candidate, why the others are not among them.
+
+    What is less trusted than the default's place is no fallback: a failure must not send data further away than success does.
+    """
+    chain: list[Target] = []
+    left: dict[str, str] = {}
+    least = 0
+    for name in dict.fromkeys((task.default, *task.candidates)):
+        try:
+            target = candidates.resolve(name)
+        except UnknownModel as fault:
+            left[name] = fault.message
+            continue
+        traits = candidates.traits(target, organisation)
+        refused = misplaced(task, traits)
+        if name == task.default:
+            least = TRUST[traits.place]
+        if refused is not None:
+            left[name] = refused
+        elif TRUST[traits.place] < least:
+            left[name] = f"no fallback: it stands at {_SAID[traits.place]}, less trusted than the default {task.default}"
+        else:
+            chain.append(Target(target.provider, target.model, name, rank=len(chain)))
+    return chain, left
+
+
 _SAID: dict[Place, str] = {"device": "this machine", "own": "an own machine", "region": "a vendor's region", "vendor": "a vendor"}
 
 
@@ -141,6 +170,7 @@ __all__ = [
     "Published",
     "Registered",
     "Traits",
+    "in_order",
     "misplaced",
     "places_of",
     "within",

@@ -17,7 +17,8 @@ import msgspec
 from penstock.kernel.events import Events
 from penstock.kernel.ports import MetricSource, Ports
 from penstock.kernel.stage import Stage
-from penstock.kernel.web import Endpoint, NavItem, Page, Route
+from penstock.kernel.tasks import Task
+from penstock.kernel.web import Endpoint, NavItem, Page, Panel, Route
 
 ENTRY_POINT_GROUP = "penstock.capabilities"
 
@@ -34,6 +35,16 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
 
 
 Check = Callable[[], Awaitable[Sequence[Finding]]]
+TaskCheck = Callable[[Task], Awaitable[Sequence[Finding]]]
+"""What a room finds missing before a task can be routed with proof; nothing where all that it knows of is there."""
+
+
+class TaskChecks(list[TaskCheck]):
+    """The checks of all rooms; filled by `app.py` once everything is open."""
+
+
+class TaskPanels(list[Panel]):
+    """What all rooms show of one task, beside its own page; filled by `app.py` once everything is open."""
 
 
 class Service(Protocol):
@@ -99,6 +110,8 @@ class Offer(msgspec.Struct, kw_only=True):
     services: Sequence[Service] = ()
     drains: Sequence[Drain] = ()
     checks: Sequence[Check] = ()
+    task_checks: Sequence[TaskCheck] = ()
+    task_panels: Sequence[Panel] = ()
     metrics: Sequence[MetricSource] = ()
     holdings: Sequence[Holding] = ()
     ports: Mapping[type[Any], object] = msgspec.field(default_factory=dict[type[Any], object])

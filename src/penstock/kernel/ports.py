@@ -86,6 +86,11 @@ class Directory(Protocol):
         """The name behind an id; the id itself when it is unknown, an em dash for None."""
         ...
 
+    @property
+    def home(self) -> str:
+        """The id of the organisation that runs the installation; empty before there is one."""
+        ...
+
 
 class Holders(Protocol):
     """Who is behind a key, for work that goes on after the request that asked for it has been answered."""

@@ -7,10 +7,16 @@ quality measures, finops limits.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from typing import Literal, Protocol
 
 import msgspec
+
+from penstock.kernel.events import Event
+
+TASK_PREFIX = "task:"
+"""What stands before a task's name where a model's is expected."""
 
 DataClass = Literal["public", "internal", "confidential", "restricted"]
 Place = Literal["device", "own", "region", "vendor"]
@@ -81,7 +87,8 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     lets evidence decide, ``cascade`` also lets a smaller one answer first. ``latency_ms`` is the objective for ``latency_quantile`` of
     the calls. ``places`` and ``regions`` say where the data may go; empty places mean what the data class allows. ``sample`` is the share
     of the served calls that is judged; ``explore`` the share that is also put to other candidates, in the shadow of the answer, for at
-    most ``explore_budget`` micro-dollars a month. ``digest`` changes whenever anything here does.
+    most ``explore_budget`` micro-dollars a month. ``shared`` tasks stand in the settings: they belong to the organisation that runs the
+    installation, and every other one finds them too. ``digest`` changes whenever anything here does.
     """
 
     organisation: str
@@ -107,6 +114,7 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     sample: float = 0.0
     explore: float = 0.0
     explore_budget: int = 0
+    shared: bool = False
     digest: str = ""
 
 
@@ -119,12 +127,38 @@ class Tasks(Protocol):
         ...
 
     def find(self, organisation: str, name: str) -> Task | None:
-        """The organisation's task of this name, or else the one that the installation's own organisation declares for all."""
+        """The organisation's task of this name, or else the shared one."""
         ...
 
     def all(self, organisation: str | None = None) -> Sequence[Task]:
-        """Every task of the organisation, or of all where None, by name."""
+        """Every task that `find` gives the organisation, or every one there is where None, by name."""
         ...
 
 
-__all__ = ["DataClass", "Floor", "Judge", "JudgeKind", "Place", "SliceFloor", "Spending", "Task", "Tasks"]
+@dataclass(frozen=True, slots=True)
+class TasksChanged(Event):
+    """Tasks were declared, replaced or deleted, by this process or another."""
+
+
+class GuardPolicies(Protocol):
+    """The guard policies that somebody enforces; nobody provides it where there are none."""
+
+    def names(self) -> Collection[str]:
+        """Their names."""
+        ...
+
+
+__all__ = [
+    "TASK_PREFIX",
+    "DataClass",
+    "Floor",
+    "GuardPolicies",
+    "Judge",
+    "JudgeKind",
+    "Place",
+    "SliceFloor",
+    "Spending",
+    "Task",
+    "Tasks",
+    "TasksChanged",
+]

@@ -98,6 +98,16 @@ class NavItem(msgspec.Struct, frozen=True):
     """One letter: `c` makes `g` then `c` open the page. Empty for none. Two items must not share one."""
 
 
+class Panel(msgspec.Struct, frozen=True, kw_only=True):
+    """A page of a room about one thing that another room's page is about. ``href`` holds ``{name}`` where the thing's name goes, quoted
+    for a path; ``told`` says in a sentence what is to be seen there."""
+
+    label: str
+    href: str
+    told: str
+    order: int = 100
+
+
 class EdgeHeaders(Protocol):
     """Request headers as RSGI gives them; names are lower case."""
 
