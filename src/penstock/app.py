@@ -38,6 +38,7 @@ CAPABILITIES = (
     "penstock.finops.capability:Finops",
     "penstock.gateway.capability:Gateway",
     "penstock.registry.capability:RegistryRoom",
+    "penstock.tasks.capability:TasksRoom",
     "penstock.responses.capability:ResponsesRoom",
     "penstock.files.capability:FilesRoom",
     "penstock.batches.capability:Batches",

@@ -121,8 +121,11 @@ def mount() -> None:
     for room in capabilities():
         if room.commands is not None:
             module, _, name = room.commands.partition(":")
-            sub: Any = getattr(importlib.import_module(module), name)
+            commands = importlib.import_module(module)
+            sub: Any = getattr(commands, name)
             app.add_typer(sub, name=sub.info.name if isinstance(sub.info.name, str) else room.name)
+            for alias in getattr(commands, "ALIASES", ()):
+                app.add_typer(sub, name=alias, hidden=True)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar, cast
+from typing import Annotated, Any, Literal, TypeVar, cast, get_args
 
 import msgspec
 from msgspec import Meta, Struct
@@ -25,6 +25,8 @@ S = TypeVar("S", bound=Struct)
 ENV_PREFIX = "PENSTOCK_"
 ENV_CONFIG = "PENSTOCK_CONFIG"
 DEFAULT_FILE = "penstock.toml"
+NAMED = "NAMED"
+"""The class attribute of a slice whose sub-tables are things by name (``[tasks.NAME]``): the field that holds them."""
 
 
 class ServerSettings(Struct, frozen=True, forbid_unknown_fields=True):
@@ -152,7 +154,7 @@ def describe(kind: type[Struct]) -> Iterator[tuple[str, str, str, str]]:
         description, shown = "", annotation
         if hasattr(annotation, "__metadata__"):
             shown = annotation.__origin__
-            description = next((m.description for m in annotation.__metadata__ if isinstance(m, Meta)), None) or ""
+            description = next((m.description for m in annotation.__metadata__ if isinstance(m, Meta) and m.description), None) or ""
         if field.default is not msgspec.NODEFAULT:
             default = _show(field.default)
         elif field.default_factory is not msgspec.NODEFAULT:
@@ -231,7 +233,24 @@ def _put(tree: dict[str, Any], path: list[str], value: object, variable: str) ->
     here[path[-1]] = value
 
 
+def _gathered(section: str, given: dict[str, Any], kind: type[Struct], named: str, sources: Mapping[str, str]) -> Struct:
+    """A section whose sub-tables are things by name, beside its own settings: they come to the field ``named``, each checked by itself."""
+    own = {field.name: field for field in msgspec.structs.fields(kind)}
+    item = cast("type[Struct]", get_args(_plain(own.pop(named).type))[1])
+    things: dict[str, object] = {name: value for name, value in given.items() if name not in own and isinstance(value, dict)}
+    made = {name: _convert(f"{section}.{name}", value, item, sources) for name, value in things.items()}
+    plain = _convert(section, {name: value for name, value in given.items() if name not in things}, kind, sources)
+    return msgspec.structs.replace(plain, **{named: made})
+
+
+def _plain(kind: Any) -> Any:
+    return kind.__origin__ if hasattr(kind, "__metadata__") else kind
+
+
 def _convert(name: str, tree: object, kind: type[Struct], sources: Mapping[str, str]) -> Struct:
+    named: str | None = getattr(kind, NAMED, None)
+    if named is not None and isinstance(tree, dict) and any(isinstance(value, dict) for value in cast("dict[str, Any]", tree).values()):
+        return _gathered(name, cast("dict[str, Any]", tree), kind, named, sources)
     try:
         return msgspec.convert(tree, kind)
     except msgspec.ValidationError as fault:

@@ -4,9 +4,11 @@ from typing import Any
 
 import pytest
 
+from penstock.gateway.candidates import KnownCandidates
 from penstock.gateway.choose import Catalogue, Choose
 from penstock.gateway.providers.http import HttpProvider
 from penstock.gateway.providers.profiles import PROFILES
+from penstock.gateway.resolver import Resolver
 from penstock.gateway.settings import ModelSettings, ProviderSettings
 from penstock.kernel.call import Call, Reply, Target, Trace
 from penstock.kernel.errors import Forbidden, UnknownModel
@@ -86,7 +88,8 @@ def test_names_that_callers_make_up_do_not_fill_memory(monkeypatch: pytest.Monke
 
 
 async def test_a_key_may_use_only_what_its_lists_allow() -> None:
-    stage = Choose(catalogue(**{"task:triage": ("small",)}))
+    names = catalogue(**{"task:triage": ("small",)})
+    stage = Choose(Resolver(names, KnownCandidates(names)))
 
     async def served(call: Call) -> Reply:
         return Reply(body=b"{}")

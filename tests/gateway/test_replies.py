@@ -5,13 +5,20 @@ from typing import Any
 
 import pytest
 
+from penstock.gateway.candidates import KnownCandidates
 from penstock.gateway.choose import Catalogue
 from penstock.gateway.replies import StoredReplies
+from penstock.gateway.resolver import Resolver
 from penstock.gateway.settings import ModelSettings
 from penstock.gateway.shapes import SHAPES
 from penstock.kernel.call import Usage
 
-REPLIES = StoredReplies(Catalogue({}, {}))
+
+def named(catalogue: Catalogue) -> Resolver:
+    return Resolver(catalogue, KnownCandidates(catalogue))
+
+
+REPLIES = StoredReplies(named(Catalogue({}, {})))
 USED = Usage(input=3, output=4)
 
 
@@ -105,6 +112,6 @@ def test_what_does_not_end_with_text_of_the_user_is_no_question(shape: str, body
 
 
 def test_names_lead_where_the_settings_say() -> None:
-    replies = StoredReplies(Catalogue({}, {"chat": ModelSettings(targets=("gone/m",))}))
-    assert not replies.leads_to("chat", "gone", "m")
-    assert not replies.leads_to("nobody", "p", "m")
+    replies = StoredReplies(named(Catalogue({}, {"chat": ModelSettings(targets=("gone/m",))})))
+    assert not replies.leads_to("chat", "gone", "m", "org")
+    assert not replies.leads_to("nobody", "p", "m", "org")

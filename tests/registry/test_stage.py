@@ -15,6 +15,7 @@ from tests.registry.people import Rig, rig
 from tests.registry.test_standing import version
 
 from penstock.kernel.approvals import Approvals
+from penstock.kernel.candidates import Registered
 from penstock.kernel.ports import Authenticator, ModelAsk, ModelClient
 from penstock.registry.standing import Standing
 
@@ -116,7 +117,7 @@ def cases() -> list[Case]:
 
 
 async def test_only_what_is_approved_is_reached(house: Rig) -> None:
-    approvals = house.house.app.ports.get(Approvals)
+    approvals = house.house.app.ports.get(Registered)
     assert isinstance(approvals, Standing)
     principal = house.house.app.ports.get(Authenticator).authenticate(house.house.admin)
     client = house.house.app.ports.get(ModelClient)

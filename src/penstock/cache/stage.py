@@ -105,12 +105,12 @@ class RecallStage:
         replies = self._replies
         if replies is None:
             raise Unavailable("the cache is not open yet", retry_after=1)
-        if not replies.leads_to(call.model, entry.provider, entry.provider_model):
+        organisation = call.principal.organisation if call.principal is not None else ""
+        if not replies.leads_to(call.model, entry.provider, entry.provider_model, organisation):
             return None
-        if self._approvals is not None and call.principal is not None:
-            organisation = call.principal.organisation
-            if self._approvals.refusal(entry.provider, entry.provider_model, organisation=organisation, task=call.task) is not None:
-                return None
+        asked, provider, model = self._approvals, entry.provider, entry.provider_model
+        if asked is not None and asked.refusal(provider, model, organisation=organisation, task=call.task) is not None:
+            return None
         if call.stream == entry.stream and (not call.stream or call.want_usage == entry.shown_usage):
             body = entry.reply
         else:

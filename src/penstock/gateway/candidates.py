@@ -53,8 +53,7 @@ class KnownCandidates:
         found = self._catalogue.resolve(name)
         if len(found) > 1:
             raise UnknownModel(f"{name!r} leads to {len(found)} targets; a candidate is one: name it as provider/model", param="model")
-        (target,) = found
-        return target
+        return next(iter(found))
 
     def traits(self, target: Target, organisation: str = "") -> Traits:
         """See `Candidates.traits`."""

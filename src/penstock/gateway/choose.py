@@ -1,8 +1,8 @@
 """Which models may serve a call: names, aliases, fallback chains.
 
-A name is resolved in this order: an entry of ``[gateway.models]``; ``provider/model``; a model that a provider declares or was found to
-serve; a provider whose profile recognises the name; the only provider there is. Where evidence decides instead of a name, the routing
-capability stands in the same slot.
+A task that is declared comes first (`resolver`). Any other name is resolved in this order: an entry of ``[gateway.models]``;
+``provider/model``; a model that a provider declares or was found to serve; a provider whose profile recognises the name; the only
+provider there is. Where evidence decides instead of a name, the routing capability stands in the same slot.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from collections.abc import Mapping
 
 from penstock.gateway.balance import Entry, entries
 from penstock.gateway.providers.provider import Provider
+from penstock.gateway.resolver import Resolver
 from penstock.gateway.settings import ModelSettings
 from penstock.kernel.call import Call, Reply, Target
 from penstock.kernel.errors import Forbidden, UnknownModel
@@ -91,7 +92,8 @@ class Catalogue:
 
     def _unknown(self, name: str) -> str:
         if name.startswith(TASK_PREFIX):
-            return f"no task named {name.removeprefix(TASK_PREFIX)!r}; declare it under [gateway.models.{name!r}] or check its spelling"
+            plain = name.removeprefix(TASK_PREFIX)
+            return f'no task named {plain[:200]!r}; check its spelling, or declare it under [tasks."{plain[:200]}"] or over POST /v1/tasks'
         known = [n for n, _ in self.names()]
         near = difflib.get_close_matches(name, known, n=1)
         hint = f"did you mean {near[0]!r}?" if near else "GET /v1/models lists what there is"
@@ -104,8 +106,8 @@ class Choose:
     name = "choose"
     slot = Slot.CHOOSE
 
-    def __init__(self, catalogue: Catalogue) -> None:
-        self._catalogue = catalogue
+    def __init__(self, resolver: Resolver) -> None:
+        self._resolver = resolver
 
     async def __call__(self, call: Call, proceed: Proceed) -> Reply:
         principal = call.principal
@@ -115,5 +117,5 @@ class Choose:
             if call.task is not None and principal.tasks and not principal.may_use_task(call.task):
                 raise Forbidden(f"key {principal.name!r} may not call for task {call.task!r}", param="model")
         if not call.targets:
-            call.targets = list(self._catalogue.resolve(call.model))
+            call.targets = list(self._resolver.of(call.model, principal.organisation if principal is not None else ""))
         return await proceed(call)

@@ -11,8 +11,9 @@ import msgspec
 
 from penstock.gateway.address import MODEL, VERSIONS, Address, is_googles, key_in_query
 from penstock.gateway.choose import Catalogue
-from penstock.gateway.models import LISTING
+from penstock.gateway.models import LISTING, listed
 from penstock.gateway.providers.profile import BATCH_EMBED, EMBED, GENERATE, GOOGLE_COUNT
+from penstock.gateway.resolver import Resolver
 from penstock.gateway.shapes import google_error
 from penstock.kernel.errors import Forbidden, NotFound, PenstockError, UnknownModel
 from penstock.kernel.ports import Authenticator
@@ -45,8 +46,9 @@ def _is_a_method(scope: EdgeScope) -> bool:
 class GoogleModels:
     """Lists models and shows one, to whoever holds a key that may call. ``open`` must be called before the first request."""
 
-    def __init__(self, catalogue: Catalogue) -> None:
+    def __init__(self, catalogue: Catalogue, resolver: Resolver) -> None:
         self._catalogue = catalogue
+        self._resolver = resolver
         self._authenticator: Authenticator | None = None
 
     def open(self, authenticator: Authenticator) -> None:
@@ -57,15 +59,15 @@ class GoogleModels:
         """The list and the single model."""
 
         def everything(principal: Principal, scope: EdgeScope) -> dict[str, Any]:
-            return {"models": [self._model(name) for name, _ in self._catalogue.names() if principal.may_use_model(name)]}
+            return {"models": [self._model(name, principal) for name, _ in listed(self._catalogue, self._resolver, principal)]}
 
         def one(address: Address) -> _Find:
             def find(principal: Principal, scope: EdgeScope) -> dict[str, Any]:
                 name = address.model(scope)
                 if not principal.may_use_model(name):
                     raise UnknownModel(f"key {principal.name!r} may use no model named {name[:200]!r}", param="model")
-                self._catalogue.resolve(name)
-                return self._model(name)
+                self._resolver.of(name, principal.organisation)
+                return self._model(name, principal)
 
             return find
 
@@ -113,12 +115,12 @@ class GoogleModels:
             raise Forbidden(f"key {principal.name!r} lacks the scope {Scope.CALL.value!r}")
         return principal
 
-    def _model(self, name: str) -> dict[str, Any]:
+    def _model(self, name: str, principal: Principal) -> dict[str, Any]:
         providers = self._catalogue.providers
         try:
-            targets = self._catalogue.resolve(name)
-        except UnknownModel:
-            targets = ()  # a name that leads to nothing configured is listed, and can do nothing
+            targets = self._resolver.of(name, principal.organisation)
+        except PenstockError:
+            targets = ()  # a name that leads to nothing configured, or to nobody allowed, is listed, and can do nothing
         served = [provider for target in targets if (provider := providers.get(target.provider)) is not None]
         methods = [method for method, shape in _METHODS if any(provider.speaks(shape) for provider in served)]
         return {"name": f"models/{name}", "version": "", "displayName": name, "supportedGenerationMethods": methods}

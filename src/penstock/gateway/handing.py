@@ -17,6 +17,7 @@ from penstock.gateway.vendor_batches import WIRES
 from penstock.kernel.call import Attempt, Call, Headers, Reply
 from penstock.kernel.delegation import Handed, HandedOver, Handover, Returned
 from penstock.kernel.errors import PenstockError
+from penstock.kernel.tasks import Place
 
 
 class Handing:
@@ -64,7 +65,7 @@ class _Given:
         self.name = provider.name
         self.profile: Profile = provider.profile
         self.declared = provider.declared
-        self.place = provider.place
+        self.place: Place = provider.place
         self.region = provider.region
         self._call = call
         self._returned = returned

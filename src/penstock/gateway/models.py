@@ -8,8 +8,10 @@ from typing import Literal
 from msgspec import Struct
 
 from penstock.gateway.choose import Catalogue
+from penstock.gateway.resolver import Resolver
 from penstock.kernel.errors import UnknownModel
-from penstock.kernel.principal import Scope
+from penstock.kernel.principal import Principal, Scope
+from penstock.kernel.tasks import TASK_PREFIX
 from penstock.kernel.web import Ask, Route
 
 LISTING = "/v1/models"
@@ -46,21 +48,20 @@ class ModelListQuery(Struct, frozen=True, kw_only=True):
     before_id: str | None = None
 
 
-def listing(catalogue: Catalogue) -> Sequence[Route]:
-    """The routes that list models and show one."""
+def listing(catalogue: Catalogue, resolver: Resolver) -> Sequence[Route]:
+    """The routes that list models, the asker's tasks among them, and show one."""
 
     async def everything(ask: Ask) -> ModelList:
-        models = [_model(name, owner) for name, owner in catalogue.names() if ask.principal.may_use_model(name)]
+        models = [_model(name, owner) for name, owner in listed(catalogue, resolver, ask.principal)]
         return ModelList(data=models, first_id=models[0].id if models else None, last_id=models[-1].id if models else None)
 
     async def one(ask: Ask) -> Model:
         name = ask.path["model"]
-        owners = dict(catalogue.names())
         if not ask.principal.may_use_model(name):
             raise UnknownModel(f"key {ask.principal.name!r} may use no model named {name[:200]!r}", param="model")
-        owner = owners.get(name)
+        owner = dict(listed(catalogue, resolver, ask.principal)).get(name)
         if owner is None:
-            owner = catalogue.resolve(name)[0].provider
+            owner = resolver.of(name, ask.principal.organisation)[0].provider
         return _model(name, owner)
 
     return (
@@ -75,6 +76,13 @@ def listing(catalogue: Catalogue) -> Sequence[Route]:
         ),
         Route(method="GET", path=f"{LISTING}/{{model:path}}", handler=one, summary="Show one model.", scope=Scope.CALL, returns=Model),
     )
+
+
+def listed(catalogue: Catalogue, resolver: Resolver, asker: Principal) -> list[tuple[str, str]]:
+    """Every name that the asker may call, with its owner, by name."""
+    tasks = (name for name in resolver.tasks(asker.organisation) if asker.may_use_task(name.removeprefix(TASK_PREFIX)))
+    names = {**dict(catalogue.names()), **dict.fromkeys(tasks, "penstock")}
+    return sorted((name, owner) for name, owner in names.items() if asker.may_use_model(name))
 
 
 def _model(name: str, owner: str) -> Model:

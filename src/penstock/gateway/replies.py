@@ -7,8 +7,8 @@ from collections.abc import Mapping
 import msgspec
 from msgspec import Raw
 
-from penstock.gateway.choose import Catalogue
 from penstock.gateway.recordings.convert import Assembly, deltas_of
+from penstock.gateway.resolver import Resolver
 from penstock.gateway.shapes import SHAPES, chat
 from penstock.gateway.shapes import openai_responses_replay as responses
 from penstock.gateway.shapes.shape import ChatShape
@@ -27,8 +27,8 @@ _NOTHING_ELSE = {"stream": False, "include_usage": False, "user": None, "metadat
 class StoredReplies:
     """The gateway's `Replies`."""
 
-    def __init__(self, catalogue: Catalogue) -> None:
-        self._catalogue = catalogue
+    def __init__(self, resolver: Resolver) -> None:
+        self._resolver = resolver
 
     def see(self, shape: str, reply: bytes, *, stream: bool) -> Seen | None:
         """See `Replies.see`."""
@@ -87,13 +87,9 @@ class StoredReplies:
         rest = msgspec.structs.replace(request, messages=(*request.messages[:-1], emptied), cache=None, **_NOTHING_ELSE)
         return Question(text=plain_text(last.parts), rest=msgspec.json.encode(rest))
 
-    def leads_to(self, name: str, provider: str, model: str) -> bool:
+    def leads_to(self, name: str, provider: str, model: str, organisation: str) -> bool:
         """See `Replies.leads_to`."""
-        try:
-            targets = self._catalogue.resolve(name)
-        except PenstockError:
-            return False
-        return any(target.provider == provider and target.model == model for target in targets)
+        return self._resolver.leads_to(name, provider, model, organisation)
 
 
 def _read(shape: ChatShape, reply: bytes, *, stream: bool) -> Completion:

@@ -27,6 +27,7 @@ from penstock.gateway.realtime.endpoint import Realtime
 from penstock.gateway.realtime.session import Limits
 from penstock.gateway.relay import Relay
 from penstock.gateway.replies import StoredReplies
+from penstock.gateway.resolver import Resolver
 from penstock.gateway.send import Send
 from penstock.gateway.settings import GatewaySettings
 from penstock.gateway.shapes import SHAPES
@@ -43,6 +44,7 @@ from penstock.kernel.ports import Authenticator, Broadcast, Meter, Metric, Model
 from penstock.kernel.recall import Embedder, Prices, Replies
 from penstock.kernel.seat import Seat
 from penstock.kernel.stage import Line, Slot
+from penstock.kernel.tasks import Tasks
 from penstock.kernel.web import NavItem
 from penstock.settings import ServerSettings
 from penstock.storage.counters import Counters
@@ -58,6 +60,7 @@ def wire(house: House) -> Offer:
         settings = shared_out(settings, seat.workers)
     catalogue = Catalogue(configured(settings, house.data_dir, os.environ), settings.models)
     candidates = KnownCandidates(catalogue)
+    resolver = Resolver(catalogue, candidates)
     find = house.ports.find
     candidates.open(lambda: find(Registered), lambda: find(Published), lambda: find(Prices))
     health = Health(settings.resilience, settings.providers)
@@ -70,16 +73,16 @@ def wire(house: House) -> Offer:
     )
     send = Send(catalogue, Relay(SHAPES, settings), settings, health)
     edge = Edge(settings)
-    google = GoogleModels(catalogue)
+    google = GoogleModels(catalogue, resolver)
     standings = Standings(catalogue, health, house.ports.find(Peers))
     inside = Inside(SHAPES, settings.call_seconds)
     realtime = Realtime(settings, Limits(admission.again, admission.used))
     house.events.subscribe(KeyRevoked, realtime.revoked)
-    life = GatewayLife(house, settings, catalogue, admission, edge, inside, google, realtime, standings)
+    life = GatewayLife(house, settings, catalogue, resolver, admission, edge, inside, google, realtime, standings)
     return Offer(
-        stages=(admission, Choose(catalogue), send),
+        stages=(admission, Choose(resolver), send),
         endpoints=[*edge.endpoints(SHAPES), *google.endpoints(), *realtime.endpoints()],
-        routes=(*listing(catalogue), *routes(standings)),
+        routes=(*listing(catalogue, resolver), *routes(standings)),
         pages=(*pages(house.ports), *standing_pages(house.ports, standings)),
         nav=(
             NavItem("Playground", "/console/playground", "playground", "Build", 10, "p"),
@@ -94,7 +97,7 @@ def wire(house: House) -> Offer:
             Candidates: candidates,
             Traffic: admission,
             VendorBatches: Vendors(catalogue),
-            Replies: StoredReplies(catalogue),
+            Replies: StoredReplies(resolver),
             **({Embedder: LocalEmbedder(house.data_dir / "models")} if installed() else {}),
         },
     )
@@ -119,6 +122,7 @@ class GatewayLife:
         house: House,
         settings: GatewaySettings,
         catalogue: Catalogue,
+        resolver: Resolver,
         admission: Admission,
         edge: Edge,
         inside: Inside,
@@ -130,6 +134,7 @@ class GatewayLife:
         self._google = google
         self._settings = settings
         self._catalogue = catalogue
+        self._resolver = resolver
         self._admission = admission
         self._edge = edge
         self._inside = inside
@@ -140,6 +145,7 @@ class GatewayLife:
     async def start(self) -> None:
         """Join the edge and the rooms to the line; look for an Ollama meanwhile."""
         ports = self._house.ports
+        self._resolver.open(ports.find(Tasks))
         self._edge.open(ports.get(Line).walk, ports.get(Authenticator), ports.find(Sessions))
         line = ports.get(Line)
         self._inside.open(line.walk, line.part((Slot.RECORD, Slot.CHARGE, Slot.SEND)))

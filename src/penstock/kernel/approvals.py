@@ -8,18 +8,20 @@ import msgspec
 
 
 class Refusal(msgspec.Struct, frozen=True):
-    """Why a target may not be used: ``code`` is ``model_not_approved``, ``model_not_registered`` or ``model_revoked``."""
+    """Why a target may not be used: ``code`` is ``model_not_approved``, ``model_not_registered``, ``model_revoked`` or
+    ``place_not_allowed``."""
 
     code: str
     message: str
 
 
 class Approvals(Protocol):
-    """What is approved for what, from memory, in microseconds. A change made by any process is acted on within a second."""
+    """What may be used for what, from memory, in microseconds: what is approved, and where a declared task's data may go. A change made by
+    any process is acted on within a second."""
 
     @property
     def idle(self) -> bool:
-        """Whether everything is allowed: nobody registered anything, and the policy is open."""
+        """Whether everything is allowed: nobody registered anything, the policy is open, and no task is declared."""
         ...
 
     def refusal(

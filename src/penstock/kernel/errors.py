@@ -53,6 +53,11 @@ What one class tells apart has a code of its own::
     prompt_not_found            404  NotFound          no stored prompt has this id or name, or no version of it this number or label
     prompt_revoked              403  Forbidden         the version of the prompt was revoked
     prompt_variable_invalid     400  RequestError      a variable of a prompt is missing, unknown, or not of its type
+    place_not_allowed           403  NotApproved       the task's data may not go where the model stands
+    no_candidate_allowed        403  NotApproved       none of the task's candidates may do the call; the message says why of each
+    task_invalid                400  RequestError      a task's declaration is wrong; the message says where and what to do
+    task_in_settings            409  Conflict          the settings declare a task of this name, so it is changed there
+    task_changed                409  Conflict          somebody else changed the task; look at it and ask again
     wrong_state                 409  Conflict          the version is not at the step before the one that was asked for
     version_revoked             409  Conflict          the version is revoked, for good
     target_taken                409  Conflict          another live version has this name

@@ -43,8 +43,8 @@ class Replies(Protocol):
         """The request taken apart; None when it is no conversation, or does not end with text of the user."""
         ...
 
-    def leads_to(self, name: str, provider: str, model: str) -> bool:
-        """Whether a caller who asks for ``name`` could still be answered by that provider's model."""
+    def leads_to(self, name: str, provider: str, model: str, organisation: str) -> bool:
+        """Whether a caller of the organisation who asks for ``name`` could still be answered by that provider's model."""
         ...
 
 

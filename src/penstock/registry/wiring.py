@@ -9,6 +9,7 @@ from penstock.kernel.candidates import Registered
 from penstock.kernel.capability import House, Offer
 from penstock.kernel.web import NavItem
 from penstock.registry.pages import pages
+from penstock.registry.permits import Permits
 from penstock.registry.prompts.pages import pages as prompt_pages
 from penstock.registry.prompts.routes import routes as prompt_routes
 from penstock.registry.prompts.service import Prompts
@@ -30,19 +31,20 @@ def wire(house: House) -> Offer:
     records = house.ports.get(Records)
     standing = Standing(settings.default)
     shelf = Shelf(records)
+    permits = Permits(standing, house.ports)
     refresh = Refresh(records, standing, shelf, settings.refresh_seconds)
     prompts = Prompts(records, refresh.now, two_people=settings.default == "approved")
     folder = Path(settings.weights) if settings.weights else house.data_dir / "models"
     registry = Registry(records, Weights(folder, [Path(key) for key in settings.trusted_keys]), refresh.now)
     return Offer(
-        stages=(ExpandPrompt(shelf), Approve(standing)),
+        stages=(ExpandPrompt(shelf), Approve(permits)),
         routes=(*routes(registry), *prompt_routes(prompts)),
         pages=(*pages(house.ports, registry), *prompt_pages(house.ports, prompts)),
         nav=(
             NavItem("Models", "/console/models", "models", "Govern", 20, "m"),
             NavItem("Prompts", "/console/prompts", "spark", "Build", 25),
         ),
-        services=(refresh,),
-        metrics=(refresh,),
-        ports={Approvals: standing, Registered: standing},
+        services=(refresh, permits),
+        metrics=(refresh, permits),
+        ports={Approvals: permits, Registered: standing},
     )
