@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, cast
 from urllib.parse import urlencode
 
 from penstock.console import Console, toast
+from penstock.finops.declared import is_declared
 from penstock.finops.forms import ALERTS, budget_change, filled
 from penstock.finops.service import BudgetView, Filter, Group, Money, Others, SpendRow
 from penstock.kernel.errors import MalformedRequest, RequestError
@@ -123,7 +124,7 @@ def pages(ports: Ports, money: Money) -> Sequence[Page]:
             kinds=KINDS,
             form=form,
             fault=fault,
-            may_change=principal.may(Scope.ADMIN),
+            may_change=principal.may(Scope.ADMIN) and not is_declared(view.budget.id),
         )
 
     def _shown(view: BudgetView, reader: Principal) -> dict[str, object]:
@@ -134,6 +135,7 @@ def pages(ports: Ports, money: Money) -> Sequence[Page]:
         return {
             "view": view,
             "subject": whom,
+            "task": budget.subject if is_declared(budget.id) else "",
             # As `Budgets` counts them: a level is reached at that many per cent, rounded up to the micro-unit.
             "levels": [(level, spent * 100 >= budget.limit * level) for level in budget.alerts],
         }

@@ -9,6 +9,7 @@ import msgspec
 
 from penstock.finops import store
 from penstock.finops.budgets import Budget, period_of
+from penstock.finops.declared import is_declared
 from penstock.finops.service import BudgetView
 from penstock.kernel.errors import Unavailable
 from penstock.remote import Remote
@@ -52,6 +53,8 @@ def _look(records: Records, ask: Ask) -> Comparison:
     now = time.time()
     with records.snapshot() as connection:
         stored = {budget.id: budget for budget in store.budgets(connection)}
+        # What tasks declare is not stored: the process's own terms are the ones there are.
+        stored |= {id: budget for id, (budget, _) in before.items() if is_declared(id)}
         sums = {b.id: _sum(connection, b, now) for b in stored.values() if b.id in before}
     after = _spent(ask)
     faults: list[str] = []

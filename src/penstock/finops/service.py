@@ -26,6 +26,7 @@ from penstock.finops.answers import (
     SpendRow,
 )
 from penstock.finops.budgets import Budget, Budgets, Standing, period_of
+from penstock.finops.declared import budgets_of, is_declared
 from penstock.finops.rows import LedgerRow
 from penstock.finops.shares import Shares
 from penstock.finops.tables import LEDGER
@@ -33,6 +34,7 @@ from penstock.kernel.call import Usage
 from penstock.kernel.errors import Conflict, Forbidden, NotFound, PenstockError, RequestError
 from penstock.kernel.ids import new_id
 from penstock.kernel.principal import Principal
+from penstock.kernel.tasks import Tasks
 from penstock.storage.records import Records
 
 Group = Literal["task", "model", "team", "project", "key", "provider", "person", "organisation", "status", "day"]
@@ -55,8 +57,13 @@ class Money:
         self._clock = clock
         self._known: dict[str, Budget] = {}
         self._shares: Shares | None = None
+        self._tasks: Tasks | None = None
         self._counting = asyncio.Lock()
         self._renewing: asyncio.Task[None] | None = None
+
+    def follow(self, tasks: Tasks | None) -> None:
+        """From now on budgets that tasks declare hold too; `look` takes in what they have become."""
+        self._tasks = tasks
 
     def join(self, shares: Shares) -> None:
         """From now on this process spends of hard budgets only what it holds of them."""
@@ -79,7 +86,7 @@ class Money:
                 await self._shares.drop()
 
     async def look(self) -> None:
-        """Take in budgets that others have made, changed or removed."""
+        """Take in budgets that others have made, changed or removed, and those of tasks."""
         for budget in await self._changed():
             await self._take_in(budget)
 
@@ -113,8 +120,10 @@ class Money:
         return self._view(budget)
 
     async def change_budget(self, actor: Principal, id: str, change: BudgetChange) -> BudgetView:
-        """Replace a budget's terms; it stays with its organisation unless another is named. Raises as `create_budget`, and `NotFound`."""
-        old = self._get(actor, id)
+        """Replace a budget's terms; it stays with its organisation unless another is named. Raises as `create_budget`, and `NotFound`.
+
+        `Conflict` (``budget_of_task``) for one that a task declares."""
+        old = self._own(actor, id)
         if change.organisation is None:
             change = msgspec.structs.replace(change, organisation=old.organisation)
         budget = Budget(id=id, created_at=old.created_at, **self._terms(actor, change, id))
@@ -123,8 +132,8 @@ class Money:
         return self._view(budget)
 
     async def remove_budget(self, actor: Principal, id: str) -> None:
-        """Delete a budget; what was spent stays on the ledger. Raises `NotFound`."""
-        self._get(actor, id)
+        """Delete a budget; what was spent stays on the ledger. Raises `NotFound`, and `Conflict` for a task's."""
+        self._own(actor, id)
         await self._records.write(lambda connection: store.remove_budget(connection, id))
         self._forget(id)
 
@@ -218,7 +227,7 @@ class Money:
 
     async def _changed(self) -> list[Budget]:
         """Budgets that are stored with other terms than those that are known; forgets those that are gone."""
-        stored = await self._records.read(store.budgets)
+        stored = [*await self._records.read(store.budgets), *budgets_of(self._tasks)]
         for id in self._known.keys() - {budget.id for budget in stored}:
             self._forget(id)
         return [budget for budget in stored if self._known.get(budget.id) != budget]
@@ -240,6 +249,12 @@ class Money:
         budget = self._known.get(id)
         if budget is None or not _sees(reader, budget):
             raise NotFound(f"there is no budget {id[:60]!r}")
+        return budget
+
+    def _own(self, actor: Principal, id: str) -> Budget:
+        budget = self._get(actor, id)
+        if is_declared(id):
+            raise Conflict(f"the task {budget.subject!r} declares this budget; change the task", code="budget_of_task", param="id")
         return budget
 
     def _forget(self, id: str) -> None:

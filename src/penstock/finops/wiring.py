@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from penstock.finops.budgets import Budgets
@@ -28,6 +28,7 @@ from penstock.kernel.events import BudgetSpent
 from penstock.kernel.ports import Meter, Metric
 from penstock.kernel.recall import Prices
 from penstock.kernel.seat import Seat
+from penstock.kernel.tasks import Tasks, TasksChanged
 from penstock.kernel.web import NavItem
 from penstock.storage.records import Records
 from penstock.storage.spool import Spool, damaged_files
@@ -51,7 +52,9 @@ def wire(house: House) -> Offer:
     charge = Charge(budgets, book, tills)
     reserve = Reserve(budgets, book, tills, settings.assumed_output_tokens, refuse_unpriced=settings.unpriced == "refuse")
     house.events.subscribe(BudgetSpent, _tell)
-    life = FinopsLife(records, settings, house.data_dir / SPOOL, book, charge, budgets)
+    ports = house.ports
+    life = FinopsLife(records, settings, house.data_dir / SPOOL, book, charge, budgets, lambda: ports.find(Tasks))
+    house.events.subscribe(TasksChanged, life.tasks_changed)
     reserve.more = life.money.more
     return Offer(
         stages=(charge, reserve),
@@ -81,7 +84,18 @@ class FinopsLife:
 
     name = "finops"
 
-    def __init__(self, records: Records, settings: FinopsSettings, root: Path, book: PriceBook, charge: Charge, budgets: Budgets) -> None:
+    def __init__(
+        self,
+        records: Records,
+        settings: FinopsSettings,
+        root: Path,
+        book: PriceBook,
+        charge: Charge,
+        budgets: Budgets,
+        tasks: Callable[[], Tasks | None],
+    ) -> None:
+        self._tasks = tasks
+        self._looking: asyncio.Task[None] | None = None
         self._records = records
         self._settings = settings
         self._root = root
@@ -101,6 +115,7 @@ class FinopsLife:
             _log.info("recovered ledger rows of a process that was killed", extra={"rows": recovered})
         if self._budgets.shared:
             self.money.join(Shares(self._records, self._budgets, self._flush, spool.path.name))
+        self.money.follow(self._tasks())
         await self.money.refresh()
         self._charge.open(spool)
         self._drain.begin()
@@ -109,11 +124,28 @@ class FinopsLife:
         # Read off the line, so that no call waits for the price list; 30 ms on a thread.
         self._warming = asyncio.create_task(asyncio.to_thread(self._book.warm), name="price list")
 
+    def tasks_changed(self, event: TasksChanged) -> None:
+        """Take in the budgets that tasks declare now; a call or two of this moment may still go by the old ones."""
+        if self._drain is not None and (self._looking is None or self._looking.done()):
+            self._looking = asyncio.create_task(self._look(), name="budgets of tasks")
+
+    async def _look(self) -> None:
+        tasks, seen = self._tasks(), -1
+        while tasks is not None and tasks.version != seen:  # changed again meanwhile
+            version = tasks.version
+            try:
+                await self.money.look()
+                seen = version
+            except PenstockError as fault:
+                _log.warning("budgets of tasks cannot be taken in yet", extra={"fault": fault.message})
+                await asyncio.sleep(LOOK_SECONDS)
+
     async def stop(self) -> None:
         """Move the last rows into the database."""
-        if self._refreshing is not None:
-            self._refreshing.cancel()
-            await asyncio.wait([self._refreshing])
+        for work in (self._refreshing, self._looking):
+            if work is not None:
+                work.cancel()
+                await asyncio.wait([work])
         if self._drain is not None:
             await self._drain.end()
             self._drain = None

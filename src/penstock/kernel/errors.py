@@ -57,6 +57,7 @@ What one class tells apart has a code of its own::
     no_candidate_allowed        403  NotApproved       none of the task's candidates may do the call; the message says why of each
     task_invalid                400  RequestError      a task's declaration is wrong; the message says where and what to do
     task_in_settings            409  Conflict          the settings declare a task of this name, so it is changed there
+    budget_of_task              409  Conflict          a task declares this budget, so it is changed there
     task_changed                409  Conflict          somebody else changed the task; look at it and ask again
     wrong_state                 409  Conflict          the version is not at the step before the one that was asked for
     version_revoked             409  Conflict          the version is revoked, for good
