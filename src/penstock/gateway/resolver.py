@@ -83,5 +83,6 @@ class Resolver:
             raise NotApproved(said, code="no_candidate_allowed", param="model")
         if len(self._chains) >= _REMEMBERED:
             self._chains.clear()
-        self._chains[organisation, task.name] = (task, version, tuple(chain))
-        return tuple(chain)
+        found = tuple(chain)
+        self._chains[organisation, task.name] = (task, version, found)
+        return found

@@ -142,7 +142,7 @@ class Standings:
     def _provider(self, name: str, title: str) -> ProviderView:
         standing: ProviderStanding = self._health.provider(name)
         targets = [self._target(t) for t in self._health.targets.values() if t.provider is standing]
-        own = _circuit(standing.circuit)
+        own = circuit_view(standing.circuit)
         states = [t.circuit.state for t in targets]
         down = own.state in ("open", "probing") or (bool(states) and all(s in ("open", "probing") for s in states))
         well = own.state == "closed" and all(s == "closed" for s in states)
@@ -166,7 +166,7 @@ class Standings:
         pace, quota = standing.pace.mean, standing.quota
         return TargetView(
             model=standing.model,
-            circuit=_circuit(standing.circuit),
+            circuit=circuit_view(standing.circuit),
             calls=standing.calls,
             failures=standing.failures,
             skipped=standing.skipped,
@@ -280,7 +280,8 @@ def _admitted(principal: Principal) -> None:
         raise Forbidden("only an admin key of the organisation that runs this installation may see its providers")
 
 
-def _circuit(circuit: Circuit) -> CircuitView:
+def circuit_view(circuit: Circuit) -> CircuitView:
+    """A circuit as it is shown."""
     wait = circuit.wait()
     share = {State.CLOSED: 1.0, State.RAMPING: min(1.0, circuit.share_now())}.get(circuit.state, 0.0)
     return CircuitView(

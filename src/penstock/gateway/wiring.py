@@ -33,6 +33,7 @@ from penstock.gateway.settings import GatewaySettings
 from penstock.gateway.shapes import SHAPES
 from penstock.gateway.standings import Standings, routes
 from penstock.gateway.standings import pages as standing_pages
+from penstock.gateway.task_check import TaskProviders
 from penstock.gateway.told_by_running import told_by_running
 from penstock.gateway.vendor_batches import Vendors
 from penstock.kernel.candidates import Candidates, Published, Registered
@@ -91,6 +92,7 @@ def wire(house: House) -> Offer:
         services=(life,),
         drains=(life,),
         checks=(life.check,),
+        task_checks=(TaskProviders(catalogue, candidates, health),),
         metrics=(life, standings, realtime, *([hearsay] if hearsay is not None else [])),
         ports={
             ModelClient: inside,

@@ -59,8 +59,7 @@ class Standing:
 
     def facts(self, provider: str, model: str, organisation: str) -> ModelFacts | None:
         """See `Registered.facts`."""
-        name = f"{provider}/{model}"
-        version = self._by_name.get((organisation, name)) or self._by_name.get((EVERYONE, name))
+        version = self.version_of(provider, model, organisation)
         if version is None:
             return None
         found = self._facts.get(version.id)
@@ -68,6 +67,11 @@ class Standing:
             kinds: frozenset[Kind] = frozenset(kind for kind in KINDS if kind in version.facts.modalities)
             found = self._facts[version.id] = ModelFacts(context=version.facts.context or None, inputs=kinds or None)
         return found
+
+    def version_of(self, provider: str, model: str, organisation: str) -> Version | None:
+        """The version that has the name, the organisation's own first."""
+        name = f"{provider}/{model}"
+        return self._by_name.get((organisation, name)) or self._by_name.get((EVERYONE, name))
 
     def refusal(
         self, provider: str, model: str, *, organisation: str, task: str | None = None, data_class: str | None = None

@@ -21,6 +21,7 @@ from penstock.registry.service import Registry
 from penstock.registry.settings import RegistrySettings
 from penstock.registry.stage import Approve
 from penstock.registry.standing import Standing
+from penstock.registry.task_check import TaskApprovals
 from penstock.registry.weights import Weights
 from penstock.storage.records import Records
 
@@ -46,5 +47,6 @@ def wire(house: House) -> Offer:
         ),
         services=(refresh, permits),
         metrics=(refresh, permits),
+        task_checks=(TaskApprovals(standing, permits, house.ports),),
         ports={Approvals: permits, Registered: standing},
     )

@@ -1,14 +1,16 @@
 """Whether a regular expression that somebody declared may be run on what models write.
 
 Python's engine backtracks: some patterns take time exponential in the length of a text that almost matches. What makes them so is
-recognised in the parsed pattern, on the careful side: an endless repetition of another one (unless what follows the inner one begins
-otherwise), or of branches that can begin alike; many endless repetitions of anything; references back to a group.
+recognised in the parsed pattern, on the careful side: a repetition of another one (unless what follows the inner one begins otherwise) or
+of branches that can begin alike, many repetitions after each other that can share a text in more than one way, references back to a
+group.
 """
 
 from __future__ import annotations
 
 import re
 import string
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from re import _constants as words  # pyright: ignore[reportPrivateUsage,reportAttributeAccessIssue,reportUnknownVariableType]
 from re import _parser as parser  # pyright: ignore[reportPrivateUsage,reportAttributeAccessIssue,reportUnknownVariableType]
@@ -22,8 +24,8 @@ _CLASSES = {
     "CATEGORY_WORD": frozenset(map(ord, string.ascii_letters + string.digits + "_")),
 }
 """What ``\\d``, ``\\s`` and ``\\w`` stand for, as far as characters of other scripts do not matter."""
-_ADJACENT = 3
-"""So many endless repetitions of anything in one sequence already take cubic time."""
+_ENDLESS, _SMALL = 3, 8
+"""So many endless repetitions, and so many small ones or choices, may be followed by what can begin alike: cubic time, and 256 ways."""
 
 
 def fault_of(pattern: str) -> str | None:
@@ -33,12 +35,15 @@ def fault_of(pattern: str) -> str | None:
         tree = cast("Any", parser).parse(pattern)
     except (re.error, RecursionError, OverflowError) as fault:
         return f"is no regular expression: {fault}"
-    return _sequence(list(tree), None)
+    counts = Counter[str]()
+    found = _sequence(list(tree), None, counts)
+    if found is None and (counts["endless"] > _ENDLESS or counts["small"] > _SMALL):
+        return "can split a text in too many ways between its parts, which takes too long on long texts"
+    return found
 
 
-def _sequence(items: Sequence[Any], after: Sequence[Any] | None) -> str | None:
-    """The fault of a sequence. ``after`` is what stands behind it where it is part of an endless repetition, else None."""
-    anything = 0
+def _sequence(items: Sequence[Any], after: Sequence[Any] | None, counts: Counter[str]) -> str | None:
+    """The fault of a sequence. ``after`` is what stands behind it where it is part of a repetition, else None."""
     for place, (op, value) in enumerate(items):
         name, rest = str(op), [*items[place + 1 :], *(after or ())]
         if name in ("GROUPREF", "GROUPREF_EXISTS", "GROUPREF_IGNORE"):
@@ -47,18 +52,18 @@ def _sequence(items: Sequence[Any], after: Sequence[Any] | None) -> str | None:
             least, most, given = value
             body = list(given)
             endless = most == cast("Any", words).MAXREPEAT or most > _MANY
-            if after is not None and most > 1 and (endless or least != most) and not _apart(_first(body), _first(rest)):
+            loose = least != most and bool(rest) and not _apart(_first(body), _first(rest))
+            if after is not None and most > 1 and loose:
                 return "repeats a repetition, such as (a+)+, which can take time without end on long texts"
-            if endless and (found := _alike(body)) is not None:
+            if most > 1 and least != most and (found := _alike(body)) is not None:
                 return found
-            if (found := _sequence(body, [*body, *rest] if endless else after and rest)) is not None:
+            counts["endless" if endless else "small"] += loose
+            if (found := _sequence(body, [*body, *rest] if most > 1 else after and rest, counts)) is not None:
                 return found
-            anything += endless and _first(body) is None
-            if anything >= _ADJACENT:
-                return f"repeats anything {_ADJACENT} times or more, which takes too long on long texts"
         else:
+            counts["small"] += name == "BRANCH" and _alike([(op, value)]) is not None
             for body in _bodies(name, value):
-                if (found := _sequence(body, rest if after is not None else None)) is not None:
+                if (found := _sequence(body, rest if after is not None else None, counts)) is not None:
                     return found
     return None
 
