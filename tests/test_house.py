@@ -73,6 +73,8 @@ UNMIRRORED: dict[str, str] = {
     "batches/output.py": "batches/test_service.py",
     "batches/runs.py": "batches/test_service.py",
     "batches/working.py": "batches/test_service.py",
+    "tasks/model.py": "tasks/test_routes.py",
+    "tasks/store.py": "tasks/test_service.py",
     "demo/organisation.py": "demo/test_run.py",
     "gateway/http.py": "gateway/test_bad_input.py",
     "gateway/minilm/errors.py": "gateway/minilm/test_files.py",

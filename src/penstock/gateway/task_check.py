@@ -39,10 +39,12 @@ class TaskProviders:
 
     def _circuit(self, name: str) -> Finding | None:
         try:
-            circuit = circuit_view(self._health.of(self._candidates.resolve(name)).circuit)
+            target = self._candidates.resolve(name)
         except UnknownModel:
             return None  # told by the room of the tasks
-        if circuit.state == "closed":
+        standing = self._health.targets.get((target.provider, target.model))  # nobody was asked yet: nothing is known
+        circuit = circuit_view(standing.circuit) if standing is not None else None
+        if circuit is None or circuit.state == "closed":
             return None
         what = f"{circuit.state}: {circuit.why}"
         return Finding(name=f"circuit {name}", status="warn", what=what, mend="nothing, if it passes; /console/providers tells more")
