@@ -10,6 +10,7 @@ import msgspec
 
 from penstock.demo.asks import ANSWER, CHECK, RESILIENT, TUTOR, UNHURRIED
 from penstock.demo.samples import CHATGPT, GPT4, MIXTRAL
+from penstock.kernel.tasks import TASK_PREFIX
 
 
 class Price(msgspec.Struct, frozen=True):
@@ -27,6 +28,76 @@ PRICES: Mapping[str, Price] = {
 }
 PROVIDER_OF: Mapping[str, str] = {GPT4: "openai", CHATGPT: "openai", MIXTRAL: "together"}
 LIVE = "openai-live"
+
+
+class TaskPlan(msgspec.Struct, frozen=True, kw_only=True):
+    """A task of the organisation. The first candidate is the default; ``judge`` and ``floor`` are TOML."""
+
+    name: str
+    owner: str
+    description: str
+    kpi: str
+    candidates: tuple[str, ...]
+    judge: str
+    floor: str
+    data_class: str
+    dollars: float
+    places: tuple[str, ...] = ()
+
+    def lines(self) -> list[str]:
+        """Its section of the settings."""
+        return [
+            f"[tasks.{_text(self.name)}]",
+            f"owner = {_text(self.owner)}",
+            f"description = {_text(self.description)}",
+            f"kpi = {_text(self.kpi)}",
+            f"candidates = {json.dumps(self.candidates)}",
+            f"judge = {self.judge}",
+            f"floor = {self.floor}",
+            f"data_class = {_text(self.data_class)}",
+            *([f"places = {json.dumps(self.places)}"] if self.places else []),
+            f'budget = {{ amount = {self.dollars}, period = "month" }}',
+            "latency_ms = 4000",
+            "",
+        ]
+
+
+TASKS = (
+    TaskPlan(
+        name=TUTOR.removeprefix(TASK_PREFIX),
+        owner="Research",
+        description="Work a sum of primary school out, step by step.",
+        kpi="lessons finished without a teacher",
+        candidates=(f"openai/{GPT4}", f"together/{MIXTRAL}"),
+        judge='{ kind = "numeric", pattern = "#### (-?[0-9.,]+)" }',
+        floor=f'{{ level = 0.95, reference = "openai/{GPT4}" }}',
+        data_class="public",
+        dollars=60.0,
+    ),
+    TaskPlan(
+        name=ANSWER.removeprefix(TASK_PREFIX),
+        owner="Support",
+        description="Answer what somebody asks the help desk.",
+        kpi="questions solved at the first contact",
+        candidates=(f"openai/{CHATGPT}",),
+        judge=f'{{ kind = "rubric", model = "openai/{GPT4}", rubric = "Is the answer right, complete and polite?" }}',
+        floor="{ level = 0.8 }",
+        data_class="internal",
+        dollars=40.0,
+    ),
+    TaskPlan(
+        name=CHECK.removeprefix(TASK_PREFIX),
+        owner="Finance",
+        description="Check the arithmetic of an invoice.",
+        kpi="invoices paid right",
+        candidates=(f"together/{MIXTRAL}",),
+        judge='{ kind = "numeric", pattern = "#### (-?[0-9.,]+)" }',
+        floor="{ level = 0.9, confidence = 0.99 }",
+        data_class="confidential",
+        dollars=20.0,
+        places=("vendor",),
+    ),
+)
 
 
 def settings(*, recordings: Mapping[str, Path], data: Path, port: int, speed: float) -> str:
@@ -47,18 +118,18 @@ def settings(*, recordings: Mapping[str, Path], data: Path, port: int, speed: fl
         "",
     ]
     for name, file in recordings.items():
-        lines += [f"[gateway.providers.{name}]", 'profile = "replay"', f"file = {_text(str(file))}", f"speed = {speed}", ""]
+        lines += [f"[gateway.providers.{name}]", 'profile = "replay"', f"file = {_text(str(file))}", f"speed = {speed}"]
+        lines += ["# A recording stands on this machine; this one plays a vendor.", 'place = "vendor"', ""]
     lines += [f"[gateway.providers.{LIVE}]", 'profile = "replay"', f"file = {_text(str(recordings['openai']))}", "speed = 2.0", ""]
     lines += ["# Nothing listens there: calls for it go on to the next target.", "[gateway.providers.offline]"]
     lines += ['profile = "openai-compatible"', 'base_url = "http://127.0.0.1:9/v1"', 'models = ["llama-in-the-basement"]', ""]
     for name, targets in {
-        TUTOR: [f"openai/{GPT4}"],
-        ANSWER: [f"openai/{CHATGPT}"],
-        CHECK: [f"together/{MIXTRAL}"],
         RESILIENT: ["offline/llama-in-the-basement", f"together/{MIXTRAL}"],
         UNHURRIED: [f"{LIVE}/{GPT4}"],
     }.items():
         lines += [f"[gateway.models.{_text(name)}]", f"targets = {json.dumps(targets)}", ""]
+    for task in TASKS:
+        lines += task.lines()
     for model, price in PRICES.items():
         for provider in (PROVIDER_OF[model], *((LIVE,) if PROVIDER_OF[model] == "openai" else ())):
             lines += [
