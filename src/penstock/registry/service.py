@@ -244,7 +244,7 @@ class Registry:
             raise RequestError("path: a vendor's endpoint has no weights here", param="path")
         if facts.origin == "vendor" and not facts.targets:
             raise RequestError("targets: name the provider/model that it is called by", param="targets")
-        if facts.origin != "vendor":
+        if facts.origin != "vendor" and (facts.path or not facts.source):
             await asyncio.to_thread(self._weights.place, facts.path)
 
     async def _step(self, actor: Principal, id: str, action: str, why: str, work: Callable[[Connection, Version], Version]) -> Version:
