@@ -16,6 +16,7 @@ from tests.registry.test_standing import version
 from tests.system.process import Penstock
 
 from penstock.kernel.errors import StorageError
+from penstock.kernel.events import Events
 from penstock.kernel.principal import Principal, Scope
 from penstock.registry import store
 from penstock.registry.prompts.shelf import Shelf
@@ -111,7 +112,7 @@ async def test_a_database_that_does_not_answer_leaves_what_is_known(tmp_path: Pa
             store.add_model(connection, _model())
             store.add_version(connection, version("revoked"))
         standing = Standing("open")
-        refresh = Refresh(records, standing, Shelf(records), 0.01)
+        refresh = Refresh(records, standing, Shelf(records), 0.01, Events())
         await refresh.start()
         real = records.read
         down = asyncio.Event()

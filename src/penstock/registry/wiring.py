@@ -32,7 +32,7 @@ def wire(house: House) -> Offer:
     standing = Standing(settings.default)
     shelf = Shelf(records)
     permits = Permits(standing, house.ports)
-    refresh = Refresh(records, standing, shelf, settings.refresh_seconds)
+    refresh = Refresh(records, standing, shelf, settings.refresh_seconds, house.events)
     prompts = Prompts(records, refresh.now, two_people=settings.default == "approved")
     folder = Path(settings.weights) if settings.weights else house.data_dir / "models"
     registry = Registry(records, Weights(folder, [Path(key) for key in settings.trusted_keys]), refresh.now)
