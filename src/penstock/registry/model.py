@@ -64,7 +64,10 @@ class Facts(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Evidence(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What an evaluation found: the metric, its value with an interval, on how many examples of what."""
+    """What an evaluation found: the metric, its value with an interval, on how many examples of what.
+
+    ``evaluation`` is the id of the evaluation, where it was made here.
+    """
 
     metric: Word
     value: float
@@ -73,6 +76,11 @@ class Evidence(Struct, frozen=True, kw_only=True, omit_defaults=True):
     examples: Annotated[int, Meta(ge=1)] = 1
     dataset: Annotated[str, Meta(max_length=300)] = ""
     task: Annotated[str, Meta(max_length=200)] = ""
+    evaluation: Annotated[str, Meta(max_length=200)] = ""
+
+    def same_as(self, other: Evidence) -> bool:
+        """Whether it tells anew what ``other`` told: the same metric of the same evaluation for the same task."""
+        return self.evaluation != "" and (self.evaluation, self.metric, self.task) == (other.evaluation, other.metric, other.task)
 
 
 class Approval(Struct, frozen=True, kw_only=True):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from penstock.kernel.approvals import Approvals
+from penstock.kernel.approvals import Approvals, VersionEvaluations
 from penstock.kernel.candidates import Registered
 from penstock.kernel.capability import House, Offer
 from penstock.kernel.web import NavItem
@@ -46,5 +46,5 @@ def wire(house: House) -> Offer:
         ),
         services=(refresh, permits),
         metrics=(refresh, permits),
-        ports={Approvals: permits, Registered: standing},
+        ports={Approvals: permits, Registered: standing, VersionEvaluations: registry},
     )
