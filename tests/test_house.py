@@ -122,6 +122,7 @@ UNMIRRORED: dict[str, str] = {
     "registry/scan/safetensors.py": "registry/scan/test_folder.py",
     "registry/scan/templates.py": "registry/test_corpus.py",
     "registry/scan/text.py": "registry/test_corpus.py",
+    "registry/mlflow/shape.py": "registry/mlflow/test_server.py",
     "registry/prompts/store.py": "registry/prompts/test_service.py",
     "registry/store.py": "registry/test_service.py",
     "storage/environment/env.py": "storage/test_migrations.py",

@@ -16,6 +16,7 @@ import venv
 from collections import defaultdict
 from pathlib import Path
 
+from tests.registry.bypasses import bypasses
 from tests.registry.corpus import samples
 
 from penstock.registry.scan import scan
@@ -46,7 +47,7 @@ def main() -> None:
         bad, written, good = Path(place) / "bad", Path(place) / "written", Path(place) / "good"
         for folder in (bad, written, good):
             folder.mkdir()
-        for number, sample in enumerate(samples()):
+        for number, sample in enumerate([*samples(), *bypasses()]):
             one = bad / f"{number:04}"
             one.mkdir()
             (one / sample.file).write_bytes(sample.data)

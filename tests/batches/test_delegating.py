@@ -195,3 +195,44 @@ async def test_a_vendor_in_trouble_is_asked_again_and_a_batch_that_it_may_have_t
         assert batch["request_counts"]["completed"] == 3
         assert len(vendor.batches) == 1
         assert len(await rows(house)) == 3
+
+
+async def registered(house: House, target: str) -> str:
+    model = (await house.made("/v1/registry/models", {"name": target.replace("/", " ")}))["id"]
+    return (await house.made(f"/v1/registry/models/{model}/versions", {"origin": "vendor", "targets": [target]}))["id"]
+
+
+async def revoke(house: House, version: str) -> None:
+    assert (await house.ask("POST", f"/v1/registry/versions/{version}/revocation", {"reason": "worse"})).status == 200
+
+
+async def test_what_waits_for_the_vendor_does_not_go_there_once_its_model_is_revoked(tmp_path: Path) -> None:
+    async with delegating(tmp_path) as (house, vendor):
+        version = await registered(house, "openai/m")
+        vendor.fail = lambda method, path: 503
+        made = await started(house, *lines(3))
+        await until(lambda: "POST /files" in vendor.requests)
+        await revoke(house, version)
+        vendor.fail = lambda method, path: None
+        batch = await ended(house, made["id"])
+        assert (batch["status"], vendor.batches, vendor.realtime) == ("completed", {}, 0)
+        failed = await content(house, batch["error_file_id"])
+        assert [(one["response"]["status_code"], one["response"]["body"]["error"]["code"]) for one in failed] == [
+            (403, "model_revoked")
+        ] * 3
+        assert not await rows(house)
+
+
+async def test_what_is_at_the_vendor_is_cancelled_there_once_its_model_is_revoked(tmp_path: Path) -> None:
+    async with delegating(tmp_path) as (house, vendor):
+        version = await registered(house, "openai/m")
+        vendor.held.clear()
+        vendor.spoil = lambda found: found[:1]
+        made = await started(house, *lines(3))
+        await until(lambda: vendor.batches)
+        await revoke(house, version)
+        batch = await ended(house, made["id"])
+        assert all(one["cancelled"] for one in vendor.batches.values())
+        assert vendor.realtime == 0
+        assert len(await rows(house)) == 1, "what the vendor had done when it was cancelled is billed there and told"
+        assert (batch["request_counts"]["completed"], batch["request_counts"]["failed"]) == (1, 2)

@@ -19,6 +19,11 @@ REPLY = json.dumps(
         "usage": {"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5},
     }
 ).encode()
+STREAM = (
+    b'data: {"choices": [{"index": 0, "delta": {"role": "assistant", "content": "hello"}, "finish_reason": null}]}\n\n'
+    b'data: {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}\n\n'
+    b'data: {"choices": [], "usage": {"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5}}\n\ndata: [DONE]\n\n'
+)
 _VECTOR = {"object": "embedding", "index": 0, "embedding": [0.5]}
 REPLIES = {
     b"embeddings": json.dumps(
@@ -97,6 +102,11 @@ async def rig(folder: Path, registry: str = "", *, more: str = "", database: str
             for mark in re.findall(rb"mark-\d+", body):
                 marked.setdefault(mark.decode(), []).append(served[-1])
             path = head.split(b" ", 2)[1].rpartition(b"/")[2]
+            if b'"stream":true' in body.replace(b" ", b""):
+                await peer.send(
+                    b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ncontent-length: %d\r\n\r\n%s" % (len(STREAM), STREAM)
+                )
+                continue
             await peer.json(REPLIES.get(path, REPLY))
 
     async with serving(provider) as upstream:

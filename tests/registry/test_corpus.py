@@ -6,11 +6,12 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from tests.registry.bypasses import bypasses
 from tests.registry.corpus import Sample, samples
 
 from penstock.registry.scan import scan
 
-CORPUS = samples()
+CORPUS = [*samples(), *bypasses()]
 
 
 @pytest.mark.parametrize("sample", CORPUS, ids=lambda s: f"{s.group}-{s.name}")

@@ -10,12 +10,14 @@ from typing import Any
 
 import pytest
 from tests.conftest import fresh_database
+from tests.crew import Crew, upstream
 from tests.gateway.upstream import Conversation, serving
 from tests.registry.people import REPLY, rig
 from tests.registry.test_standing import version
 from tests.system.process import Penstock
 
 from penstock.kernel.errors import StorageError
+from penstock.kernel.events import Events
 from penstock.kernel.principal import Principal, Scope
 from penstock.registry import store
 from penstock.registry.prompts.shelf import Shelf
@@ -111,7 +113,7 @@ async def test_a_database_that_does_not_answer_leaves_what_is_known(tmp_path: Pa
             store.add_model(connection, _model())
             store.add_version(connection, version("revoked"))
         standing = Standing("open")
-        refresh = Refresh(records, standing, Shelf(records), 0.01)
+        refresh = Refresh(records, standing, Shelf(records), 0.01, Events())
         await refresh.start()
         real = records.read
         down = asyncio.Event()
@@ -143,3 +145,31 @@ def _model() -> Any:
     from penstock.registry.model import Model
 
     return Model(id="mdl", organisation="org", name="m", description="", created_at=1.0, created_by="key")
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(120)
+async def test_all_workers_of_a_live_system_refuse_what_one_of_them_revoked(tmp_path: Path) -> None:
+    async with upstream() as provider:
+        crew = Crew(tmp_path, provider.url)
+        await crew.start()
+        try:
+            await crew.all_up()
+            await crew.known(crew.admin)
+            model = await crew.ask("POST", "/v1/registry/models", {"name": "m"})
+            facts = {"origin": "vendor", "targets": ["up/m"]}
+            made = await crew.ask("POST", f"/v1/registry/models/{model['id']}/versions", facts)
+            assert [(await crew.call(crew.admin))[0] for _ in range(10)] == [200] * 10
+            await crew.ask("POST", f"/v1/registry/versions/{made['id']}/revocation", {"reason": "worse"})
+            revoked = time.monotonic()
+            last, refused = 0.0, 0
+            async with asyncio.timeout(20):
+                while refused < 40:  # on connections of their own, so that each meets any of the workers
+                    began = time.monotonic()
+                    status, body, _ = await crew.call(crew.admin)
+                    last, refused = (began - revoked, 0) if status == 200 else (last, refused + 1)
+                    assert status == 200 or body["error"]["code"] == "model_revoked"
+            assert last < 3, "the setting is half a second; the rest is patience with a busy machine"
+            assert provider.seen
+        finally:
+            await crew.terminate()

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
+import msgspec
 import pytest
 import pytest_asyncio
 from sqlalchemy import text
 from tests.registry.people import Rig, rig
 
+from penstock.kernel.approvals import Measured, VersionEvaluations
+from penstock.kernel.ports import Authenticator
 from penstock.storage.records import Records
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(60)]
@@ -130,3 +133,37 @@ async def test_a_trail_that_was_changed_says_where(house: Rig) -> None:
     assert (await house.house.ask("GET", "/v1/registry/audit?limit=1")).json["broken_at"] == victim
     await records.write(lambda c: c.execute(text("UPDATE registry_audit SET why = :w WHERE id = :id"), {"id": victim, "w": why}))
     assert (await house.house.ask("GET", "/v1/registry/audit?limit=1")).json["broken_at"] is None
+
+
+async def test_evaluations_made_here_are_kept_beside_the_version_they_are_about(house: Rig) -> None:
+    ports = house.house.app.ports
+    evaluations, principal = ports.get(VersionEvaluations), ports.get(Authenticator).authenticate(house.house.admin)
+    found = Measured(metric="exact", value=0.8, low=0.75, high=0.85, examples=300, dataset="mails", task="triage", evaluation="eval_1")
+    assert await evaluations.record(principal, "v/nobody-has-it", found) is None
+    id = await house.version("v/measured", speed={"ttft_ms": 300.0})
+    assert await evaluations.record(principal, "v/measured", msgspec.structs.replace(found, speed={"tokens_per_second": 71.5})) == id
+    version = (await house.house.ask("GET", f"/v1/registry/versions/{id}")).json
+    assert (version["state"], version["facts"]["speed"]) == ("evaluated", {"ttft_ms": 300.0, "tokens_per_second": 71.5})
+    assert "tokens per second 71.5" in (await house.house.ask("GET", f"/console/models/{id}")).text
+    await evaluations.record(principal, "v/measured", msgspec.structs.replace(found, value=0.82))
+    await evaluations.record(principal, "v/measured", msgspec.structs.replace(found, evaluation="eval_2"))
+    version = (await house.house.ask("GET", f"/v1/registry/versions/{id}")).json
+    assert [(one["evaluation"], one["value"]) for one in version["evidence"]] == [("eval_1", 0.82), ("eval_2", 0.8)]
+    assert version["approvals"] == []
+    trail = (await house.house.ask("GET", f"/v1/registry/audit?version={id}")).json
+    assert [line["why"] for line in trail["data"]][1] == "exact 0.8 on 300, evaluation eval_1"
+    assert trail["broken_at"] is None
+    done = await house.step(id, "approvals", {"reason": "good"}, key=house.second)
+    assert done.json["state"] == "approved", "who measures does not make"
+    await evaluations.record(principal, "v/measured", msgspec.structs.replace(found, evaluation="eval_3"))
+    assert (await house.house.ask("GET", f"/v1/registry/versions/{id}")).json["state"] == "approved"
+    await house.step(id, "revocation", {"reason": "worse"})
+    assert await evaluations.record(principal, "v/measured", found) is None
+
+
+async def test_an_evaluation_of_another_organisation_is_not_noted_here(house: Rig) -> None:
+    ports = house.house.app.ports
+    id = await house.version("v/theirs")
+    them = msgspec.structs.replace(ports.get(Authenticator).authenticate(house.house.admin), organisation="org_others")
+    assert await ports.get(VersionEvaluations).record(them, "v/theirs", Measured(metric="exact", value=1.0)) is None
+    assert (await house.house.ask("GET", f"/v1/registry/versions/{id}")).json["evidence"] == []

@@ -18,6 +18,7 @@ from penstock.batches.lines import Lines, read_line
 from penstock.batches.model import Batch
 from penstock.batches.results import Result, ResultLog
 from penstock.batches.slices import Entry, Slice, Slices, Writer
+from penstock.kernel.approvals import Approvals, Refusal
 from penstock.kernel.delegation import Handed, Holding, VendorBatches
 from penstock.kernel.errors import DeadlineExceeded, UpstreamError, UpstreamRefused
 from penstock.kernel.ports import ModelAsk, ModelClient
@@ -35,15 +36,27 @@ _CERTAIN = frozenset({400, 401, 402, 403, 404, 405, 413, 422})
 
 class Delegation:
     """What it takes to delegate; ``to`` are the providers that may be delegated to, ``again`` says whether lines that a vendor did not do
-    are called in real time."""
+    are called in real time, ``approvals`` whether their model may still be used."""
 
-    def __init__(self, vendors: VendorBatches, holding: Holding, client: ModelClient, to: frozenset[str], *, again: bool) -> None:
+    def __init__(
+        self,
+        vendors: VendorBatches,
+        holding: Holding,
+        client: ModelClient,
+        to: frozenset[str],
+        *,
+        again: bool,
+        approvals: Approvals | None = None,
+    ) -> None:
+        self.approvals = approvals
         self.vendors = vendors
         self.holding = holding
         self.client = client
         self.to = to
         self.again = again
         self.counts: Counter[str] = Counter()
+        self.stopped: set[str] = set()
+        """Ids of slices of which the log says that their model may not be used any more."""
         self.held: set[str] = set()
         """Ids of slices for whose lines this process holds money."""
 
@@ -122,8 +135,14 @@ class Looking:
 
     async def _one(self, one: Slice, log: ResultLog) -> None:
         vendors = self._delegation.vendors
+        refusal = self._refusal(one)
+        if refusal is not None and one.id not in self._delegation.stopped:
+            self._delegation.stopped.add(one.id)
+            self._delegation.counts["not_approved"] += 1
+            _log.warning("a vendor's batch is stopped", extra={"batch": self._batch.id, "slice": one.id, "why": refusal.message})
+        stopped = self.notes.why is not None or refusal is not None
         if one.state == slices.WRITTEN:
-            if self.notes.why is not None:
+            if stopped:
                 await self._end(one, log, REFUSED, again=True)
                 return
             if one.file is None:
@@ -139,12 +158,12 @@ class Looking:
                 await self._submitted(one, found)
             elif not certain:
                 return
-            elif self.notes.why is not None:
+            elif stopped:
                 await self._end(one, log, REFUSED, again=True)
             else:
                 await self._submit(one, log)
         if one.state == slices.SUBMITTED:
-            await self._standing(one, log)
+            await self._standing(one, log, stopped=stopped)
 
     async def _submit(self, one: Slice, log: ResultLog) -> None:
         try:
@@ -162,10 +181,10 @@ class Looking:
         one.state, one.vendor = slices.SUBMITTED, id
         await asyncio.to_thread(self._slices.save)
 
-    async def _standing(self, one: Slice, log: ResultLog) -> None:
+    async def _standing(self, one: Slice, log: ResultLog, *, stopped: bool) -> None:
         vendors = self._delegation.vendors
         assert one.vendor is not None
-        if self.notes.why is not None:
+        if stopped:
             await vendors.cancel(one.provider, one.vendor)
         found = await vendors.look(one.provider, one.vendor)
         if not found.ended:
@@ -212,6 +231,14 @@ class Looking:
         labels = {"batch": self._batch.id, "line": str(entry.number + 1)}
         return ModelAsk(path=self._batch.endpoint, body=body, principal=self.notes.principal, priority="batch", labels=labels)
 
+    def _refusal(self, one: Slice) -> Refusal | None:
+        """Why the slice's model may not be used any more: it was handed over when it might be, and that may be a day ago."""
+        approvals, principal = self._delegation.approvals, self.notes.principal
+        if approvals is None or principal is None or not one.model:
+            return None
+        found = (approvals.refusal(one.provider, one.model, organisation=principal.organisation, task=task) for task in one.tasks)
+        return next((refusal for refusal in found if refusal is not None), None)
+
     def _may_again(self) -> bool:
         return self._delegation.again and self.notes.why is None and time.time() < self._batch.expires_at
 
@@ -229,6 +256,7 @@ class Looking:
                 await asyncio.sleep(0)
         await asyncio.to_thread(log.sync)
         self._delegation.held.discard(one.id)
+        self._delegation.stopped.discard(one.id)
         one.state = slices.ENDED
         await asyncio.to_thread(self._slices.save)
 

@@ -20,7 +20,9 @@ WRITTEN, SUBMITTING, SUBMITTED, ENDED = "written", "submitting", "submitted", "e
 
 class Slice(msgspec.Struct, kw_only=True):
     """One batch at a vendor. ``state``: its lines are ``written`` here, it is being ``submitting`` (from then on it may be there),
-    ``submitted`` under the vendor's id ``vendor``, or ``ended``. ``since`` is when submitting began, in Unix seconds."""
+    ``submitted`` under the vendor's id ``vendor``, or ``ended``. ``since`` is when submitting began, in Unix seconds. ``model`` is the
+    vendor's name for it, ``tasks`` are those that its lines named, None where they named none; both are empty in notes of before.
+    """
 
     id: str
     provider: str
@@ -29,6 +31,8 @@ class Slice(msgspec.Struct, kw_only=True):
     file: str | None = None
     vendor: str | None = None
     since: float = 0.0
+    model: str = ""
+    tasks: list[str | None] = msgspec.field(default_factory=list[str | None])
 
 
 class Notes(msgspec.Struct, kw_only=True):
@@ -119,7 +123,7 @@ class Writer:
             self._full.append(self._open.pop(place))
             one = None
         if one is None:
-            one = self._open[place] = _Open(self._folder, handed.provider)
+            one = self._open[place] = _Open(self._folder, handed.provider, handed.model)
         return one.slice.id
 
     def add(self, number: int, handed: Handed, line: bytes) -> None:
@@ -144,8 +148,8 @@ class Writer:
 
 
 class _Open:
-    def __init__(self, folder: Path, provider: str) -> None:
-        self.slice = Slice(id=f"ps{secrets.token_hex(12)}", provider=provider, count=0)
+    def __init__(self, folder: Path, provider: str, model: str) -> None:
+        self.slice = Slice(id=f"ps{secrets.token_hex(12)}", provider=provider, count=0, model=model)
         self.size = 0
         self._paths = folder / f"{self.slice.id}.jsonl", folder / f"{self.slice.id}.index"
         self._lines, self._index = (path.open("wb", buffering=PIECE) for path in self._paths)
@@ -153,6 +157,8 @@ class _Open:
     def add(self, number: int, handed: Handed, line: bytes) -> None:
         self._lines.write(line + b"\n")
         self._index.write(msgspec.json.encode(Entry(number, msgspec.structs.replace(handed, body=b""))) + b"\n")
+        if handed.task not in self.slice.tasks:
+            self.slice.tasks.append(handed.task)
         self.slice.count += 1
         self.size += len(line) + 1
 

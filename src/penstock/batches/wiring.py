@@ -17,6 +17,7 @@ from penstock.batches.pages import pages
 from penstock.batches.runs import LIVE, NAME, QUEUE, Runs
 from penstock.batches.service import Batching
 from penstock.batches.settings import BatchSettings
+from penstock.kernel.approvals import Approvals
 from penstock.kernel.capability import House, Offer
 from penstock.kernel.delegation import Holding, VendorBatches
 from penstock.kernel.errors import JournalInUse, PenstockError, SettingsError
@@ -80,7 +81,8 @@ class BatchLife:
         if not settings.delegate:
             return None
         to, again = frozenset(settings.delegate), settings.delegate_fallback
-        return Delegation(ports.get(VendorBatches), ports.get(Holding), ports.get(ModelClient), to, again=again)
+        vendors, holding, client = ports.get(VendorBatches), ports.get(Holding), ports.get(ModelClient)
+        return Delegation(vendors, holding, client, to, again=again, approvals=ports.find(Approvals))
 
     async def start(self) -> None:
         """Tell the journal what a batch is."""

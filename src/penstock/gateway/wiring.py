@@ -36,11 +36,12 @@ from penstock.gateway.standings import pages as standing_pages
 from penstock.gateway.task_check import TaskProviders
 from penstock.gateway.told_by_running import told_by_running
 from penstock.gateway.vendor_batches import Vendors
+from penstock.kernel.approvals import Approvals
 from penstock.kernel.candidates import Candidates, Published, Registered
 from penstock.kernel.capability import Finding, House, Offer
 from penstock.kernel.delegation import VendorBatches
 from penstock.kernel.errors import PenstockError
-from penstock.kernel.events import KeyRevoked
+from penstock.kernel.events import ApprovalsChanged, KeyRevoked
 from penstock.kernel.ports import Authenticator, Broadcast, Meter, Metric, ModelClient, Peers, Sessions, Traffic
 from penstock.kernel.recall import Embedder, Prices, Replies
 from penstock.kernel.seat import Seat
@@ -79,6 +80,7 @@ def wire(house: House) -> Offer:
     inside = Inside(SHAPES, settings.call_seconds)
     realtime = Realtime(settings, Limits(admission.again, admission.used))
     house.events.subscribe(KeyRevoked, realtime.revoked)
+    house.events.subscribe(ApprovalsChanged, realtime.reapproved)
     life = GatewayLife(house, settings, catalogue, resolver, admission, edge, inside, google, realtime, standings)
     return Offer(
         stages=(admission, Choose(resolver), send),
@@ -151,7 +153,7 @@ class GatewayLife:
         self._edge.open(ports.get(Line).walk, ports.get(Authenticator), ports.find(Sessions))
         line = ports.get(Line)
         self._inside.open(line.walk, line.part((Slot.RECORD, Slot.CHARGE, Slot.SEND)))
-        self._realtime.open(ports.get(Line).walk, ports.get(Authenticator), ports.find(Meter))
+        self._realtime.open(ports.get(Line).walk, ports.get(Authenticator), ports.find(Meter), ports.find(Approvals))
         self._google.open(ports.get(Authenticator))
         if self._settings.discover and OLLAMA not in self._catalogue.providers:
             self._discovery = asyncio.get_running_loop().create_task(self._discover())

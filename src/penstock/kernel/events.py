@@ -38,6 +38,11 @@ class KeyRevoked(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class ApprovalsChanged(Event):
+    """What `penstock.kernel.approvals.Approvals` answers may be another answer now; what goes on using a model should ask again."""
+
+
+@dataclass(frozen=True, slots=True)
 class BudgetSpent(Event):
     """A budget reached a level of its limit in the current period: ``percent`` is the level, amounts are in micro-units."""
 

@@ -45,7 +45,8 @@ class Facts(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What a version is. ``targets`` are the names by which the gateway reaches it; a name belongs to one live version at a time.
 
     ``path`` is where its weights lie, below ``registry.weights``. ``prices`` are micro-dollars for a million tokens, ``speed`` measured
-    figures with their units in the names; both are shown and decide nothing.
+    figures with their units in the names, ``notes`` what other registries said of it; all three are shown and decide nothing. Weights may
+    come later where ``source`` says where they are: a draft without a ``path`` stays one.
     """
 
     origin: Origin
@@ -59,10 +60,14 @@ class Facts(Struct, frozen=True, kw_only=True, omit_defaults=True):
     modalities: Annotated[tuple[Word, ...], Meta(max_length=20)] = ()
     prices: dict[str, float] = {}
     speed: dict[str, float] = {}
+    notes: Annotated[dict[Word, Annotated[str, Meta(max_length=500)]], Meta(max_length=100)] = {}
 
 
 class Evidence(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What an evaluation found: the metric, its value with an interval, on how many examples of what."""
+    """What an evaluation found: the metric, its value with an interval, on how many examples of what.
+
+    ``evaluation`` is the id of the evaluation, where it was made here.
+    """
 
     metric: Word
     value: float
@@ -71,6 +76,11 @@ class Evidence(Struct, frozen=True, kw_only=True, omit_defaults=True):
     examples: Annotated[int, Meta(ge=1)] = 1
     dataset: Annotated[str, Meta(max_length=300)] = ""
     task: Annotated[str, Meta(max_length=200)] = ""
+    evaluation: Annotated[str, Meta(max_length=200)] = ""
+
+    def same_as(self, other: Evidence) -> bool:
+        """Whether it tells anew what ``other`` told: the same metric of the same evaluation for the same task."""
+        return self.evaluation != "" and (self.evaluation, self.metric, self.task) == (other.evaluation, other.metric, other.task)
 
 
 class Approval(Struct, frozen=True, kw_only=True):

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 from sqlalchemy import Connection
 
+from penstock.kernel.events import ApprovalsChanged, Events
 from penstock.kernel.ports import Metric
 from penstock.registry import store
 from penstock.registry.model import Version
@@ -23,10 +24,11 @@ class Refresh:
 
     name = "registry"
 
-    def __init__(self, records: Records, standing: Standing, shelf: Shelf, seconds: float) -> None:
+    def __init__(self, records: Records, standing: Standing, shelf: Shelf, seconds: float, events: Events) -> None:
         self._records = records
         self._standing = standing
         self._shelf = shelf
+        self._events = events
         self._seen = -1
         self._fresh = Freshness(
             self.name,
@@ -64,3 +66,4 @@ class Refresh:
             self._standing.apply(versions)
             self._shelf.apply(prompts, known)
             self._seen = counted
+            self._events.publish(ApprovalsChanged())

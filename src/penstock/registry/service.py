@@ -10,11 +10,12 @@ from typing import TypeVar
 import msgspec
 from sqlalchemy import Connection
 
+from penstock.kernel.approvals import Measured
 from penstock.kernel.errors import Conflict, Forbidden, NotFound, RequestError
 from penstock.kernel.ids import new_id
 from penstock.kernel.principal import Principal
 from penstock.registry import store
-from penstock.registry.model import Approval, Coverage, Entry, Evidence, Facts, Model, State, Version, advanced
+from penstock.registry.model import VENDOR, WEIGHTS, Approval, Coverage, Entry, Evidence, Facts, Model, State, Version, advanced
 from penstock.registry.weights import Weights, told
 from penstock.storage.records import Records
 
@@ -175,9 +176,32 @@ class Registry:
         def work(connection: Connection, old: Version) -> Version:
             later = old.state in ("evaluated", "approved")
             state: State = old.state if later else advanced(old.facts.origin, old.state, "evaluated")
-            return msgspec.structs.replace(old, state=state, evidence=(*old.evidence, evidence)[-100:])
+            return msgspec.structs.replace(old, state=state, evidence=_with(old.evidence, evidence))
 
-        return await self._step(actor, id, "evaluated", f"{evidence.metric} {evidence.value:g} on {evidence.examples}", work)
+        return await self._step(actor, id, "evaluated", _found(evidence), work)
+
+    async def record(self, principal: Principal, target: str, found: Measured) -> str | None:
+        """See `penstock.kernel.approvals.VersionEvaluations`."""
+        evidence = Evidence(**{name: getattr(found, name) for name in Evidence.__struct_fields__})
+
+        def all_of_it(connection: Connection) -> Version | None:
+            held = store.versions(connection, organisation=principal.organisation)
+            old = next((one for one in held if target in one.facts.targets and one.state != "revoked"), None)
+            if old is None:
+                return None
+            way = VENDOR if old.facts.origin == "vendor" else WEIGHTS
+            state: State = "evaluated" if way.get(old.state) == "evaluated" else old.state
+            facts = msgspec.structs.replace(old.facts, speed={**old.facts.speed, **found.speed})
+            now = self._clock()
+            new = msgspec.structs.replace(old, state=state, evidence=_with(old.evidence, evidence), facts=facts, changed_at=now)
+            why = _found(evidence) + (f", evaluation {evidence.evaluation}" if evidence.evaluation else "")
+            store.put_version(connection, new)
+            store.note(connection, entry(principal, old.model, old.id, "evaluated", old.state, state, why, now, old.organisation))
+            store.bump(connection)
+            return new
+
+        noted = await self._done(all_of_it)
+        return noted.id if noted is not None else None
 
     async def approve(self, actor: Principal, id: str, coverage: Coverage, name: str, reason: str) -> Version:
         """Approve for everything, a task or a data class. Weights are verified once more before.
@@ -244,7 +268,7 @@ class Registry:
             raise RequestError("path: a vendor's endpoint has no weights here", param="path")
         if facts.origin == "vendor" and not facts.targets:
             raise RequestError("targets: name the provider/model that it is called by", param="targets")
-        if facts.origin != "vendor":
+        if facts.origin != "vendor" and (facts.path or not facts.source):
             await asyncio.to_thread(self._weights.place, facts.path)
 
     async def _step(self, actor: Principal, id: str, action: str, why: str, work: Callable[[Connection, Version], Version]) -> Version:
@@ -269,6 +293,14 @@ def _there(found: T | None, what: str, id: str) -> T:
     if found is None:
         raise NotFound(f"there is no {what} {id[:60]!r}")
     return found
+
+
+def _with(before: tuple[Evidence, ...], evidence: Evidence) -> tuple[Evidence, ...]:
+    return (*(one for one in before if not evidence.same_as(one)), evidence)[-100:]
+
+
+def _found(evidence: Evidence) -> str:
+    return f"{evidence.metric} {evidence.value:g} on {evidence.examples}"
 
 
 def people(actor: Principal) -> tuple[str, ...]:

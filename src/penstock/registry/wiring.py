@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from penstock.kernel.approvals import Approvals
+from penstock.kernel.approvals import Approvals, VersionEvaluations
 from penstock.kernel.candidates import Registered
 from penstock.kernel.capability import House, Offer
 from penstock.kernel.web import NavItem
@@ -33,7 +33,7 @@ def wire(house: House) -> Offer:
     standing = Standing(settings.default)
     shelf = Shelf(records)
     permits = Permits(standing, house.ports)
-    refresh = Refresh(records, standing, shelf, settings.refresh_seconds)
+    refresh = Refresh(records, standing, shelf, settings.refresh_seconds, house.events)
     prompts = Prompts(records, refresh.now, two_people=settings.default == "approved")
     folder = Path(settings.weights) if settings.weights else house.data_dir / "models"
     registry = Registry(records, Weights(folder, [Path(key) for key in settings.trusted_keys]), refresh.now)
@@ -48,5 +48,5 @@ def wire(house: House) -> Offer:
         services=(refresh, permits),
         metrics=(refresh, permits),
         task_checks=(TaskApprovals(standing, permits, house.ports),),
-        ports={Approvals: permits, Registered: standing},
+        ports={Approvals: permits, Registered: standing, VersionEvaluations: registry},
     )

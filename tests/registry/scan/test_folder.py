@@ -53,6 +53,46 @@ def test_an_ordinary_folder_is_accepted(folder: Path) -> None:
     assert report.size == sum(len(data) for data in ORDINARY.values())
 
 
+def test_ordinary_parts_of_models_are_accepted(folder: Path) -> None:
+    layer = {"module": "keras.layers", "class_name": "Dense", "config": {"kernel_initializer": {"module": "keras.initializers",
+             "class_name": "GlorotUniform", "config": {}}, "dtype": {"module": "keras", "class_name": "DTypePolicy"}}}  # fmt: skip
+    beside = {
+        "keras.json": {"module": "keras.src.models.functional", "class_name": "Functional", "config": {"layers": [layer]}},
+        "adapter_config.json": {
+            "auto_mapping": {"base_model_class": "BertModel", "parent_library": "transformers.models.bert.modeling_bert"}
+        },
+        "modules.json": [{"idx": 0, "name": "0", "path": "", "type": "sentence_transformers.models.Transformer"}],
+        "model_index.json": {
+            "_class_name": "P",
+            "unet": ["diffusers", "UNet2DConditionModel"],
+            "checker": ["stable_diffusion", "S"],
+            "x": [None, None],
+        },
+    }
+    for name, told in beside.items():
+        (folder / name).write_text(json.dumps(told), "utf-8")
+    (folder / "pyproject.toml").write_text('[tool.x]\nauto_map = false\nlines = ["a"]\n', "utf-8")
+    assert scan(folder).findings == ()
+
+
+def test_external_data_behind_a_link_is_refused(tmp_path: Path) -> None:
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "w.data").write_bytes(b"\0" * 8)
+    folder = tmp_path / "model"
+    folder.mkdir()
+    (folder / "m.onnx").write_bytes(onnx(location="w.data"))
+    (folder / "w.data").write_bytes(b"\0" * 8)
+    assert scan(folder).accepted
+    (folder / "w.data").unlink()
+    (folder / "w.data").hardlink_to(outside / "w.data")
+    assert [found.code for found in scan(folder / "m.onnx").findings] == ["onnx_external"]
+    (folder / "sub").symlink_to(outside)
+    (folder / "m.onnx").write_bytes(onnx(location="sub/w.data"))
+    assert [found.code for found in scan(folder / "m.onnx").findings] == ["onnx_external"]
+    assert not scan(folder).accepted
+
+
 def test_one_bad_file_refuses_the_folder_and_names_itself(folder: Path) -> None:
     (folder / "sub").mkdir()
     (folder / "sub" / "run.py").write_text("print()", "utf-8")

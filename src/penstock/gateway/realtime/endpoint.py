@@ -20,9 +20,10 @@ from penstock.gateway.realtime.session import REFUSED, Ending, Limits, Session
 from penstock.gateway.settings import GatewaySettings
 from penstock.gateway.shapes import openai_error
 from penstock.gateway.shapes.shape import Head
+from penstock.kernel.approvals import Approvals
 from penstock.kernel.call import Call, Headers, Trace
-from penstock.kernel.errors import MalformedRequest, PenstockError, RequestError, Unauthenticated
-from penstock.kernel.events import KeyRevoked
+from penstock.kernel.errors import MalformedRequest, NotApproved, PenstockError, RequestError, Unauthenticated
+from penstock.kernel.events import ApprovalsChanged, KeyRevoked
 from penstock.kernel.ports import Authenticator, Meter, Metric
 from penstock.kernel.stage import Proceed
 from penstock.kernel.web import Description, EdgeProtocol, EdgeScope, Endpoint
@@ -50,13 +51,14 @@ class Realtime:
         self._walk: Proceed | None = None
         self._authenticator: Authenticator | None = None
         self._meter: Meter | None = None
+        self._approvals: Approvals | None = None
         self._open: dict[Session, asyncio.Task[None]] = {}
         self.ended: Counter[str] = Counter()
         self.responses = 0
 
-    def open(self, walk: Proceed, authenticator: Authenticator, meter: Meter | None) -> None:
-        """Join it to the line, and to whoever charges sessions."""
-        self._walk, self._authenticator, self._meter = walk, authenticator, meter
+    def open(self, walk: Proceed, authenticator: Authenticator, meter: Meter | None, approvals: Approvals | None = None) -> None:
+        """Join it to the line, to whoever charges sessions, and to whoever knows which models may be used."""
+        self._walk, self._authenticator, self._meter, self._approvals = walk, authenticator, meter, approvals
 
     def endpoints(self) -> list[Endpoint]:
         """The session, and what browsers' keys would be asked of, which is refused with an explanation."""
@@ -89,6 +91,18 @@ class Realtime:
             if who is not None and who.key_id == event.key_id:
                 fault = Unauthenticated(f"the API key {who.name!r} was revoked", code="revoked_api_key")
                 session.stop(Ending("ended: the key was revoked", REFUSED, fault.code, told=fault, fault=fault))
+
+    def reapproved(self, event: ApprovalsChanged) -> None:
+        """End the sessions whose model may not be used any more: one may go on for an hour after it was approved."""
+        for session in list(self._open):
+            call = session.call
+            who, target = call.principal, call.target
+            if self._approvals is None or who is None or target is None:
+                continue
+            refusal = self._approvals.refusal(target.provider, target.model, organisation=who.organisation, task=call.task)
+            if refusal is not None:
+                fault = NotApproved(refusal.message, code=refusal.code)
+                session.stop(Ending("ended: its model may not be used any more", REFUSED, fault.code, told=fault, fault=fault))
 
     def metrics(self) -> Iterable[Metric]:
         """Sessions open, sessions ended by outcome, responses."""

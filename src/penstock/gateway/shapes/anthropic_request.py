@@ -241,31 +241,19 @@ def encode_request(request: m.Request, *, model: str, stream: bool, dialect: Dia
     return msgspec.json.encode(out)
 
 
+_MISSING = ("logprobs", "logit_bias", "frequency_penalty", "presence_penalty")
+_LEFT_OUT = ("seed", "store", "metadata", "safety_identifier", "prompt_cache_key", "verbosity")
+
+
 def _refuse(request: m.Request, audit: Audit) -> None:
-    s = request.sampling
     if request.n is not None and request.n > 1:
         raise audit.refuse("n", "messages give one reply")
-    for name, value in (
-        ("logprobs", request.logprobs),
-        ("logit_bias", s.logit_bias),
-        ("frequency_penalty", s.frequency_penalty),
-        ("presence_penalty", s.presence_penalty),
-    ):
-        if value:
-            raise audit.refuse(name, "messages have nothing like it")
+    audit.refuse_all(request, _MISSING, "messages have nothing like it")
     if isinstance(request.format, m.JsonFormat):
         raise audit.refuse("response_format", "messages take a JSON schema, not a bare JSON mode")
-    for name, value in (
-        ("seed", s.seed),
-        ("store", request.store),
-        ("metadata", request.metadata),
-        ("safety_identifier", request.safety_identifier),
-        ("prompt_cache_key", request.cache_key),
-        ("verbosity", request.verbosity),
-        ("service_tier", request.service_tier if request.shape != NAME else None),
-    ):
-        if value is not None:
-            audit.drop(name)
+    audit.drop_all(request, _LEFT_OUT)
+    if request.shape != NAME:
+        audit.drop_all(request, ("service_tier",))
 
 
 def thinking_out(wish: m.ReasoningWish | None, cap: int) -> dict[str, Any] | None:

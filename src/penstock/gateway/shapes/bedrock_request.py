@@ -39,6 +39,9 @@ _VENDOR = re.compile(r"(?:^|[./:])(ai21|amazon|anthropic|cohere|deepseek|meta|mi
 _CACHING = frozenset({"amazon", "anthropic"})
 _EFFORTS = {"minimal": "low", "xhigh": "high", "max": "high"}
 
+_MISSING = ("logprobs", "logit_bias", "frequency_penalty", "presence_penalty")
+_LEFT_OUT = ("seed", "store", "metadata", "user", "safety_identifier", "prompt_cache_key", "verbosity")
+
 
 def vendor_of(model: str) -> str | None:
     """Whose model it is, by its id, an inference profile's or an ARN; None where the name does not tell (an application's profile)."""
@@ -102,14 +105,7 @@ class _Writer:
         s = request.sampling
         if request.n is not None and request.n > 1:
             raise audit.refuse("n", "Converse gives one reply")
-        for name, value in (
-            ("logprobs", request.logprobs),
-            ("logit_bias", s.logit_bias),
-            ("frequency_penalty", s.frequency_penalty),
-            ("presence_penalty", s.presence_penalty),
-        ):
-            if value:
-                raise audit.refuse(name, "Converse has nothing like it")
+        audit.refuse_all(request, _MISSING, "Converse has nothing like it")
         if isinstance(request.format, m.JsonFormat):
             raise audit.refuse("response_format", "Converse takes a JSON schema, not a bare JSON mode")
         if s.temperature is not None and s.temperature > 1:
@@ -118,17 +114,7 @@ class _Writer:
             raise audit.refuse("temperature", "this model takes no sampling parameters")
         if request.max_output == 0:
             raise audit.refuse("max_tokens", "it is at least 1 there")
-        for name, value in (
-            ("seed", s.seed),
-            ("store", request.store),
-            ("metadata", request.metadata),
-            ("user", request.user),
-            ("safety_identifier", request.safety_identifier),
-            ("prompt_cache_key", request.cache_key),
-            ("verbosity", request.verbosity),
-        ):
-            if value is not None:
-                audit.drop(name)
+        audit.drop_all(request, _LEFT_OUT)
 
     def _inference(self) -> dict[str, Any]:
         s = self._request.sampling

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from msgspec import Raw
 
@@ -30,6 +30,22 @@ _NAMES: Mapping[str, Mapping[str, str]] = {
     },
 }
 
+_VALUES: Mapping[str, Callable[[Request], object]] = {
+    "frequency_penalty": lambda request: request.sampling.frequency_penalty,
+    "logit_bias": lambda request: request.sampling.logit_bias,
+    "logprobs": lambda request: request.logprobs,
+    "metadata": lambda request: request.metadata,
+    "presence_penalty": lambda request: request.sampling.presence_penalty,
+    "prompt_cache_key": lambda request: request.cache_key,
+    "safety_identifier": lambda request: request.safety_identifier,
+    "seed": lambda request: request.sampling.seed,
+    "service_tier": lambda request: request.service_tier,
+    "store": lambda request: request.store,
+    "user": lambda request: request.user,
+    "verbosity": lambda request: request.verbosity,
+}
+"""What a request says of a field, by its name."""
+
 
 class Audit:
     """Collects, for one request and one target shape, what is left out, and refuses what cannot be said.
@@ -55,6 +71,18 @@ class Audit:
         name = self._named(name)
         if name not in self._dropped:
             self._dropped.append(name)
+
+    def drop_all(self, request: Request, names: Iterable[str]) -> None:
+        """Note that those of the fields are left out of which the request says something."""
+        for name in names:
+            if _VALUES[name](request) is not None:
+                self.drop(name)
+
+    def refuse_all(self, request: Request, names: Iterable[str], why: str) -> None:
+        """Raise `NotExpressible` for the first of the fields by which the request asks for something."""
+        for name in names:
+            if _VALUES[name](request):
+                raise self.refuse(name, why)
 
     def refuse(self, name: str, why: str) -> NotExpressible:
         """The error that says that a field has no counterpart."""

@@ -77,23 +77,14 @@ def encode_request(request: m.Request, *, stream: bool, dialect: Dialect) -> dic
 
 
 def _refuse(request: m.Request, stream: bool, audit: Audit) -> None:
-    if request.sampling.logit_bias:
-        raise audit.refuse("logit_bias", "Gemini has nothing like it")
+    audit.refuse_all(request, ("logit_bias",), "Gemini has nothing like it")
     if request.max_output == 0:
         raise audit.refuse("max_tokens", "it is at least 1 there")
     if request.logprobs and stream and request.shape != NAME:
         raise audit.refuse("logprobs", "they are translated in whole replies only")
-    for name, value in (
-        ("metadata", request.metadata),
-        ("user", request.user),
-        ("safety_identifier", request.safety_identifier),
-        ("prompt_cache_key", request.cache_key),
-        ("verbosity", request.verbosity),
-        ("store", request.store if request.shape != NAME else None),
-        ("service_tier", request.service_tier if request.shape != NAME else None),
-    ):
-        if value is not None:
-            audit.drop(name)
+    audit.drop_all(request, ("metadata", "user", "safety_identifier", "prompt_cache_key", "verbosity"))
+    if request.shape != NAME:
+        audit.drop_all(request, ("store", "service_tier"))
 
 
 def _config(request: m.Request, dialect: Dialect) -> dict[str, Any]:

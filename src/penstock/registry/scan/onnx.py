@@ -1,7 +1,8 @@
 """ONNX: its protocol buffer is walked field by field without loading it.
 
-Refused are operators of domains that bring their own code, operators that run Python, and external data outside the model's folder
-(CVE-2022-25882, CVE-2024-27318). Field numbers: https://github.com/onnx/onnx/blob/main/onnx/onnx.proto
+Refused are operators of domains that bring their own code, operators that run Python, and external data outside the model's folder or
+behind a link (CVE-2022-25882, CVE-2024-27318, CVE-2026-27489, CVE-2026-34446), or described by words that are not ONNX's
+(CVE-2026-34445). Field numbers: https://github.com/onnx/onnx/blob/main/onnx/onnx.proto
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from penstock.registry.scan.report import Refused
 DOMAINS = frozenset({"", "ai.onnx", "ai.onnx.ml", "ai.onnx.preview.training", "com.microsoft", "com.microsoft.nchwc"})
 """Domains whose operators ONNX and ONNX Runtime themselves bring."""
 _PYTHON = frozenset({"PyOp", "PythonOp", "PythonOpGrad", "ATen", "TorchScriptOp", "CustomOp"})
+_PLACES = frozenset({"location", "offset", "length", "checksum"})
 _DEEPEST = 64
 _MAX_FIELDS = 20_000_000
 
@@ -128,13 +130,17 @@ class _Reader:
             self._beside(told)
 
     def _beside(self, told: dict[str, str]) -> None:
+        strange = sorted(told.keys() - _PLACES)
+        if strange:
+            raise Refused("onnx_external", f"external data is described by {strange[0][:80]!r}, which is none of its words")
         place = told.get("location", "")
         path = PurePosixPath(place)
         if not place or path.is_absolute() or ".." in path.parts or "\\" in place or ":" in place or "\0" in place:
             raise Refused("onnx_external", f"external data at {place[:120]!r} lies outside the model's folder")
         file = self.folder / path
-        if file.is_symlink() or not file.is_file():
-            raise Refused("onnx_external", f"external data at {place[:120]!r} is not beside the model")
+        linked = any((self.folder / part).is_symlink() for part in (path, *path.parents[:-1]))
+        if linked or not file.is_file() or file.stat().st_nlink > 1:
+            raise Refused("onnx_external", f"external data at {place[:120]!r} is not beside the model, or a link")
         try:
             offset, length = int(told.get("offset") or 0), int(told.get("length") or 0)
         except ValueError:

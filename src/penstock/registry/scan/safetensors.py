@@ -10,6 +10,7 @@ import math
 from typing import Any, BinaryIO, NoReturn, cast
 
 from penstock.registry.scan.report import Refused
+from penstock.registry.scan.text import CODE_WORDS
 
 MAX_HEADER = 100_000_000
 _BITS = {
@@ -55,6 +56,8 @@ def read_safetensors(file: BinaryIO, size: int) -> None:
         if name == "__metadata__":
             if not isinstance(told, dict) or not all(isinstance(v, str) for v in cast("dict[str, object]", told).values()):
                 _no("__metadata__ holds something else than texts")
+            if any(CODE_WORDS.search(v) or CODE_WORDS.fullmatch(k) for k, v in cast("dict[str, str]", told).items()):
+                raise Refused("config_code", "__metadata__ tells a loader to run code that comes with the model")
             continue
         spans.append((*_span(name, told), name))
     end = 0

@@ -1,0 +1,1 @@
+"""MLflow's model registry: read from its REST API or its folder, and written as such a folder."""
