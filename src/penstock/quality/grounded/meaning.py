@@ -1,0 +1,41 @@
+"""Which texts an embedding model is asked about, and what its vectors say: few and short ones, since its time grows with them."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Sequence
+from math import sumprod
+
+from penstock.quality.grounded.features import Context, Part
+
+NAMES = ("least_alike", "mean_alike")
+"""The figures of `similarities`: the least and the mean cosine of the pairs."""
+
+PAIRS = 2
+CLIP = 130
+"""At most so many sentences, at most so many characters of each and of its counterpart: together about 120 tokens."""
+
+
+def compared(parts: Sequence[Part], context: Context, reply: str) -> list[tuple[str, str]]:
+    """The reply's most doubtful sentences, each with the part of the context that holds most of its words. At least one pair."""
+    doubtful = sorted(parts, key=lambda part: part.share)[:PAIRS]
+    return [(reply[part.start : min(part.end, part.start + CLIP)], _counterpart(part, context)) for part in doubtful]
+
+
+def _counterpart(part: Part, context: Context) -> str:
+    number, start, end = context.sentences[max(part.best, 0)]
+    text = context.texts[number]
+    if end - start > CLIP and part.best >= 0:
+        # A long sentence is cut to the stretch in which most of the words stand.
+        places = sorted({place for word in part.content for place in context.at.get(word.stem, ()) if context.sentence_of[place] == part.best})
+        starts = [context.starts[place] for place in places]
+        held = [sum(1 for other in starts[index:] if other < first + CLIP) for index, first in enumerate(starts)]
+        start = max(start, min(starts[held.index(max(held))], end - CLIP))
+    return text[start : min(end, start + CLIP)]
+
+
+def similarities(vectors: Sequence[bytes]) -> list[float]:
+    """The figures of `NAMES` from the vectors of pairs, one after the other, each of length 1 in float32."""
+    read = [array("f", vector) for vector in vectors]
+    cosines = [sumprod(left, right) for left, right in zip(read[::2], read[1::2], strict=True)]
+    return [min(cosines), sum(cosines) / len(cosines)]
