@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from penstock.quality.grounded.features import Context, Part, measure, split
+from penstock.quality.grounded.features import Context, Part, glance, measure, split
 from penstock.quality.grounded.judgement import Judgement, Limits, Span, Support, not_judged
 from penstock.quality.grounded.meaning import compared, similarities
 from penstock.quality.grounded.model import Model, shipped
-from penstock.quality.grounded.words import CONTENT
+from penstock.quality.grounded.words import CONTENT, places
 
 MAX_REPLY, MAX_CONTEXT = 50_000, 400_000
 """Characters. What is longer is not judged, and said so: the time grows with both."""
@@ -58,7 +58,7 @@ class WordDetector:
             return Judgement(verdict="not_judged", detector=self.id, why=why)
         held = Context(context, self._weights, self._model.rare)
         parts = split(reply, held)
-        if not parts or not held.length:
+        if not parts or not held.order:
             return Judgement(verdict="not_judged", detector=self.id, why="The reply or its context holds no words.")
         return held, parts
 
@@ -73,13 +73,12 @@ class WordDetector:
         )
 
     def _spans(self, part: Part, reply: str, held: Context) -> list[Span]:
-        head = self._model.lexical
-        score = head.score(measure([part], reply.count("?", part.start, part.end), held))
+        score = self._model.sentence.score(glance(part, reply.count("?", part.start, part.end), held))
         support = None
         if part.best >= 0:
             text, start, end = held.sentences[part.best]
             support = Support(text=text, start=start, end=end, share=part.share)
-        return [Span(kind="sentence", start=part.start, end=part.end, score=score, support=support), *_runs(part, held)]
+        return [Span(kind="sentence", start=part.start, end=part.end, score=score, support=support), *_runs(part, reply, held)]
 
 
 class MeaningDetector(WordDetector):
@@ -104,19 +103,23 @@ class MeaningDetector(WordDetector):
         return self._judgement(self._model.full.score(figures), self._model.full.shares(figures), held, parts, reply)
 
 
-def _runs(part: Part, held: Context) -> list[Span]:
+def _runs(part: Part, reply: str, held: Context) -> list[Span]:
     """Runs of the sentence whose content words all stand nowhere in the context; the score is their share of the sentence by weight."""
-    total = sum(held.weight(word.stem) for word in part.content)
+    if all(stem in held.at for stem in part.content):
+        return []
+    total = sum(part.weights)
+    weights = iter(part.weights)
     found: list[Span] = []
     start = end = 0
     weight = 0.0
-    for word in part.words:
-        if not word.kind & CONTENT:
+    for stem, kind, (begin, close) in zip(part.stems, part.kinds, places(reply, part.start, part.end), strict=True):
+        if not kind & CONTENT:
             continue
-        if word.stem not in held.at:
-            start = start if weight else word.start
-            end = word.end
-            weight += held.weight(word.stem)
+        tells = next(weights)
+        if stem not in held.at:
+            start = start if weight else begin
+            end = close
+            weight += tells
         elif weight:
             found.append(Span(kind="words", start=start, end=end, score=weight / total))
             weight = 0.0

@@ -1,4 +1,4 @@
-"""What a reply looks like beside its context: the figures that the detector judges by. Standard library only, microseconds a sentence.
+"""What a reply looks like beside its context: the figures that the detector judges by. Standard library only, under a millisecond.
 
 All are shares, which mean the same for a reply of one line and one of a page, beside a context of a paragraph or a book. Lengths and
 counts were tried too: they help on sets that were learnt from and hurt on those that were not (docs/groundedness.md).
@@ -7,17 +7,15 @@ counts were tried too: they help on sets that were learnt from and hurt on those
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from collections.abc import Set as AbstractSet
 from itertools import pairwise
 
 from penstock.quality.grounded.words import (
+    CAPITAL,
     CONTENT,
     NEGATION,
-    NUMBER,
     OF_ADDRESSED,
     OF_OPINION,
     OF_SPEAKER,
-    Word,
     sentences,
     words,
 )
@@ -28,6 +26,12 @@ NAMES = (
     "worst_sentence", "window", "alike_missing", "unrelated_run", "odd_order",
 )  # fmt: skip
 """The figures in their order; docs/groundedness.md says what each is."""
+
+GLANCED = (
+    "content_missing_weighted", "words_present", "pairs_present", "numbers_missing", "negation_differs", "speaker", "opinion", "question",
+    "best_sentence",
+)  # fmt: skip
+"""The figures of `glance`, which are cheap enough for every sentence."""
 
 WINDOW = 40
 """Words of the context that are looked at together, for evidence that spreads over sentences."""
@@ -42,210 +46,245 @@ class Context:
         """``weights`` says how much each stem tells, ``rare`` what one that is not listed does (`Model.weights`)."""
         self.texts = texts
         self.sentences: list[tuple[int, int, int]] = []
-        """Text, start and end of each sentence."""
-        self.at: dict[str, list[int]] = {}
-        """The places of each stem; places count words over all texts."""
+        """Text, start and end of each sentence that has words."""
+        self.order: list[str] = []
+        """The stems one after the other, over all texts; a place is an index here."""
         self.sentence_of: list[int] = []
-        self.starts: list[int] = []
-        """Where in its text each place's word begins."""
+        """The sentence of each place."""
         self.negated: set[int] = set()
-        order: list[str] = []
         for number, text in enumerate(texts):
-            said = words(text)
-            for (start, end), (first, last) in parts_of(text, said):
-                index = len(self.sentences)
-                self.sentences.append((number, start, end))
-                self.sentence_of += [index] * (last - first)
-                for word in said[first:last]:
-                    self.at.setdefault(word.stem, []).append(len(order))
-                    order.append(word.stem)
-                    self.starts.append(word.start)
-                    if word.kind & NEGATION:
-                        self.negated.add(index)
-        self.length = len(order)
+            for start, end in sentences(text):
+                stems, kinds = words(text, start, end)
+                if stems:
+                    if any([kind & NEGATION for kind in set(kinds)]):
+                        self.negated.add(len(self.sentences))
+                    self.sentence_of += [len(self.sentences)] * len(stems)
+                    self.sentences.append((number, start, end))
+                    self.order += stems
+        order = self.order
+        self.at: dict[str, list[int]] = {}
+        """The places of each stem."""
+        at = self.at
+        for place, stem in enumerate(order):
+            if stem in at:
+                at[stem].append(place)
+            else:
+                at[stem] = [place]
         self.pairs = set(pairwise(order))
-        self.triples = set(zip(order, order[1:], order[2:], strict=False))
-        self.heads = {stem[:4] for stem in self.at if len(stem) > 3}
+        self._heads: set[str] | None = None
         self._weights, self._rare = weights, rare
+        self._masks: dict[str, int] = {}
 
-    def weight(self, stem: str) -> float:
-        """How much a stem tells: the rarer, the more."""
-        return self._weights.get(stem, self._rare)
+    def weighed(self, stems: Sequence[str]) -> list[float]:
+        """How much each stem tells: the rarer, the more."""
+        get, rare = self._weights.get, self._rare
+        return [get(stem, rare) for stem in stems]
+
+    def triple(self, first: str, second: str, third: str) -> bool:
+        """Whether the three stand one after the other."""
+        if (first, second) not in self.pairs or (second, third) not in self.pairs:
+            return False
+        order = self.order
+        return any(order[place + 1 : place + 3] == [second, third] for place in self.at[first])
+
+    def alike(self, stem: str) -> bool:
+        """Whether a word of the context begins with the same four letters."""
+        if self._heads is None:
+            self._heads = {known[:4] for known in self.at if len(known) > 3}
+        return len(stem) > 3 and stem[:4] in self._heads
+
+    def mask(self, stem: str) -> int:
+        """The places of a stem as bits of one integer."""
+        mask = self._masks.get(stem)
+        if mask is None:
+            mask = 0
+            for place in self.at.get(stem, ()):
+                mask |= 1 << place
+            self._masks[stem] = mask
+        return mask
 
 
 class Part:
     """A sentence of a reply: its words, and the context's sentence that holds most of them by weight (-1: none holds any)."""
 
-    __slots__ = ("words", "content", "start", "end", "best", "share")
+    __slots__ = ("stems", "kinds", "content", "weights", "start", "end", "best", "share")
 
-    def __init__(self, said: Sequence[Word], start: int, end: int, context: Context) -> None:
-        self.words, self.start, self.end = said, start, end
-        self.content = [word for word in said if word.kind & CONTENT]
-        self.best, self.share = best_sentence(self.content, context)
+    def __init__(self, stems: Sequence[str], kinds: Sequence[int], start: int, end: int, context: Context) -> None:
+        self.stems, self.kinds, self.start, self.end = stems, kinds, start, end
+        self.content = [stem for stem, kind in zip(stems, kinds, strict=True) if kind & CONTENT]
+        self.weights = context.weighed(self.content)
+        self.best, self.share = best_sentence(self.content, self.weights, context)
 
 
 def split(reply: str, context: Context) -> list[Part]:
     """The reply's sentences that have words."""
-    said = words(reply)
-    return [Part(said[first:last], start, end, context) for (start, end), (first, last) in parts_of(reply, said)]
+    read = [(*words(reply, start, end), start, end) for start, end in sentences(reply)]
+    return [Part(stems, kinds, start, end, context) for stems, kinds, start, end in read if stems]
 
 
 def measure(parts: Sequence[Part], questions: int, context: Context) -> list[float]:
     """The figures of `NAMES` for these sentences together; ``questions`` is how many question marks they hold."""
-    said = [word for part in parts for word in part.words]
-    content = [word for part in parts for word in part.content]
-    at, weight = context.at, context.weight
-    stems = [word.stem for word in said]
-    kept = [word.stem for word in content]
-    weights = [weight(stem) for stem in kept]
-    missing = [word for word in content if word.stem not in at]
-    numbers = [word.stem for word in content if word.kind & NUMBER]
-    names = [word.stem for part in parts for word in part.words[1:] if word.capital and word.kind & CONTENT]
-    absent = [word.stem for word in missing if not word.kind & NUMBER]
+    at = context.at
+    stems = [stem for part in parts for stem in part.stems]
+    kinds = [kind for part in parts for kind in part.kinds]
+    kept = [stem for part in parts for stem in part.content]
+    weights = [weight for part in parts for weight in part.weights]
+    of, sentences_of = len(stems) or 1, len(parts) or 1
     total = sum(weights)
-    of = len(said) or 1
-    kinds = [word.kind for word in said]
+    missing = [stem for stem in kept if stem not in at]
+    lost = sum([weight for stem, weight in zip(kept, weights, strict=True) if stem not in at])
+    names, names_lost = _names(parts, at)
+    numbers = [stem for stem in kept if stem[0].isdigit()]
+    absent = [stem for stem in missing if not stem[0].isdigit()]
+    found = [pair in context.pairs for pair in pairwise(stems)]
+    triples = [context.triple(*triple) for triple in zip(stems, stems[1:], stems[2:], strict=False)]
+    shares = [part.share for part in parts]
+    differs = [part for part in parts if part.share > 0.5 and _negated(part) != (part.best in context.negated)]
+    present = sum([stem in at for stem in stems])
     return [
-        len(missing) / len(content) if content else 0.5,
-        sum(weight(word.stem) for word in missing) / total if total else 0.5,
-        sum(1 for stem in stems if stem in at) / of,
-        _share(list(pairwise(stems)), context.pairs),
-        _share(list(zip(stems, stems[1:], stems[2:], strict=False)), context.triples),
-        _near(kept, at),
-        _longest(stems, at) / of,
-        _in_order(stems, at, context.length) / of,
-        sum(1 for stem in numbers if stem not in at) / len(numbers) if numbers else 0.0,
-        sum(1 for stem in names if stem not in at) / len(names) if names else 0.0,
-        sum(1 for part in parts if part.share > 0.5 and _negated(part) != (part.best in context.negated)) / (len(parts) or 1),
-        sum(1 for kind in kinds if kind & OF_SPEAKER) / of,
-        sum(1 for kind in kinds if kind & OF_ADDRESSED) / of,
-        sum(1 for kind in kinds if kind & OF_OPINION) / of,
-        questions / (len(parts) or 1),
-        max((part.share for part in parts), default=0.0),
-        min((part.share for part in parts), default=0.0),
-        _window(kept, context),
-        sum(1 for stem in absent if len(stem) > 3 and stem[:4] in context.heads) / len(absent) if absent else 0.0,
-        _absent_run(said, at) / of,
+        len(missing) / len(kept) if kept else 0.5,
+        lost / total if total else 0.5,
+        present / of,
+        sum(found) / len(found) if found else 0.5,
+        sum(triples) / len(triples) if triples else 0.5,
+        _near(kept, context),
+        _longest(triples, found, present) / of,
+        _in_order(stems, context) / of,
+        sum([stem not in at for stem in numbers]) / len(numbers) if numbers else 0.0,
+        names_lost / names if names else 0.0,
+        len(differs) / sentences_of,
+        sum([kind & OF_SPEAKER > 0 for kind in kinds]) / of,
+        sum([kind & OF_ADDRESSED > 0 for kind in kinds]) / of,
+        sum([kind & OF_OPINION > 0 for kind in kinds]) / of,
+        questions / sentences_of,
+        max(shares, default=0.0),
+        min(shares, default=0.0),
+        _window(kept, weights, context),
+        sum([context.alike(stem) for stem in absent]) / len(absent) if absent else 0.0,
+        _absent_run(stems, kinds, at) / of,
         _odd_order(kept, at),
     ]
 
 
-def best_sentence(content: Sequence[Word], context: Context) -> tuple[int, float]:
-    """The context's sentence that holds most of these words by weight, and its share of their weight; -1 when none holds any."""
+def glance(part: Part, questions: int, context: Context) -> list[float]:
+    """The figures of `GLANCED` for one sentence, each as `measure` has it."""
+    at, stems, kinds = context.at, part.stems, part.kinds
+    total = sum(part.weights)
+    numbers = [stem for stem in part.content if stem[0].isdigit()]
+    found = [pair in context.pairs for pair in pairwise(stems)]
+    return [
+        sum([weight for stem, weight in zip(part.content, part.weights, strict=True) if stem not in at]) / total if total else 0.5,
+        sum([stem in at for stem in stems]) / len(stems),
+        sum(found) / len(found) if found else 0.5,
+        sum([stem not in at for stem in numbers]) / len(numbers) if numbers else 0.0,
+        float(part.share > 0.5 and _negated(part) != (part.best in context.negated)),
+        sum([kind & OF_SPEAKER > 0 for kind in kinds]) / len(stems),
+        sum([kind & OF_OPINION > 0 for kind in kinds]) / len(stems),
+        float(questions),
+        part.share,
+    ]
+
+
+def best_sentence(content: Sequence[str], weights: Sequence[float], context: Context) -> tuple[int, float]:
+    """The context's sentence that holds most of these stems by weight, and its share of their weight; -1 when none holds any."""
     gained: dict[int, float] = {}
-    total = 0.0
-    for word in content:
-        weight = context.weight(word.stem)
-        total += weight
-        places = context.at.get(word.stem)
+    sentence_of = context.sentence_of
+    for stem, weight in zip(content, weights, strict=True):
+        places = context.at.get(stem)
         if places is not None:
-            for index in {context.sentence_of[place] for place in places}:
+            for index in {sentence_of[place] for place in places}:
                 gained[index] = gained.get(index, 0.0) + weight
     if not gained:
         return -1, 0.0
     best = max(gained, key=gained.__getitem__)
-    return best, gained[best] / total
-
-
-def parts_of(text: str, said: Sequence[Word]) -> list[tuple[tuple[int, int], tuple[int, int]]]:
-    """The sentences of a text: where each stands, and which of its words it holds; those without a word are left out."""
-    found: list[tuple[tuple[int, int], tuple[int, int]]] = []
-    index, n = 0, len(said)
-    for start, end in sentences(text):
-        first = index
-        while index < n and said[index].end <= end:
-            index += 1
-        if index > first:
-            found.append(((start, end), (first, index)))
-    return found
+    return best, gained[best] / sum(weights)
 
 
 def _negated(part: Part) -> bool:
-    return any(word.kind & NEGATION for word in part.words)
+    return any([kind & NEGATION for kind in part.kinds])
 
 
-def _share(grams: Sequence[object], found: AbstractSet[object]) -> float:
-    return sum(1 for gram in grams if gram in found) / len(grams) if grams else 0.5
+def _names(parts: Sequence[Part], at: Mapping[str, list[int]]) -> tuple[int, int]:
+    """How many words are written with a capital that no beginning of a sentence asks for, and how many of them the context lacks."""
+    wanted = CAPITAL | CONTENT
+    names = [stem for part in parts for stem, kind in zip(part.stems[1:], part.kinds[1:], strict=True) if kind & wanted == wanted]
+    return len(names), sum([stem not in at for stem in names])
 
 
-def _near(kept: Sequence[str], at: Mapping[str, list[int]]) -> float:
+def _near(kept: Sequence[str], context: Context) -> float:
     """Of neighbouring content words, how many stand within `_NEAR` words of each other in the context, in the same order."""
     if len(kept) < 2:
         return 0.5
     hits = 0
+    at, order = context.at, context.order
     for left, right in pairwise(kept):
-        places = at.get(right)
-        if places and left in at:
-            after = set(places)
-            hits += any(place + step in after for place in at[left] for step in range(1, _NEAR + 1))
+        if left in at and right in at:
+            for place in at[left]:
+                if right in order[place + 1 : place + 1 + _NEAR]:
+                    hits += 1
+                    break
     return hits / (len(kept) - 1)
 
 
-def _longest(stems: Sequence[str], at: Mapping[str, list[int]]) -> int:
-    """The length of the longest run of words that stands in the context word for word."""
-    best = 0
-    running: dict[int, int] = {}
-    for stem in stems:
-        places = at.get(stem)
-        if places is None:
-            running = {}
-        else:
-            running = {place: running.get(place - 1, 0) + 1 for place in places}
-            best = max(best, *running.values())
-    return best
+def _longest(triples: Sequence[bool], pairs: Sequence[bool], present: int) -> int:
+    """About the longest run of words that stands in the context word for word: a run all of whose triples do."""
+    best = run = 0
+    for there in triples:
+        run = run + 1 if there else 0
+        best = max(run, best)
+    if best:
+        return best + 2
+    return 2 if any(pairs) else int(present > 0)
 
 
-def _in_order(stems: Sequence[str], at: Mapping[str, list[int]], length: int) -> int:
+def _in_order(stems: Sequence[str], context: Context) -> int:
     """The longest common subsequence with the context (ROUGE-L's), by bits of one integer (Hyyrö 2004, "Bit-parallel LCS-length")."""
-    full = (1 << length) - 1
-    row = full
-    masks: dict[str, int] = {}
+    length = len(context.order)
+    row = full = (1 << length) - 1
     for stem in stems:
-        places = at.get(stem)
-        if places is not None:
-            mask = masks.get(stem)
-            if mask is None:
-                mask = masks[stem] = sum(1 << place for place in places)
+        mask = context.mask(stem)
+        if mask:
             met = row & mask
             row = ((row + met) | (row - met)) & full
     return length - row.bit_count()
 
 
-def _window(kept: Sequence[str], context: Context) -> float:
+def _window(kept: Sequence[str], weights: Sequence[float], context: Context) -> float:
     """The largest share of the content words, by weight, that stands within `WINDOW` words of the context."""
-    wanted = set(kept)
+    wanted = dict(zip(kept, weights, strict=True))
     if not wanted:
         return 0.5
-    total = sum(context.weight(stem) for stem in wanted)
-    places = sorted((place, stem) for stem in wanted for place in context.at.get(stem, ()))
+    places = sorted([(place, stem) for stem in wanted for place in context.at.get(stem, ())])
     inside: dict[str, int] = {}
     held = best = 0.0
     tail = 0
     for place, stem in places:
         count = inside.get(stem, 0)
         inside[stem] = count + 1
-        held += 0.0 if count else context.weight(stem)
+        if not count:
+            held += wanted[stem]
         while places[tail][0] < place - WINDOW:
             old = places[tail][1]
             inside[old] -= 1
-            held -= 0.0 if inside[old] else context.weight(old)
+            if not inside[old]:
+                held -= wanted[old]
             tail += 1
-        best = max(best, held)
-    return best / total
+        best = max(held, best)
+    return min(1.0, best / sum(wanted.values()))
 
 
-def _absent_run(said: Sequence[Word], at: Mapping[str, list[int]]) -> int:
+def _absent_run(stems: Sequence[str], kinds: Sequence[int], at: Mapping[str, list[int]]) -> int:
     """The longest stretch of words whose content words are all absent from the context."""
     best = run = tail = 0
-    for word in said:
-        if not word.kind & CONTENT:
+    for stem, kind in zip(stems, kinds, strict=True):
+        if not kind & CONTENT:
             tail += run > 0
-        elif word.stem in at:
+        elif stem in at:
             run = tail = 0
         else:
             run += 1 + tail
             tail = 0
-            best = max(best, run)
+            best = max(run, best)
     return best
 
 
@@ -253,4 +292,4 @@ def _odd_order(kept: Sequence[str], at: Mapping[str, list[int]]) -> float:
     """Of neighbouring content words that the context has, how many stand there only in the other order."""
     present = [stem for stem in kept if stem in at]
     pairs = [(a, b) for a, b in pairwise(present) if a != b]
-    return sum(1 for a, b in pairs if at[a][0] > at[b][-1]) / len(pairs) if pairs else 0.0
+    return sum([at[a][0] > at[b][-1] for a, b in pairs]) / len(pairs) if pairs else 0.0

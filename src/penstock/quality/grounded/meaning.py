@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Sequence
-from math import sumprod
+from operator import mul
 
 from penstock.quality.grounded.features import Context, Part
+from penstock.quality.grounded.words import places, words
 
 NAMES = ("least_alike", "mean_alike")
 """The figures of `similarities`: the least and the mean cosine of the pairs."""
@@ -27,8 +28,9 @@ def _counterpart(part: Part, context: Context) -> str:
     text = context.texts[number]
     if end - start > CLIP and part.best >= 0:
         # A long sentence is cut to the stretch in which most of the words stand.
-        places = sorted({place for word in part.content for place in context.at.get(word.stem, ()) if context.sentence_of[place] == part.best})
-        starts = [context.starts[place] for place in places]
+        said = zip(words(text, start, end)[0], places(text, start, end), strict=True)
+        wanted = set(part.content)
+        starts = [first for stem, (first, _) in said if stem in wanted]
         held = [sum(1 for other in starts[index:] if other < first + CLIP) for index, first in enumerate(starts)]
         start = max(start, min(starts[held.index(max(held))], end - CLIP))
     return text[start : min(end, start + CLIP)]
@@ -37,5 +39,5 @@ def _counterpart(part: Part, context: Context) -> str:
 def similarities(vectors: Sequence[bytes]) -> list[float]:
     """The figures of `NAMES` from the vectors of pairs, one after the other, each of length 1 in float32."""
     read = [array("f", vector) for vector in vectors]
-    cosines = [sumprod(left, right) for left, right in zip(read[::2], read[1::2], strict=True)]
+    cosines = [sum(map(mul, left, right)) for left, right in zip(read[::2], read[1::2], strict=True)]
     return [min(cosines), sum(cosines) / len(cosines)]

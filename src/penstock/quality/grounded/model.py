@@ -55,7 +55,8 @@ class Head(msgspec.Struct, frozen=True):
 class Model(msgspec.Struct, frozen=True):
     """``words`` lists stems from the commonest on, of which ``tells`` says how much each tells; ``rare`` is for all others.
 
-    ``lexical`` judges by words alone, ``full`` by words and the meaning that an embedding model of the id ``embedder`` sees in them.
+    ``lexical`` judges by words alone, ``full`` by words and the meaning that an embedding model of the id ``embedder`` sees in them,
+    ``sentence`` judges each sentence by a few figures.
     """
 
     id: str
@@ -64,6 +65,7 @@ class Model(msgspec.Struct, frozen=True):
     rare: float
     lexical: Head
     full: Head
+    sentence: Head
     embedder: str
 
     @property

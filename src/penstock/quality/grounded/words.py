@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Sequence
 from functools import lru_cache
-from typing import NamedTuple
 
 _WORD = re.compile(r"\d+(?:[.,:/]\d+)*|[^\W\d_]+(?:['’][^\W\d_]+)*|\d*[^\W_]+")
-_END = re.compile(r"(?<=[.!?])[\"'”’)\]]*\s+(?=\S)|\n+")
-_ABBREVIATED = re.compile(r"(?:^|[\s(])(?:[A-Za-z]|Mr|Mrs|Ms|Dr|St|Prof|Jr|Sr|vs|etc|e\.g|i\.e|No|Inc|Ltd|Co|Mt|Lt|Gen|Col|Capt|Sgt)\.$")
+_END = re.compile(r"[.!?]+[\"'”’)\]]*\s+|\n+\s*")
+_ABBREVIATED = re.compile(r"(?<![^\W\d_])(?:[A-Z]|Mr|Mrs|Ms|Dr|St|Prof|Jr|Sr|vs|etc|e\.g|i\.e|No|Inc|Ltd|Co|Mt|Lt|Gen|Col|Capt|Sgt)\.\Z")
 
 _FUNCTION = """
     a about above after again against all also although always am an and another any anybody anyone anything are aren around as at away
@@ -48,67 +47,64 @@ OPINION = frozenset(_OPINION.split())
 """What people say of themselves rather than of the matter, in lower case."""
 
 
-CONTENT, NUMBER, NEGATION, OF_SPEAKER, OF_ADDRESSED, OF_OPINION = 1, 2, 4, 8, 16, 32
-"""What a word is, as bits of `Word.kind`."""
+CONTENT, NUMBER, NEGATION, OF_SPEAKER, OF_ADDRESSED, OF_OPINION, CAPITAL = 1, 2, 4, 8, 16, 32, 64
+"""What a word is, as bits."""
 
 
-class Word(NamedTuple):
-    """A word where it stands: ``stem`` is what is compared, ``kind`` holds the bits above, offsets are those of the text."""
+def words(text: str, start: int, end: int) -> tuple[Sequence[str], Sequence[int]]:
+    """Stems and kinds of the words between two offsets. Numbers are words of their own; "3,500" equals "3500"."""
+    found = list(map(known, _WORD.findall(text, start, end)))
+    if not found:
+        return (), ()
+    stems, kinds = zip(*found, strict=True)
+    return stems, kinds
 
-    stem: str
-    kind: int
-    capital: bool
-    start: int
-    end: int
 
-
-def words(text: str) -> list[Word]:
-    """The words of a text in order. Numbers are words of their own; "3,500" equals "3500"."""
-    found: list[Word] = []
-    for match in _WORD.finditer(text):
-        word = match[0]
-        stem, kind = known(word.lower())
-        found.append(Word(stem, kind, word[0].isupper(), match.start(), match.end()))
-    return found
+def places(text: str, start: int, end: int) -> list[tuple[int, int]]:
+    """Where each of these words stands, by offsets in the text."""
+    return [match.span() for match in _WORD.finditer(text, start, end)]
 
 
 @lru_cache(maxsize=16_384)
-def known(lower: str) -> tuple[str, int]:
-    """Stem and kind of a word in lower case; kept for the next time, since few words make most of a text."""
-    if lower[0].isdigit():
-        return lower.replace(",", ""), CONTENT | NUMBER
-    lower = lower.replace("’", "'")
+def known(word: str) -> tuple[str, int]:
+    """Stem and kind of a word; kept for the next time, since few words make most of a text."""
+    if word[0].isdigit():
+        return word.replace(",", "").lower(), CONTENT | NUMBER
+    lower = word.lower().replace("’", "'")
     head = lower.partition("'")[0]
     kind = CONTENT if head not in FUNCTION and len(head) > 1 else 0
     kind |= NEGATION if lower in NEGATIONS or lower.endswith("n't") else 0
     kind |= OF_SPEAKER if head in SPEAKER else 0
     kind |= OF_ADDRESSED if head in ADDRESSED else 0
     kind |= OF_OPINION if head in OPINION else 0
+    kind |= CAPITAL if word[0].isupper() else 0
     return stem(lower), kind
 
 
-def sentences(text: str) -> Iterator[tuple[int, int]]:
+def sentences(text: str) -> list[tuple[int, int]]:
     """Start and end of each sentence or line that is not empty, the white space around it left out."""
+    found: list[tuple[int, int]] = []
     start = 0
     for match in _END.finditer(text):
-        head = text[start : match.start()]
-        if "\n" not in match[0] and _ABBREVIATED.search(head):
+        at, after = match.span()
+        if text[at] == "." and _ABBREVIATED.search(text, max(start, at - 6), at + 1) and "\n" not in match[0]:
             continue
-        yield from _trimmed(text, start, match.start())
-        start = match.end()
-    yield from _trimmed(text, start, len(text))
+        _add(found, text, start, after)
+        start = after
+    _add(found, text, start, len(text))
+    return found
 
 
-def _trimmed(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
+def _add(found: list[tuple[int, int]], text: str, start: int, end: int) -> None:
     piece = text[start:end]
     inner = piece.strip()
     if inner:
-        start += len(piece) - len(piece.lstrip())
-        yield start, start + len(inner)
+        start += piece.index(inner[0])
+        found.append((start, start + len(inner)))
 
 
 def stem(word: str) -> str:
-    """The word without its commonest English endings, so that "jumps" meets "jumping". Coarse; both sides go through it."""
+    """A word of lower case without its commonest English endings, so that "jumps" meets "jumping". Coarse; both sides go through it."""
     if word.endswith("'s"):
         word = word[:-2]
     if len(word) <= 3:
