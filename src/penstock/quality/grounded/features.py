@@ -56,7 +56,7 @@ class Context:
             for start, end in sentences(text):
                 stems, kinds = words(text, start, end)
                 if stems:
-                    if any([kind & NEGATION for kind in set(kinds)]):
+                    if any(kind & NEGATION for kind in set(kinds)):
                         self.negated.add(len(self.sentences))
                     self.sentence_of += [len(self.sentences)] * len(stems)
                     self.sentences.append((number, start, end))
@@ -81,9 +81,7 @@ class Context:
         return [get(stem, rare) for stem in stems]
 
     def triple(self, first: str, second: str, third: str) -> bool:
-        """Whether the three stand one after the other."""
-        if (first, second) not in self.pairs or (second, third) not in self.pairs:
-            return False
+        """Whether the three stand one after the other; the first is known to stand here."""
         order = self.order
         return any(order[place + 1 : place + 3] == [second, third] for place in self.at[first])
 
@@ -137,7 +135,7 @@ def measure(parts: Sequence[Part], questions: int, context: Context) -> list[flo
     numbers = [stem for stem in kept if stem[0].isdigit()]
     absent = [stem for stem in missing if not stem[0].isdigit()]
     found = [pair in context.pairs for pair in pairwise(stems)]
-    triples = [context.triple(*triple) for triple in zip(stems, stems[1:], stems[2:], strict=False)]
+    triples = [a and b and context.triple(*stems[i : i + 3]) for i, (a, b) in enumerate(pairwise(found))]
     shares = [part.share for part in parts]
     differs = [part for part in parts if part.share > 0.5 and _negated(part) != (part.best in context.negated)]
     present = sum([stem in at for stem in stems])
@@ -201,7 +199,7 @@ def best_sentence(content: Sequence[str], weights: Sequence[float], context: Con
 
 
 def _negated(part: Part) -> bool:
-    return any([kind & NEGATION for kind in part.kinds])
+    return any(kind & NEGATION for kind in set(part.kinds))
 
 
 def _names(parts: Sequence[Part], at: Mapping[str, list[int]]) -> tuple[int, int]:

@@ -6,8 +6,8 @@ import re
 from collections.abc import Sequence
 from functools import lru_cache
 
-_WORD = re.compile(r"\d+(?:[.,:/]\d+)*|[^\W\d_]+(?:['’][^\W\d_]+)*|\d*[^\W_]+")
-_END = re.compile(r"[.!?]+[\"'”’)\]]*\s+|\n+\s*")
+_WORD = re.compile(r"\w+(?:['’]\w+|(?<=\d)[.,:/]\d+)*")
+_END = re.compile(r"[.!?\n][\"'”’)\]]*(?:\s+|(?<=\n))")
 _ABBREVIATED = re.compile(r"(?<![^\W\d_])(?:[A-Z]|Mr|Mrs|Ms|Dr|St|Prof|Jr|Sr|vs|etc|e\.g|i\.e|No|Inc|Ltd|Co|Mt|Lt|Gen|Col|Capt|Sgt)\.\Z")
 
 _FUNCTION = """
@@ -47,6 +47,9 @@ OPINION = frozenset(_OPINION.split())
 """What people say of themselves rather than of the matter, in lower case."""
 
 
+_LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+"""What may follow a number within a word: "1960s" equals "1960"."""
+
 CONTENT, NUMBER, NEGATION, OF_SPEAKER, OF_ADDRESSED, OF_OPINION, CAPITAL = 1, 2, 4, 8, 16, 32, 64
 """What a word is, as bits."""
 
@@ -69,7 +72,7 @@ def places(text: str, start: int, end: int) -> list[tuple[int, int]]:
 def known(word: str) -> tuple[str, int]:
     """Stem and kind of a word; kept for the next time, since few words make most of a text."""
     if word[0].isdigit():
-        return word.replace(",", "").lower(), CONTENT | NUMBER
+        return word.replace(",", "").rstrip(_LETTERS) or word, CONTENT | NUMBER
     lower = word.lower().replace("’", "'")
     head = lower.partition("'")[0]
     kind = CONTENT if head not in FUNCTION and len(head) > 1 else 0
