@@ -1,4 +1,4 @@
-"""``python -m benchmarks.groundedness DATA``: how well the groundedness detector tells, on sets that it learnt from and on others, and how fast.
+"""``python -m benchmarks.groundedness DATA``: how well the groundedness detector tells on sets it learnt from and on others, and how fast.
 
 Writes ``benchmarks/results/groundedness.json`` and prints its tables. ``DATA`` is the folder with the sets (docs/groundedness.md says where
 they are from). Needs the extra ``local``. The model under test is made anew from the training parts and must equal the one that is shipped.

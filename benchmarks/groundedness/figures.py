@@ -67,7 +67,7 @@ def few_labels(found: Mapping[str, Any]) -> str:
 def support(found: Mapping[str, Any]) -> str:
     one = found["support"]
     return (
-        f"On {one['claims']} claims of WiCE's test part, of the context sentences named as support {_interval(one['named'])} are among those"
+        f"On {one['claims']} claims of WiCE's test part: of the sentences named as support {_interval(one['named'])} are among those"
         f" that people marked; of sentences taken at random it would be {one['chance']:.3f}."
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,7 +36,7 @@ def between(measure: Measure, y: Floats, scores: Floats, groups: NDArray[np.intp
     rng = np.random.default_rng(seed)
     order = np.argsort(groups, kind="stable")
     starts = np.searchsorted(groups[order], np.arange(groups.max() + 2))
-    members = [order[a:b] for a, b in zip(starts, starts[1:], strict=False)]
+    members = [order[a:b] for a, b in pairwise(starts)]
     found: list[float] = []
     while len(found) < draws:
         rows = np.concatenate([members[i] for i in rng.integers(0, len(members), len(members))])

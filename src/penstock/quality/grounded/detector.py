@@ -73,7 +73,7 @@ class WordDetector:
         )
 
     def _spans(self, part: Part, reply: str, held: Context) -> list[Span]:
-        score = self._model.sentence.score(glance(part, reply.count("?", part.start, part.end), held))
+        score = self._model.sentence.score(glance(part, reply.count("?", part.start, part.end)))
         support = None
         if part.best >= 0:
             text, start, end = held.sentences[part.best]
@@ -105,9 +105,8 @@ class MeaningDetector(WordDetector):
 
 def _runs(part: Part, reply: str, held: Context) -> list[Span]:
     """Runs of the sentence whose content words all stand nowhere in the context; the score is their share of the sentence by weight."""
-    if all(stem in held.at for stem in part.content):
+    if not part.missing:
         return []
-    total = sum(part.weights)
     weights = iter(part.weights)
     found: list[Span] = []
     start = end = 0
@@ -121,8 +120,8 @@ def _runs(part: Part, reply: str, held: Context) -> list[Span]:
             end = close
             weight += tells
         elif weight:
-            found.append(Span(kind="words", start=start, end=end, score=weight / total))
+            found.append(Span(kind="words", start=start, end=end, score=weight / part.total))
             weight = 0.0
     if weight:
-        found.append(Span(kind="words", start=start, end=end, score=weight / total))
+        found.append(Span(kind="words", start=start, end=end, score=weight / part.total))
     return found

@@ -23,7 +23,7 @@ from penstock.quality.grounded.words import (
 NAMES = (
     "content_missing", "content_missing_weighted", "words_present", "pairs_present", "triples_present", "pairs_near", "longest_run",
     "in_order", "numbers_missing", "names_missing", "negation_differs", "speaker", "addressed", "opinion", "question", "best_sentence",
-    "worst_sentence", "window", "alike_missing", "unrelated_run", "odd_order",
+    "worst_sentence", "window", "unrelated_run", "odd_order",
 )  # fmt: skip
 """The figures in their order; docs/groundedness.md says what each is."""
 
@@ -37,6 +37,8 @@ WINDOW = 40
 """Words of the context that are looked at together, for evidence that spreads over sentences."""
 
 _NEAR = 5
+_TONE = OF_SPEAKER | OF_ADDRESSED | OF_OPINION | NEGATION
+_BITS = tuple(1 << place for place in range(2048))
 
 
 class Context:
@@ -51,13 +53,12 @@ class Context:
         """The stems one after the other, over all texts; a place is an index here."""
         self.sentence_of: list[int] = []
         """The sentence of each place."""
-        self.negated: set[int] = set()
+        self._kinds: list[Sequence[int]] = []
         for number, text in enumerate(texts):
             for start, end in sentences(text):
                 stems, kinds = words(text, start, end)
                 if stems:
-                    if any(kind & NEGATION for kind in set(kinds)):
-                        self.negated.add(len(self.sentences))
+                    self._kinds.append(kinds)
                     self.sentence_of += [len(self.sentences)] * len(stems)
                     self.sentences.append((number, start, end))
                     self.order += stems
@@ -71,7 +72,6 @@ class Context:
             else:
                 at[stem] = [place]
         self.pairs = set(pairwise(order))
-        self._heads: set[str] | None = None
         self._weights, self._rare = weights, rare
         self._masks: dict[str, int] = {}
 
@@ -80,16 +80,14 @@ class Context:
         get, rare = self._weights.get, self._rare
         return [get(stem, rare) for stem in stems]
 
+    def negated(self, sentence: int) -> bool:
+        """Whether the sentence says no to something."""
+        return any(kind & NEGATION for kind in self._kinds[sentence])
+
     def triple(self, first: str, second: str, third: str) -> bool:
         """Whether the three stand one after the other; the first is known to stand here."""
         order = self.order
         return any(order[place + 1 : place + 3] == [second, third] for place in self.at[first])
-
-    def alike(self, stem: str) -> bool:
-        """Whether a word of the context begins with the same four letters."""
-        if self._heads is None:
-            self._heads = {known[:4] for known in self.at if len(known) > 3}
-        return len(stem) > 3 and stem[:4] in self._heads
 
     def mask(self, stem: str) -> int:
         """The places of a stem as bits of one integer."""
@@ -97,21 +95,41 @@ class Context:
         if mask is None:
             mask = 0
             for place in self.at.get(stem, ()):
-                mask |= 1 << place
+                mask |= _BITS[place] if place < 2048 else 1 << place
             self._masks[stem] = mask
         return mask
 
 
 class Part:
-    """A sentence of a reply: its words, and the context's sentence that holds most of them by weight (-1: none holds any)."""
+    """A sentence of a reply, held against the context. ``best``: the context's sentence that holds most of its words by weight, -1 for
+    none, and ``share``: how much of them it holds."""
 
-    __slots__ = ("stems", "kinds", "content", "weights", "start", "end", "best", "share")
+    __slots__ = (
+        "stems", "kinds", "content", "weights", "start", "end", "best", "share",
+        "missing", "lost", "total", "present", "pairs", "numbers", "numbers_lost", "speaker", "addressed", "opinion", "differs",
+    )  # fmt: skip
 
     def __init__(self, stems: Sequence[str], kinds: Sequence[int], start: int, end: int, context: Context) -> None:
+        at = context.at
         self.stems, self.kinds, self.start, self.end = stems, kinds, start, end
         self.content = [stem for stem, kind in zip(stems, kinds, strict=True) if kind & CONTENT]
         self.weights = context.weighed(self.content)
         self.best, self.share = best_sentence(self.content, self.weights, context)
+        self.missing = [stem for stem in self.content if stem not in at]
+        self.lost, self.total = sum(context.weighed(self.missing)), sum(self.weights)
+        self.present = sum([stem in at for stem in stems])
+        self.pairs = [pair in context.pairs for pair in pairwise(stems)]
+        numbers = [stem for stem in self.content if stem[0].isdigit()]
+        self.numbers, self.numbers_lost = len(numbers), sum([stem not in at for stem in numbers])
+        self.speaker = self.addressed = self.opinion = 0
+        negated = False
+        for kind in kinds:
+            if kind & _TONE:
+                self.speaker += kind & OF_SPEAKER > 0
+                self.addressed += kind & OF_ADDRESSED > 0
+                self.opinion += kind & OF_OPINION > 0
+                negated |= kind & NEGATION > 0
+        self.differs = self.share > 0.5 and negated != context.negated(self.best)
 
 
 def split(reply: str, context: Context) -> list[Part]:
@@ -124,60 +142,49 @@ def measure(parts: Sequence[Part], questions: int, context: Context) -> list[flo
     """The figures of `NAMES` for these sentences together; ``questions`` is how many question marks they hold."""
     at = context.at
     stems = [stem for part in parts for stem in part.stems]
-    kinds = [kind for part in parts for kind in part.kinds]
     kept = [stem for part in parts for stem in part.content]
     weights = [weight for part in parts for weight in part.weights]
-    of, sentences_of = len(stems) or 1, len(parts) or 1
-    total = sum(weights)
-    missing = [stem for stem in kept if stem not in at]
-    lost = sum([weight for stem, weight in zip(kept, weights, strict=True) if stem not in at])
+    of = len(stems) or 1
+    pairs = [there for part in parts for there in part.pairs]
+    triples = [there for part in parts for there in _triples(part, context)]
     names, names_lost = _names(parts, at)
-    numbers = [stem for stem in kept if stem[0].isdigit()]
-    absent = [stem for stem in missing if not stem[0].isdigit()]
-    found = [pair in context.pairs for pair in pairwise(stems)]
-    triples = [a and b and context.triple(*stems[i : i + 3]) for i, (a, b) in enumerate(pairwise(found))]
     shares = [part.share for part in parts]
-    differs = [part for part in parts if part.share > 0.5 and _negated(part) != (part.best in context.negated)]
-    present = sum([stem in at for stem in stems])
+    present = _sum(parts, "present")
     return [
-        len(missing) / len(kept) if kept else 0.5,
-        lost / total if total else 0.5,
+        sum([len(part.missing) for part in parts]) / len(kept) if kept else 0.5,
+        _ratio(_sum(parts, "lost"), sum(weights), 0.5),
         present / of,
-        sum(found) / len(found) if found else 0.5,
+        sum(pairs) / len(pairs) if pairs else 0.5,
         sum(triples) / len(triples) if triples else 0.5,
         _near(kept, context),
-        _longest(triples, found, present) / of,
+        _longest(triples, pairs, present) / of,
         _in_order(stems, context) / of,
-        sum([stem not in at for stem in numbers]) / len(numbers) if numbers else 0.0,
-        names_lost / names if names else 0.0,
-        len(differs) / sentences_of,
-        sum([kind & OF_SPEAKER > 0 for kind in kinds]) / of,
-        sum([kind & OF_ADDRESSED > 0 for kind in kinds]) / of,
-        sum([kind & OF_OPINION > 0 for kind in kinds]) / of,
-        questions / sentences_of,
+        _ratio(_sum(parts, "numbers_lost"), _sum(parts, "numbers"), 0.0),
+        _ratio(names_lost, names, 0.0),
+        _ratio(_sum(parts, "differs"), len(parts), 0.0),
+        _sum(parts, "speaker") / of,
+        _sum(parts, "addressed") / of,
+        _sum(parts, "opinion") / of,
+        _ratio(questions, len(parts), 0.0),
         max(shares, default=0.0),
         min(shares, default=0.0),
         _window(kept, weights, context),
-        sum([context.alike(stem) for stem in absent]) / len(absent) if absent else 0.0,
-        _absent_run(stems, kinds, at) / of,
+        _absent_run(parts, at) / of,
         _odd_order(kept, at),
     ]
 
 
-def glance(part: Part, questions: int, context: Context) -> list[float]:
+def glance(part: Part, questions: int) -> list[float]:
     """The figures of `GLANCED` for one sentence, each as `measure` has it."""
-    at, stems, kinds = context.at, part.stems, part.kinds
-    total = sum(part.weights)
-    numbers = [stem for stem in part.content if stem[0].isdigit()]
-    found = [pair in context.pairs for pair in pairwise(stems)]
+    of = len(part.stems)
     return [
-        sum([weight for stem, weight in zip(part.content, part.weights, strict=True) if stem not in at]) / total if total else 0.5,
-        sum([stem in at for stem in stems]) / len(stems),
-        sum(found) / len(found) if found else 0.5,
-        sum([stem not in at for stem in numbers]) / len(numbers) if numbers else 0.0,
-        float(part.share > 0.5 and _negated(part) != (part.best in context.negated)),
-        sum([kind & OF_SPEAKER > 0 for kind in kinds]) / len(stems),
-        sum([kind & OF_OPINION > 0 for kind in kinds]) / len(stems),
+        _ratio(part.lost, part.total, 0.5),
+        part.present / of,
+        sum(part.pairs) / len(part.pairs) if part.pairs else 0.5,
+        _ratio(part.numbers_lost, part.numbers, 0.0),
+        float(part.differs),
+        part.speaker / of,
+        part.opinion / of,
         float(questions),
         part.share,
     ]
@@ -198,8 +205,17 @@ def best_sentence(content: Sequence[str], weights: Sequence[float], context: Con
     return best, gained[best] / sum(weights)
 
 
-def _negated(part: Part) -> bool:
-    return any(kind & NEGATION for kind in set(part.kinds))
+def _ratio(above: float, below: float, empty: float) -> float:
+    return above / below if below else empty
+
+
+def _sum(parts: Sequence[Part], name: str) -> float:
+    return sum([getattr(part, name) for part in parts])
+
+
+def _triples(part: Part, context: Context) -> list[bool]:
+    stems = part.stems
+    return [a and b and context.triple(*stems[i : i + 3]) for i, (a, b) in enumerate(pairwise(part.pairs))]
 
 
 def _names(parts: Sequence[Part], at: Mapping[str, list[int]]) -> tuple[int, int]:
@@ -224,7 +240,7 @@ def _near(kept: Sequence[str], context: Context) -> float:
     return hits / (len(kept) - 1)
 
 
-def _longest(triples: Sequence[bool], pairs: Sequence[bool], present: int) -> int:
+def _longest(triples: Sequence[bool], pairs: Sequence[bool], present: float) -> int:
     """About the longest run of words that stands in the context word for word: a run all of whose triples do."""
     best = run = 0
     for there in triples:
@@ -271,18 +287,19 @@ def _window(kept: Sequence[str], weights: Sequence[float], context: Context) -> 
     return min(1.0, best / sum(wanted.values()))
 
 
-def _absent_run(stems: Sequence[str], kinds: Sequence[int], at: Mapping[str, list[int]]) -> int:
-    """The longest stretch of words whose content words are all absent from the context."""
+def _absent_run(parts: Sequence[Part], at: Mapping[str, list[int]]) -> int:
+    """The longest stretch of words, over sentences too, whose content words are all absent from the context."""
     best = run = tail = 0
-    for stem, kind in zip(stems, kinds, strict=True):
-        if not kind & CONTENT:
-            tail += run > 0
-        elif stem in at:
-            run = tail = 0
-        else:
-            run += 1 + tail
-            tail = 0
-            best = max(run, best)
+    for part in parts:
+        for stem, kind in zip(part.stems, part.kinds, strict=True):
+            if not kind & CONTENT:
+                tail += run > 0
+            elif stem in at:
+                run = tail = 0
+            else:
+                run += 1 + tail
+                tail = 0
+                best = max(best, run)
     return best
 
 

@@ -73,15 +73,27 @@ def known(word: str) -> tuple[str, int]:
     """Stem and kind of a word; kept for the next time, since few words make most of a text."""
     if word[0].isdigit():
         return word.replace(",", "").rstrip(_LETTERS) or word, CONTENT | NUMBER
-    lower = word.lower().replace("’", "'")
-    head = lower.partition("'")[0]
-    kind = CONTENT if head not in FUNCTION and len(head) > 1 else 0
-    kind |= NEGATION if lower in NEGATIONS or lower.endswith("n't") else 0
-    kind |= OF_SPEAKER if head in SPEAKER else 0
-    kind |= OF_ADDRESSED if head in ADDRESSED else 0
-    kind |= OF_OPINION if head in OPINION else 0
-    kind |= CAPITAL if word[0].isupper() else 0
-    return stem(lower), kind
+    lower = word.lower()
+    head = lower
+    if "'" in lower or "’" in lower:
+        lower = lower.replace("’", "'")
+        head = lower.partition("'")[0]
+    kind = _KINDS.get(head, CONTENT if len(head) > 1 else 0)
+    if lower.endswith("n't"):
+        kind |= NEGATION
+    return stem(lower), kind | CAPITAL if word[0].isupper() else kind
+
+
+def _kinds() -> dict[str, int]:
+    """What is known of the listed words; all others are content."""
+    listed = FUNCTION | NEGATIONS | SPEAKER | ADDRESSED | OPINION
+    bits = ((NEGATIONS, NEGATION), (SPEAKER, OF_SPEAKER), (ADDRESSED, OF_ADDRESSED), (OPINION, OF_OPINION))
+    return {
+        word: sum((bit for words, bit in bits if word in words), 0 if word in FUNCTION or len(word) < 2 else CONTENT) for word in listed
+    }
+
+
+_KINDS = _kinds()
 
 
 def sentences(text: str) -> list[tuple[int, int]]:
@@ -110,18 +122,30 @@ def stem(word: str) -> str:
     """A word of lower case without its commonest English endings, so that "jumps" meets "jumping". Coarse; both sides go through it."""
     if word.endswith("'s"):
         word = word[:-2]
-    if len(word) <= 3:
+    size = len(word)
+    if size <= 3:
         return word
-    if word.endswith("ies") and len(word) > 4:
-        return word[:-3] + "i"
-    for ending in ("ingly", "edly", "ing", "ed", "ly"):
-        if word.endswith(ending) and len(word) - len(ending) >= 3:
-            return _undoubled(word[: -len(ending)])
-    if word.endswith("es") and len(word) > 4:
-        return word[:-2] if word[-3] in "sxzh" else _undoubled(word[:-2])
-    if word.endswith("s") and not word.endswith("ss"):
-        return _last(word[:-1])
+    last = word[-1]
+    if last == "s":
+        return _singular(word)
+    if last == "g" and size > 5 and word.endswith("ing"):
+        return _undoubled(word[:-3])
+    if last == "d" and size > 4 and word.endswith("ed"):
+        return _undoubled(word[:-2])
+    if last == "y" and size > 4 and word.endswith("ly"):
+        for ending in ("ingly", "edly"):
+            if size > len(ending) + 2 and word.endswith(ending):
+                return _undoubled(word[: -len(ending)])
+        return _undoubled(word[:-2])
     return _last(word)
+
+
+def _singular(word: str) -> str:
+    if len(word) > 4 and word.endswith("ies"):
+        return word[:-3] + "i"
+    if len(word) > 4 and word.endswith("es"):
+        return word[:-2] if word[-3] in "sxzh" else _undoubled(word[:-2])
+    return word if word.endswith("ss") else _last(word[:-1])
 
 
 def _undoubled(word: str) -> str:
@@ -131,6 +155,10 @@ def _undoubled(word: str) -> str:
 
 
 def _last(word: str) -> str:
-    if len(word) > 3 and word[-1] == "e":
-        return word[:-1]
-    return word[:-1] + "i" if len(word) > 3 and word[-1] == "y" else word
+    if len(word) > 3:
+        last = word[-1]
+        if last == "e":
+            return word[:-1]
+        if last == "y":
+            return word[:-1] + "i"
+    return word
