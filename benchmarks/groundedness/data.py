@@ -108,16 +108,19 @@ def commonness(rows: Iterable[Row]) -> tuple[list[str], list[float], float]:
     return [stem for stem, _ in listed], tells, round(tells[-1] + 1, 2)
 
 
-def figures(rows: Sequence[Row], weights: dict[str, float], rare: float) -> tuple[Floats, list[list[tuple[str, str]]]]:
-    """What the lexical head sees of each row, and the pairs of texts that the embedding model is asked about."""
+def figures(rows: Sequence[Row], weights: dict[str, float], rare: float) -> tuple[Floats, Floats, list[list[tuple[str, str]]]]:
+    """What the lexical head sees of each row, the share of content words that the context lacks, and what the embedding model is asked."""
     found: list[list[float]] = []
+    lacks: list[float] = []
     pairs: list[list[tuple[str, str]]] = []
     for row in rows:
         held = Context([row.context], weights, rare)
         parts = split(row.reply, held)
         found.append(measure(parts, row.reply.count("?"), held))
+        content = sum(len(part.content) for part in parts)
+        lacks.append(sum(len(part.missing) for part in parts) / content if content else 0.5)
         pairs.append(compared(parts, held, row.reply) if parts and held.sentences else [])
-    return np.array(found), pairs
+    return np.array(found), np.array(lacks), pairs
 
 
 class Vectors:

@@ -21,15 +21,18 @@ class Seen(NamedTuple):
     """A set's rows as figures: those of words, then those of meaning."""
 
     x: Floats
+    lacks: Floats
+    """The share of content words that the context lacks, unweighted: a peer."""
     y: Floats
     groups: NDArray[np.intp]
 
 
 def see(rows: Sequence[Row], weights: Mapping[str, float], rare: float, vectors: Vectors) -> Seen:
-    by_words, pairs = figures(rows, dict(weights), rare)
+    by_words, lacks, pairs = figures(rows, dict(weights), rare)
     numbers = {group: index for index, group in enumerate(dict.fromkeys(row.group for row in rows))}
     return Seen(
         np.hstack([by_words, vectors.cosines(pairs)]),
+        lacks,
         np.array([float(row.ungrounded) for row in rows]),
         np.array([numbers[row.group] for row in rows]),
     )
@@ -74,4 +77,4 @@ def cross_validate(seen: Mapping[str, Seen], folds: int = 5, seed: int = 0) -> d
 
 
 def _rows(seen: Seen, keep: NDArray[np.bool_]) -> Seen:
-    return Seen(seen.x[keep], seen.y[keep], seen.groups[keep])
+    return Seen(seen.x[keep], seen.lacks[keep], seen.y[keep], seen.groups[keep])

@@ -21,9 +21,8 @@ from penstock.quality.grounded.words import (
 )
 
 NAMES = (
-    "content_missing", "content_missing_weighted", "words_present", "pairs_present", "triples_present", "pairs_near", "longest_run",
-    "in_order", "numbers_missing", "names_missing", "negation_differs", "speaker", "addressed", "opinion", "question", "best_sentence",
-    "worst_sentence", "window", "unrelated_run", "odd_order",
+    "content_missing_weighted", "words_present", "pairs_present", "in_order", "numbers_missing", "names_missing", "negation_differs",
+    "speaker", "addressed", "opinion", "question", "best_sentence", "worst_sentence", "window",
 )  # fmt: skip
 """The figures in their order; docs/groundedness.md says what each is."""
 
@@ -36,7 +35,6 @@ GLANCED = (
 WINDOW = 40
 """Words of the context that are looked at together, for evidence that spreads over sentences."""
 
-_NEAR = 5
 _TONE = OF_SPEAKER | OF_ADDRESSED | OF_OPINION | NEGATION
 _BITS = tuple(1 << place for place in range(2048))
 
@@ -83,11 +81,6 @@ class Context:
     def negated(self, sentence: int) -> bool:
         """Whether the sentence says no to something."""
         return any(kind & NEGATION for kind in self._kinds[sentence])
-
-    def triple(self, first: str, second: str, third: str) -> bool:
-        """Whether the three stand one after the other; the first is known to stand here."""
-        order = self.order
-        return any(order[place + 1 : place + 3] == [second, third] for place in self.at[first])
 
     def mask(self, stem: str) -> int:
         """The places of a stem as bits of one integer."""
@@ -146,18 +139,12 @@ def measure(parts: Sequence[Part], questions: int, context: Context) -> list[flo
     weights = [weight for part in parts for weight in part.weights]
     of = len(stems) or 1
     pairs = [there for part in parts for there in part.pairs]
-    triples = [there for part in parts for there in _triples(part, context)]
     names, names_lost = _names(parts, at)
     shares = [part.share for part in parts]
-    present = _sum(parts, "present")
     return [
-        sum([len(part.missing) for part in parts]) / len(kept) if kept else 0.5,
         _ratio(_sum(parts, "lost"), sum(weights), 0.5),
-        present / of,
+        _sum(parts, "present") / of,
         sum(pairs) / len(pairs) if pairs else 0.5,
-        sum(triples) / len(triples) if triples else 0.5,
-        _near(kept, context),
-        _longest(triples, pairs, present) / of,
         _in_order(stems, context) / of,
         _ratio(_sum(parts, "numbers_lost"), _sum(parts, "numbers"), 0.0),
         _ratio(names_lost, names, 0.0),
@@ -169,8 +156,6 @@ def measure(parts: Sequence[Part], questions: int, context: Context) -> list[flo
         max(shares, default=0.0),
         min(shares, default=0.0),
         _window(kept, weights, context),
-        _absent_run(parts, at) / of,
-        _odd_order(kept, at),
     ]
 
 
@@ -213,42 +198,11 @@ def _sum(parts: Sequence[Part], name: str) -> float:
     return sum([getattr(part, name) for part in parts])
 
 
-def _triples(part: Part, context: Context) -> list[bool]:
-    stems = part.stems
-    return [a and b and context.triple(*stems[i : i + 3]) for i, (a, b) in enumerate(pairwise(part.pairs))]
-
-
 def _names(parts: Sequence[Part], at: Mapping[str, list[int]]) -> tuple[int, int]:
     """How many words are written with a capital that no beginning of a sentence asks for, and how many of them the context lacks."""
     wanted = CAPITAL | CONTENT
     names = [stem for part in parts for stem, kind in zip(part.stems[1:], part.kinds[1:], strict=True) if kind & wanted == wanted]
     return len(names), sum([stem not in at for stem in names])
-
-
-def _near(kept: Sequence[str], context: Context) -> float:
-    """Of neighbouring content words, how many stand within `_NEAR` words of each other in the context, in the same order."""
-    if len(kept) < 2:
-        return 0.5
-    hits = 0
-    at, order = context.at, context.order
-    for left, right in pairwise(kept):
-        if left in at and right in at:
-            for place in at[left]:
-                if right in order[place + 1 : place + 1 + _NEAR]:
-                    hits += 1
-                    break
-    return hits / (len(kept) - 1)
-
-
-def _longest(triples: Sequence[bool], pairs: Sequence[bool], present: float) -> int:
-    """About the longest run of words that stands in the context word for word: a run all of whose triples do."""
-    best = run = 0
-    for there in triples:
-        run = run + 1 if there else 0
-        best = max(run, best)
-    if best:
-        return best + 2
-    return 2 if any(pairs) else int(present > 0)
 
 
 def _in_order(stems: Sequence[str], context: Context) -> int:
@@ -285,26 +239,3 @@ def _window(kept: Sequence[str], weights: Sequence[float], context: Context) -> 
             tail += 1
         best = max(held, best)
     return min(1.0, best / sum(wanted.values()))
-
-
-def _absent_run(parts: Sequence[Part], at: Mapping[str, list[int]]) -> int:
-    """The longest stretch of words, over sentences too, whose content words are all absent from the context."""
-    best = run = tail = 0
-    for part in parts:
-        for stem, kind in zip(part.stems, part.kinds, strict=True):
-            if not kind & CONTENT:
-                tail += run > 0
-            elif stem in at:
-                run = tail = 0
-            else:
-                run += 1 + tail
-                tail = 0
-                best = max(best, run)
-    return best
-
-
-def _odd_order(kept: Sequence[str], at: Mapping[str, list[int]]) -> float:
-    """Of neighbouring content words that the context has, how many stand there only in the other order."""
-    present = [stem for stem in kept if stem in at]
-    pairs = [(a, b) for a, b in pairwise(present) if a != b]
-    return sum([at[a][0] > at[b][-1] for a, b in pairs]) / len(pairs) if pairs else 0.0

@@ -65,7 +65,7 @@ class TokenDetector:
     """A token classifier from a folder; loaded with the first reply, used from a thread, so several may be judged side by side."""
 
     def __init__(self, folder: Path, inspect: Inspect, *, limits: Limits | None = None, most: int = 4096, threads: int = 1) -> None:
-        """``most``: how many tokens the model reads at once; a longer context is read in pieces. ``threads``: cores that a reply may use."""
+        """``most``: how many tokens the model reads at once; a longer context is read in pieces. ``threads``: cores for a reply."""
         self._folder, self._inspect = folder, inspect
         self._limits = limits or Limits(low=0.5, high=0.5)
         self._most, self._threads = most, threads
