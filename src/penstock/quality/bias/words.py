@@ -10,10 +10,9 @@ from typing import Final
 
 GENDERED: Final = (
     ("woman", "man"), ("women", "men"), ("girl", "boy"), ("girls", "boys"), ("mother", "father"), ("mothers", "fathers"),
-    ("mom", "dad"), ("mum", "dad"), ("daughter", "son"), ("daughters", "sons"), ("sister", "brother"), ("sisters", "brothers"), ("wife", "husband"),
-    ("wives", "husbands"), ("aunt", "uncle"), ("aunts", "uncles"), ("niece", "nephew"), ("nieces", "nephews"),
-    ("grandmother", "grandfather"),
-    ("grandma", "grandpa"), ("granddaughter", "grandson"), ("girlfriend", "boyfriend"), ("bride", "groom"), ("widow", "widower"),
+    ("mom", "dad"), ("mum", "dad"), ("daughter", "son"), ("daughters", "sons"), ("sister", "brother"), ("sisters", "brothers"),
+    ("wife", "husband"), ("wives", "husbands"), ("aunt", "uncle"), ("aunts", "uncles"), ("niece", "nephew"), ("nieces", "nephews"),
+    ("grandmother", "grandfather"), ("grandma", "grandpa"), ("granddaughter", "grandson"), ("girlfriend", "boyfriend"), ("bride", "groom"), ("widow", "widower"),
     ("lady", "gentleman"), ("ladies", "gentlemen"), ("madam", "sir"), ("ms", "mr"), ("mrs", "mr"), ("female", "male"), ("females", "males"),
     ("businesswoman", "businessman"), ("saleswoman", "salesman"), ("policewoman", "policeman"), ("chairwoman", "chairman"),
     ("spokeswoman", "spokesman"), ("waitress", "waiter"), ("actress", "actor"), ("stewardess", "steward"), ("queen", "king"),
