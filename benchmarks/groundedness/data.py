@@ -29,13 +29,6 @@ LISTED = 1500
 """Stems whose commonness the model carries."""
 
 TRAIN = ("wow", "cmu", "factcheck", "wice")
-TITLES = {
-    "wow": "BEGIN, Wizard of Wikipedia",
-    "cmu": "BEGIN, CMU-DoG",
-    "factcheck": "FactCheckGPT",
-    "wice": "WiCE",
-    "halueval": "HaluEval, general",
-}
 
 
 class Row(NamedTuple):

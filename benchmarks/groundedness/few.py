@@ -10,7 +10,7 @@ from benchmarks.groundedness.data import Floats
 from benchmarks.groundedness.measures import balanced
 from penstock.quality.grounded.calibrate import calibrate
 
-SIZES = (20, 50, 100, 200, 300)
+SIZES = (50, 100, 200, 300)
 DRAWS = 200
 ERROR, CONFIDENCE = 0.1, 0.95
 

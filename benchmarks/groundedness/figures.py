@@ -5,8 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from benchmarks.groundedness.data import TITLES
-
+TITLES = {
+    "wow": "BEGIN, Wizard of Wikipedia",
+    "cmu": "BEGIN, CMU-DoG",
+    "factcheck": "FactCheckGPT",
+    "wice": "WiCE",
+    "halueval": "HaluEval, general",
+}
 NAMES = {"lexical": "words", "full": "words and meaning", "coverage": "1 - content coverage", "rouge_l": "1 - ROUGE-L precision"}
 BARS = (("auroc", 0.94, "AUROC at least .94"), ("balanced", 0.86, "balanced accuracy at least 86 %"))
 
