@@ -95,7 +95,7 @@ def commonness(rows: Iterable[Row]) -> tuple[list[str], list[float], float]:
     for text in dict.fromkeys(text for row in rows for text in (row.context, row.reply)):
         for start, end in sentences(text):
             sentences_seen += 1
-            counts.update(set(words(text, start, end)[0]))
+            counts.update({stem for stem, _ in words(text, start, end)})
     listed = sorted(counts.items(), key=lambda one: (-one[1], one[0]))[:LISTED]
     tells = [round(math.log((sentences_seen + 1) / (count + 1)), 2) for _, count in listed]
     return [stem for stem, _ in listed], tells, round(tells[-1] + 1, 2)

@@ -94,4 +94,4 @@ def test_the_best_sentence_is_where_most_of_the_weight_stands() -> None:
     number, start, end = context.sentences[part.best]
     assert (number, context.texts[0][start:end]) == (0, "Rotterdam harbour.")
     assert part.share == pytest.approx(2 / 3)
-    assert len(words(TEXT, *sentences(TEXT)[0])[0]) == 7
+    assert len(words(TEXT, *sentences(TEXT)[0])) == 7

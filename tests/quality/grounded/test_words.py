@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from penstock.quality.grounded.words import CAPITAL, CONTENT, NEGATION, NUMBER, known, places, sentences, stem, words
+from penstock.quality.grounded.words import CAPITAL, CONTENT, NEGATION, NUMBER, known, placed, sentences, stem, words
 
 
 @pytest.mark.parametrize(
@@ -26,7 +26,7 @@ def test_different_words_stay_apart(one: str, other: str) -> None:
 
 
 def test_kinds() -> None:
-    _, kinds = words("Berlin isn't 3,500 years old, he said", 0, 37)
+    kinds = [kind for _, kind in words("Berlin isn't 3,500 years old, he said", 0, 37)]
     assert kinds[0] == CONTENT | CAPITAL
     assert kinds[1] & NEGATION
     assert kinds[2] == CONTENT | NUMBER
@@ -48,10 +48,9 @@ def test_any_text_is_taken_apart_without_loss(text: str) -> None:
     covered = {i for a, b in found for i in range(a, b)}
     assert all(i in covered or text[i].isspace() for i in range(len(text)))
     for start, end in found:
-        stems, kinds = words(text, start, end)
-        spans = places(text, start, end)
-        assert len(stems) == len(kinds) == len(spans)
-        assert all(start <= a < b <= end for a, b in spans)
+        said = placed(text, start, end)
+        assert [(stem, kind) for stem, kind, _ in said] == words(text, start, end)
+        assert all(start <= a < b <= end for _, _, (a, b) in said)
 
 
 @given(st.text(alphabet="abcdeginlsy'", min_size=1, max_size=12))

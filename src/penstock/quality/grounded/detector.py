@@ -9,7 +9,7 @@ from penstock.quality.grounded.features import Context, Part, glance, measure, s
 from penstock.quality.grounded.judgement import Judgement, Limits, Span, Support, not_judged
 from penstock.quality.grounded.meaning import compared, similarities
 from penstock.quality.grounded.model import Model, shipped
-from penstock.quality.grounded.words import CONTENT, places
+from penstock.quality.grounded.words import CONTENT
 
 MAX_REPLY, MAX_CONTEXT = 50_000, 400_000
 """Characters. What is longer is not judged, and said so: the time grows with both."""
@@ -78,7 +78,7 @@ class WordDetector:
         if part.best >= 0:
             text, start, end = held.sentences[part.best]
             support = Support(text=text, start=start, end=end, share=part.share)
-        return [Span(kind="sentence", start=part.start, end=part.end, score=score, support=support), *_runs(part, reply, held)]
+        return [Span(kind="sentence", start=part.start, end=part.end, score=score, support=support), *_runs(part, held)]
 
 
 class MeaningDetector(WordDetector):
@@ -103,7 +103,7 @@ class MeaningDetector(WordDetector):
         return self._judgement(self._model.full.score(figures), self._model.full.shares(figures), held, parts, reply)
 
 
-def _runs(part: Part, reply: str, held: Context) -> list[Span]:
+def _runs(part: Part, held: Context) -> list[Span]:
     """Runs of the sentence whose content words all stand nowhere in the context; the score is their share of the sentence by weight."""
     if not part.missing:
         return []
@@ -111,7 +111,7 @@ def _runs(part: Part, reply: str, held: Context) -> list[Span]:
     found: list[Span] = []
     start = end = 0
     weight = 0.0
-    for stem, kind, (begin, close) in zip(part.stems, part.kinds, places(reply, part.start, part.end), strict=True):
+    for stem, kind, (begin, close) in zip(part.stems, part.kinds, part.spans, strict=True):
         if not kind & CONTENT:
             continue
         tells = next(weights)

@@ -16,6 +16,7 @@ from penstock.quality.grounded.words import (
     OF_ADDRESSED,
     OF_OPINION,
     OF_SPEAKER,
+    placed,
     sentences,
     words,
 )
@@ -47,19 +48,20 @@ class Context:
         self.texts = texts
         self.sentences: list[tuple[int, int, int]] = []
         """Text, start and end of each sentence that has words."""
-        self.order: list[str] = []
-        """The stems one after the other, over all texts; a place is an index here."""
         self.sentence_of: list[int] = []
-        """The sentence of each place."""
-        self._kinds: list[Sequence[int]] = []
+        """The sentence of each place; places count words over all texts."""
+        self._first: list[int] = []
+        found: list[tuple[str, int]] = []
         for number, text in enumerate(texts):
             for start, end in sentences(text):
-                stems, kinds = words(text, start, end)
-                if stems:
-                    self._kinds.append(kinds)
-                    self.sentence_of += [len(self.sentences)] * len(stems)
+                said = words(text, start, end)
+                if said:
+                    self._first.append(len(found))
+                    self.sentence_of += [len(self.sentences)] * len(said)
                     self.sentences.append((number, start, end))
-                    self.order += stems
+                    found += said
+        self.order, self._kinds = zip(*found, strict=True) if found else ((), ())
+        """The stems one after the other."""
         order = self.order
         self.at: dict[str, list[int]] = {}
         """The places of each stem."""
@@ -80,7 +82,9 @@ class Context:
 
     def negated(self, sentence: int) -> bool:
         """Whether the sentence says no to something."""
-        return any(kind & NEGATION for kind in self._kinds[sentence])
+        first = self._first[sentence]
+        last = self._first[sentence + 1] if sentence + 1 < len(self._first) else None
+        return any(kind & NEGATION for kind in self._kinds[first:last])
 
     def mask(self, stem: str) -> int:
         """The places of a stem as bits of one integer."""
@@ -98,13 +102,16 @@ class Part:
     none, and ``share``: how much of them it holds."""
 
     __slots__ = (
-        "stems", "kinds", "content", "weights", "start", "end", "best", "share",
+        "stems", "kinds", "spans", "content", "weights", "start", "end", "best", "share",
         "missing", "lost", "total", "present", "pairs", "numbers", "numbers_lost", "speaker", "addressed", "opinion", "differs",
     )  # fmt: skip
 
-    def __init__(self, stems: Sequence[str], kinds: Sequence[int], start: int, end: int, context: Context) -> None:
+    def __init__(self, said: Sequence[tuple[str, int, tuple[int, int]]], start: int, end: int, context: Context) -> None:
         at = context.at
-        self.stems, self.kinds, self.start, self.end = stems, kinds, start, end
+        stems, kinds, self.spans = zip(*said, strict=True)
+        self.stems: tuple[str, ...] = stems
+        self.kinds: tuple[int, ...] = kinds
+        self.start, self.end = start, end
         self.content = [stem for stem, kind in zip(stems, kinds, strict=True) if kind & CONTENT]
         self.weights = context.weighed(self.content)
         self.best, self.share = best_sentence(self.content, self.weights, context)
@@ -127,8 +134,8 @@ class Part:
 
 def split(reply: str, context: Context) -> list[Part]:
     """The reply's sentences that have words."""
-    read = [(*words(reply, start, end), start, end) for start, end in sentences(reply)]
-    return [Part(stems, kinds, start, end, context) for stems, kinds, start, end in read if stems]
+    read = [(placed(reply, start, end), start, end) for start, end in sentences(reply)]
+    return [Part(said, start, end, context) for said, start, end in read if said]
 
 
 def measure(parts: Sequence[Part], questions: int, context: Context) -> list[float]:

@@ -7,14 +7,14 @@ from collections.abc import Sequence
 from operator import mul
 
 from penstock.quality.grounded.features import Context, Part
-from penstock.quality.grounded.words import places, words
+from penstock.quality.grounded.words import placed
 
 NAMES = ("least_alike", "mean_alike")
 """The figures of `similarities`: the least and the mean cosine of the pairs."""
 
 PAIRS = 2
-CLIP = 130
-"""At most so many sentences, at most so many characters of each and of its counterpart: together about 120 tokens."""
+CLIP = 115
+"""At most so many sentences, at most so many characters of each and of its counterpart: together about 110 tokens."""
 
 
 def compared(parts: Sequence[Part], context: Context, reply: str) -> list[tuple[str, str]]:
@@ -28,9 +28,8 @@ def _counterpart(part: Part, context: Context) -> str:
     text = context.texts[number]
     if end - start > CLIP and part.best >= 0:
         # A long sentence is cut to the stretch in which most of the words stand.
-        said = zip(words(text, start, end)[0], places(text, start, end), strict=True)
         wanted = set(part.content)
-        starts = [first for stem, (first, _) in said if stem in wanted]
+        starts = [first for stem, _, (first, _) in placed(text, start, end) if stem in wanted]
         held = [sum(1 for other in starts[index:] if other < first + CLIP) for index, first in enumerate(starts)]
         start = max(start, min(starts[held.index(max(held))], end - CLIP))
     return text[start : min(end, start + CLIP)]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from functools import lru_cache
 
 _WORD = re.compile(r"\w+(?:['’]\w+|(?<=\d)[.,:/]\d+)*")
@@ -54,18 +53,14 @@ CONTENT, NUMBER, NEGATION, OF_SPEAKER, OF_ADDRESSED, OF_OPINION, CAPITAL = 1, 2,
 """What a word is, as bits."""
 
 
-def words(text: str, start: int, end: int) -> tuple[Sequence[str], Sequence[int]]:
-    """Stems and kinds of the words between two offsets. Numbers are words of their own; "3,500" equals "3500"."""
-    found = list(map(known, _WORD.findall(text, start, end)))
-    if not found:
-        return (), ()
-    stems, kinds = zip(*found, strict=True)
-    return stems, kinds
+def words(text: str, start: int, end: int) -> list[tuple[str, int]]:
+    """Stem and kind of each word between two offsets. Numbers are words of their own; "3,500" equals "3500"."""
+    return list(map(known, _WORD.findall(text, start, end)))
 
 
-def places(text: str, start: int, end: int) -> list[tuple[int, int]]:
-    """Where each of these words stands, by offsets in the text."""
-    return [match.span() for match in _WORD.finditer(text, start, end)]
+def placed(text: str, start: int, end: int) -> list[tuple[str, int, tuple[int, int]]]:
+    """The same with where each stands, by offsets in the text."""
+    return [(*known(match[0]), match.span()) for match in _WORD.finditer(text, start, end)]
 
 
 @lru_cache(maxsize=16_384)
