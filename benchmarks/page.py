@@ -1,5 +1,5 @@
-"""``python -m benchmarks.page``: puts the figures of ``benchmarks/results`` into docs/performance.md
-and docs/routing.md; ``--check`` says whether they are in.
+"""``python -m benchmarks.page``: puts the figures of ``benchmarks/results`` into docs/performance.md,
+docs/routing.md and docs/groundedness.md; ``--check`` says whether they are in.
 
 The page's words are written by hand; between ``<!-- figures: NAME -->`` and ``<!-- end -->`` stands what this makes of a result.
 """
@@ -15,12 +15,13 @@ from typing import Any
 
 from benchmarks.gateway.bars import bars
 from benchmarks.gateway.report import COLUMNS
+from benchmarks.groundedness.figures import TABLES as GROUNDEDNESS
 from benchmarks.overload.figures import table as overload_table
 from benchmarks.resilience.figures import table
 from benchmarks.routing import report
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = (ROOT / "docs" / "performance.md", ROOT / "docs" / "routing.md")
+PAGES = (ROOT / "docs" / "performance.md", ROOT / "docs" / "routing.md", ROOT / "docs" / "groundedness.md")
 RESULTS = ROOT / "benchmarks" / "results"
 
 _TITLES = {
@@ -187,6 +188,10 @@ def _routing(name: str) -> Callable[[], str]:
     return lambda: getattr(report, name)(_result("routing"))
 
 
+def _groundedness(name: str) -> Callable[[], str]:
+    return lambda: GROUNDEDNESS[name](_result("groundedness"))
+
+
 BLOCKS: Mapping[str, Callable[[], str]] = {
     "gateway": gateway,
     "account": account,
@@ -197,6 +202,7 @@ BLOCKS: Mapping[str, Callable[[], str]] = {
     "cache": cache,
     "realtime": realtime,
     **{f"routing_{name}": _routing(name) for name in ("bars", "two", "many", "floors", "shift")},
+    **{f"groundedness_{name}": _groundedness(name) for name in GROUNDEDNESS},
 }
 
 

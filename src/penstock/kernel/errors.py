@@ -82,6 +82,7 @@ What one class tells apart has a code of its own::
     local_extra_missing         503  Unavailable       a package of the extra 'local' is not installed
     local_model_missing         503  Unavailable       the package with the model's weights is not installed
     local_model_altered         503  Unavailable       a file of the model is not the one that was approved
+    detector_unavailable        503  Unavailable       a groundedness detector cannot be loaded: files missing, or refused by the scan
     local_model_export_failed   503  Unavailable       the model could not be written down, or what lies there is damaged
     hedge_lost                  499  CallCancelled     an attempt was dropped because a second one of the same call was sooner
     demo_api_fault              500  PenstockError     `penstock demo` got another answer than it asked for
