@@ -1,0 +1,139 @@
+"""Quality as a service: what it holds, what it tells the journal, and what it does by itself."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Iterable
+from functools import cached_property
+
+from penstock.kernel.capability import House
+from penstock.kernel.errors import JournalInUse, PenstockError
+from penstock.kernel.journal import Journal, Queue
+from penstock.kernel.pace import Pace
+from penstock.kernel.ports import Files, Holders, Metric, ModelClient, Traffic
+from penstock.kernel.recall import Prices
+from penstock.kernel.seat import Seat
+from penstock.kernel.tasks import Tasks
+from penstock.quality import store
+from penstock.quality.asking import Asking
+from penstock.quality.datasets import Datasets
+from penstock.quality.evaluations import Evaluations
+from penstock.quality.judging import Judging
+from penstock.quality.model import LIVE, Evaluation
+from penstock.quality.results import Results
+from penstock.quality.runs import NAME, QUEUE, Runs
+from penstock.quality.settings import QualitySettings
+from penstock.quality.writing import Writer
+from penstock.storage.records import Records
+
+_log = logging.getLogger("penstock.quality")
+
+CLEAN_SECONDS = 3600.0
+
+
+class QualityLife:
+    """Holds the parts; defines the runs, takes up what a dead process left, and forgets answers that were kept long enough."""
+
+    name = "quality"
+
+    def __init__(self, house: House) -> None:
+        self._house = house
+        self.settings = settings = house.settings(QualitySettings)
+        ports = house.ports
+        self._records = records = ports.get(Records)
+        self._writer = Writer(records)
+        self.judging = Judging(settings, lambda: self.asking)
+        self.runs = Runs(records, settings, self._writer, self.judging, lambda: self.asking, lambda: ports.find(Prices), self._finished)
+        self.datasets = Datasets(records, lambda: ports.find(Files), settings)
+        self.evaluations = Evaluations(
+            records,
+            self.datasets,
+            self.runs,
+            self.judging,
+            lambda: ports.get(Journal),
+            lambda: ports.find(Tasks),
+        )
+        self._round: asyncio.Task[None] | None = None
+
+    @cached_property
+    def pace(self) -> Pace:
+        """How many questions of this process are in flight."""
+        return Pace(self.settings.max_in_flight, self.settings.beside_interactive, self._house.ports.find(Traffic))
+
+    @cached_property
+    def asking(self) -> Asking:
+        """Who asks them."""
+        ports = self._house.ports
+        return Asking(self._records, ports.get(ModelClient), ports.get(Holders), self.pace, self._writer, self.settings.tries)
+
+    async def _finished(self, evaluation: Evaluation, results: Results) -> None:
+        """Results have come in."""
+
+    async def start(self) -> None:
+        """Tell the journal what an evaluation is."""
+        journal, settings = self._house.ports.get(Journal), self.settings
+        journal.define(NAME, self.runs.execute)
+        journal.declare(Queue(name=QUEUE, tenant_concurrency=settings.at_once, per_process=settings.per_process))
+        self._round = asyncio.create_task(self._rounds(), name="quality")
+
+    async def stop(self) -> None:
+        """What the journal executes it has stopped by now."""
+        if self._round is not None:
+            self._round.cancel()
+            await asyncio.wait([self._round])
+        await self.judging.close()
+
+    def metrics(self) -> Iterable[Metric]:
+        """Answers by state, those that were there already, questions in flight and their refusals."""
+        pace = self.pace
+        answers = tuple(({"state": state}, float(count)) for state, count in self.runs.answers.items())
+        refused = tuple(({"code": code}, float(count)) for code, count in sorted(pace.refused.items()))
+        yield Metric(name="penstock_evaluation_answers", help="Answers of evaluations, by state.", kind="counter", samples=answers)
+        yield Metric(
+            name="penstock_evaluation_answers_cached",
+            help="Answers of evaluations that were kept from before.",
+            kind="counter",
+            samples=(({}, float(self.runs.cached)),),
+        )
+        yield Metric(name="penstock_quality_refused", help="Refusals that questions waited out.", kind="counter", samples=refused)
+        yield Metric(
+            name="penstock_quality_in_flight",
+            help="Questions of evaluations and judges in flight.",
+            kind="gauge",
+            samples=(({}, float(pace.in_flight)),),
+        )
+        yield Metric(
+            name="penstock_quality_patterns_too_slow",
+            help="Patterns of judges that were stopped.",
+            kind="counter",
+            samples=(({}, float(self.judging.matcher.slow)),),
+        )
+
+    async def _rounds(self) -> None:
+        # With other workers here this one may have to take up theirs at any time, from when the journal is its own.
+        taken_up, alone = False, self._house.ports.find(Seat) is None
+        clean_at = time.monotonic()
+        while True:
+            try:
+                if not taken_up:
+                    live = bool(await self._records.read(lambda c: store.listed(c, None, among=LIVE, limit=1)))
+                    if live:
+                        await self.evaluations.take_up()
+                    taken_up = alone or live
+                if time.monotonic() >= clean_at:
+                    clean_at = time.monotonic() + CLEAN_SECONDS
+                    await self._forget()
+            except JournalInUse as fault:
+                if alone:
+                    _log.warning("evaluations are not looked after", extra={"fault": fault.message, "code": fault.code})
+            except PenstockError as fault:
+                _log.warning("evaluations are not looked after", extra={"fault": fault.message, "code": fault.code})
+            await asyncio.sleep(CLEAN_SECONDS if taken_up else 5.0)
+
+    async def _forget(self) -> None:
+        before = time.time() - self.settings.keep_answers_days * 86_400
+        gone = 1
+        while gone:  # in small pieces, so that nothing else waits long for the database
+            gone = await self._records.write(lambda c: store.forget_answers(c, before))
