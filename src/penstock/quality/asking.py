@@ -14,6 +14,7 @@ from msgspec import Struct
 
 from penstock.kernel.pace import LONGEST_PAUSE, Pace, again, rest
 from penstock.kernel.ports import Holders, ModelAnswer, ModelAsk, ModelClient
+from penstock.kernel.principal import Principal
 from penstock.quality import store
 from penstock.quality.model import Answer
 from penstock.quality.purse import Purse
@@ -30,7 +31,8 @@ class OutOfMoney(Exception):
 
 
 class Asked(Struct, frozen=True, kw_only=True):
-    """Who asks what for what: ``key`` pays, ``task`` is put on the call, ``labels`` too. ``since`` is how old a kept answer may be."""
+    """Who asks what for what: ``key`` pays (or ``principal``, where no key stands behind it), ``task`` and ``labels`` are put on the call.
+    ``since`` is how old a kept answer may be."""
 
     organisation: str
     key: str
@@ -38,6 +40,7 @@ class Asked(Struct, frozen=True, kw_only=True):
     labels: Mapping[str, str]
     task: str | None = None
     since: float = 0.0
+    principal: Principal | None = None
 
 
 class Said(Struct, frozen=True, kw_only=True):
@@ -127,7 +130,7 @@ class Asking:
             try:
                 asked.purse.check()
                 # Looked up each time, so that a key that is revoked asks no more.
-                principal = self._holders.holder_of(asked.key)
+                principal = asked.principal or self._holders.holder_of(asked.key)
                 began = time.perf_counter()
                 told = await self._client.call(
                     ModelAsk(path=PATH, body=body, principal=principal, priority="batch", task=asked.task, labels=asked.labels)

@@ -10,20 +10,25 @@ from functools import cached_property
 
 from penstock.kernel.capability import House
 from penstock.kernel.errors import JournalInUse, PenstockError
+from penstock.kernel.evidence import CallRecords
 from penstock.kernel.journal import Journal, Queue
 from penstock.kernel.pace import Pace
 from penstock.kernel.ports import Files, Holders, Metric, ModelClient, Traffic
-from penstock.kernel.recall import Prices
+from penstock.kernel.recall import Prices, Replies
 from penstock.kernel.seat import Seat
-from penstock.kernel.tasks import Tasks
-from penstock.quality import store
+from penstock.kernel.tasks import Judge, Tasks
+from penstock.quality import samples, store
 from penstock.quality.asking import Asking
 from penstock.quality.datasets import Datasets
 from penstock.quality.evaluations import Evaluations
+from penstock.quality.evidence import BY_MODEL, Gathered
+from penstock.quality.feedback import Told
+from penstock.quality.judgement import Judgement
 from penstock.quality.judging import Judging
 from penstock.quality.model import LIVE, Evaluation
 from penstock.quality.results import Results
 from penstock.quality.runs import NAME, QUEUE, Runs
+from penstock.quality.sampling import Sampling
 from penstock.quality.settings import QualitySettings
 from penstock.quality.writing import Writer
 from penstock.storage.records import Records
@@ -55,6 +60,18 @@ class QualityLife:
             lambda: ports.get(Journal),
             lambda: ports.find(Tasks),
         )
+        events = house.events
+        self.judgement = Judgement(records, self.judging, events, lambda: ports.get(Journal), lambda: ports.find(Tasks), self.trusted)
+        self.sampling = Sampling(
+            records,
+            settings,
+            lambda: ports.find(Tasks),
+            lambda: ports.find(Replies),
+            lambda: ports.find(CallRecords),
+            self.judgement.wake,
+        )
+        self.evidence = Gathered(records, self.sampling, lambda: ports.find(Tasks), self.trusted)
+        self.told = Told(records, events, lambda: ports.find(Tasks), lambda: ports.find(CallRecords), self.runs.tell)
         self._round: asyncio.Task[None] | None = None
 
     @cached_property
@@ -68,6 +85,10 @@ class QualityLife:
         ports = self._house.ports
         return Asking(self._records, ports.get(ModelClient), ports.get(Holders), self.pace, self._writer, self.settings.tries)
 
+    def trusted(self, organisation: str, judge: Judge) -> bool:
+        """Whether a judge's scores count as evidence."""
+        return judge.kind not in BY_MODEL
+
     async def _finished(self, evaluation: Evaluation, results: Results) -> None:
         """Results have come in."""
 
@@ -76,6 +97,8 @@ class QualityLife:
         journal, settings = self._house.ports.get(Journal), self.settings
         journal.define(NAME, self.runs.execute)
         journal.declare(Queue(name=QUEUE, tenant_concurrency=settings.at_once, per_process=settings.per_process))
+        self.judgement.open(journal)
+        self.sampling.open()
         self._round = asyncio.create_task(self._rounds(), name="quality")
 
     async def stop(self) -> None:
@@ -83,6 +106,7 @@ class QualityLife:
         if self._round is not None:
             self._round.cancel()
             await asyncio.wait([self._round])
+        await self.sampling.close()
         await self.judging.close()
 
     def metrics(self) -> Iterable[Metric]:
@@ -97,6 +121,18 @@ class QualityLife:
             kind="counter",
             samples=(({}, float(self.runs.cached)),),
         )
+        counted = tuple(({"what": what}, float(count)) for what, count in sorted(self.sampling.counts.items()))
+        yield Metric(name="penstock_samples", help="Calls drawn as samples: taken, or why not.", kind="counter", samples=counted)
+        settled = tuple(({"state": state}, float(count)) for state, count in sorted(self.judgement.counts.items()))
+        yield Metric(name="penstock_samples_settled", help="Samples by what came of judging them.", kind="counter", samples=settled)
+        yield Metric(
+            name="penstock_samples_unwritten",
+            help="Samples in memory.",
+            kind="gauge",
+            samples=(({}, float(self.sampling.waiting)),),
+        )
+        heard = tuple(({"kind": kind}, float(count)) for kind, count in self.told.counts.items())
+        yield Metric(name="penstock_feedback", help="Feedback taken in.", kind="counter", samples=heard)
         yield Metric(name="penstock_quality_refused", help="Refusals that questions waited out.", kind="counter", samples=refused)
         yield Metric(
             name="penstock_quality_in_flight",
@@ -121,10 +157,12 @@ class QualityLife:
                     live = bool(await self._records.read(lambda c: store.listed(c, None, among=LIVE, limit=1)))
                     if live:
                         await self.evaluations.take_up()
+                    await self.judgement.take_up()
                     taken_up = alone or live
                 if time.monotonic() >= clean_at:
                     clean_at = time.monotonic() + CLEAN_SECONDS
                     await self._forget()
+                    await self.judgement.take_up()
             except JournalInUse as fault:
                 if alone:
                     _log.warning("evaluations are not looked after", extra={"fault": fault.message, "code": fault.code})
@@ -137,3 +175,6 @@ class QualityLife:
         gone = 1
         while gone:  # in small pieces, so that nothing else waits long for the database
             gone = await self._records.write(lambda c: store.forget_answers(c, before))
+        before, gone = time.time() - self.settings.keep_samples_days * 86_400, 1
+        while gone:
+            gone = await self._records.write(lambda c: samples.forget(c, before))

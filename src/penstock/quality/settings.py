@@ -34,3 +34,11 @@ class QualitySettings(Struct, frozen=True, forbid_unknown_fields=True):
         Meta(description="Whether tests of code may be run here. They run in a process with limits, no sandbox: docs/evaluations.md."),
     ] = "off"
     code_seconds: Annotated[float, Meta(gt=0, le=600, description="Longest time that the tests of one answer may take.")] = 10.0
+    sample_queue: Annotated[
+        int, Meta(ge=1, description="Sampled answers that may wait in memory to be written down; more are dropped and counted.")
+    ] = 1000
+    sample_queue_bytes: Annotated[int, Meta(ge=1, description="Bytes of those; more are dropped and counted.")] = 67_108_864
+    sample_max_bytes: Annotated[
+        int, Meta(ge=1024, description="Longest request and longest reply that is sampled; longer ones are passed over and counted.")
+    ] = 131_072
+    keep_samples_days: Annotated[float, Meta(gt=0, description="Days for which sampled answers and their scores are kept.")] = 90.0

@@ -206,6 +206,12 @@ def scores(
     return [Score(**{**row, "detail": msgspec.json.decode(row["detail"])}) for row in rows]
 
 
+def answered(connection: Connection, evaluation: str) -> None:
+    """One answer of an evaluation waits no more."""
+    where = (EVALUATIONS.c.id == evaluation, EVALUATIONS.c.waiting > 0)
+    connection.execute(update(EVALUATIONS).where(*where).values(waiting=EVALUATIONS.c.waiting - 1))
+
+
 def standing(connection: Connection, evaluation: str) -> tuple[set[tuple[int, str]], dict[str, int]]:
     """Which answers of an evaluation there are, by position and candidate, and its sums."""
     asked = select(SCORES.c.position, SCORES.c.candidate, SCORES.c.state, SCORES.c.cached, SCORES.c.paid, SCORES.c.judging_cost)

@@ -107,3 +107,69 @@ SCORES = Table(
     Column("at", Double, nullable=False),
     PrimaryKeyConstraint("evaluation", "position", "candidate", name="pk_evaluation_scores"),
 )
+
+SAMPLES = Table(
+    "quality_samples",
+    METADATA,
+    Column("id", Text, primary_key=True),  # the call that gave the answer
+    Column("organisation", Text, nullable=False),
+    Column("task", Text, nullable=False),
+    Column("item", Text, nullable=False),  # the call that was served
+    Column("candidate", Text, nullable=False),
+    Column("source", Text, nullable=False),  # live or shadow
+    Column("propensity", Double, nullable=False),
+    Column("prompt", Text, nullable=False),  # as the record may keep it
+    Column("context", Text, nullable=False),
+    Column("answer", Text, nullable=False),
+    Column("groups", Text, nullable=False),  # JSON
+    Column("cost", BigInteger),
+    Column("latency_ms", Double),
+    Column("input_tokens", Integer, nullable=False),
+    Column("output_tokens", Integer, nullable=False),
+    Column("at", Double, nullable=False),
+    Column("state", Text, nullable=False),  # queued, judged, unjudged, waiting
+    Column("score", Double),
+    Column("judge", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("judging_cost", BigInteger, nullable=False),
+    Column("judged_at", Double),
+)
+Index("ix_quality_samples_organisation_task_at", SAMPLES.c.organisation, SAMPLES.c.task, SAMPLES.c.at)
+Index("ix_quality_samples_state_organisation", SAMPLES.c.state, SAMPLES.c.organisation)
+Index("ix_quality_samples_item", SAMPLES.c.item)
+
+FEEDBACK = Table(
+    "feedback",
+    METADATA,
+    Column("id", Text, primary_key=True),
+    Column("organisation", Text, nullable=False),
+    Column("task", Text),
+    Column("kind", Text, nullable=False),  # label or outcome
+    Column("name", Text, nullable=False),  # the outcome's
+    Column("score", Double, nullable=False),
+    Column("call", Text),
+    Column("evaluation", Text),
+    Column("item", Text),  # of the evaluation
+    Column("candidate", Text),
+    Column("by", Text, nullable=False),  # who says so
+    Column("comment", Text, nullable=False),
+    Column("created_at", Double, nullable=False),
+)
+Index("ix_feedback_organisation_created", FEEDBACK.c.organisation, FEEDBACK.c.created_at)
+Index("ix_feedback_call", FEEDBACK.c.call)
+Index("ix_feedback_evaluation", FEEDBACK.c.evaluation)
+
+JUDGE_CHECKS = Table(
+    "judge_checks",
+    METADATA,
+    Column("id", Text, primary_key=True),
+    Column("organisation", Text, nullable=False),
+    Column("judge", Text, nullable=False),  # kind:model
+    Column("digest", Text, nullable=False),  # of the whole judge, its rubric too
+    Column("task", Text),
+    Column("evaluation", Text),
+    Column("trusted", Boolean, nullable=False),
+    Column("findings", Text, nullable=False),  # JSON
+    Column("created_at", Double, nullable=False),
+)
+Index("ix_judge_checks_organisation_digest", JUDGE_CHECKS.c.organisation, JUDGE_CHECKS.c.digest)
