@@ -25,7 +25,7 @@ class Judging:
     def grader(self, judge: Judge, asked: Asked) -> Grader:
         """The judge's grader, whose questions to models are asked like ``asked``, only for no task: a judge need not be approved for it.
 
-        Raises `RequestError` for a judge that lacks something, `Unavailable` where an extra is missing.
+        Raises `RequestError` for a judge that lacks something.
         """
         mine = msgspec.structs.replace(asked, task=None, labels={**asked.labels, "judge": judge.kind})
 

@@ -16,7 +16,7 @@ from penstock.quality.graders.waiting import Waiting
 
 
 def of(judge: Judge, *, asks: Asks, matcher: Matcher, code: Code) -> Grader:
-    """The grader. Raises `RequestError` for a judge that lacks what its kind needs, `Unavailable` where an extra is missing."""
+    """The grader. Raises `RequestError` for a judge that lacks what its kind needs."""
     if judge.pattern is not None:
         try:
             check(judge.pattern)
@@ -34,7 +34,7 @@ def of(judge: Judge, *, asks: Asks, matcher: Matcher, code: Code) -> Grader:
         case "json_schema":
             if judge.schema is None:
                 raise RequestError("judge.schema: a judge of kind 'json_schema' needs one", param="judge.schema")
-            # Its library is an extra.
+            # Its library takes long to import.
             from penstock.quality.graders.schema import Schema
 
             return Schema(judge.schema)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
 
-from penstock.kernel.errors import RequestError, Unavailable
+from penstock.kernel.errors import RequestError
 from penstock.quality.examples import Item
 from penstock.quality.graders.grade import Grade, judged, unjudged
 
@@ -53,20 +53,14 @@ class Schema:
 def validator(schema: dict[str, Any]) -> tuple[Validator, type[Exception]]:
     """A validator, and what it raises for a reference that leads nowhere.
 
-    Raises `RequestError` for what is no schema, `Unavailable` where the extra is missing.
-
-    Patterns are taken out of the question: Python's matcher could be kept busy for ever by one.
+    Raises `RequestError` for what is no schema, and for patterns: Python's matcher could be kept busy for ever by one.
     """
-    try:
-        # Of the extra; takes long to import and one kind of judge needs it.
-        from jsonschema import SchemaError
-        from jsonschema.validators import validator_for
-        from referencing import Registry
-        from referencing.exceptions import Unresolvable
-    except ImportError:
-        raise Unavailable(
-            "judging by a JSON schema needs jsonschema: pip install 'penstock[quality]'", code="quality_extra_missing"
-        ) from None
+    # Takes long to import, and one kind of judge needs it.
+    from jsonschema import SchemaError
+    from jsonschema.validators import validator_for
+    from referencing import Registry
+    from referencing.exceptions import Unresolvable
+
     if _has_pattern(schema):
         raise RequestError("judge.schema: 'pattern' and 'patternProperties' are not taken", param="judge.schema")
     kind = validator_for(schema)
