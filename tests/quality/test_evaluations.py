@@ -5,9 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import msgspec
+import pytest
 from tests.quality.house import Known, answers, dataset, ended, evaluation, give, item, of, quality_house, until
 
 from penstock.kernel.tasks import Floor, Judge, SliceFloor, Task
+
+pytestmark = pytest.mark.timeout(90)
 
 EXACT = {"kind": "exact"}
 

@@ -18,6 +18,8 @@ from penstock.kernel.tasks import Judge, Task
 from penstock.quality.sampling import Sampling, context_of
 from penstock.quality.settings import QualitySettings
 
+pytestmark = pytest.mark.timeout(90)
+
 LIKE = Judge(kind="regex", pattern="good")
 
 

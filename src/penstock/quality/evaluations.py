@@ -152,6 +152,9 @@ class Evaluations:
             raise NotFound(f"there is no evaluation {id[:100]!r}", param="id")
         if found.status in LIVE and time.time() - found.updated_at > STALE_SECONDS:
             return await self._mend(found)
+        if found.results is None and found.status in (Status.DONE, Status.STOPPED):
+            await self._runs.tell(id)
+            return await self._records.read(lambda c: store.get(c, reach, id)) or found
         return found
 
     async def list(self, reach: str | None, *, task: str | None = None, below: str | None = None, limit: int = 50) -> list[Evaluation]:

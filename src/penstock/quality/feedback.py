@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Annotated, Literal
 
 import msgspec
@@ -16,6 +16,7 @@ from penstock.kernel.ids import new_id
 from penstock.kernel.principal import Principal
 from penstock.kernel.tasks import Tasks
 from penstock.quality import samples, store
+from penstock.quality.evidence import BY_MODEL
 from penstock.quality.model import Evaluation, Score
 from penstock.quality.samples import Feedback, Kept, outcome_of
 from penstock.storage.records import Records
@@ -42,7 +43,7 @@ class NewFeedback(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
 
 class Told:
-    """Takes feedback in. ``retell`` makes the results of an evaluation anew."""
+    """Takes feedback in."""
 
     def __init__(
         self,
@@ -50,17 +51,15 @@ class Told:
         events: Events,
         tasks: Callable[[], Tasks | None],
         calls: Callable[[], CallRecords | None],
-        retell: Callable[[str], Awaitable[None]],
     ) -> None:
         self._records = records
         self._events = events
         self._tasks = tasks
         self._calls = calls
-        self._retell = retell
         self.counts = {LABEL: 0, OUTCOME: 0}
 
     async def say(self, principal: Principal, new: NewFeedback) -> Feedback:
-        """Keep it, and let it count: for a sampled call at once, for an evaluation that waits for labels with new results.
+        """Keep it, and let it count: for a sampled call at once, for an evaluation when its results are next looked at.
 
         `NotFound` for a call or an answer that the caller cannot see.
         """
@@ -160,16 +159,17 @@ class Told:
         reason = f"{new.by}: {new.comment}".rstrip(": ")
         answered = msgspec.structs.replace(score, state="judged", score=new.score, judge=judge.kind, reason=reason, at=new.created_at)
 
+        # Results change with the scores, and what is known of a judge with what people say of its verdicts.
+        concerns = evaluation.ended_at is not None and (mine or judge.kind in BY_MODEL)
+
         def write(connection: store.Connection) -> None:
             samples.say(connection, new)
             if mine:
                 store.keep(connection, (), (answered,))
-                if score.state == "waiting":
-                    store.answered(connection, id)
+            if concerns or (mine and score.state == "waiting"):
+                store.untold(connection, id, less=int(mine and score.state == "waiting"))
 
         await self._records.write(write)
-        if mine and evaluation.ended_at is not None:
-            await self._retell(id)
         return new
 
 

@@ -16,7 +16,7 @@ from penstock.kernel.pace import Pace
 from penstock.kernel.ports import Files, Holders, Metric, ModelClient, Traffic
 from penstock.kernel.recall import Prices, Replies
 from penstock.kernel.seat import Seat
-from penstock.kernel.tasks import Judge, Tasks
+from penstock.kernel.tasks import Tasks
 from penstock.quality import samples, store
 from penstock.quality.asking import Asking
 from penstock.quality.datasets import Datasets
@@ -24,6 +24,7 @@ from penstock.quality.evaluations import Evaluations
 from penstock.quality.evidence import BY_MODEL, Gathered
 from penstock.quality.feedback import Told
 from penstock.quality.judgement import Judgement
+from penstock.quality.judges import Judges
 from penstock.quality.judging import Judging
 from penstock.quality.model import LIVE, Evaluation
 from penstock.quality.results import Results
@@ -36,6 +37,7 @@ from penstock.storage.records import Records
 _log = logging.getLogger("penstock.quality")
 
 CLEAN_SECONDS = 3600.0
+REFRESH_SECONDS = 10.0
 
 
 class QualityLife:
@@ -61,7 +63,10 @@ class QualityLife:
             lambda: ports.find(Tasks),
         )
         events = house.events
-        self.judgement = Judgement(records, self.judging, events, lambda: ports.get(Journal), lambda: ports.find(Tasks), self.trusted)
+        self.judges = Judges(records)
+        self.judgement = Judgement(
+            records, self.judging, events, lambda: ports.get(Journal), lambda: ports.find(Tasks), self.judges.trusted
+        )
         self.sampling = Sampling(
             records,
             settings,
@@ -70,8 +75,8 @@ class QualityLife:
             lambda: ports.find(CallRecords),
             self.judgement.wake,
         )
-        self.evidence = Gathered(records, self.sampling, lambda: ports.find(Tasks), self.trusted)
-        self.told = Told(records, events, lambda: ports.find(Tasks), lambda: ports.find(CallRecords), self.runs.tell)
+        self.evidence = Gathered(records, self.sampling, lambda: ports.find(Tasks), self.judges.trusted)
+        self.told = Told(records, events, lambda: ports.find(Tasks), lambda: ports.find(CallRecords))
         self._round: asyncio.Task[None] | None = None
 
     @cached_property
@@ -85,18 +90,17 @@ class QualityLife:
         ports = self._house.ports
         return Asking(self._records, ports.get(ModelClient), ports.get(Holders), self.pace, self._writer, self.settings.tries)
 
-    def trusted(self, organisation: str, judge: Judge) -> bool:
-        """Whether a judge's scores count as evidence."""
-        return judge.kind not in BY_MODEL
-
     async def _finished(self, evaluation: Evaluation, results: Results) -> None:
-        """Results have come in."""
+        """Results have come in, and with them what can be said of a judge that is a model."""
+        if evaluation.terms.judge.kind in BY_MODEL:
+            await self.judges.measure(evaluation)
 
     async def start(self) -> None:
         """Tell the journal what an evaluation is."""
         journal, settings = self._house.ports.get(Journal), self.settings
         journal.define(NAME, self.runs.execute)
         journal.declare(Queue(name=QUEUE, tenant_concurrency=settings.at_once, per_process=settings.per_process))
+        await self.judges.refresh()
         self.judgement.open(journal)
         self.sampling.open()
         self._round = asyncio.create_task(self._rounds(), name="quality")
@@ -168,7 +172,17 @@ class QualityLife:
                     _log.warning("evaluations are not looked after", extra={"fault": fault.message, "code": fault.code})
             except PenstockError as fault:
                 _log.warning("evaluations are not looked after", extra={"fault": fault.message, "code": fault.code})
-            await asyncio.sleep(CLEAN_SECONDS if taken_up else 5.0)
+            await self._pause(CLEAN_SECONDS if taken_up else 5.0)
+
+    async def _pause(self, seconds: float) -> None:
+        until = time.monotonic() + seconds
+        while time.monotonic() < until:
+            await asyncio.sleep(min(REFRESH_SECONDS, seconds))
+            try:
+                await self.runs.retell(None)
+                await self.judges.refresh()
+            except PenstockError as fault:
+                _log.warning("what judges are trusted is not looked after", extra={"fault": fault.message, "code": fault.code})
 
     async def _forget(self) -> None:
         before = time.time() - self.settings.keep_answers_days * 86_400

@@ -1,4 +1,4 @@
-"""The JSON routes of feedback and of samples."""
+"""The JSON routes of feedback, of samples and of judges."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from penstock.kernel.principal import Scope
 from penstock.kernel.web import Ask, Route
 from penstock.quality import samples
 from penstock.quality.feedback import NewFeedback, Told
+from penstock.quality.judges import JudgeCheck, Judges
+from penstock.quality.runs import Runs
 from penstock.quality.samples import Feedback, Kept
 from penstock.quality.sampling import Sampling
 from penstock.storage.records import Records
@@ -51,8 +53,20 @@ class SampleList(Struct, frozen=True, kw_only=True):
     next: str | None
 
 
-def routes(told: Told, records: Records, sampling: Callable[[], Sampling]) -> Sequence[Route]:
-    """The routes under ``/v1/feedback`` and ``/v1/samples``."""
+class JudgeList(Struct, frozen=True, kw_only=True):
+    """Judges as they were last measured."""
+
+    data: list[JudgeCheck]
+
+
+class NewCheck(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which judge to measure: that of this evaluation."""
+
+    evaluation: Annotated[str, Meta(min_length=1, max_length=200)]
+
+
+def routes(told: Told, judges: Judges, runs: Runs, records: Records, sampling: Callable[[], Sampling]) -> Sequence[Route]:
+    """The routes under ``/v1/feedback``, ``/v1/samples`` and ``/v1/judges``."""
 
     async def say(ask: Ask) -> Feedback:
         await sampling().flush()  # so that feedback on a call that has just ended finds its sample
@@ -78,7 +92,32 @@ def routes(told: Told, records: Records, sampling: Callable[[], Sampling]) -> Se
         )
         return SampleList(data=found[: query.limit], next=found[query.limit - 1].id if len(found) > query.limit else None)
 
+    async def list_judges(ask: Ask) -> JudgeList:
+        await runs.retell(ask.principal.reach)
+        return JudgeList(data=await judges.list(ask.principal.reach))
+
+    async def check(ask: Ask) -> JudgeCheck:
+        return await judges.check(ask.principal.reach, ask.body(NewCheck).evaluation)
+
     return (
+        Route(
+            method="GET",
+            path="/v1/judges",
+            handler=list_judges,
+            summary="List judges that are models, with how far they are to be trusted.",
+            scope=Scope.READ,
+            returns=JudgeList,
+        ),
+        Route(
+            method="POST",
+            path="/v1/judges",
+            handler=check,
+            summary="Measure the judge of an evaluation.",
+            scope=Scope.CALL,
+            body=NewCheck,
+            returns=JudgeCheck,
+            status=201,
+        ),
         Route(
             method="POST",
             path="/v1/feedback",

@@ -154,18 +154,26 @@ class Runs:
         return dataset, items
 
     async def tell(self, id: str) -> None:
-        """Make the results of what there is, and keep them."""
+        """Make the results of what there is, and keep them. Without the dataset, which may be deleted, there are no slices."""
         evaluation = await self._get(id)
-        dataset, items = await self.items(evaluation)
+        try:
+            dataset, items = await self.items(evaluation)
+            order = {position: at for at, (position, _) in enumerate(drawn(items, dataset.digest, None))}
+        except NotFound:
+            items, order = [], dict[int, int]()
         scores = await self._records.read(lambda c: store.scores(c, id))
         terms = evaluation.terms
-        order = {position: at for at, (position, _) in enumerate(drawn(items, dataset.digest, None))}
         scores.sort(key=lambda one: order.get(one.position, len(order)))
         wanted = min(len(items), terms.limit or len(items))
         made = await asyncio.to_thread(results, terms, scores, {item.id: item for _, item in items}, wanted)
         values = {"results": msgspec.Raw(msgspec.json.encode(made)), "updated_at": time.time()}
         changed = await self._records.write(lambda c: store.change(c, id, values))
         await self._finished(changed if changed is not None else evaluation, made)
+
+    async def retell(self, reach: str | None) -> None:
+        """Make the results anew of evaluations of which people have said something since."""
+        for id in await self._records.read(lambda c: store.stale(c, reach)):
+            await self.tell(id)
 
     async def _close(self, id: str, why: str) -> str:
         status = Status.DONE if why == working.DONE else Status.STOPPED

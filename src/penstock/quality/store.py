@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, RowMapping, and_, delete, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, RowMapping, and_, delete, func, insert, or_, select, update
 
 from penstock.quality.examples import Item, item_decoder
 from penstock.quality.model import Answer, Dataset, Evaluation, Score, Status, Terms
@@ -206,10 +206,21 @@ def scores(
     return [Score(**{**row, "detail": msgspec.json.decode(row["detail"])}) for row in rows]
 
 
-def answered(connection: Connection, evaluation: str) -> None:
-    """One answer of an evaluation waits no more."""
-    where = (EVALUATIONS.c.id == evaluation, EVALUATIONS.c.waiting > 0)
-    connection.execute(update(EVALUATIONS).where(*where).values(waiting=EVALUATIONS.c.waiting - 1))
+def untold(connection: Connection, evaluation: str, *, less: int) -> None:
+    """The results of an evaluation are no longer those of its scores; ``less`` of its answers wait no more."""
+    values = {"results": None, "waiting": EVALUATIONS.c.waiting - less}
+    connection.execute(update(EVALUATIONS).where(EVALUATIONS.c.id == evaluation).values(values))
+
+
+def stale(connection: Connection, reach: str | None, limit: int = 50) -> list[str]:
+    """Evaluations that have ended and whose results are to be made anew."""
+    where: list[ColumnElement[bool]] = [
+        EVALUATIONS.c.results.is_(None),
+        EVALUATIONS.c.status.in_([Status.DONE.value, Status.STOPPED.value]),
+    ]
+    if reach is not None:
+        where.append(EVALUATIONS.c.organisation == reach)
+    return list(connection.execute(select(EVALUATIONS.c.id).where(*where).limit(limit)).scalars())
 
 
 def standing(connection: Connection, evaluation: str) -> tuple[set[tuple[int, str]], dict[str, int]]:

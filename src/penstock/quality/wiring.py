@@ -18,7 +18,7 @@ def wire(house: House) -> Offer:
     return Offer(
         routes=(
             *routes(life.datasets, life.evaluations),
-            *live_routes.routes(life.told, house.ports.get(Records), lambda: life.sampling),
+            *live_routes.routes(life.told, life.judges, life.runs, house.ports.get(Records), lambda: life.sampling),
         ),
         services=(life,),
         metrics=(life,),
