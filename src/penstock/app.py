@@ -42,6 +42,7 @@ CAPABILITIES = (
     "penstock.responses.capability:ResponsesRoom",
     "penstock.files.capability:FilesRoom",
     "penstock.batches.capability:Batches",
+    "penstock.quality.capability:Quality",
     "penstock.cache.capability:Cache",
     "penstock.journal.capability:JournalRoom",
 )

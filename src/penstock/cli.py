@@ -126,6 +126,10 @@ def mount() -> None:
             app.add_typer(sub, name=sub.info.name if isinstance(sub.info.name, str) else room.name)
             for alias in getattr(commands, "ALIASES", ()):
                 app.add_typer(sub, name=alias, hidden=True)
+    # The one command of a room that stands by itself: what most people come for has a short name.
+    from penstock.quality.commands import evaluate
+
+    app.command()(evaluate)
 
 
 if __name__ == "__main__":

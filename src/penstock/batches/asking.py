@@ -11,20 +11,14 @@ import msgspec
 
 from penstock.batches.lines import Asked, read_line
 from penstock.batches.model import ANTHROPIC, Batch
-from penstock.batches.pace import Pace
 from penstock.batches.results import Result
 from penstock.kernel.delegation import Handed
 from penstock.kernel.ids import new_id
+from penstock.kernel.pace import LONGEST_PAUSE, Pace, again, rest
 from penstock.kernel.ports import Holders, ModelAnswer, ModelAsk, ModelClient
 from penstock.kernel.principal import Principal
 
-REFUSED = frozenset({429, 503, 529})
-"""Statuses of whoever has no room now. Waited out until the window ends; not held against the line."""
-FINAL = frozenset({"insufficient_quota", "model_not_priced"})
-"""Refusals that no waiting ends."""
-AGAIN = frozenset({408, 500, 502, 504})
 FIRST_PAUSE = 0.5
-LONGEST_PAUSE = 60.0
 
 
 class _Model(msgspec.Struct):
@@ -79,37 +73,23 @@ class Asking:
                         to=to,
                     )
                 )
-                again, refused = _again(answer)
-                if again:
+                retry, refused = again(answer)
+                if retry:
                     failures += not refused
                     refusals += refused
-                    again = failures < self._tries
-                if again:
+                    retry = failures < self._tries
+                if retry:
                     pause = max(answer.retry_after or 0.0, min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** min(failures + refusals - 1, 10)))
                     strained = answer.error or str(answer.status) if refused or answer.status == 504 else None
             finally:
                 calling(False)
-                self._pace.leave(batch.organisation, model, len(line), strained=strained, pause=answered_pause(strained, pause))
+                self._pace.leave(batch.organisation, model, len(line), strained=strained, pause=rest(strained, pause))
             if answer.handed is not None:
                 return answer.handed
-            if not again:
+            if not retry:
                 return result_of(batch, asked.custom_id, answer)
             # Spread, so that what was refused together does not come back together.
             await asyncio.sleep(pause * random.uniform(0.7, 1.3))
-
-
-def answered_pause(strained: str | None, pause: float) -> float:
-    """How long the lane rests for all: as long as the line that was refused, but a lane that is only narrowed goes on after a second."""
-    return 0.0 if strained is None else min(pause, 1.0 if strained in {"overloaded", "concurrency_limit_exceeded"} else LONGEST_PAUSE)
-
-
-def _again(answer: ModelAnswer) -> tuple[bool, bool]:
-    """Whether to ask again, and whether it was refused rather than failed."""
-    if answer.error is None or answer.error in FINAL:
-        return False, False
-    if answer.status in REFUSED:
-        return True, True
-    return answer.status in AGAIN, False
 
 
 def _name(asked: Asked) -> str:

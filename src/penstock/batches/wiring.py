@@ -12,7 +12,6 @@ from pathlib import Path
 from penstock.batches import anthropic, openai, store
 from penstock.batches.asking import Asking
 from penstock.batches.delegating import Delegation
-from penstock.batches.pace import Pace
 from penstock.batches.pages import pages
 from penstock.batches.runs import LIVE, NAME, QUEUE, Runs
 from penstock.batches.service import Batching
@@ -22,6 +21,7 @@ from penstock.kernel.capability import House, Offer
 from penstock.kernel.delegation import Holding, VendorBatches
 from penstock.kernel.errors import JournalInUse, PenstockError, SettingsError
 from penstock.kernel.journal import Journal, Queue
+from penstock.kernel.pace import Pace
 from penstock.kernel.ports import Authenticator, Holders, Metric, ModelClient, Sessions, Traffic
 from penstock.kernel.seat import Seat
 from penstock.kernel.vendor import VendorDoor

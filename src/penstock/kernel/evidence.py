@@ -41,7 +41,8 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Sample(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """An answer that is to be judged. ``shape``, ``request``, ``reply``: as they went over the wire. ``call``: the id on the record.
+    """An answer that is to be judged. ``shape``, ``request``, ``reply``: as they went over the wire, the reply as a stream where ``stream``
+    says so. ``call``: the id on the record.
 
     ``item`` is the call that was served, and ``call`` the one that gave this answer: the same, or its shadow.
     """
@@ -57,6 +58,7 @@ class Sample(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     request: bytes
     reply: bytes
     at: float
+    stream: bool = False
     cost: int | None = None
     latency_ms: float | None = None
     input_tokens: int = 0
@@ -77,6 +79,32 @@ class Evidence(Protocol):
         ...
 
 
+class CallRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """Whose call it was, for which task, and who answered it (``provider/model``)."""
+
+    id: str
+    organisation: str
+    task: str | None
+    candidate: str | None
+
+
+class CallRecords(Protocol):
+    """What the record may keep of calls, and what it knows of them. Observability provides it."""
+
+    @property
+    def keeps(self) -> bool:
+        """Whether anything of prompts and replies may be kept at all."""
+        ...
+
+    def clean(self, text: str) -> str:
+        """A text as it may be kept: with secrets replaced, where the settings say so. For whoever stores what people and models said."""
+        ...
+
+    async def find(self, reach: str | None, call: str) -> CallRecord | None:
+        """A call on the record; None also for one beyond ``reach``."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Judged(Event):
     """An outcome of live traffic (served or shadow) has come in."""
@@ -86,4 +114,4 @@ class Judged(Event):
     outcome: Outcome
 
 
-__all__ = ["Evidence", "Judged", "Outcome", "Sample"]
+__all__ = ["CallRecord", "CallRecords", "Evidence", "Judged", "Outcome", "Sample"]

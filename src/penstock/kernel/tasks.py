@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import msgspec
 
@@ -55,7 +55,7 @@ class Judge(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     pattern: str | None = None
     tolerance: float = 0.0
     ignore_case: bool = True
-    schema: msgspec.Raw | None = None
+    schema: dict[str, Any] | None = None
     model: str | None = None
     rubric: str | None = None
     outcome: str | None = None

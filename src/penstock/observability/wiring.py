@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from penstock.kernel.capability import Check, Finding, House, Offer
 from penstock.kernel.events import CallEnded
+from penstock.kernel.evidence import CallRecords
 from penstock.kernel.ports import Metric, MetricSources, Peers
 from penstock.kernel.web import NavItem
 from penstock.observability.live import Live
@@ -14,6 +15,7 @@ from penstock.observability.otel import OtelOut, endpoint
 from penstock.observability.pages import pages
 from penstock.observability.payloads import PayloadKeeper, keep_bytes
 from penstock.observability.record import RecordStage
+from penstock.observability.recorded import Recorded
 from penstock.observability.recorder import Recorder
 from penstock.observability.redaction import Redactor
 from penstock.observability.routes import routes
@@ -56,6 +58,7 @@ def wire(house: House) -> Offer:
         drains=(live,),
         checks=(_check(settings),),
         metrics=(_RecorderMetrics(recorder), *out),
+        ports={CallRecords: Recorded(records, recorder.flush, redactor, settings.payloads)},
     )
 
 

@@ -179,7 +179,4 @@ def _floor(told: FloorDeclaration, default: str) -> Floor:
 
 
 def _judge(told: JudgeDeclaration) -> Judge:
-    given = {name: getattr(told, name) for name in JudgeDeclaration.__struct_fields__}
-    schema = told.schema
-    given["schema"] = msgspec.Raw(msgspec.json.encode(schema)) if schema is not None else None
-    return Judge(**given)
+    return Judge(**{name: getattr(told, name) for name in JudgeDeclaration.__struct_fields__})

@@ -1,4 +1,6 @@
-"""How many lines of batches are in flight: as many as there is room for beside everything else.
+"""How many calls that nobody waits for are in flight: as many as there is room for beside everything else.
+
+They are the lines of batches and the questions of evaluations, "lines" below.
 
 Each model has a lane whose width is learned: it doubles until the first refusal (429, 503, 529, a time-out), is cut by a third at each, at
 most once a second, and grows by one a round afterwards. While interactive calls come in, no lane grows, all together have at most a quarter
@@ -13,8 +15,13 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable
 
-from penstock.kernel.ports import Traffic
+from penstock.kernel.ports import ModelAnswer, Traffic
 
+REFUSED = frozenset({429, 503, 529})
+"""Statuses of whoever has no room now. Waited out; not held against the line."""
+FINAL = frozenset({"insufficient_quota", "model_not_priced"})
+"""Refusals that no waiting ends."""
+AGAIN = frozenset({408, 500, 502, 504})
 FIRST = 8.0
 CUT = 0.7
 ROUND = 1.0
@@ -204,3 +211,17 @@ class Pace:
         if at and made > calls:
             self.cost += ((worked - work) / (made - calls) - self.cost) * _WEIGHT
         self._sampled = (now, worked, made)
+
+
+def again(answer: ModelAnswer) -> tuple[bool, bool]:
+    """Whether to ask once more, and whether it was refused rather than failed."""
+    if answer.error is None or answer.error in FINAL:
+        return False, False
+    if answer.status in REFUSED:
+        return True, True
+    return answer.status in AGAIN, False
+
+
+def rest(strained: str | None, pause: float) -> float:
+    """How long the lane rests for all: as long as the line that was refused, but a lane that is only narrowed goes on after a second."""
+    return 0.0 if strained is None else min(pause, 1.0 if strained in {"overloaded", "concurrency_limit_exceeded"} else LONGEST_PAUSE)

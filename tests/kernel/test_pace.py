@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from penstock.batches.pace import MOST_BYTES, Pace
+from penstock.kernel.pace import MOST_BYTES, Pace
 
 
 class Calls:

@@ -1,0 +1,40 @@
+"""Graders for whoever judges: evaluations and samples of live traffic."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from penstock.kernel.tasks import Judge
+from penstock.quality import graders
+from penstock.quality.asking import Asked, Asking
+from penstock.quality.graders import Code, Grader, Heard, Matcher
+from penstock.quality.settings import QualitySettings
+
+
+class Judging:
+    """Makes graders; what they share (a process that matches, places for tests of code) it holds once."""
+
+    def __init__(self, settings: QualitySettings, asking: Callable[[], Asking]) -> None:
+        self._asking = asking
+        self.matcher = Matcher()
+        self._code = Code(on=settings.code == "on", seconds=settings.code_seconds)
+
+    def grader(self, judge: Judge, asked: Asked) -> Grader:
+        """The judge's grader, whose questions to models are asked like ``asked``, only for no task: a judge need not be approved for it.
+
+        Raises `RequestError` for a judge that lacks something.
+        """
+        mine = msgspec.structs.replace(asked, task=None, labels={**asked.labels, "judge": judge.kind})
+
+        async def ask(model: str, messages: list[dict[str, Any]], max_tokens: int) -> Heard:
+            said = await self._asking().ask(mine, model, messages, {"max_tokens": max_tokens, "temperature": 0})
+            return Heard(text=said.text, error=said.error, cost=said.cost, paid=said.paid)
+
+        return graders.of(judge, asks=ask, matcher=self.matcher, code=self._code)
+
+    async def close(self) -> None:
+        """End what runs beside us."""
+        await self.matcher.close()

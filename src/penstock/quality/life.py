@@ -1,0 +1,194 @@
+"""Quality as a service: what it holds, what it tells the journal, and what it does by itself."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Iterable
+from functools import cached_property
+
+from penstock.kernel.capability import House
+from penstock.kernel.errors import JournalInUse, PenstockError
+from penstock.kernel.evidence import CallRecords
+from penstock.kernel.journal import Journal, Queue
+from penstock.kernel.pace import Pace
+from penstock.kernel.ports import Files, Holders, Metric, ModelClient, Traffic
+from penstock.kernel.recall import Prices, Replies
+from penstock.kernel.seat import Seat
+from penstock.kernel.tasks import Tasks
+from penstock.quality import samples, store
+from penstock.quality.asking import Asking
+from penstock.quality.datasets import Datasets
+from penstock.quality.evaluations import Evaluations
+from penstock.quality.evidence import BY_MODEL, Gathered
+from penstock.quality.feedback import Told
+from penstock.quality.judgement import Judgement
+from penstock.quality.judges import Judges
+from penstock.quality.judging import Judging
+from penstock.quality.model import LIVE, Evaluation
+from penstock.quality.results import Results
+from penstock.quality.runs import NAME, QUEUE, Runs
+from penstock.quality.sampling import Sampling
+from penstock.quality.settings import QualitySettings
+from penstock.quality.writing import Writer
+from penstock.storage.records import Records
+
+_log = logging.getLogger("penstock.quality")
+
+CLEAN_SECONDS = 3600.0
+REFRESH_SECONDS = 10.0
+
+
+class QualityLife:
+    """Holds the parts; defines the runs, takes up what a dead process left, and forgets answers that were kept long enough."""
+
+    name = "quality"
+
+    def __init__(self, house: House) -> None:
+        self._house = house
+        self.settings = settings = house.settings(QualitySettings)
+        ports = house.ports
+        self._records = records = ports.get(Records)
+        self._writer = Writer(records)
+        self.judging = Judging(settings, lambda: self.asking)
+        self.runs = Runs(records, settings, self._writer, self.judging, lambda: self.asking, lambda: ports.find(Prices), self._finished)
+        self.datasets = Datasets(records, lambda: ports.find(Files), settings)
+        self.evaluations = Evaluations(
+            records,
+            self.datasets,
+            self.runs,
+            self.judging,
+            lambda: ports.get(Journal),
+            lambda: ports.find(Tasks),
+        )
+        events = house.events
+        self.judges = Judges(records)
+        self.judgement = Judgement(
+            records, self.judging, events, lambda: ports.get(Journal), lambda: ports.find(Tasks), self.judges.trusted
+        )
+        self.sampling = Sampling(
+            records,
+            settings,
+            lambda: ports.find(Tasks),
+            lambda: ports.find(Replies),
+            lambda: ports.find(CallRecords),
+            self.judgement.wake,
+        )
+        self.evidence = Gathered(records, self.sampling, lambda: ports.find(Tasks), self.judges.trusted)
+        self.told = Told(records, events, lambda: ports.find(Tasks), lambda: ports.find(CallRecords))
+        self._round: asyncio.Task[None] | None = None
+
+    @cached_property
+    def pace(self) -> Pace:
+        """How many questions of this process are in flight."""
+        return Pace(self.settings.max_in_flight, self.settings.beside_interactive, self._house.ports.find(Traffic))
+
+    @cached_property
+    def asking(self) -> Asking:
+        """Who asks them."""
+        ports = self._house.ports
+        return Asking(self._records, ports.get(ModelClient), ports.get(Holders), self.pace, self._writer, self.settings.tries)
+
+    async def _finished(self, evaluation: Evaluation, results: Results) -> None:
+        """Results have come in, and with them what can be said of a judge that is a model."""
+        if evaluation.terms.judge.kind in BY_MODEL:
+            await self.judges.measure(evaluation)
+
+    async def start(self) -> None:
+        """Tell the journal what an evaluation is."""
+        journal, settings = self._house.ports.get(Journal), self.settings
+        journal.define(NAME, self.runs.execute)
+        journal.declare(Queue(name=QUEUE, tenant_concurrency=settings.at_once, per_process=settings.per_process))
+        await self.judges.refresh()
+        self.judgement.open(journal)
+        self.sampling.open()
+        self._round = asyncio.create_task(self._rounds(), name="quality")
+
+    async def stop(self) -> None:
+        """What the journal executes it has stopped by now."""
+        if self._round is not None:
+            self._round.cancel()
+            await asyncio.wait([self._round])
+        await self.sampling.close()
+        await self.judging.close()
+
+    def metrics(self) -> Iterable[Metric]:
+        """Answers by state, those that were there already, questions in flight and their refusals."""
+        pace = self.pace
+        answers = tuple(({"state": state}, float(count)) for state, count in self.runs.answers.items())
+        refused = tuple(({"code": code}, float(count)) for code, count in sorted(pace.refused.items()))
+        yield Metric(name="penstock_evaluation_answers", help="Answers of evaluations, by state.", kind="counter", samples=answers)
+        yield Metric(
+            name="penstock_evaluation_answers_cached",
+            help="Answers of evaluations that were kept from before.",
+            kind="counter",
+            samples=(({}, float(self.runs.cached)),),
+        )
+        counted = tuple(({"what": what}, float(count)) for what, count in sorted(self.sampling.counts.items()))
+        yield Metric(name="penstock_samples", help="Calls drawn as samples: taken, or why not.", kind="counter", samples=counted)
+        settled = tuple(({"state": state}, float(count)) for state, count in sorted(self.judgement.counts.items()))
+        yield Metric(name="penstock_samples_settled", help="Samples by what came of judging them.", kind="counter", samples=settled)
+        yield Metric(
+            name="penstock_samples_unwritten",
+            help="Samples in memory.",
+            kind="gauge",
+            samples=(({}, float(self.sampling.waiting)),),
+        )
+        heard = tuple(({"kind": kind}, float(count)) for kind, count in self.told.counts.items())
+        yield Metric(name="penstock_feedback", help="Feedback taken in.", kind="counter", samples=heard)
+        yield Metric(name="penstock_quality_refused", help="Refusals that questions waited out.", kind="counter", samples=refused)
+        yield Metric(
+            name="penstock_quality_in_flight",
+            help="Questions of evaluations and judges in flight.",
+            kind="gauge",
+            samples=(({}, float(pace.in_flight)),),
+        )
+        yield Metric(
+            name="penstock_quality_patterns_too_slow",
+            help="Patterns of judges that were stopped.",
+            kind="counter",
+            samples=(({}, float(self.judging.matcher.slow)),),
+        )
+
+    async def _rounds(self) -> None:
+        # With other workers here this one may have to take up theirs at any time, from when the journal is its own.
+        taken_up, alone = False, self._house.ports.find(Seat) is None
+        clean_at = time.monotonic()
+        while True:
+            try:
+                if not taken_up:
+                    live = bool(await self._records.read(lambda c: store.listed(c, None, among=LIVE, limit=1)))
+                    if live:
+                        await self.evaluations.take_up()
+                    await self.judgement.take_up()
+                    taken_up = alone or live
+                if time.monotonic() >= clean_at:
+                    clean_at = time.monotonic() + CLEAN_SECONDS
+                    await self._forget()
+                    await self.judgement.take_up()
+            except JournalInUse as fault:
+                if alone:
+                    _log.warning("evaluations are not looked after", extra={"fault": fault.message, "code": fault.code})
+            except PenstockError as fault:
+                _log.warning("evaluations are not looked after", extra={"fault": fault.message, "code": fault.code})
+            await self._pause(CLEAN_SECONDS if taken_up else 5.0)
+
+    async def _pause(self, seconds: float) -> None:
+        until = time.monotonic() + seconds
+        while time.monotonic() < until:
+            await asyncio.sleep(min(REFRESH_SECONDS, seconds))
+            try:
+                await self.runs.retell(None)
+                await self.judges.refresh()
+            except PenstockError as fault:
+                _log.warning("what judges are trusted is not looked after", extra={"fault": fault.message, "code": fault.code})
+
+    async def _forget(self) -> None:
+        before = time.time() - self.settings.keep_answers_days * 86_400
+        gone = 1
+        while gone:  # in small pieces, so that nothing else waits long for the database
+            gone = await self._records.write(lambda c: store.forget_answers(c, before))
+        before, gone = time.time() - self.settings.keep_samples_days * 86_400, 1
+        while gone:
+            gone = await self._records.write(lambda c: samples.forget(c, before))

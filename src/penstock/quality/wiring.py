@@ -1,0 +1,26 @@
+"""How the parts of quality are put together."""
+
+from __future__ import annotations
+
+from penstock.kernel.capability import House, Offer
+from penstock.kernel.events import CallEnded
+from penstock.kernel.evidence import Evidence
+from penstock.quality import live_routes
+from penstock.quality.life import QualityLife
+from penstock.quality.routes import routes
+from penstock.storage.records import Records
+
+
+def wire(house: House) -> Offer:
+    """Build quality inside ``house``."""
+    life = QualityLife(house)
+    house.events.subscribe(CallEnded, life.sampling.heard)
+    return Offer(
+        routes=(
+            *routes(life.datasets, life.evaluations),
+            *live_routes.routes(life.told, life.judges, life.runs, house.ports.get(Records), lambda: life.sampling),
+        ),
+        services=(life,),
+        metrics=(life,),
+        ports={Evidence: life.evidence},
+    )
