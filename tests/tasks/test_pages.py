@@ -34,7 +34,7 @@ async def test_the_pages(tmp_path: Path) -> None:
         assert "$50.00 a week" in listed
         page = (await house.house.ask("GET", "/console/tasks/support.intent")).text
         for said in (
-            "95% of far/big, at 0.95 confidence",
+            "0.95 of far/big, at 0.95 confidence",
             "regex: &lt;script&gt;",
             "800 ms for 0.95 of the calls",
             "confidential data of the task",

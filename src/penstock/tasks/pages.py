@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from starlette.responses import Response
 
 TONES = {"ok": "ok", "off": "neutral", "warn": "warn", "fail": "bad"}
-WORDS = {"ok": "ok", "off": "off", "warn": "look", "fail": "missing"}
+WORDS = {"ok": "ok", "off": "off", "warn": "warning", "fail": "missing"}
 _SAMPLE = 1000
 """Tokens whose price is asked: no vendor's tier for long inputs begins so low."""
 
@@ -96,9 +96,9 @@ def _listed(view: TaskView, task: Task, organisation: str, several: bool) -> dic
     return {
         "href": f"/console/tasks/{quote(view.name, safe='')}{query}",
         "name": view.name,
-        "organisation": "every organisation" if view.shared else organisation,
+        "organisation": "everybody" if view.shared else organisation,
         "owner": task.owner,
-        "floor": _floor(task.floor),
+        "floor": _level(task.floor),
         "candidates": len(task.candidates),
         "default": task.default,
         "mode": task.mode,
@@ -167,8 +167,13 @@ def _judge(judge: Judge | None) -> str:
 def _floor(floor: Floor | None) -> str:
     if floor is None:
         return ""
-    level = f"{floor.level:.0%} of {floor.reference}" if floor.kind == "relative" else f"{floor.level:g}"
-    return f"{level}, at {floor.confidence:.4g} confidence"
+    return f"{_level(floor)}, at {floor.confidence:.4g} confidence"
+
+
+def _level(floor: Floor | None) -> str:
+    if floor is None:
+        return ""
+    return f"{floor.level:.4g} of {floor.reference}" if floor.kind == "relative" else f"{floor.level:g}"
 
 
 def _spending(budget: Spending | None) -> str:
