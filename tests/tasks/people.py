@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,8 @@ floor = { level = 0.95, reference = "far/big" }
 
 def declared(**more: Any) -> Declaration:
     """A declaration without faults, but for what is given."""
-    return Declaration(**{"owner": "support", "candidates": ("up/a", "up/b"), **more})
+    fields: dict[str, Any] = {"owner": "support", "candidates": ("up/a", "up/b"), **more}
+    return Declaration(**fields)
 
 
 class Rig:
@@ -46,8 +47,10 @@ class Rig:
 
 
 @asynccontextmanager
-async def rig(folder: Path, settings: str = INTENT, *, database: str = "", admin: str = "") -> AsyncIterator[Rig]:
-    """The house with these settings beside its providers."""
+async def rig(
+    folder: Path, settings: str = INTENT, *, database: str = "", admin: str = "", places: Mapping[str, tuple[str, str]] | None = None
+) -> AsyncGenerator[Rig]:
+    """The house with these settings beside its providers; more of them by name, with the place and region that they are said to have."""
     made: Rig | None = None
 
     async def provider(peer: Conversation) -> None:
@@ -67,6 +70,10 @@ async def rig(folder: Path, settings: str = INTENT, *, database: str = "", admin
             f'[gateway.providers.up]\nprofile = "openai-compatible"\nbase_url = "{upstream.url}"\nmodels = ["a", "b", "c"]\n'
             f'[gateway.providers.far]\nprofile = "openai"\napi_key = "k"\nbase_url = "{upstream.url}"\nmodels = ["big"]\n'
         )
+        for name, (place, region) in (places or {}).items():
+            if name not in ("up", "far"):
+                providers += f'[gateway.providers.{name}]\nprofile = "openai-compatible"\nbase_url = "{upstream.url}"\nplace = "{place}"\n'
+                providers += f'region = "{region}"\n' if region else ""
         async with open_house(folder, providers + settings, database=database) as house:
             house.admin = admin or house.admin
             made = Rig(house)

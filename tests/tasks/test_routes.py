@@ -61,11 +61,12 @@ async def test_the_document_is_true(tmp_path: Path) -> None:
 
 async def test_what_is_not_json_of_this_shape_is_refused(tmp_path: Path) -> None:
     async with rig(tmp_path) as house:
-        for body, param in (
+        cases: tuple[tuple[dict[str, Any], str | None], ...] = (
             ({"name": "x", "owner": "a", "candidats": []}, None),
             ({"name": "x", "owner": "a", "floor": {"level": 1.5}}, "floor.level"),
             ({"name": "x", "owner": "a", "data_class": "secret"}, "data_class"),
-        ):
+        )
+        for body, param in cases:
             answer = await house.house.ask("POST", "/v1/tasks", body)
             assert (answer.status, answer.json["error"]["param"]) == (400, param), answer.text
 

@@ -144,7 +144,7 @@ def test_a_candidate_that_may_not_serve_is_no_fault_while_another_may() -> None:
     assert list(misfits("org", "t", told(candidates=["up/a", "far/b"], data_class="restricted"), Here())) == []
 
 
-BAD = st.fixed_dictionaries(
+BAD: st.SearchStrategy[dict[str, Any]] = st.fixed_dictionaries(
     {"owner": st.text(max_size=5)},
     optional={
         "candidates": st.lists(st.sampled_from(["up/a", "far/b", "eu/c", "x", "task:a", ""]), max_size=4),
