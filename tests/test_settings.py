@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import pytest
 from msgspec import Meta, Struct
@@ -55,6 +55,40 @@ def test_the_environment_may_name_the_file(tmp_path: Path) -> None:
 def test_a_wrong_setting_names_itself_its_source_and_its_fault(tmp_path: Path, text: str, environ: dict[str, str], wanted: str) -> None:
     with pytest.raises(SettingsError, match=wanted):
         load({"pump": Pump}, file=write(tmp_path, text), environ=environ)
+
+
+class Tap(Struct, frozen=True, forbid_unknown_fields=True):
+    turns: Annotated[int, Meta(ge=1)] = 1
+
+
+class Taps(Struct, frozen=True, forbid_unknown_fields=True):
+    NAMED: ClassVar[str] = "taps"
+    pressure: int = 1
+    taps: dict[str, Tap] = {}  # msgspec gives each its own
+
+
+def test_things_by_name_stand_in_their_section(tmp_path: Path) -> None:
+    text = '[taps]\npressure = 3\n[taps."kitchen.hot"]\nturns = 2\n[taps.pressure-valve]\n[taps.taps]\nturns = 9\n'
+    found = load({"taps": Taps}, file=write(tmp_path, text), environ={"PENSTOCK_TAPS__GARDEN__TURNS": "4"}).of(Taps)
+    assert found == Taps(
+        pressure=3, taps={"kitchen.hot": Tap(turns=2), "pressure-valve": Tap(), "taps": Tap(turns=9), "garden": Tap(turns=4)}
+    )
+    assert load({"taps": Taps}, file=write(tmp_path, "[taps]\npressure = 3\n"), environ={}).of(Taps) == Taps(pressure=3)
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ('[taps."kitchen.hot"]\nturns = 0', r"taps\.kitchen\.hot\.turns: Expected `int` >= 1 \(from "),
+        ("[taps.kitchen]\nturn = 1", r"taps\.kitchen\.turn: unknown setting 'turn'; did you mean 'turns'\?"),
+        ("[taps]\npresure = 1", r"taps\.presure: unknown setting 'presure'; did you mean 'pressure'\?"),
+        ("[taps]\npresure = 1\n[taps.kitchen]", r"taps\.presure: unknown setting 'presure'"),
+        ("[taps]\ntaps = 1", r"taps\.taps: Expected `object`"),
+    ],
+)
+def test_a_thing_that_is_wrong_is_named(tmp_path: Path, text: str, wanted: str) -> None:
+    with pytest.raises(SettingsError, match=wanted):
+        load({"taps": Taps}, file=write(tmp_path, text), environ={})
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from sqlalchemy import update
 from tests.conftest import fresh_database
 from tests.tasks.people import INTENT, rig
 
+from penstock.app import App, capabilities, load_settings, open_store
 from penstock.kernel.errors import SettingsError
 from penstock.kernel.tasks import Tasks
 from penstock.tasks.tables import CHANGES, TASKS
@@ -71,3 +72,14 @@ async def test_tasks_of_the_settings_that_cannot_be_keep_the_house_closed(tmp_pa
         async with rig(tmp_path, settings):
             pass
     assert caught.value.code == "task_invalid"
+
+
+async def test_the_doctor_says_what_is_wrong_without_starting(tmp_path: Path) -> None:
+    config = tmp_path / "penstock.toml"
+    config.write_text(f'[server]\ndata_dir = "{tmp_path}/data"\n[gateway]\ndiscover = false\n[tasks.t]\nowner = "a"\ndefault = "gone/a"\n')
+    rooms = capabilities()
+    settings = load_settings(rooms, config)
+    app = App(rooms, settings, open_store(settings))
+    (finding,) = await app.offers["tasks"].checks[0]()
+    app.store.close()
+    assert (finding.status, 'tasks."t".default: no provider serves' in finding.what) == ("fail", True)

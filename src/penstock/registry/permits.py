@@ -30,6 +30,7 @@ class Permits:
         self._candidates: Candidates | None = None
         self._places: dict[_Key, Refusal | None] = {}
         self._of = (-1, -1)
+        self._any = (-1, False)
         self.misplaced = 0
 
     async def start(self) -> None:
@@ -47,7 +48,7 @@ class Permits:
     @property
     def idle(self) -> bool:
         """See `Approvals.idle`."""
-        return self._standing.idle and (self._tasks is None or not self._tasks.all())
+        return self._standing.idle and not self._declared()
 
     def refusal(
         self, provider: str, model: str, *, organisation: str, task: str | None = None, data_class: str | None = None
@@ -70,6 +71,15 @@ class Permits:
         chain, left = in_order(task, self._candidates, organisation)
         refused = {one.name: self.refusal(one.provider, one.model, organisation=organisation, task=name) for one in chain}
         return {**{one: why.message for one, why in refused.items() if why is not None}, **left}
+
+    def _declared(self) -> bool:
+        """Whether there is any task; asked for every call, so the answer is kept until tasks change."""
+        tasks = self._tasks
+        if tasks is None:
+            return False
+        if tasks.version != self._any[0]:
+            self._any = (tasks.version, bool(tasks.all()))
+        return self._any[1]
 
     def _place(self, task: Task, provider: str, model: str, organisation: str) -> Refusal | None:
         candidates, tasks = self._candidates, self._tasks
