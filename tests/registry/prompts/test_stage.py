@@ -78,6 +78,8 @@ async def test_a_chat_that_names_a_prompt(rig: Rig) -> None:
     id = answer.headers["x-request-id"]
     assert (await rig.house.ask("GET", f"/v1/calls/{id}")).json["prompt"] == "support.reply@1"
     assert "support.reply@1" in (await rig.house.ask("GET", f"/console/calls/{id}")).text
+    assert [call["id"] for call in (await rig.house.ask("GET", "/v1/calls?prompt=support.reply@1&limit=1")).json["data"]] == [id]
+    assert (await rig.house.ask("GET", "/v1/calls?prompt=support.reply@7")).json["data"] == []
 
 
 async def test_messages_may_be_missing_where_there_is_a_prompt(rig: Rig) -> None:
