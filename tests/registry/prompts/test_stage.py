@@ -77,7 +77,9 @@ async def test_a_chat_that_names_a_prompt(rig: Rig) -> None:
     assert "prompt" not in rig.bodies[-1]
     id = answer.headers["x-request-id"]
     assert (await rig.house.ask("GET", f"/v1/calls/{id}")).json["prompt"] == "support.reply@1"
-    assert "support.reply@1" in (await rig.house.ask("GET", f"/console/calls/{id}")).text
+    page = (await rig.house.ask("GET", f"/console/calls/{id}")).text
+    assert "support.reply@1" in page
+    assert "You answer for Acme." in page, "the record shows what was said"
     assert [call["id"] for call in (await rig.house.ask("GET", "/v1/calls?prompt=support.reply@1&limit=1")).json["data"]] == [id]
     assert (await rig.house.ask("GET", "/v1/calls?prompt=support.reply@7")).json["data"] == []
 
