@@ -73,6 +73,8 @@ async def case(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Case]:
             case.ids["batch"] = (await house.ask("POST", "/v1/batches", asked, key=case.caller)).json["id"]
             asked = {"requests": [{"custom_id": "hushed", "params": SAID}]}
             case.ids["message_batch"] = (await house.ask("POST", "/v1/messages/batches", asked, key=case.caller)).json["id"]
+            made = await house.made("/v1/prompts", {"name": "Hushed.prompt", "text": "private words"})
+            case.ids["prompt"] = made["prompt"]["id"]
             yield case
 
 
@@ -88,6 +90,7 @@ ONE = {
     "files": "file",
     "batches": "batch",
     "messages/batches": "message_batch",
+    "prompts": "prompt",
 }
 
 
@@ -137,6 +140,15 @@ CHANGES: list[tuple[str, str, Any]] = [
     ("GET", "/v1/messages/batches/{message_batch}/results", None),
     ("POST", "/console/batches/{batch}/cancel", None),
     ("GET", "/console/batches/{batch}", None),
+    ("POST", "/v1/prompts/{prompt}/versions", {"text": "Ours now"}),
+    ("GET", "/v1/prompts/{prompt}/versions/1", None),
+    ("GET", "/v1/prompts/{prompt}/diff?before=1", None),
+    ("PUT", "/v1/prompts/{prompt}/labels/production", {"version": "1"}),
+    ("DELETE", "/v1/prompts/{prompt}/labels/production", None),
+    ("POST", "/v1/prompts/{prompt}/render", {"version": "1"}),
+    ("POST", "/v1/prompts/{prompt}/versions/1/revocation", {"reason": "Ours now"}),
+    ("GET", "/v1/prompts/Hushed.prompt", None),
+    ("GET", "/console/prompts/{prompt}", None),
     ("POST", "/v1/ledger/{call}/corrections", {"amount": 0, "reason": "because"}),
 ]
 
@@ -184,6 +196,7 @@ PAGES = (
     *("/console/", "/console/calls", "/console/spend", "/console/ledger", "/console/budgets", "/console/keys", "/console/organisation"),
     "/console/files",
     "/console/cache",
+    "/console/prompts",
 )
 """`/console/batches` names nothing but ids: see its own test."""
 

@@ -197,6 +197,18 @@ async def test_a_vendor_in_trouble_is_asked_again_and_a_batch_that_it_may_have_t
         assert len(await rows(house)) == 3
 
 
+async def test_a_line_that_names_a_prompt_goes_there_rendered_and_its_record_says_so(tmp_path: Path) -> None:
+    async with delegating(tmp_path) as (house, vendor):
+        await house.made("/v1/prompts", {"name": "p", "text": "Say {{x}}", "variables": {"x": {}}})
+        body = {"model": "m", "messages": [], "prompt": {"id": "p", "version": "1", "variables": {"x": "this"}}}
+        batch = await ended(house, (await started(house, line("a", body=body)))["id"])
+        assert batch["request_counts"]["completed"] == 1, batch
+        (there,) = vendor.batches.values()
+        assert there["lines"][0]["body"]["messages"] == [{"role": "user", "content": "Say this"}]
+        (row,) = await rows(house)
+        assert (await house.ask("GET", f"/v1/calls/{row['id']}")).json["prompt"] == "p@1"
+
+
 async def registered(house: House, target: str) -> str:
     model = (await house.made("/v1/registry/models", {"name": target.replace("/", " ")}))["id"]
     return (await house.made(f"/v1/registry/models/{model}/versions", {"origin": "vendor", "targets": [target]}))["id"]

@@ -81,6 +81,16 @@ def _configs() -> Iterator[Sample]:
     yield one("YAML target in braces", b"a: {b: 1, _target_: os.system}\n", "CVE-2025-23304", "hparams.yaml")
     yield one("YAML target as a complex key", b"? _target_\n: os.system\n", "CVE-2025-23304", "hparams.yaml")
     yield one("TOML target", b'[model]\n_target_ = "os.system"\n', "Hydra", "config.toml")
+    ml = "flavors:\n  python_function:\n    loader_module: {}\n    model_path: m\nmlflow_version: 3.17.2\n"
+    yield one("MLflow loads by another module", ml.format("os").encode(), "mlflow, loader_module", "MLmodel")
+    yield one("MLflow loads by a quoted module", ml.format("'os'").encode(), "mlflow, loader_module", "MLmodel")
+    yield one("MLflow loader in braces", b"flavors: {python_function: {loader_module: os}}\n", "mlflow, loader_module", "MLmodel")
+    escaped = b'flavors:\n  python_function:\n    "loader\\x5fmodule": os\n'
+    yield one("MLflow loader, escaped", escaped, "mlflow, loader_module", "MLmodel")
+    coded = ml.format("mlflow.sklearn").replace("    model_path", "    code: code\n    model_path")
+    yield one("MLflow brings code", coded.encode(), "mlflow, code paths", "MLmodel")
+    coded = ml.format("mlflow.pyfunc.model").replace("    model_path: m", "    model_code_path: agent.py")
+    yield one("MLflow, models from code", coded.encode(), "mlflow, models from code", "MLmodel")
     yield one("template of its own file", b"{{ ''['__cla' ~ 'ss__'] }}", "CVE-2024-34359", "chat_template.jinja")
     named = {"chat_template": [{"name": "tool_use", "template": "{{ x.__class__ }}"}]}
     yield one("one template of many", named, "CVE-2024-34359", "tokenizer_config.json")

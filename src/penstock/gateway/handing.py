@@ -90,6 +90,7 @@ class _Given:
             task=call.task,
             most=handover.most,
             body=body,
+            prompt=call.prompt,
         )
         raise HandedOver
 

@@ -99,7 +99,7 @@ class Inside:
         call.principal = ask.principal
         call.priority = ask.priority
         _read(call, shape)
-        call.model, call.task, call.labels = handed.name, handed.task, ask.labels
+        call.model, call.task, call.labels, call.prompt = handed.name, handed.task, ask.labels, handed.prompt
         if (step := current_step.get()) is not None:
             call.step = (step.run, step.number)
             call.labels = {**ask.labels, "run": step.run, "step": str(step.number)}

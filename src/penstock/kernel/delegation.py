@@ -27,6 +27,7 @@ class Handed(msgspec.Struct, frozen=True, kw_only=True):
 
     ``call`` is the call's id: its row on the ledger and its record will have it, so that a reply that is settled twice is there once.
     ``wire`` is the shape of ``body``, ``name`` the model as the caller asked for it, ``most`` the micro-units that were set aside.
+    ``prompt`` is the stored prompt that was put into it.
     """
 
     call: str
@@ -37,6 +38,7 @@ class Handed(msgspec.Struct, frozen=True, kw_only=True):
     task: str | None
     most: int
     body: bytes
+    prompt: str | None = None
 
 
 class Handover(msgspec.Struct):

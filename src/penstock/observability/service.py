@@ -43,6 +43,7 @@ class CallFilter(msgspec.Struct, frozen=True, kw_only=True):
     outcome: Literal["ok", "refused", "failed", "cancelled"] | None = None
     error: str | None = None
     trace: str | None = None
+    prompt: str | None = None
     slower_ms: float | None = None
 
 
@@ -304,7 +305,7 @@ def _where(wanted: CallFilter) -> Sequence[ColumnElement[bool]]:
         where.append(calls.c.trace_id == wanted.trace)
     if wanted.slower_ms is not None:
         where.append(calls.c.total_ms >= wanted.slower_ms)
-    for name in ("task", "model", "provider", "team", "project", "key", "outcome"):
+    for name in ("task", "model", "provider", "team", "project", "key", "outcome", "prompt"):
         value = getattr(wanted, name)
         if value is not None:
             where.append(calls.c[_COLUMN.get(name, name)] == value)

@@ -91,7 +91,7 @@ def import_mlflow(
     there = urlsplit(source)
     if there.scheme in ("http", "https"):
         models = MlflowServer(source, os.environ).models()
-        origin = f"mlflow {there.hostname}{there.path.rstrip('/')}"
+        origin = f"mlflow {there.netloc.rpartition('@')[2]}{there.path.rstrip('/')}"  # without a name and password before the host
     else:
         models = read_folder(Path(source))
         origin = f"mlflow folder {Path(source).resolve().name}"

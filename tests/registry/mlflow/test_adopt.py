@@ -37,6 +37,7 @@ async def adopt(house: Rig, *models: RegisteredModel, into: Path | None = None) 
 async def test_a_production_version_arrives_as_a_draft(tmp_path: Path) -> None:
     made = weights(tmp_path / "artifacts" / "1")
     store = tmp_path / "weights"
+    (made / "MLmodel").write_text(json.dumps({"flavors": {"transformers": {"code": None}}, "model_size_bytes": 9}), "utf-8")
     model = RegisteredModel(
         name="churn",
         description="who leaves",
@@ -60,6 +61,7 @@ async def test_a_production_version_arrives_as_a_draft(tmp_path: Path) -> None:
         assert (notes["mlflow.stage"], notes["mlflow.aliases"], notes["tag.team"], notes["mlflow.origin"]) == (
             "Production", "champion", "growth", "mlflow test",
         )  # fmt: skip
+        assert (notes["mlflow.flavors"], notes["mlflow.model_size_bytes"]) == ("transformers", "9")
         scanned = await house.step(one["id"], "scan")
         assert (scanned.json["state"], scanned.json["digest"] != "") == ("scanned", True), (
             "what was copied is scanned like all other weights"

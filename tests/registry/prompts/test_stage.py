@@ -77,7 +77,11 @@ async def test_a_chat_that_names_a_prompt(rig: Rig) -> None:
     assert "prompt" not in rig.bodies[-1]
     id = answer.headers["x-request-id"]
     assert (await rig.house.ask("GET", f"/v1/calls/{id}")).json["prompt"] == "support.reply@1"
-    assert "support.reply@1" in (await rig.house.ask("GET", f"/console/calls/{id}")).text
+    page = (await rig.house.ask("GET", f"/console/calls/{id}")).text
+    assert "support.reply@1" in page
+    assert "You answer for Acme." in page, "the record shows what was said"
+    assert [call["id"] for call in (await rig.house.ask("GET", "/v1/calls?prompt=support.reply@1&limit=1")).json["data"]] == [id]
+    assert (await rig.house.ask("GET", "/v1/calls?prompt=support.reply@7")).json["data"] == []
 
 
 async def test_messages_may_be_missing_where_there_is_a_prompt(rig: Rig) -> None:
@@ -242,3 +246,26 @@ async def test_what_openai_stores_itself_goes_through_untouched() -> None:
 async def test_what_stands_beside_it_must_be_of_its_kind(shape: str, fields: dict[str, object]) -> None:
     with pytest.raises(MalformedRequest):
         await expanded(OneTemplate(SYSTEM, USER), shape, prompt={"id": "p"}, **fields)
+
+
+async def test_the_vendors_own_sdks_name_prompts(rig: Rig) -> None:
+    import anthropic
+    import openai
+
+    prompt: Any = {"id": "support.reply", "variables": {"name": "SDK"}}
+    async with openai.AsyncOpenAI(base_url=f"{rig.house.url}/v1", api_key=rig.house.admin, max_retries=0) as sdk:
+        assert (await sdk.responses.create(model="up/a", prompt=prompt)).output_text == "hello"
+        assert [one["role"] for one in rig.bodies[-1]["messages"]] == ["system", "user", "assistant"]
+        chat = await sdk.chat.completions.create(model="up/a", messages=[{"role": "user", "content": "Hi"}], extra_body={"prompt": prompt})
+        assert chat.choices[0].message.content == "hello"
+        assert len(rig.bodies[-1]["messages"]) == 4
+        with pytest.raises(openai.BadRequestError, match="the variable 'name' is missing"):
+            await sdk.responses.create(model="up/a", prompt={"id": "support.reply"})
+    async with anthropic.AsyncAnthropic(base_url=rig.house.url, api_key=rig.house.admin, max_retries=0) as claude:
+        said = await claude.messages.create(
+            model="up/a", max_tokens=9, messages=[{"role": "user", "content": "Hi"}], extra_body={"prompt": prompt}
+        )
+        assert said.content[0].type == "text"
+        assert rig.bodies[-1]["messages"][0] == {"role": "system", "content": "You answer for Acme."}
+        with pytest.raises(anthropic.NotFoundError, match="there is no prompt 'gone'"):
+            await claude.messages.create(model="up/a", max_tokens=9, messages=[], extra_body={"prompt": {"id": "gone"}})

@@ -71,6 +71,8 @@ def test_ordinary_parts_of_models_are_accepted(folder: Path) -> None:
     }
     for name, told in beside.items():
         (folder / name).write_text(json.dumps(told), "utf-8")
+    told = "flavors:\n  python_function:\n    loader_module: mlflow.transformers\n    code: null\n  transformers:\n    code: null\n"
+    (folder / "MLmodel").write_text(told + 'signature:\n  inputs: \'[{"type": "string", "name": "code"}]\'\n', "utf-8")
     (folder / "pyproject.toml").write_text('[tool.x]\nauto_map = false\nlines = ["a"]\n', "utf-8")
     assert scan(folder).findings == ()
 

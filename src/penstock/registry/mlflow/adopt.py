@@ -19,6 +19,7 @@ import msgspec
 from msgspec import Struct
 
 from penstock.kernel.errors import PenstockError, RequestError
+from penstock.registry.mlflow.folder import about_weights
 from penstock.registry.mlflow.shape import PROMPT_TEXT, PROMPT_TYPE, ModelVersion, RegisteredModel
 from penstock.registry.prompts.model import PRODUCTION, Message
 
@@ -100,6 +101,7 @@ class Adoption:
             "mlflow.run_id": version.run,
             "mlflow.status": version.status,
             "mlflow.description": version.description,
+            **(about_weights(source) if (source := local(version.source)) is not None else {}),
             **{f"tag.{key}": value for key, value in {**model.tags, **version.tags}.items()},
         }
         notes = {key[:200]: value[:_NOTE] for key, value in said.items() if value}

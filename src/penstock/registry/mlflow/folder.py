@@ -14,7 +14,17 @@ from typing import Any, TypeVar, cast
 import msgspec
 
 from penstock.kernel.errors import RequestError, Unavailable
-from penstock.registry.mlflow.shape import Alias, ModelVersion, RegisteredModel, Tag, WireModel, WireVersion, read_model, read_version
+from penstock.registry.mlflow.shape import (
+    Alias,
+    MLmodel,
+    ModelVersion,
+    RegisteredModel,
+    Tag,
+    WireModel,
+    WireVersion,
+    read_model,
+    read_version,
+)
 
 T = TypeVar("T")
 _META = "meta.yaml"
@@ -38,6 +48,23 @@ def read_folder(folder: Path) -> Iterator[RegisteredModel]:
         aliases = [Alias(alias, text.strip()) for alias, text in _files(place / "aliases").items() if text.strip().isdecimal()]
         tags = [Tag(key, value) for key, value in _files(place / "tags").items()]
         yield read_model(msgspec.structs.replace(wire, tags=tags, aliases=aliases), versions)
+
+
+def about_weights(source: Path) -> dict[str, str]:
+    """What the ``MLmodel`` file in a folder of weights says of them: flavors, size, MLflow's version; nothing where there is none.
+
+    Raises `RequestError` for one that is no such file.
+    """
+    file = source / "MLmodel"
+    if not file.is_file():
+        return {}
+    told = _as(file, _meta(file), MLmodel)
+    said = {
+        "mlflow.flavors": ", ".join(sorted(told.flavors)),
+        "mlflow.model_size_bytes": told.model_size_bytes,
+        "mlflow.by": told.mlflow_version,
+    }
+    return {name: str(value) for name, value in said.items() if value}
 
 
 def write_folder(folder: Path, models: Iterable[RegisteredModel]) -> int:

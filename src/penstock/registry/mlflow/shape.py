@@ -52,6 +52,14 @@ class WireModel(Struct, frozen=True, kw_only=True):
     aliases: list[Alias] = []
 
 
+class MLmodel(Struct, frozen=True, kw_only=True):
+    """The file of this name beside weights that MLflow has saved."""
+
+    flavors: dict[str, object] = {}
+    model_size_bytes: int | None = None
+    mlflow_version: str | None = None
+
+
 class ModelVersion(Struct, frozen=True, kw_only=True):
     """One version of a registered model. ``created`` is Unix milliseconds, 0 where nobody said."""
 

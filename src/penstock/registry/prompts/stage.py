@@ -62,6 +62,7 @@ class ExpandPrompt:
         messages = (await self._shelf.template(known)).render(asked.variables or {})
         del call.fields["prompt"]
         _put(call, [m.content for m in messages if m.role == "system"], [m for m in messages if m.role != "system"])
+        call.body = msgspec.json.encode(call.fields)  # what the record keeps and others judge: what was said, not how it came about
         call.input_estimate += sum(len(message.content) for message in messages) // 4
         if call.expected is not None:
             call.expected.input = max(call.expected.input, call.input_estimate)

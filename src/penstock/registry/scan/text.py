@@ -19,7 +19,7 @@ from penstock.registry.scan.templates import read_template
 
 MAX_BYTES = 256 * 1024 * 1024
 SUFFIXES = frozenset({".json", ".jsonl", ".txt", ".md", ".yaml", ".yml", ".toml", ".jinja", ".vocab", ".tsv", ".csv"})
-NAMES = frozenset({"LICENSE", "LICENCE", "NOTICE", "README", "USE_POLICY", "COPYING", ".gitattributes", ".gitignore"})
+NAMES = frozenset({"MLmodel", "LICENSE", "LICENCE", "NOTICE", "README", "USE_POLICY", "COPYING", ".gitattributes", ".gitignore"})
 _CODE = frozenset({"auto_map", "custom_pipelines", "_target_", "py/object", "py/reduce", "py/function", "__reduce__", "pickled"})
 """Keys by which a loader is told to import code (transformers, Hydra as in NeMo, jsonpickle)."""
 _TRUE = frozenset({True, "true", "True", "1"})
@@ -27,6 +27,10 @@ _YAML_TAG = re.compile(r"(?:^|[\s\[{,:-])!(?:!|<|[A-Za-z])")
 CODE_WORDS = re.compile(r"(?<![\w/])(auto_map|custom_pipelines|_target_|trust_remote_code|py/object|py/reduce|py/function)(?![\w/])")
 """Keys that make a loader run code, wherever they stand: for texts in which keys are written in many ways."""
 _ESCAPED = re.compile(r"\\(?:x[2-7][0-9a-fA-F]|u00[2-7][0-9a-fA-F]|U000000[2-7][0-9a-fA-F])")
+_LOADER = re.compile(r"loader_module")
+_LOADER_OF_MLFLOW = re.compile(r"(?m)^\s*loader_module: mlflow\.[\w.]+[ \t]*$")
+_MLFLOW_CODE = re.compile(r"""\b(code|code_paths?|model_code_path)["']?\s*:(?!\s*null\b)""")
+_COMPLEX_KEY = re.compile(r"(?m)^[\s-]*\?\s")
 _LAMBDAS = frozenset({"Lambda", "TFOpLambda", "SlicingOpLambda", "__lambda__", "function"})
 _KERAS = re.compile(r"(?:tf_)?keras(?:_hub|_nlp|_cv)?(?:\.(?!(?:src\.)?(?:utils|saving|config|export|backend|tree)\b)\w+)*")
 _PEFT = frozenset({"transformers", "diffusers", "timm", "peft", "sentence_transformers"})
@@ -57,14 +61,11 @@ def read_text(path: PurePosixPath, raw: bytes) -> None:
             for line in text.splitlines():
                 if line.strip():
                     _walk(_json(line), 0)
+        case _ if path.name == "MLmodel":
+            _yaml(text)
+            _mlmodel(text)
         case ".yaml" | ".yml":
-            if _YAML_TAG.search(text):
-                raise Refused("config_code", "it uses YAML tags, by which loaders make objects")
-            named = CODE_WORDS.search(text)
-            if named:
-                raise Refused("config_code", f"{named[1]!r} tells a loader to run code that comes with the model")
-            if _ESCAPED.search(text):
-                raise Refused("config_code", "it hides plain letters behind escapes")
+            _yaml(text)
         case ".toml":
             try:
                 _walk(tomllib.loads(text), 0)
@@ -74,6 +75,26 @@ def read_text(path: PurePosixPath, raw: bytes) -> None:
             read_template(text)
         case _:
             pass
+
+
+def _yaml(text: str) -> None:
+    if _YAML_TAG.search(text):
+        raise Refused("config_code", "it uses YAML tags, by which loaders make objects")
+    named = CODE_WORDS.search(text)
+    if named:
+        raise Refused("config_code", f"{named[1]!r} tells a loader to run code that comes with the model")
+    if _ESCAPED.search(text):
+        raise Refused("config_code", "it hides plain letters behind escapes")
+
+
+def _mlmodel(text: str) -> None:
+    """Raise `Refused` unless MLflow loads the model with a module of its own and no code beside it."""
+    loaders = len(_LOADER.findall(text))
+    if loaders != len(_LOADER_OF_MLFLOW.findall(text)):
+        raise Refused("config_code", "'loader_module' tells MLflow to import a module that is not its own")
+    named = _MLFLOW_CODE.search(text)
+    if named is not None or _COMPLEX_KEY.search(text):
+        raise Refused("config_code", f"{named[1] if named is not None else 'a key'!r} tells MLflow to run code that comes with the model")
 
 
 def _json(text: str) -> Any:
