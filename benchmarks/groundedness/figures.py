@@ -23,7 +23,7 @@ def bars(found: Mapping[str, Any]) -> str:
         lines.append(f"| {TITLES['wow']}, test part: {words} | {_interval(ours[figure])} | {_verdict(ours[figure][0] >= least)} |")
     for name, most in (("words", 1.0), ("meaning", 25.0)):
         median, high, first = found["speed"][name]
-        told = f"{median:.2f} ms, 95th percentile {high:.2f}; first of three runs {first:.2f}"
+        told = f"{median:.2f} ms, 95th percentile {high:.2f}; first of seven runs {first:.2f}"
         lines.append(f"| CPU of a judgement, {name}: at most {most:g} ms in the median | {told} | {_verdict(median <= most)} |")
     machine = found["machine"]
     lines += [

@@ -12,13 +12,13 @@ from benchmarks.groundedness.data import CACHE, Row
 from penstock.gateway.local_embedder import LocalEmbedder
 from penstock.quality.grounded.detector import MeaningDetector, WordDetector
 
-PAIRS = 200
+PAIRS = 100
 
 
 def measure(rows: Sequence[Row]) -> dict[str, Any]:
     """Milliseconds of the process's CPU, all its threads: the median and the 95th percentile over pairs, and the median of first runs.
 
-    Each pair is judged three times in a row and its least time counts, since neighbours on the machine slow single runs down.
+    Each pair is judged seven times in a row and its least time counts, since neighbours on the machine slow single runs down.
     """
     cases = _cases(rows)
     words, meaning = WordDetector(), MeaningDetector(LocalEmbedder(CACHE.parent / "models"))
@@ -27,7 +27,7 @@ def measure(rows: Sequence[Row]) -> dict[str, Any]:
         await meaning.judge(*cases[0])
         found: dict[str, Any] = {}
         for name, detector in (("words", words), ("meaning", meaning)):
-            runs = [[await _time(detector, *one) for _ in range(3)] for one in cases]
+            runs = [[await _time(detector, *one) for _ in range(7)] for one in cases]
             least, first = sorted(map(min, runs)), sorted(times[0] for times in runs)
             found[name] = [least[len(least) // 2], least[int(len(least) * 0.95)], first[len(first) // 2]]
         return found

@@ -7,6 +7,7 @@ from penstock.kernel.tasks import Judge
 from penstock.quality.graders.code import Code
 from penstock.quality.graders.exact import Exact
 from penstock.quality.graders.grade import Asks, Grade, Grader, Heard
+from penstock.quality.graders.groundedness import Groundedness
 from penstock.quality.graders.matching import Matcher, check
 from penstock.quality.graders.numeric import Numeric
 from penstock.quality.graders.pairwise import Pairwise
@@ -48,7 +49,7 @@ def of(judge: Judge, *, asks: Asks, matcher: Matcher, code: Code) -> Grader:
         case "human" | "outcome":
             return Waiting(judge.kind)
         case "groundedness":
-            raise RequestError("judge.kind: no detector of groundedness is in this house", param="judge.kind")
+            return Groundedness()
 
 
 __all__ = ["Asks", "Code", "Grade", "Grader", "Heard", "Matcher", "of"]
