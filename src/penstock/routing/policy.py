@@ -64,16 +64,32 @@ class Considered(msgspec.Struct, frozen=True, kw_only=True):
     why: str
 
 
+class Frozen(msgspec.Struct, frozen=True, kw_only=True):
+    """The paths of policies that are tested, safest first, as the fit settled them; the labels that certify have no part in this.
+
+    ``singles`` are candidates by themselves, ``worths`` the router's dials over ``candidates``, ``thresholds`` the cascade ``pair``'s.
+    ``costs`` are micro-dollars a call of each of ``candidates``. ``left_out`` says of the task's other candidates why they have no part.
+    """
+
+    candidates: tuple[str, ...]
+    costs: tuple[float, ...]
+    singles: tuple[str, ...]
+    worths: tuple[float, ...] = ()
+    pair: tuple[str, str] | None = None
+    thresholds: tuple[float, ...] = ()
+    left_out: dict[str, str] = {}
+
+
 class Policy(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What was fitted and certified for a task, version ``number``.
 
     ``kind`` None: nothing is certified. A ``single`` sends everything to ``chosen``; a ``router`` picks for each prompt among
-    ``candidates`` the best of ``worth * chance - cost`` (micro-dollars); a ``cascade`` asks ``chosen`` first and ``next`` when that promises
-    to gain more than ``threshold``. ``singles`` are the candidates of which the floor is claimed by themselves, cheapest first.
+    ``candidates`` the best of ``worth * chance - cost`` (micro-dollars); a ``cascade`` asks ``chosen`` first and ``next`` when that
+    promises to gain more than ``threshold``. ``singles`` are the candidates of which the floor is claimed by themselves, cheapest first.
 
     ``claim`` is the digest of what the task said that the certificate is about, ``evidence`` the digest of the labels. ``series`` and
     ``attempt`` count certifications (`penstock.routing.series`), ``alpha`` is what this attempt could get wrong, ``until`` the moment (Unix
-    seconds) of the newest label that it has seen and ``since`` that after which labels could certify. ``embedder`` names the
+    seconds) of the newest label that it has seen, ``since`` that after which labels could certify. ``embedder`` names the
     vectors that the arrays were made for, empty where none are needed; ``digest`` is SHA-256 over the arrays.
     """
 
@@ -108,6 +124,8 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     alpha: float = 0.0
     since: float = 0.0
     until: float = 0.0
+    fitted_until: float = 0.0
+    frozen: Frozen | None = None
     evidence: str = ""
     embedder: str = ""
     digest: str = ""

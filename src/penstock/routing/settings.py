@@ -26,7 +26,8 @@ class RoutingSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
         Meta(ge=0, le=1, description="Share of a routed task's calls that are watched for drift. One that embeds each prompt watches all."),
     ] = 0.1
     alarm: Annotated[
-        float, Meta(gt=0, lt=1, description="Chance that a sound claim is ever suspended by mistake, over all processes and its whole life.")
+        float,
+        Meta(gt=0, lt=1, description="Chance that a sound claim is ever suspended by mistake, over all processes and its whole life."),
     ] = 0.05
     processes: Annotated[
         int, Meta(ge=1, description="Processes that serve this installation on all machines together; each has its share of `alarm`.")

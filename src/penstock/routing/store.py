@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import Connection, func, insert, or_, select, update
 
-from penstock.routing.policy import Policy, State
+from penstock.routing.policy import Policy
 from penstock.routing.tables import CHANGES, EXPLORED, POLICIES, WATCHES
 from penstock.storage.schema import encode_json
 
@@ -69,9 +68,26 @@ def of_task(connection: Connection, organisation: str, task: str, limit: int = 1
     return [_policy(text) for (text,) in connection.execute(asked.order_by(POLICIES.c.number.desc()).limit(limit))]
 
 
-def in_states(connection: Connection, states: Sequence[State]) -> list[Policy]:
-    """Policies of all tasks in these states."""
-    return [_policy(text) for (text,) in connection.execute(select(POLICIES.c.policy).where(POLICIES.c.state.in_(states)))]
+def current(connection: Connection) -> list[Policy]:
+    """Of every task the policy that is active or suspended, or else the last that came to anything."""
+    said = ("active", "suspended", "refused", "failed")
+    last = select(func.max(POLICIES.c.number)).where(POLICIES.c.state.in_(said)).group_by(POLICIES.c.organisation, POLICIES.c.task)
+    asked = select(POLICIES.c.policy).where(
+        POLICIES.c.state.in_(said), or_(POLICIES.c.state.in_(("active", "suspended")), POLICIES.c.number.in_(last))
+    )
+    found: dict[tuple[str, str], Policy] = {}
+    for (text,) in connection.execute(asked.order_by(POLICIES.c.number)):
+        policy = _policy(text)
+        held = found.get((policy.organisation, policy.task))
+        if held is None or held.state not in ("active", "suspended"):
+            found[policy.organisation, policy.task] = policy
+    return list(found.values())
+
+
+def serving(connection: Connection, organisation: str, task: str) -> list[Policy]:
+    """The task's policies that are active or suspended; one at most, unless two processes certified at once."""
+    where = (POLICIES.c.organisation == organisation, POLICIES.c.task == task, POLICIES.c.state.in_(("active", "suspended")))
+    return [_policy(text) for (text,) in connection.execute(select(POLICIES.c.policy).where(*where))]
 
 
 def watches(connection: Connection, policy: str) -> list[Watched]:

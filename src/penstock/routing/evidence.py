@@ -1,0 +1,135 @@
+"""The evidence of a task, ready to be fitted on: outcomes as labels, prompts as vectors, prices as costs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from penstock.kernel.call import Usage
+from penstock.kernel.candidates import Candidates
+from penstock.kernel.errors import Conflict, PenstockError, Unavailable
+from penstock.kernel.evidence import Evidence, Outcome
+from penstock.kernel.recall import Embedder, Prices
+from penstock.kernel.tasks import Floor, Task
+from penstock.routing.labels import Labels, covered, table
+from penstock.routing.prompts import embedded
+from penstock.routing.settings import RoutingSettings
+
+BATCH = 64
+
+
+class Material(msgspec.Struct, frozen=True, kw_only=True):
+    """``costs`` by candidate of ``labels``; ``vectors`` [n, d] by label, None without an embedding model, and ``unembedded`` says why."""
+
+    task: Task
+    floor: Floor
+    reference: str
+    labels: Labels
+    costs: tuple[float, ...]
+    vectors: NDArray[Any] | None
+    embedder: str
+    unembedded: str
+    left_out: dict[str, str]
+    outcomes: Sequence[Outcome]
+
+
+class Gathering:
+    """Gathers it from the rooms that have it."""
+
+    def __init__(
+        self,
+        settings: RoutingSettings,
+        candidates: Callable[[], Candidates],
+        evidence: Callable[[], Evidence | None],
+        embedder: Callable[[], Embedder | None],
+        prices: Callable[[], Prices | None],
+    ) -> None:
+        self._settings = settings
+        self._candidates = candidates
+        self._evidence = evidence
+        self._embedder = embedder
+        self._prices = prices
+
+    async def gather(self, task: Task, names: Sequence[str] | None = None) -> Material:
+        """Everything of the task's candidates, or of those named, which may have left it.
+
+        Raises `Conflict` for a task without a floor, or whose reference nobody judged or priced, and `Unavailable` where nobody keeps
+        evidence.
+        """
+        floor, evidence = task.floor, self._evidence()
+        if floor is None:
+            raise Conflict(f"the task {task.name!r} states no floor, so there is nothing to certify", code="no_floor")
+        if evidence is None:
+            raise Unavailable("nothing here keeps evidence: the room that judges answers is missing")
+        reference = (floor.reference or task.default) if floor.kind == "relative" else task.default
+        wanted = list(dict.fromkeys([reference, *(names or task.candidates)])) if names is None else list(names)
+        outcomes = await evidence.outcomes(task.organisation, task.name)
+        kept, left_out = covered(outcomes, wanted, (reference,), self._settings.least_labels)
+        labels = table(outcomes, kept, self._settings.most_labels)
+        kept, costs = self._affordable(task, labels, reference, left_out, fixed=names is not None)
+        if len(kept) < len(labels.candidates):
+            labels = table(outcomes, kept, self._settings.most_labels)
+        vectors, embedder, why = await self._embed(labels.prompts)
+        return Material(
+            task=task,
+            floor=floor,
+            reference=reference,
+            labels=labels,
+            costs=tuple(costs),
+            vectors=vectors,
+            embedder=embedder,
+            unembedded=why,
+            left_out=left_out,
+            outcomes=outcomes,
+        )
+
+    def _affordable(
+        self, task: Task, labels: Labels, reference: str, left_out: dict[str, str], *, fixed: bool
+    ) -> tuple[list[str], list[float]]:
+        """The candidates whose cost is known and that keep the task's latency, and what a call costs there."""
+        kept: list[str] = []
+        costs: list[float] = []
+        for name in labels.candidates:
+            cost, times = self._cost(task, labels, name), labels.latencies[name]
+            late = task.latency_ms is not None and bool(times) and float(np.quantile(times, task.latency_quantile)) > task.latency_ms
+            if cost is None:
+                if name == reference:
+                    said = f"what {name} costs is not known, so nothing can be called cheaper; set finops.prices for it"
+                    raise Conflict(said, code="model_not_priced")
+                left_out[name] = "no known price"
+            elif late and name != reference and not fixed:
+                left_out[name] = f"slower than the task's {task.latency_ms:g} ms for {task.latency_quantile:.0%} of the calls"
+            else:
+                kept.append(name)
+                costs.append(cost)
+        return kept, costs
+
+    def _cost(self, task: Task, labels: Labels, name: str) -> float | None:
+        if labels.costs[name] is not None:
+            return labels.costs[name]
+        prices, tokens = self._prices(), (labels.inputs[name], labels.outputs[name])
+        if prices is None or tokens[0] is None or tokens[1] is None:
+            return None
+        try:
+            target = self._candidates().resolve(name)
+        except PenstockError:
+            return None
+        return prices.estimate(target.provider, target.model, Usage(input=round(tokens[0]), output=round(tokens[1])))
+
+    async def _embed(self, prompts: Sequence[str]) -> tuple[NDArray[Any] | None, str, str]:
+        embedder = self._embedder()
+        if embedder is None:
+            return None, "", "there is no embedding model (penstock[local]), so nothing is estimated by prompt"
+        found: list[bytes] = []
+        try:
+            for start in range(0, len(prompts), BATCH):
+                found += await embedder.embed([embedded(text) for text in prompts[start : start + BATCH]])
+        except PenstockError as fault:
+            return None, "", f"prompts cannot be embedded, so nothing is estimated by prompt: {fault.message}"
+        if not found:
+            return None, "", "there are no labels"
+        return np.stack([np.frombuffer(one, dtype=np.float32) for one in found]).astype(np.float64), embedder.id, ""

@@ -1,0 +1,178 @@
+"""Which candidate does a call: hard constraints first, then the cheapest whose evidence meets the floor, or else the task's default.
+
+Nothing is routed on a proof that is about something else: where the certified pick is ruled out, the policy's average is no longer what
+was certified, and the default does the call (or, where single candidates are certified too, the cheapest of these).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import msgspec
+
+from penstock.kernel.call import Call, Target
+from penstock.kernel.choice import Choice, Considered, Mode
+from penstock.kernel.errors import BudgetExceeded, Forbidden, NotApproved, RequestError
+from penstock.kernel.tasks import Task
+from penstock.routing.constraints import Constraints, Field
+from penstock.routing.memory import Live
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+NO_CANDIDATE = "no_candidate"
+_OF_THE_REQUEST = frozenset(("context", "modality", "tools", "json", "deadline"))
+
+
+class Plan(msgspec.Struct, kw_only=True):
+    """What to do: the call's ``targets`` in the order to try, why, and whether ``live``'s cascade asks the first and checks the answer."""
+
+    choice: Choice
+    targets: list[Target]
+    live: Live | None = None
+    cascade: bool = False
+    allowed: tuple[str, ...] = ()
+
+
+class Planner:
+    """Puts constraints and evidence together. ``costs`` of policies are those of their certificates: what serves is what was tested."""
+
+    def __init__(self, constraints: Constraints) -> None:
+        self._constraints = constraints
+
+    def field(self, task: Task) -> Field:
+        """See `Constraints.field`."""
+        return self._constraints.field(task)
+
+    def plan(
+        self,
+        call: Call,
+        field: Field,
+        live: Live | None,
+        chances: NDArray[Any] | None = None,
+        *,
+        checkable: bool = False,
+        unguessed: str = "",
+    ) -> Plan:
+        """The plan for a call. ``chances`` of `Policy.candidates` for this prompt, None where there is no estimate; ``checkable`` says that
+        a cascade can check an answer to it. ``unguessed`` says why there is neither.
+
+        Raises an error that names every candidate and what rules it out when none is left.
+        """
+        task, policy = field.task, live.policy if live is not None else None
+        considered = self._constraints.considered(call, field, policy)
+        hard = [one for one in considered if one.ruled_out is None or one.ruled_out == "unhealthy"]
+        if not hard:
+            refuse(task, considered)
+        # Who does not do well is asked only when nobody else is left: then a probe is better than a refusal.
+        well = [one for one in hard if one.ruled_out is None]
+        allowed = {one.candidate: one for one in (well or hard)}
+        if live is not None and policy is not None and chances is not None:
+            _note(considered, policy.candidates, chances)
+            allowed = {one.candidate: one for one in considered if one.candidate in allowed}
+        mode, chosen, why, kept = _pick(field, live, chances, allowed, checkable, unguessed)
+        choice = Choice(
+            task=task.name,
+            mode=mode,
+            chosen=chosen,
+            why=why,
+            candidates=tuple(considered),
+            policy=kept.policy.id if kept is not None else None,
+            floor=field.floor,
+            quality=kept.policy.quality if kept is not None else None,
+            bound=kept.policy.bound if kept is not None else None,
+        )
+        targets = [_target(allowed[chosen], 0)]
+        if mode == "cascade" and policy is not None and policy.next is not None:
+            choice.next, choice.threshold = policy.next, policy.threshold
+            targets.append(_target(allowed[policy.next], 1))
+        elif chosen != task.default and task.default in allowed:
+            targets.append(_target(allowed[task.default], 1))
+        return Plan(choice=choice, targets=targets, live=kept, cascade=mode == "cascade", allowed=tuple(allowed))
+
+
+def _pick(
+    field: Field, live: Live | None, chances: NDArray[Any] | None, allowed: dict[str, Considered], checkable: bool, unguessed: str
+) -> tuple[Mode, str, str, Live | None]:
+    task = field.task
+    missing = _unproven(field, live)
+    if live is None or missing is not None:
+        return _fallback(task, allowed, missing or "nothing is certified")
+    policy = live.policy
+    proven = f"policy {policy.number} holds {field.floor} on {policy.labels} labels"
+    if policy.kind == "router":
+        if chances is not None:
+            worth = policy.worth
+            pick = max(zip(policy.candidates, chances, policy.costs, strict=True), key=lambda one: (worth * one[1] - one[2], -one[2]))[0]
+            if pick in allowed:
+                return "router", pick, f"the router's pick for this prompt; {proven}", live
+            unguessed = f"the router's pick for this prompt, {pick}, is ruled out"
+    elif policy.kind == "cascade" and policy.chosen is not None and policy.next is not None:
+        if task.mode != "cascade":
+            unguessed = f"policy {policy.number} is a cascade, and the task's mode is {task.mode}"
+        elif checkable and policy.chosen in allowed and policy.next in allowed:
+            return "cascade", policy.chosen, f"answers first and is checked, {policy.next} answers where that fails; {proven}", live
+        elif checkable:
+            unguessed = f"{policy.chosen if policy.chosen not in allowed else policy.next} of the cascade is ruled out"
+    for name in policy.singles:
+        if name in allowed:
+            said = f"the cheapest candidate whose own evidence meets the floor; {proven}"
+            return "proof", name, f"{unguessed}; {said}" if unguessed else said, live
+    return _fallback(task, allowed, unguessed or f"every candidate that is certified by itself is ruled out (policy {policy.number})")
+
+
+def _unproven(field: Field, live: Live | None) -> str | None:
+    task = field.task
+    if task.mode == "default":
+        return "the task's mode is default"
+    if task.floor is None:
+        return "the task states no floor, so nothing can be proven"
+    if live is None:
+        return f"nothing is certified for this task yet; POST /v1/tasks/{task.name}/policies does"
+    return live.unusable(task, field.claim)
+
+
+def _fallback(task: Task, allowed: dict[str, Considered], why: str) -> tuple[Mode, str, str, Live | None]:
+    if task.default in allowed:
+        return "default", task.default, f"the task's default: {why}", None
+    name = next(iter(allowed))
+    return "instead", name, f"the default, {task.default}, is ruled out, and this is the next of the task's candidates: {why}", None
+
+
+def _note(considered: list[Considered], candidates: Sequence[str], chances: NDArray[Any]) -> None:
+    """Write the estimates of this prompt beside the candidates."""
+    by_name = dict(zip(candidates, chances, strict=True))
+    for at, one in enumerate(considered):
+        if (chance := by_name.get(one.candidate)) is not None:
+            considered[at] = Considered(
+                candidate=one.candidate,
+                provider=one.provider,
+                model=one.model,
+                ruled_out=one.ruled_out,
+                why=one.why,
+                estimate=round(float(chance), 4),
+                quality=one.quality,
+                bound=one.bound,
+                cost=one.cost,
+            )
+
+
+def _target(one: Considered, rank: int) -> Target:
+    return Target(one.provider, one.model, one.candidate, rank)
+
+
+def refuse(task: Task, considered: Sequence[Considered]) -> NoReturn:
+    """Raise what fits: no candidate may do the call."""
+    reasons = {one.ruled_out for one in considered}
+    each = "; ".join(f"{one.candidate}: {one.why}" for one in considered[:8]) + (
+        f"; and {len(considered) - 8} more" if considered[8:] else ""
+    )
+    said = f"no candidate of the task {task.name!r} may do this call: {each}"
+    if reasons == {"budget"}:
+        raise BudgetExceeded(said)
+    if reasons <= _OF_THE_REQUEST:
+        raise RequestError(said, code=NO_CANDIDATE, param="model")
+    if reasons == {"not_approved"}:
+        raise NotApproved(said, param="model")
+    raise Forbidden(said, code=NO_CANDIDATE, param="model")
