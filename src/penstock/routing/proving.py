@@ -29,7 +29,7 @@ Floats: TypeAlias = NDArray[np.float64]
 
 
 class Proof(msgspec.Struct, frozen=True, kw_only=True):
-    """What is certified: an option and its column, the cheapest of all; ``kind`` None where nothing is, and ``why`` says what lacks.
+    """What is certified: an option and its column, the cheapest of all. ``kind`` is None where nothing is; ``why`` says what is missing."""
 
     kind: Kind | None
     column: int
