@@ -5,11 +5,13 @@ Routing writes it onto the call, the record keeps it, and whoever asks "why this
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 import msgspec
 
 from penstock.kernel.call import Usage
+from penstock.kernel.events import Event
 
 Constraint: TypeAlias = Literal[
     "unknown", "not_approved", "place", "modality", "context", "tools", "json", "deadline", "budget", "unhealthy"
@@ -71,4 +73,14 @@ class Choice(msgspec.Struct, kw_only=True, omit_defaults=True):
     answered: Usage | None = None
 
 
-__all__ = ["Choice", "Considered", "Constraint", "Mode"]
+@dataclass(frozen=True, slots=True)
+class ClaimSuspended(Event):
+    """What a policy of a task claims is not believed any more: its default serves until something is certified anew."""
+
+    organisation: str
+    task: str
+    policy: str
+    why: str
+
+
+__all__ = ["Choice", "ClaimSuspended", "Considered", "Constraint", "Mode"]

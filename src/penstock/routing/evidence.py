@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import importlib.util
+import math
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
-import numpy as np
-from numpy.typing import NDArray
 
 from penstock.kernel.call import Usage
 from penstock.kernel.candidates import Candidates
@@ -18,6 +18,9 @@ from penstock.kernel.tasks import Floor, Task
 from penstock.routing.labels import Labels, covered, table
 from penstock.routing.prompts import embedded
 from penstock.routing.settings import RoutingSettings
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 BATCH = 64
 
@@ -63,6 +66,9 @@ class Gathering:
         floor, evidence = task.floor, self._evidence()
         if floor is None:
             raise Conflict(f"the task {task.name!r} states no floor, so there is nothing to certify", code="no_floor")
+        if importlib.util.find_spec("numpy") is None:
+            said = "numpy is not installed, and certificates take it; pip install 'penstock[local]'"
+            raise Unavailable(said, code="local_extra_missing")
         if evidence is None:
             raise Unavailable("nothing here keeps evidence: the room that judges answers is missing")
         reference = (floor.reference or task.default) if floor.kind == "relative" else task.default
@@ -95,7 +101,7 @@ class Gathering:
         costs: list[float] = []
         for name in labels.candidates:
             cost, times = self._cost(task, labels, name), labels.latencies[name]
-            late = task.latency_ms is not None and bool(times) and float(np.quantile(times, task.latency_quantile)) > task.latency_ms
+            late = task.latency_ms is not None and bool(times) and _quantile(times, task.latency_quantile) > task.latency_ms
             if cost is None:
                 if name == reference:
                     said = f"what {name} costs is not known, so nothing can be called cheaper; set finops.prices for it"
@@ -132,4 +138,11 @@ class Gathering:
             return None, "", f"prompts cannot be embedded, so nothing is estimated by prompt: {fault.message}"
         if not found:
             return None, "", "there are no labels"
+        import numpy as np  # lazy: of the extra `local`, which embeds
+
         return np.stack([np.frombuffer(one, dtype=np.float32) for one in found]).astype(np.float64), embedder.id, ""
+
+
+def _quantile(values: Sequence[float], quantile: float) -> float:
+    """The least value that at least this share of them does not exceed."""
+    return sorted(values)[max(0, math.ceil(quantile * len(values)) - 1)]

@@ -32,6 +32,9 @@ class RoutingSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     processes: Annotated[
         int, Meta(ge=1, description="Processes that serve this installation on all machines together; each has its share of `alarm`.")
     ] = 1
+    first_process: Annotated[
+        int, Meta(ge=0, description="The number of this machine's first process among them: 0 on the first machine, 4 on a second of four.")
+    ] = 0
     audit: Annotated[
         float, Meta(ge=0, le=1, description="Share of the answers that a cascade accepts and that are given to the task's judge.")
     ] = 0.02

@@ -9,18 +9,22 @@ from penstock.kernel.candidates import Candidates
 from penstock.kernel.capability import House, Offer
 from penstock.kernel.circumstances import Installments, Purse, Wellbeing
 from penstock.kernel.evidence import Evidence
-from penstock.kernel.ports import Metric
+from penstock.kernel.ports import Metric, ModelClient
 from penstock.kernel.recall import Embedder, Prices, Replies
+from penstock.kernel.seat import Seat
 from penstock.kernel.tasks import Tasks
+from penstock.routing.aftermath import Aftermath
 from penstock.routing.cascading import Cascading
 from penstock.routing.certifying import Certifying
 from penstock.routing.constraints import Constraints, Ports
+from penstock.routing.drift import Drift
 from penstock.routing.evidence import Gathering
 from penstock.routing.memory import Policies
 from penstock.routing.plan import Planner
 from penstock.routing.routes import routes
 from penstock.routing.service import RoutingOf
 from penstock.routing.settings import RoutingSettings
+from penstock.routing.shadow import Shadows
 from penstock.routing.stage import Route
 from penstock.storage.records import Records
 
@@ -37,8 +41,10 @@ def wire(house: House) -> Offer:
     )
     certifying = Certifying(records, gathering, settings, policies.fresh.now)
     routing = RoutingOf(records, policies, certifying, lambda: ports.find(Tasks))
-    life = RoutingLife(house, settings, policies, stage, certifying)
-    return Offer(stages=(stage,), routes=routes(routing), services=(life,), metrics=(life, policies))
+    seat = ports.find(Seat)
+    drift = Drift(records, policies, settings, house.events, seat.index if seat is not None else 0, seat.workers if seat is not None else 1)
+    life = RoutingLife(house, settings, policies, stage, certifying, drift)
+    return Offer(stages=(stage,), routes=routes(routing), services=(life,), metrics=(life, policies, drift))
 
 
 class RoutingLife:
@@ -46,12 +52,16 @@ class RoutingLife:
 
     name = "routing"
 
-    def __init__(self, house: House, settings: RoutingSettings, policies: Policies, stage: Route, certifying: Certifying) -> None:
+    def __init__(
+        self, house: House, settings: RoutingSettings, policies: Policies, stage: Route, certifying: Certifying, drift: Drift
+    ) -> None:
         self._house = house
         self._settings = settings
         self._policies = policies
         self._stage = stage
         self._certifying = certifying
+        self._drift = drift
+        self._shadows: Shadows | None = None
         self._cascading: Cascading | None = None
 
     async def start(self) -> None:
@@ -68,11 +78,27 @@ class RoutingLife:
                 prices=ports.find(Prices),
             )
         )
-        self._stage.open(ports.find(Tasks), Planner(constraints), replies=replies, embedder=ports.find(Embedder), cascading=self._cascading)
+        embedder, tasks = ports.find(Embedder), ports.find(Tasks)
+        self._shadows = Shadows(
+            ports.get(Records), ports.get(ModelClient), lambda: ports.find(Evidence), ports.find(Prices), replies, self._settings.shadows
+        )
+        self._drift.open(tasks, embedder)
+        self._stage.open(
+            tasks,
+            Planner(constraints),
+            replies=replies,
+            embedder=embedder,
+            cascading=self._cascading,
+            aftermath=Aftermath(self._policies, self._drift, self._shadows, replies, self._settings),
+        )
         await self._policies.fresh.start()
+        await self._drift.start()
 
     async def stop(self) -> None:
-        """Look no more, and certify no more."""
+        """Look no more, certify and explore no more; what the watch has won is saved."""
+        if self._shadows is not None:
+            await self._shadows.stop()
+        await self._drift.stop()
         await self._certifying.stop()
         await self._policies.fresh.stop()
 
@@ -85,6 +111,12 @@ class RoutingLife:
         why = "Calls whose prompt could not be judged, by reason; certified single candidates or the default served them."
         missed = tuple(({"reason": reason}, float(count)) for reason, count in sorted(self._stage.unguessed.items()))
         yield Metric(name="penstock_routing_unjudged", help=why, kind="counter", samples=missed)
+        if self._shadows is not None:
+            done = tuple(({"what": what}, float(count)) for what, count in sorted(self._shadows.counts.items()))
+            said = "Explorations and audits by what became of them; unjudged ones found nobody who takes samples."
+            yield Metric(name="penstock_routing_explorations", help=said, kind="counter", samples=done)
+            spent = "What this process has spent on explorations, in micro-units."
+            yield Metric(name="penstock_routing_explored_micros", help=spent, kind="counter", samples=(({}, self._shadows.spent),))
         one = self._cascading
         if one is not None:
             said = "Calls of cascades: accepted from the small model, escalated, or fallen to the next since the small one failed."
