@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 BATCH = 64
+REMEMBERED = 5_000
+"""Embeddings that are kept at least, some ten megabytes."""
 
 
 class Material(msgspec.Struct, frozen=True, kw_only=True):
@@ -56,6 +58,9 @@ class Gathering:
         self._evidence = evidence
         self._embedder = embedder
         self._prices = prices
+        # The same prompts are asked for again and again: by attempts, frontiers, what-ifs.
+        self._vectors: dict[str, bytes] = {}
+        self._vectors_of = ""
 
     async def gather(self, task: Task, names: Sequence[str] | None = None) -> Material:
         """Everything of the task's candidates, or of those named, which may have left it.
@@ -130,12 +135,18 @@ class Gathering:
         embedder = self._embedder()
         if embedder is None:
             return None, "", "there is no embedding model (penstock[local]), so nothing is estimated by prompt"
-        found: list[bytes] = []
+        texts = [embedded(text) for text in prompts]
+        if self._vectors_of != embedder.id or len(self._vectors) > REMEMBERED:
+            self._vectors, self._vectors_of = {}, embedder.id
+        vectors = self._vectors
+        missing = [text for text in dict.fromkeys(texts) if text not in vectors]
         try:
-            for start in range(0, len(prompts), BATCH):
-                found += await embedder.embed([embedded(text) for text in prompts[start : start + BATCH]])
+            for start in range(0, len(missing), BATCH):
+                part = missing[start : start + BATCH]
+                vectors |= zip(part, await embedder.embed(part), strict=True)
         except PenstockError as fault:
             return None, "", f"prompts cannot be embedded, so nothing is estimated by prompt: {fault.message}"
+        found = [vectors[text] for text in texts]
         if not found:
             return None, "", "there are no labels"
         import numpy as np  # lazy: of the extra `local`, which embeds

@@ -71,6 +71,10 @@ class Planner:
         if live is not None and policy is not None and chances is not None:
             _note(considered, policy.candidates, chances)
             allowed = {one.candidate: one for one in considered if one.candidate in allowed}
+        default = next((one for one in considered if one.candidate == task.default), None)
+        if default is not None and default.ruled_out == "budget" and not _affordable(live, allowed, field):
+            # A cheaper one could be paid, and of none is it proven that it is good enough: money must not lower quality unsaid.
+            raise BudgetExceeded(f"the task's default, {task.default}, {default.why}, and no candidate that is certified costs less")
         mode, chosen, why, kept = _pick(field, live, chances, allowed, checkable, unguessed)
         choice = Choice(
             task=task.name,
@@ -120,6 +124,11 @@ def _pick(
             said = f"the cheapest candidate whose own evidence meets the floor; {proven}"
             return "proof", name, f"{unguessed}; {said}" if unguessed else said, live
     return _fallback(task, allowed, unguessed or f"every candidate that is certified by itself is ruled out (policy {policy.number})")
+
+
+def _affordable(live: Live | None, allowed: dict[str, Considered], field: Field) -> bool:
+    """Whether a candidate that is certified by itself may do the call."""
+    return live is not None and _unproven(field, live) is None and any(name in allowed for name in live.policy.singles)
 
 
 def _unproven(field: Field, live: Live | None) -> str | None:

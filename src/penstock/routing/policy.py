@@ -80,7 +80,7 @@ class Frozen(msgspec.Struct, frozen=True, kw_only=True):
     left_out: dict[str, str] = {}
 
 
-class Policy(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Policy(msgspec.Struct, frozen=True, kw_only=True):
     """What was fitted and certified for a task, version ``number``.
 
     ``kind`` None: nothing is certified. A ``single`` sends everything to ``chosen``; a ``router`` picks for each prompt among
