@@ -74,13 +74,13 @@ class House:
 
 @asynccontextmanager
 async def open_house(
-    folder: Path, settings: str = SETTINGS, *, database: str = "", more: Sequence[Capability] = ()
+    folder: Path, settings: str = SETTINGS, *, database: str = "", more: Sequence[Capability] = (), without: Sequence[str] = ()
 ) -> AsyncGenerator[House]:
-    """Open, serve and close a house with these settings, on SQLite in ``folder`` or the database given; ``more`` are rooms besides ours."""
+    """Open, serve and close a house with these settings, on SQLite in ``folder`` or the database given; ``more`` rooms beside ours, some left out."""
     config = folder / "penstock.toml"
     storage = f'[storage]\nrecords = "{database}"\nmigrate_on_start = true\n' if database else ""
     config.write_text(f'[server]\nport = 0\ndata_dir = "{folder}/data"\n{storage}{settings}', "utf-8")
-    rooms = (*capabilities(), *more)
+    rooms = (*(room for room in capabilities() if room.name not in without), *more)
     tree = load_settings(rooms, config)
     app = App(rooms, tree, open_store(tree))
     await app.start()

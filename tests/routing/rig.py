@@ -208,7 +208,7 @@ async def rig(folder: Path, more: str = "", *, database: str = "") -> AsyncItera
         for name, (given, taken) in PRICES.items():
             settings += f'[finops.prices."{name}"]\ninput = {given}\noutput = {taken}\n'
         declared = Declared()
-        async with open_house(folder, settings + more, database=database, more=[Room(declared)]) as house:
+        async with open_house(folder, settings + more, database=database, more=[Room(declared)], without=("tasks", "quality")) as house:
             made = Rig(house, declared, served)
             made.organisation = (await house.ask("GET", "/v1/organisations")).json["data"][0]["id"]
             yield made

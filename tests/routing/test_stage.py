@@ -166,7 +166,7 @@ async def test_a_task_without_a_floor_or_without_prices_says_so(place: Rig) -> N
 async def test_contradictory_constraints_name_each_candidate(place: Rig) -> None:
     place.task("nowhere", places=("region",), regions=("eu",))
     refused = await place.call("hi", "nowhere")
-    assert (refused.status, refused.json["error"]["code"]) == (403, "no_candidate")
+    assert (refused.status, refused.json["error"]["code"]) == (403, "no_candidate_allowed")
     for name in (SMALL, LARGE):
         assert name in refused.json["error"]["message"]
     assert "may go to" in refused.json["error"]["message"]

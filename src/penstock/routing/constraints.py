@@ -6,7 +6,7 @@ import msgspec
 
 from penstock.kernel.approvals import Approvals
 from penstock.kernel.call import Call, Target, Usage
-from penstock.kernel.candidates import Candidates, Traits, misplaced
+from penstock.kernel.candidates import Candidates, Traits, in_order, misplaced
 from penstock.kernel.choice import Considered, Constraint
 from penstock.kernel.circumstances import Purse, Wellbeing
 from penstock.kernel.errors import PenstockError
@@ -44,12 +44,14 @@ class Seat:
 class Field:
     """A task's candidates, resolved once for as long as nothing changes."""
 
-    __slots__ = ("claim", "floor", "seats", "standings", "standings_of", "task", "version")
+    __slots__ = ("chain", "claim", "floor", "seats", "standings", "standings_of", "task", "version")
 
-    def __init__(self, task: Task, version: int, seats: list[Seat]) -> None:
+    def __init__(self, task: Task, version: int, seats: list[Seat], chain: list[str]) -> None:
         self.task = task
         self.version = version
         self.seats = seats
+        self.chain = chain
+        """Who serves without evidence, and who stands in for whom: the default first."""
         self.claim = claim_of(task)
         self.floor = floor_in_words(task.floor, task.default) if task.floor is not None else None
         self.standings_of: Policy | None = None
@@ -70,7 +72,9 @@ class Constraints:
         if found is None or found.task is not task or found.version != version:
             if len(self._fields) >= _REMEMBERED:
                 self._fields.clear()
-            found = self._fields[task.organisation, task.name] = Field(task, version, [self._seat(task, n) for n in task.candidates])
+            chain, _ = in_order(task, self._ports.candidates, task.organisation)
+            seats = [self._seat(task, name) for name in task.candidates]
+            found = self._fields[task.organisation, task.name] = Field(task, version, seats, [target.name for target in chain])
         return found
 
     def considered(self, call: Call, field: Field, policy: Policy | None) -> list[Considered]:

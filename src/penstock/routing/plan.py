@@ -13,7 +13,7 @@ import msgspec
 
 from penstock.kernel.call import Call, Target
 from penstock.kernel.choice import Choice, Considered, Mode
-from penstock.kernel.errors import BudgetExceeded, Forbidden, NotApproved, RequestError
+from penstock.kernel.errors import BudgetExceeded, NotApproved, RequestError
 from penstock.kernel.tasks import Task
 from penstock.routing.constraints import Constraints, Field
 from penstock.routing.memory import Live
@@ -21,7 +21,7 @@ from penstock.routing.memory import Live
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-NO_CANDIDATE = "no_candidate"
+NOT_ALLOWED, NONE_FITS = "no_candidate_allowed", "no_candidate_fits"
 _OF_THE_REQUEST = frozenset(("context", "modality", "tools", "json", "deadline"))
 
 
@@ -91,8 +91,10 @@ class Planner:
         if mode == "cascade" and policy is not None and policy.next is not None:
             choice.next, choice.threshold = policy.next, policy.threshold
             targets.append(_target(allowed[policy.next], 1))
-        elif chosen != task.default and task.default in allowed:
-            targets.append(_target(allowed[task.default], 1))
+        else:
+            # As without evidence: who fails is stood in for, by the default first.
+            stand_ins = [name for name in field.chain if name in allowed and name != chosen]
+            targets += [_target(allowed[name], rank) for rank, name in enumerate(stand_ins, 1)]
         return Plan(choice=choice, targets=targets, live=kept, cascade=mode == "cascade", allowed=tuple(allowed))
 
 
@@ -102,7 +104,7 @@ def _pick(
     task = field.task
     missing = _unproven(field, live)
     if live is None or missing is not None:
-        return _fallback(task, allowed, missing or "nothing is certified")
+        return _fallback(field, allowed, missing or "nothing is certified")
     policy = live.policy
     proven = f"policy {policy.number} holds {field.floor} on {policy.labels} labels"
     if policy.kind == "router":
@@ -123,7 +125,7 @@ def _pick(
         if name in allowed:
             said = f"the cheapest candidate whose own evidence meets the floor; {proven}"
             return "proof", name, f"{unguessed}; {said}" if unguessed else said, live
-    return _fallback(task, allowed, unguessed or f"every candidate that is certified by itself is ruled out (policy {policy.number})")
+    return _fallback(field, allowed, unguessed or f"every candidate that is certified by itself is ruled out (policy {policy.number})")
 
 
 def _affordable(live: Live | None, allowed: dict[str, Considered], field: Field) -> bool:
@@ -142,10 +144,11 @@ def _unproven(field: Field, live: Live | None) -> str | None:
     return live.unusable(task, field.claim)
 
 
-def _fallback(task: Task, allowed: dict[str, Considered], why: str) -> tuple[Mode, str, str, Live | None]:
+def _fallback(field: Field, allowed: dict[str, Considered], why: str) -> tuple[Mode, str, str, Live | None]:
+    task = field.task
     if task.default in allowed:
         return "default", task.default, f"the task's default: {why}", None
-    name = next(iter(allowed))
+    name = next((name for name in field.chain if name in allowed), None) or next(iter(allowed))
     return "instead", name, f"the default, {task.default}, is ruled out, and this is the next of the task's candidates: {why}", None
 
 
@@ -181,7 +184,5 @@ def refuse(task: Task, considered: Sequence[Considered]) -> NoReturn:
     if reasons == {"budget"}:
         raise BudgetExceeded(said)
     if reasons <= _OF_THE_REQUEST:
-        raise RequestError(said, code=NO_CANDIDATE, param="model")
-    if reasons == {"not_approved"}:
-        raise NotApproved(said, param="model")
-    raise Forbidden(said, code=NO_CANDIDATE, param="model")
+        raise RequestError(said, code=NONE_FITS, param="model")
+    raise NotApproved(said, code=NOT_ALLOWED, param="model")

@@ -11,7 +11,7 @@ from penstock.kernel.call import Call, Reply
 from penstock.kernel.errors import PenstockError
 from penstock.kernel.recall import Embedder, Replies
 from penstock.kernel.stage import Proceed, Slot
-from penstock.kernel.tasks import Task, Tasks
+from penstock.kernel.tasks import TASK_PREFIX, Task, Tasks
 from penstock.routing.cascading import Cascading
 from penstock.routing.features import prompt_features
 from penstock.routing.memory import Live, Policies
@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from penstock.routing.aftermath import Aftermath
-
-PREFIX = "task:"
 
 
 class Route:
@@ -69,7 +67,7 @@ class Route:
     def concerns(self, call: Call) -> bool:
         """Whether the call asks for a task that has candidates; one that names a model beside its task gets that model."""
         task, tasks = call.task, self._tasks
-        if task is None or tasks is None or not call.model.startswith(PREFIX) or call.targets:
+        if task is None or tasks is None or not call.model.startswith(TASK_PREFIX) or call.targets:
             return False
         found = tasks.find(call.principal.organisation if call.principal is not None else "", task)
         return found is not None and bool(found.candidates)
