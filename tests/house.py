@@ -76,7 +76,7 @@ class House:
 async def open_house(
     folder: Path, settings: str = SETTINGS, *, database: str = "", more: Sequence[Capability] = (), without: Sequence[str] = ()
 ) -> AsyncGenerator[House]:
-    """Open, serve and close a house with these settings, on SQLite in ``folder`` or the database given; ``more`` rooms beside ours, some left out."""
+    """Open, serve and close a house with these settings, on SQLite in ``folder`` or the database given, with ``more`` rooms."""
     config = folder / "penstock.toml"
     storage = f'[storage]\nrecords = "{database}"\nmigrate_on_start = true\n' if database else ""
     config.write_text(f'[server]\nport = 0\ndata_dir = "{folder}/data"\n{storage}{settings}', "utf-8")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -40,6 +40,8 @@ class Material(msgspec.Struct, frozen=True, kw_only=True):
     unembedded: str
     left_out: dict[str, str]
     outcomes: Sequence[Outcome]
+    of_prompt: Mapping[str, NDArray[Any]] = {}
+    """Vectors of the prompts of judged traffic, where that was asked for."""
 
 
 class Gathering:
@@ -62,8 +64,8 @@ class Gathering:
         self._vectors: dict[str, bytes] = {}
         self._vectors_of = ""
 
-    async def gather(self, task: Task, names: Sequence[str] | None = None) -> Material:
-        """Everything of the task's candidates, or of those named, which may have left it.
+    async def gather(self, task: Task, names: Sequence[str] | None = None, *, traffic: bool = False) -> Material:
+        """Everything of the task's candidates, or of those named, which may have left it; of judged ``traffic`` the vectors too.
 
         Raises `Conflict` for a task without a floor, or whose reference nobody judged or priced, and `Unavailable` where nobody keeps
         evidence.
@@ -84,7 +86,9 @@ class Gathering:
         kept, costs = self._affordable(task, labels, reference, left_out, fixed=names is not None)
         if len(kept) < len(labels.candidates):
             labels = table(outcomes, kept, self._settings.most_labels)
-        vectors, embedder, why = await self._embed(labels.prompts)
+        live = [one.prompt for one in outcomes if one.source != "evaluation"] if traffic else []
+        found, embedder, why = await self._embed([*labels.prompts, *live])
+        vectors = found[: len(labels)] if found is not None else None
         return Material(
             task=task,
             floor=floor,
@@ -96,6 +100,7 @@ class Gathering:
             unembedded=why,
             left_out=left_out,
             outcomes=outcomes,
+            of_prompt=dict(zip(live, found[len(labels) :], strict=True)) if found is not None else {},
         )
 
     def _affordable(

@@ -10,7 +10,8 @@ from msgspec import Meta, Struct
 from penstock.kernel.principal import Scope
 from penstock.kernel.web import Ask, Route
 from penstock.routing.policy import Policy
-from penstock.routing.service import RoutingOf
+from penstock.routing.service import Change, RoutingOf
+from penstock.routing.views import Frontier, WhatIf
 
 
 class PolicyList(Struct, frozen=True, kw_only=True):
@@ -44,8 +45,31 @@ def routes(routing: RoutingOf) -> Sequence[Route]:
     async def suspend(ask: Ask) -> Policy:
         return await routing.suspend(ask.principal, ask.path["name"], ask.path["id"], ask.body(SuspensionBody).reason)
 
+    async def frontier(ask: Ask) -> Frontier:
+        return await routing.frontier(ask.principal, ask.path["name"])
+
+    async def what_if(ask: Ask) -> WhatIf:
+        return await routing.what_if(ask.principal, ask.path["name"], ask.body(Change))
+
     read, admin, path = Scope.READ, Scope.ADMIN, "/v1/tasks/{name}/policies"
     return (
+        Route(
+            method="GET",
+            path="/v1/tasks/{name}/frontier",
+            handler=frontier,
+            summary="Show cost against quality.",
+            scope=read,
+            returns=Frontier,
+        ),
+        Route(
+            method="POST",
+            path="/v1/tasks/{name}/what-if",
+            handler=what_if,
+            summary="Replay recorded traffic under a change.",
+            scope=read,
+            body=Change,
+            returns=WhatIf,
+        ),
         Route(method="GET", path=path, handler=policies, summary="List a task's policies.", scope=read, returns=PolicyList),
         Route(
             method="POST",

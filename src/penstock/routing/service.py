@@ -2,20 +2,34 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable
+from typing import Literal
 
 import msgspec
 from sqlalchemy import Connection
 
-from penstock.kernel.errors import Conflict, Forbidden, NotFound, Unavailable
+from penstock.kernel.errors import Conflict, Forbidden, NotFound, RequestError, Unavailable
 from penstock.kernel.principal import Principal
-from penstock.kernel.tasks import Task, Tasks
+from penstock.kernel.tasks import Floor, Task, Tasks
 from penstock.routing import store
 from penstock.routing.certifying import Certifying, shown
+from penstock.routing.evidence import Gathering
 from penstock.routing.memory import Policies
-from penstock.routing.policy import Policy
+from penstock.routing.policy import Policy, claim_of
+from penstock.routing.settings import RoutingSettings
+from penstock.routing.views import Frontier, WhatIf
 from penstock.storage.records import Records
+
+
+class Change(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What is other than the task declares; or the id or number of a stored ``policy`` to replay as it is."""
+
+    floor: Floor | None = None
+    candidates: tuple[str, ...] | None = None
+    mode: Literal["default", "route", "cascade"] | None = None
+    policy: str | None = None
 
 
 class RoutingOf:
@@ -26,12 +40,16 @@ class RoutingOf:
         records: Records,
         policies: Policies,
         certifying: Certifying,
+        gathering: Gathering,
+        settings: RoutingSettings,
         tasks: Callable[[], Tasks | None],
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._records = records
         self._policies = policies
         self._certifying = certifying
+        self._gathering = gathering
+        self._settings = settings
         self._tasks = tasks
         self._clock = clock
 
@@ -63,6 +81,39 @@ class RoutingOf:
     async def certify(self, actor: Principal, name: str) -> Policy:
         """Begin to certify; the policy is ``fitting`` until it is done. Raises `Conflict` while another one is, or without a floor."""
         return await self._certifying.begin(self.task(actor, name), actor.key_id)
+
+    async def frontier(self, reader: Principal, name: str) -> Frontier:
+        """What the task's candidates, routers and cascades cost and are worth. Raises what `Gathering.gather` raises."""
+        task = self.task(reader, name)
+        material = await self._gathering.gather(task)
+        live = self._policies.of(task)
+        policy = live.policy if live is not None and live.unusable(task, claim_of(task)) is None else None
+        from penstock.routing.frontier import frontier  # numpy, of the extra `local`; `gather` has said so where it is missing
+
+        return await asyncio.to_thread(frontier, material, policy, self._settings)
+
+    async def what_if(self, reader: Principal, name: str, change: Change) -> WhatIf:
+        """What another floor, other candidates or another policy would do. Raises `NotFound`, and what `Gathering.gather` raises."""
+        task = self.task(reader, name)
+        try:
+            floor = change.floor or task.floor
+            changed = msgspec.structs.replace(
+                task, floor=floor, candidates=change.candidates or task.candidates, mode=change.mode or task.mode
+            )
+        except ValueError as fault:
+            raise RequestError(str(fault), param="floor") from fault
+        given, packed = None, None
+        if change.policy is not None:
+            given = await self.policy(reader, name, change.policy)
+            if given.kind is None:
+                raise Conflict(f"policy {given.number} has certified nothing, so there is nothing to replay", code="not_active")
+            packed = await self._records.read(lambda c, id=given.id: store.arrays(c, id))
+        material = await self._gathering.gather(changed, given.candidates if given is not None else None, traffic=True)
+        now = self._clock()
+        shell = Policy(id="", organisation=task.organisation, task=task.name, number=0, state="fitting", created_at=now, by=reader.key_id)
+        from penstock.routing.whatif import what_if
+
+        return await asyncio.to_thread(what_if, material, shell, given, packed, self._settings)
 
     async def suspend(self, actor: Principal, name: str, id: str, why: str) -> Policy:
         """Suspend an active policy: the default serves until something is certified anew. Raises `Conflict` for one that is not active."""

@@ -20,7 +20,9 @@ from penstock.routing.constraints import Constraints, Ports
 from penstock.routing.drift import Drift
 from penstock.routing.evidence import Gathering
 from penstock.routing.memory import Policies
+from penstock.routing.pages import PANELS, pages
 from penstock.routing.plan import Planner
+from penstock.routing.readiness import Readiness
 from penstock.routing.routes import routes
 from penstock.routing.service import RoutingOf
 from penstock.routing.settings import RoutingSettings
@@ -40,11 +42,19 @@ def wire(house: House) -> Offer:
         settings, lambda: ports.get(Candidates), lambda: ports.find(Evidence), lambda: ports.find(Embedder), lambda: ports.find(Prices)
     )
     certifying = Certifying(records, gathering, settings, policies.fresh.now)
-    routing = RoutingOf(records, policies, certifying, lambda: ports.find(Tasks))
+    routing = RoutingOf(records, policies, certifying, gathering, settings, lambda: ports.find(Tasks))
     seat = ports.find(Seat)
     drift = Drift(records, policies, settings, house.events, seat.index if seat is not None else 0, seat.workers if seat is not None else 1)
     life = RoutingLife(house, settings, policies, stage, certifying, drift)
-    return Offer(stages=(stage,), routes=routes(routing), services=(life,), metrics=(life, policies, drift))
+    return Offer(
+        stages=(stage,),
+        routes=routes(routing),
+        pages=pages(ports, routing),
+        services=(life,),
+        task_checks=(Readiness(policies, lambda: ports.find(Evidence)).check,),
+        task_panels=PANELS,
+        metrics=(life, policies, drift),
+    )
 
 
 class RoutingLife:
