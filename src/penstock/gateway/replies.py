@@ -82,13 +82,30 @@ class StoredReplies:
         return Question(text=plain_text(last.parts), rest=msgspec.json.encode(rest))
 
     def said(self, shape: str, fields: Mapping[str, Raw]) -> str | None:
-        """See `Replies.said`."""
+        """See `Replies.said`. Most conversations are read without taking the whole request apart."""
+        messages = fields.get("messages") if shape in _PLAIN else None
+        if messages is not None:
+            try:
+                turns = _turns.decode(messages)
+                if turns and turns[-1].role == "user" and bytes(turns[-1].content)[:1] == b'"':
+                    return msgspec.json.decode(turns[-1].content, type=str)
+            except msgspec.DecodeError:  # whatever is unusual about it, below it is read with care
+                pass
         last = _last_message(shape, fields)
         return plain_text(last[1].parts) if last is not None else None
 
     def leads_to(self, name: str, provider: str, model: str, organisation: str) -> bool:
         """See `Replies.leads_to`."""
         return self._resolver.leads_to(name, provider, model, organisation)
+
+
+class _Turn(msgspec.Struct):
+    role: str = ""
+    content: Raw = Raw(b"null")
+
+
+_PLAIN = frozenset(("openai.chat", "anthropic.messages"))
+_turns = msgspec.json.Decoder(list[_Turn])
 
 
 def _last_message(shape: str, fields: Mapping[str, Raw]) -> tuple[Request, Message] | None:

@@ -28,9 +28,8 @@ one, whose small model answers first. ``default``: the task's default, since not
 class Considered(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One candidate. ``ruled_out`` names the constraint that keeps it from the call, ``why`` says it in words.
 
-    ``estimate`` is the chance of a good answer to this prompt, ``quality`` the mean score in the evidence and ``bound`` what it is at
-    least, at the confidence of the task's floor; None where nobody knows. ``cost`` is what the call is expected to cost there, in
-    micro-dollars, None without a known price.
+    ``quality`` is the mean score in the evidence and ``bound`` what it is at least, at the confidence of the task's floor; None where
+    nobody knows. ``cost`` is what a call of about this size is expected to cost there, in micro-dollars, None without a known price.
     """
 
     candidate: str
@@ -38,7 +37,6 @@ class Considered(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     model: str = ""
     ruled_out: Constraint | None = None
     why: str | None = None
-    estimate: float | None = None
     quality: float | None = None
     bound: float | None = None
     cost: int | None = None
@@ -51,7 +49,7 @@ class Choice(msgspec.Struct, kw_only=True, omit_defaults=True):
     ``escalated`` whether it was asked; ``threshold`` is the certified gain above which it is. ``propensity`` is the probability with which
     this choice was made of this call. ``explored`` names a candidate that was asked in the answer's shadow as well, ``audited`` says that
     the answer was given to the judge. ``floor`` is the floor in words. ``answered`` is what the model used that gave the answer, where
-    another was asked and paid before it.
+    another was asked and paid before it. ``estimates`` are the chances of a good answer to this prompt, by candidate.
     """
 
     task: str
@@ -71,6 +69,7 @@ class Choice(msgspec.Struct, kw_only=True, omit_defaults=True):
     explored: str | None = None
     audited: bool = False
     answered: Usage | None = None
+    estimates: dict[str, float] = {}
 
 
 @dataclass(frozen=True, slots=True)

@@ -89,7 +89,7 @@ def _alternatives(call: CallRow, choice: Choice, usage: Usage | None, prices: Pr
             served=(one.provider, one.model) == (call.provider, call.provider_model),
             ruled_out=one.ruled_out,
             why=one.why,
-            estimate=one.estimate,
+            estimate=choice.estimates.get(one.candidate),
             quality=one.quality,
             bound=one.bound,
             expected=one.cost,

@@ -103,7 +103,7 @@ class Cascading:
         features = np.concatenate([prompt.features, answer_features(prompt.text, seen.text)])
         from penstock.routing.cascade import LARGE, SMALL
 
-        chances = live.fit.estimator("cascade").chances(features, prompt.embedding)
+        chances = live.fit.estimator("cascade").of_one(features, prompt.embedding)
         gain = float(chances[LARGE] - chances[SMALL])
         plan.choice.gain = round(gain, 6) if math.isfinite(gain) else None
         if not gain <= live.policy.threshold:  # so that what is not a number escalates

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import math
+import time
+from collections.abc import Callable
+
 import msgspec
 
 from penstock.kernel.approvals import Approvals
@@ -16,6 +20,8 @@ from penstock.routing.demands import OUTPUT_GUESS, demands_of, missing
 from penstock.routing.policy import Policy, Standing, claim_of, floor_in_words
 
 _REMEMBERED = 2_000
+PRICED_SECONDS = 60.0
+"""How long an expected cost is taken for what it is; prices change at midnight, if at all."""
 
 
 class Ports(msgspec.Struct, kw_only=True):
@@ -42,9 +48,12 @@ class Seat:
 
 
 class Field:
-    """A task's candidates, resolved once for as long as nothing changes."""
+    """A task's candidates, resolved once for as long as nothing changes.
 
-    __slots__ = ("chain", "claim", "floor", "seats", "standings", "standings_of", "task", "version")
+    What a call is expected to cost is reckoned once for all calls of about its size (within three per cent), every minute anew.
+    """
+
+    __slots__ = ("_known", "_of", "_slowest", "_standings", "_until", "chain", "claim", "floor", "seats", "task", "version")
 
     def __init__(self, task: Task, version: int, seats: list[Seat], chain: list[str]) -> None:
         self.task = task
@@ -54,8 +63,53 @@ class Field:
         """Who serves without evidence, and who stands in for whom: the default first."""
         self.claim = claim_of(task)
         self.floor = floor_in_words(task.floor, task.default) if task.floor is not None else None
-        self.standings_of: Policy | None = None
-        self.standings: dict[str, Standing] = {}
+        self._known: dict[tuple[int, int], list[Considered]] = {}
+        self._of: Policy | None = None
+        self._standings: dict[str, Standing] = {}
+        self._slowest = 0.0
+        self._until = 0.0
+
+    def of_size(
+        self, tokens: int, most: int | None, policy: Policy | None, price: Callable[[Seat, Usage], int | None]
+    ) -> tuple[list[Considered], float]:
+        """The candidates before a call of about so many tokens of input, and at most so many of output; and the longest time, in ms, that
+        one of them is known to take."""
+        now = time.monotonic()
+        if self._of is not policy or now > self._until:
+            self._of, self._until, self._known = policy, now + PRICED_SECONDS, {}
+            self._standings = {one.candidate: one for one in policy.standings} if policy is not None else {}
+            self._slowest = max((one.latency_ms or 0.0 for one in self._standings.values()), default=0.0)
+        size = _step(tokens), -1 if most is None else _step(most)
+        found = self._known.get(size)
+        if found is None:
+            found = self._known[size] = [self._priced(seat, tokens, most, price) for seat in self.seats]
+        return found.copy(), self._slowest
+
+    def late(self, name: str, seconds: float) -> str | None:
+        """Why a candidate is too slow for what time there is; None when it is not, as far as anybody knows."""
+        standing = self._standings.get(name)
+        if standing is None or standing.latency_ms is None or standing.latency_ms <= seconds * 1e3:
+            return None
+        return f"takes {standing.latency_ms:.0f} ms, and {max(0, seconds * 1e3):.0f} ms are left"
+
+    def _priced(self, seat: Seat, tokens: int, most: int | None, price: Callable[[Seat, Usage], int | None]) -> Considered:
+        target, standing = seat.target, self._standings.get(seat.name)
+        output = int(standing.output_tokens if standing is not None and standing.output_tokens else OUTPUT_GUESS)
+        return Considered(
+            candidate=seat.name,
+            provider=target.provider if target is not None else "",
+            model=target.model if target is not None else "",
+            ruled_out=seat.ruled_out,
+            why=seat.why,
+            quality=standing.quality if standing is not None else None,
+            bound=standing.bound if standing is not None else None,
+            cost=price(seat, Usage(input=tokens, output=output if most is None else min(output, most))),
+        )
+
+
+def _step(tokens: int) -> int:
+    """Sizes that differ by three per cent at most are one."""
+    return tokens if tokens < 32 else int(24 * math.log2(tokens))
 
 
 class Constraints:
@@ -80,51 +134,41 @@ class Constraints:
     def considered(self, call: Call, field: Field, policy: Policy | None) -> list[Considered]:
         """Every candidate in the task's order, each with the first constraint that rules it out."""
         ports, task = self._ports, field.task
-        if field.standings_of is not policy:
-            field.standings_of = policy
-            field.standings = {one.candidate: one for one in policy.standings} if policy is not None else {}
+        found, slowest = field.of_size(call.input_estimate, call.max_output, policy, self._prices_at)
         demands, seconds = demands_of(call), call.remaining()
         organisation = call.principal.organisation if call.principal is not None else ""
-        approvals, wellbeing, prices = ports.approvals, ports.wellbeing, ports.prices
+        approvals, wellbeing = ports.approvals, ports.wellbeing
         if approvals is not None and approvals.idle:
             approvals = None
         left = ports.purse.left(call) if ports.purse is not None else None
-        found: list[Considered] = []
-        for seat in field.seats:
-            target, standing = seat.target, field.standings.get(seat.name)
-            ruled_out, why, cost = seat.ruled_out, seat.why, None
-            if target is not None and seat.traits is not None:
-                if prices is not None:
-                    guess = standing.output_tokens if standing is not None and standing.output_tokens else OUTPUT_GUESS
-                    output = int(guess) if call.max_output is None else min(int(guess), call.max_output)
-                    cost = prices.estimate(target.provider, target.model, Usage(input=call.input_estimate, output=output))
-                if ruled_out is None and approvals is not None:
-                    refused = approvals.refusal(
-                        target.provider, target.model, organisation=organisation, task=task.name, data_class=task.data_class
-                    )
-                    if refused is not None:
-                        ruled_out, why = "not_approved", refused.message
-                if ruled_out is None and (lack := missing(demands, seat.traits)) is not None:
-                    ruled_out, why = lack
-                if ruled_out is None and standing is not None and standing.latency_ms is not None and standing.latency_ms > seconds * 1e3:
-                    ruled_out, why = "deadline", f"takes {standing.latency_ms:.0f} ms, and {max(0, seconds * 1e3):.0f} ms are left"
-                if ruled_out is None and left is not None and cost is not None and cost > left:
-                    ruled_out, why = "budget", f"would cost about {cost / 1e6:.6f} USD, and {left / 1e6:.6f} USD are left"
-                if ruled_out is None and wellbeing is not None and (trouble := wellbeing.trouble(target)) is not None:
-                    ruled_out, why = "unhealthy", trouble
-            found.append(
-                Considered(
-                    candidate=seat.name,
-                    provider=target.provider if target is not None else "",
-                    model=target.model if target is not None else "",
-                    ruled_out=ruled_out,
-                    why=why,
-                    quality=standing.quality if standing is not None else None,
-                    bound=standing.bound if standing is not None else None,
-                    cost=cost,
+        hurried = slowest > seconds * 1e3
+        for at, seat in enumerate(field.seats):
+            target = seat.target
+            if seat.ruled_out is not None or target is None or seat.traits is None:
+                continue
+            ruled_out: Constraint | None = None
+            why: str | None = None
+            if approvals is not None:
+                refused = approvals.refusal(
+                    target.provider, target.model, organisation=organisation, task=task.name, data_class=task.data_class
                 )
-            )
+                if refused is not None:
+                    ruled_out, why = "not_approved", refused.message
+            if ruled_out is None and (lack := missing(demands, seat.traits)) is not None:
+                ruled_out, why = lack
+            if ruled_out is None and hurried and (late := field.late(seat.name, seconds)) is not None:
+                ruled_out, why = "deadline", late
+            if ruled_out is None and left is not None and (cost := found[at].cost) is not None and cost > left:
+                ruled_out, why = "budget", f"would cost about {cost / 1e6:.6f} USD, and {left / 1e6:.6f} USD are left"
+            if ruled_out is None and wellbeing is not None and (trouble := wellbeing.trouble(target)) is not None:
+                ruled_out, why = "unhealthy", trouble
+            if ruled_out is not None:
+                found[at] = msgspec.structs.replace(found[at], ruled_out=ruled_out, why=why)
         return found
+
+    def _prices_at(self, seat: Seat, usage: Usage) -> int | None:
+        prices, target = self._ports.prices, seat.target
+        return prices.estimate(target.provider, target.model, usage) if prices is not None and target is not None else None
 
     def _seat(self, task: Task, name: str) -> Seat:
         try:

@@ -6,6 +6,7 @@ was certified, and the default does the call (or, where single candidates are ce
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -68,14 +69,14 @@ class Planner:
         # Who does not do well is asked only when nobody else is left: then a probe is better than a refusal.
         well = [one for one in hard if one.ruled_out is None]
         allowed = {one.candidate: one for one in (well or hard)}
-        if live is not None and policy is not None and chances is not None:
-            _note(considered, policy.candidates, chances)
-            allowed = {one.candidate: one for one in considered if one.candidate in allowed}
+        guessed: dict[str, float] = {}
+        if policy is not None and chances is not None:
+            guessed = dict(zip(policy.candidates, [float(chance) for chance in chances.tolist()], strict=True))
         default = next((one for one in considered if one.candidate == task.default), None)
         if default is not None and default.ruled_out == "budget" and not _affordable(live, allowed, field):
             # A cheaper one could be paid, and of none is it proven that it is good enough: money must not lower quality unsaid.
             raise BudgetExceeded(f"the task's default, {task.default}, {default.why}, and no candidate that is certified costs less")
-        mode, chosen, why, kept = _pick(field, live, chances, allowed, checkable, unguessed)
+        mode, chosen, why, kept = _pick(field, live, guessed, allowed, checkable, unguessed)
         choice = Choice(
             task=task.name,
             mode=mode,
@@ -86,6 +87,7 @@ class Planner:
             floor=field.floor,
             quality=kept.policy.quality if kept is not None else None,
             bound=kept.policy.bound if kept is not None else None,
+            estimates=guessed,
         )
         targets = [_target(allowed[chosen], 0)]
         if mode == "cascade" and policy is not None and policy.next is not None:
@@ -99,7 +101,7 @@ class Planner:
 
 
 def _pick(
-    field: Field, live: Live | None, chances: NDArray[Any] | None, allowed: dict[str, Considered], checkable: bool, unguessed: str
+    field: Field, live: Live | None, guessed: dict[str, float], allowed: dict[str, Considered], checkable: bool, unguessed: str
 ) -> tuple[Mode, str, str, Live | None]:
     task = field.task
     missing = _unproven(field, live)
@@ -108,9 +110,12 @@ def _pick(
     policy = live.policy
     proven = f"policy {policy.number} holds {field.floor} on {policy.labels} labels"
     if policy.kind == "router":
-        if chances is not None:
-            worth = policy.worth
-            pick = max(zip(policy.candidates, chances, policy.costs, strict=True), key=lambda one: (worth * one[1] - one[2], -one[2]))[0]
+        if guessed:
+            pick, best = "", (-math.inf, 0.0)
+            for name, cost in zip(policy.candidates, policy.costs, strict=True):
+                worth = (policy.worth * guessed[name] - cost, -cost)
+                if worth > best:
+                    pick, best = name, worth
             if pick in allowed:
                 return "router", pick, f"the router's pick for this prompt; {proven}", live
             unguessed = f"the router's pick for this prompt, {pick}, is ruled out"
@@ -150,24 +155,6 @@ def _fallback(field: Field, allowed: dict[str, Considered], why: str) -> tuple[M
         return "default", task.default, f"the task's default: {why}", None
     name = next((name for name in field.chain if name in allowed), None) or next(iter(allowed))
     return "instead", name, f"the default, {task.default}, is ruled out, and this is the next of the task's candidates: {why}", None
-
-
-def _note(considered: list[Considered], candidates: Sequence[str], chances: NDArray[Any]) -> None:
-    """Write the estimates of this prompt beside the candidates."""
-    by_name = dict(zip(candidates, chances, strict=True))
-    for at, one in enumerate(considered):
-        if (chance := by_name.get(one.candidate)) is not None:
-            considered[at] = Considered(
-                candidate=one.candidate,
-                provider=one.provider,
-                model=one.model,
-                ruled_out=one.ruled_out,
-                why=one.why,
-                estimate=round(float(chance), 4),
-                quality=one.quality,
-                bound=one.bound,
-                cost=one.cost,
-            )
 
 
 def _target(one: Considered, rank: int) -> Target:

@@ -86,7 +86,7 @@ class Route:
         if live is not None and live.fit is not None and _by_prompt(live, task) and live.unusable(task, field.claim) is None:
             prompt, unguessed = await self._look(call, live)
             if prompt is not None and live.policy.kind == "router":
-                chances = live.fit.estimator("router").chances(prompt.features, prompt.embedding)
+                chances = live.fit.estimator("router").of_one(prompt.features, prompt.embedding)
         plan = planner.plan(call, field, live, chances, checkable=prompt is not None, unguessed=unguessed)
         call.choice, call.targets = plan.choice, plan.targets
         mode = plan.choice.mode
