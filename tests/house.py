@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ import msgspec
 
 from penstock.app import App, capabilities, load_settings, open_store
 from penstock.edge.server import Server
+from penstock.kernel.capability import Capability
 from penstock.kernel.ports import FirstKey
 from penstock.up import dispatcher
 
@@ -72,12 +73,14 @@ class House:
 
 
 @asynccontextmanager
-async def open_house(folder: Path, settings: str = SETTINGS, *, database: str = "") -> AsyncGenerator[House]:
-    """Open, serve and close a house with these settings, on SQLite in ``folder`` or on the database given."""
+async def open_house(
+    folder: Path, settings: str = SETTINGS, *, database: str = "", more: Sequence[Capability] = (), without: Sequence[str] = ()
+) -> AsyncGenerator[House]:
+    """Open, serve and close a house with these settings, on SQLite in ``folder`` or the database given, with ``more`` rooms."""
     config = folder / "penstock.toml"
     storage = f'[storage]\nrecords = "{database}"\nmigrate_on_start = true\n' if database else ""
     config.write_text(f'[server]\nport = 0\ndata_dir = "{folder}/data"\n{storage}{settings}', "utf-8")
-    rooms = capabilities()
+    rooms = (*(room for room in capabilities() if room.name not in without), *more)
     tree = load_settings(rooms, config)
     app = App(rooms, tree, open_store(tree))
     await app.start()

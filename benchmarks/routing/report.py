@@ -56,7 +56,11 @@ def bars(found: Mapping[str, Any]) -> str:
         shift["within_200"] == 1,
     )
     cost = sum(found["serving"][name] for name in list(found["serving"])[:2])
-    row("at most 150 µs of CPU a call with 20 candidates", f"{cost:.0f} µs", cost <= 150)
+    row("estimate and choice: at most 150 µs of CPU a call with 20 candidates", f"{cost:.0f} µs", cost <= 150)
+    station = found["stage"]
+    by_evidence, by_prompt = station["single"]["p50_us"], station["router"]["p50_us"]
+    row("the whole station, one candidate certified: at most 150 µs of CPU a call", f"{by_evidence:.0f} µs", by_evidence <= 150)
+    row("the whole station, a router that reads the prompt: the same", f"{by_prompt:.0f} µs", by_prompt <= 150)
     machine, minutes = found["machine"], sum(found["seconds"].values()) / 60
     lines += [
         "",

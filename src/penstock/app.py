@@ -36,6 +36,7 @@ CAPABILITIES = (
     "penstock.observability.capability:Observability",
     "penstock.identity.capability:Identity",
     "penstock.finops.capability:Finops",
+    "penstock.routing.capability:Routing",
     "penstock.gateway.capability:Gateway",
     "penstock.registry.capability:RegistryRoom",
     "penstock.tasks.capability:TasksRoom",

@@ -69,7 +69,7 @@ def test_everything_that_is_known_has_its_column() -> None:
         "labels": '{"ticket":"17"}', "attempts": "", "stages": "", "verdicts": "", "notes": '["seed was left out"]', "payload": 77,
         "recalled": ABSENT,
         "measures": '{"images":2,"audio_ms":1500}',
-        "prompt": "support.reply@3",
+        "prompt": "support.reply@3", "choice": ABSENT,
     }  # fmt: skip
     assert json.loads(found["attempts"])[0]["provider"] == "p"
     assert json.loads(found["stages"]) == [["record", 0], ["send", 2000]]

@@ -76,3 +76,13 @@ def test_one_candidate_and_graded_scores() -> None:
 def test_too_few_prompts_are_refused() -> None:
     with pytest.raises(ValueError, match="too few"):
         fit(*prompts(19))
+
+
+def test_one_prompt_is_estimated_as_among_many() -> None:
+    rng = np.random.default_rng(3)
+    features, vectors = rng.normal(size=(60, 9)) * 4, rng.normal(size=(60, 16))
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    estimator = fit(features, vectors, rng.random((60, 3)).round()).estimator
+    many = estimator.chances(features, vectors)
+    for row in range(60):
+        assert np.allclose(estimator.of_one(features[row], vectors[row].astype(np.float32)), many[row], atol=1e-5)

@@ -282,6 +282,11 @@ class Budgets:
             if account.budget.hard and account.spent >= account.budget.limit:
                 raise self._exceeded(account, 0)
 
+    def left(self, owners: Owners) -> int | None:
+        """What the tightest hard budget of these owners leaves, in micro-units; None when no hard one applies."""
+        rooms = [max(0, a.budget.limit - a.spent - a.reserved) for a in self._of(owners) if a.budget.hard]
+        return min(rooms, default=None)
+
     def reserve(self, owners: Owners, amount: int, *, anyway: bool = False) -> Reservation | None:
         """Set ``amount`` micro-units aside in every budget of these owners, or in none. Raises `BudgetExceeded`.
 

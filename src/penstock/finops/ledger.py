@@ -11,7 +11,7 @@ from penstock.finops.budgets import Budgets, Owners, Reservation
 from penstock.finops.money import UnitPrices, amount, times
 from penstock.finops.pricing import PriceBook
 from penstock.finops.rows import encode, row_of
-from penstock.kernel.call import Call, Cost, Reply, Usage
+from penstock.kernel.call import Attempt, Call, Cost, Installment, Reply, Usage
 from penstock.kernel.delegation import Handed
 from penstock.kernel.errors import BudgetExceeded, CallCancelled, Forbidden, StorageError, Unavailable
 from penstock.kernel.principal import Principal
@@ -94,11 +94,12 @@ class Charge:
             self._budgets.settle(reservation, owners_of(call), 0)
             return
         reached = call.target is not None or any(
-            a.skipped is None and (a.status is not None or a.error != "upstream_unreachable") for a in call.attempts
+            a.skipped is None and (a.status is not None or a.error != "upstream_unreachable") for a in _attempts(call)
         )
         if not reached and status != "ok":
             self.spool.release()
             self._budgets.settle(reservation, owners_of(call), 0)
+            _add_up(call)
             return
         usage = call.usage or _unfinished(call)
         prices, total = self._price(call, usage)
@@ -116,6 +117,28 @@ class Charge:
             raise
         finally:
             self._budgets.settle(reservation, owners_of(call), total, id=call.id, started=call.started_at)
+            _add_up(call)
+
+    async def close(self, call: Call) -> None:
+        """See `Installments.close`."""
+        usage, target = call.usage or _unfinished(call), call.target
+        assert target is not None, "nobody has answered yet, so nothing is to be paid"
+        prices, total = self._price(call, usage)
+        row = msgspec.structs.replace(row_of(call, usage, prices, total, "ok"), id=f"{call.id}.{len(call.installments) + 1}")
+        self.spool.hold()  # for the row that is still to come
+        try:
+            self.spool.append(encode(row))
+        except BaseException:
+            self.spool.release()
+            raise
+        self.rows += 1
+        self.unpriced += prices is None
+        # What was reserved for all of it stays; so the part that is paid counts twice until the call ends.
+        self._budgets.settle(None, owners_of(call), total, id=row.id, started=call.started_at)
+        paid = Installment(target=target, usage=usage, cost=Cost(amount=total, priced=prices is not None), attempts=len(call.attempts))
+        call.installments += (paid,)
+        call.usage = call.cost = call.target = None
+        await self.commit()
 
     def _of_batch(self, call: Call, usage: Usage, prices: UnitPrices, full: int) -> tuple[UnitPrices, int]:
         """What a vendor's batch charges instead of the price in real time; the row says so."""
@@ -198,7 +221,7 @@ class ChargedStream:
 
 
 class Reserve:
-    """Sets aside the most that the call can cost at the dearest of its targets, or refuses."""
+    """Sets aside the most that the call can cost at the dearest of its targets, or at all that it may ask in turn; or refuses."""
 
     name = "reserve"
     slot = Slot.RESERVE
@@ -213,6 +236,8 @@ class Reserve:
         """What to await before a call that was refused asks once more; see `penstock.finops.service.Money.more`."""
 
     async def __call__(self, call: Call, proceed: Proceed) -> Reply:
+        if call.asks_all and call.id in self._reservations:
+            return await proceed(call)  # set aside when the first of them was asked
         owners, most = owners_of(call), self.most(call)
         if call.handover is not None:
             call.handover.most = most
@@ -251,12 +276,13 @@ class Reserve:
         if usage is None:
             output = 0 if call.operation == "embeddings" else (call.max_output if call.max_output is not None else self._assumed)
             usage = Usage(input=call.input_estimate, output=output)
-        most = 0
+        most = total = 0
         for target in call.targets:
             quote = self._book.quote(target.provider, target.model)
             prices = quote.prices(usage.input)
             if prices is not None and quote.covers(usage):
-                most = max(most, amount(prices, usage))
+                one = amount(prices, usage)
+                most, total = max(most, one), total + one
             elif call.operation == "moderations" and self._book.gives_away(target.provider, target.model, call.operation):
                 continue
             elif self._refuse_unpriced:
@@ -266,7 +292,11 @@ class Reserve:
                     code="model_not_priced",
                     param="model",
                 )
-        return most
+        return total if call.asks_all else most
+
+    def left(self, call: Call) -> int | None:
+        """See `Purse.left`."""
+        return self._budgets.left(owners_of(call))
 
 
 def owners_of(call: Call) -> Owners:
@@ -287,12 +317,31 @@ _MAY_HAVE_RUN = frozenset({"call_cancelled", "deadline_exceeded", "upstream_erro
 
 def _unfinished(call: Call) -> Usage:
     """What a call that ended without usage has used: the input of its last attempt where that may have run, else nothing."""
-    last = call.last_attempt()
+    last = next((a for a in reversed(_attempts(call)) if a.skipped is None), None)
     if last is None or last.error not in _MAY_HAVE_RUN:
         return _NOTHING
     if call.expected is not None:
         return msgspec.structs.replace(call.expected, estimated=True)
     return Usage(input=call.input_estimate, estimated=True)
+
+
+def _attempts(call: Call) -> list[Attempt]:
+    """The attempts that no row of the ledger is about yet."""
+    return call.attempts[call.installments[-1].attempts :] if call.installments else call.attempts
+
+
+def _add_up(call: Call) -> None:
+    """Let usage and cost of a call whose models were paid one by one be those of all."""
+    for paid in call.installments:
+        call.usage = sum_of(call.usage or Usage(), paid.usage)
+        last = call.cost or Cost(amount=0)
+        call.cost = Cost(amount=last.amount + paid.cost.amount, priced=last.priced and paid.cost.priced)
+
+
+def sum_of(one: Usage, other: Usage) -> Usage:
+    """What both have used together."""
+    counts = {f: getattr(one, f) + getattr(other, f) for f in Usage.__struct_fields__ if f != "estimated"}
+    return Usage(**counts, estimated=one.estimated or other.estimated)
 
 
 def _left(fault: BaseException) -> bool:

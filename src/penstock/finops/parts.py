@@ -11,7 +11,7 @@ from collections.abc import Callable
 import msgspec
 
 from penstock.finops.budgets import Budgets, Reservation
-from penstock.finops.ledger import Charge, Reserve, Tills, owners_of
+from penstock.finops.ledger import Charge, Reserve, Tills, owners_of, sum_of
 from penstock.finops.pricing import PriceBook
 from penstock.finops.rows import encode, row_of
 from penstock.kernel.call import Call, Cost, Usage
@@ -82,7 +82,7 @@ class Parts:
             # Spent is spent, whether or not it could be written down.
             call.parts += 1
             self._budgets.settle(reservation, owners_of(call), total, id=row.id, started=now)
-            call.usage = _sum(call.usage, usage)
+            call.usage = sum_of(call.usage or Usage(), usage)
             before = call.cost or Cost(amount=0)
             call.cost = Cost(amount=before.amount + total, priced=before.priced and prices is not None)
         self._charge.rows += 1
@@ -101,10 +101,3 @@ class Parts:
         while self._held.get(call.id):
             self.drop(call)
         self._held.pop(call.id, None)
-
-
-def _sum(one: Usage | None, other: Usage) -> Usage:
-    if one is None:
-        return other
-    counts = {f: getattr(one, f) + getattr(other, f) for f in Usage.__struct_fields__ if f != "estimated"}
-    return Usage(**counts, estimated=one.estimated or other.estimated)

@@ -22,6 +22,7 @@ from penstock.finops.shares import Shares
 from penstock.finops.tables import SPOOL
 from penstock.kernel.candidates import Published
 from penstock.kernel.capability import Finding, House, Offer
+from penstock.kernel.circumstances import Installments, Purse
 from penstock.kernel.delegation import Holding
 from penstock.kernel.errors import PenstockError
 from penstock.kernel.events import BudgetSpent
@@ -68,7 +69,14 @@ def wire(house: House) -> Offer:
         services=(life,),
         checks=(life.check,),
         metrics=(life,),
-        ports={Prices: book, Published: book, Holding: reserve, Meter: Parts(charge, reserve, budgets, book, tills)},
+        ports={
+            Prices: book,
+            Published: book,
+            Holding: reserve,
+            Meter: Parts(charge, reserve, budgets, book, tills),
+            Purse: reserve,
+            Installments: charge,
+        },
     )
 
 

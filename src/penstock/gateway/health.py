@@ -243,6 +243,13 @@ class Health:
         found = self.targets.get((target.provider, target.model))
         return found if found is not None else self._meet(target)
 
+    def trouble(self, target: Target) -> str | None:
+        """See `Wellbeing.trouble`. Whoever was not met yet is well."""
+        found = self.targets.get((target.provider, target.model))
+        if found is None or found.quiet or found.wait() <= 0:
+            return None
+        return f"{target.provider}/{target.model} is left alone for {found.wait():.0f} s"
+
     def provider(self, name: str) -> ProviderStanding:
         """The standing of a provider."""
         found = self.providers.get(name)

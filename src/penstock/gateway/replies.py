@@ -14,7 +14,7 @@ from penstock.gateway.shapes import openai_responses_replay as responses
 from penstock.gateway.shapes.shape import ChatShape
 from penstock.kernel.call import Usage
 from penstock.kernel.errors import PenstockError
-from penstock.kernel.messages import Completion, Message, Text, ToolCall, plain_text
+from penstock.kernel.messages import Completion, Message, Request, Text, ToolCall, plain_text
 from penstock.kernel.recall import Question, Seen
 
 PASSING = frozenset({"filter", "refusal", "pause"})
@@ -73,23 +73,54 @@ class StoredReplies:
 
     def question(self, shape: str, fields: Mapping[str, Raw]) -> Question | None:
         """See `Replies.question`."""
-        known = SHAPES[shape]
-        if not hasattr(known, "stream_decoder"):
+        found = _last_message(shape, fields)
+        if found is None:
             return None
-        try:
-            request = chat(known).decode_request(dict(fields))
-        except PenstockError:
-            return None
-        last = request.messages[-1] if request.messages else None
-        if last is None or last.role != "user" or last.prefill or not all(isinstance(part, Text) for part in last.parts):
-            return None
+        request, last = found
         emptied = Message("user", (), name=last.name, extra=last.extra)
         rest = msgspec.structs.replace(request, messages=(*request.messages[:-1], emptied), cache=None, **_NOTHING_ELSE)
         return Question(text=plain_text(last.parts), rest=msgspec.json.encode(rest))
 
+    def said(self, shape: str, fields: Mapping[str, Raw]) -> str | None:
+        """See `Replies.said`. Most conversations are read without taking the whole request apart."""
+        messages = fields.get("messages") if shape in _PLAIN else None
+        if messages is not None:
+            try:
+                turns = _turns.decode(messages)
+                if turns and turns[-1].role == "user" and bytes(turns[-1].content)[:1] == b'"':
+                    return msgspec.json.decode(turns[-1].content, type=str)
+            except msgspec.DecodeError:  # whatever is unusual about it, below it is read with care
+                pass
+        last = _last_message(shape, fields)
+        return plain_text(last[1].parts) if last is not None else None
+
     def leads_to(self, name: str, provider: str, model: str, organisation: str) -> bool:
         """See `Replies.leads_to`."""
         return self._resolver.leads_to(name, provider, model, organisation)
+
+
+class _Turn(msgspec.Struct):
+    role: str = ""
+    content: Raw = Raw(b"null")
+
+
+_PLAIN = frozenset(("openai.chat", "anthropic.messages"))
+_turns = msgspec.json.Decoder(list[_Turn])
+
+
+def _last_message(shape: str, fields: Mapping[str, Raw]) -> tuple[Request, Message] | None:
+    """The request, and the user's text at its end."""
+    known = SHAPES[shape]
+    if not hasattr(known, "stream_decoder"):
+        return None
+    try:
+        request = chat(known).decode_request(dict(fields))
+    except PenstockError:
+        return None
+    last = request.messages[-1] if request.messages else None
+    if last is None or last.role != "user" or last.prefill or not all(isinstance(part, Text) for part in last.parts):
+        return None
+    return request, last
 
 
 def _read(shape: ChatShape, reply: bytes, *, stream: bool) -> Completion:

@@ -39,6 +39,7 @@ from penstock.gateway.vendor_batches import Vendors
 from penstock.kernel.approvals import Approvals
 from penstock.kernel.candidates import Candidates, Published, Registered
 from penstock.kernel.capability import Finding, House, Offer
+from penstock.kernel.circumstances import Wellbeing
 from penstock.kernel.delegation import VendorBatches
 from penstock.kernel.errors import PenstockError
 from penstock.kernel.events import ApprovalsChanged, KeyRevoked
@@ -102,6 +103,7 @@ def wire(house: House) -> Offer:
             Traffic: admission,
             VendorBatches: Vendors(catalogue),
             Replies: StoredReplies(resolver),
+            Wellbeing: health,
             **({Embedder: LocalEmbedder(house.data_dir / "models")} if installed() else {}),
         },
     )

@@ -16,6 +16,7 @@ import msgspec
 from penstock.kernel.ids import new_id, new_span_id, new_trace
 
 if TYPE_CHECKING:
+    from penstock.kernel.choice import Choice
     from penstock.kernel.delegation import Handover
     from penstock.kernel.errors import PenstockError
     from penstock.kernel.principal import Principal
@@ -122,6 +123,18 @@ class Recall(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     saved: int | None = None
 
 
+class Installment(msgspec.Struct, frozen=True, kw_only=True):
+    """What one of several models that a call asked has used and cost, on the ledger already.
+
+    ``attempts`` is how many attempts of the call there were by then.
+    """
+
+    target: Target
+    usage: Usage
+    cost: Cost
+    attempts: int
+
+
 class StageTime(msgspec.Struct, frozen=True):
     """Where time went on the way in: milliseconds since the call started at which a station was reached, and until the next one was.
 
@@ -214,15 +227,19 @@ class Call:
     ``cache_wish`` is what the caller says about the cache (``off``, ``on``, ``refresh``; empty: nothing); ``recalled`` says where the reply
     comes from when no provider was asked for it.
     ``session`` is a conversation that the call opens; it is charged in ``parts``, as many as have been charged by now, while ``usage`` and
-    ``cost`` are their sums. ``handover`` is set on calls of batches that may go to a vendor's own, and on those that come back from
-    it. ``prompt`` is the stored prompt that the call named, ``name@number``.
+    ``cost`` are their sums. ``choice`` says why its models were chosen, where evidence chose. ``asks_all`` says that the targets may be
+    asked one after the other, all of them paid, so that money is set aside for all; ``installments`` are those that are paid.
+    ``handover`` is set on calls of batches that may go to a vendor's own, and on those that come back from it. ``prompt`` is the stored
+    prompt that the call named, ``name@number``.
     """
 
     __slots__ = (
         "_at_end",
+        "asks_all",
         "attempts",
         "body",
         "cache_wish",
+        "choice",
         "client",
         "cost",
         "counted",
@@ -237,6 +254,7 @@ class Call:
         "handover",
         "id",
         "input_estimate",
+        "installments",
         "keepsake",
         "labels",
         "max_output",
@@ -329,6 +347,9 @@ class Call:
         self.parts = 0
         self.handover: Handover | None = None
         self.prompt: str | None = None
+        self.choice: Choice | None = None
+        self.asks_all = False
+        self.installments: tuple[Installment, ...] = ()
         self._at_end: list[Callable[[Call], None]] = []
 
     def at_end(self, callback: Callable[[Call], None]) -> None:

@@ -43,6 +43,10 @@ class Replies(Protocol):
         """The request taken apart; None when it is no conversation, or does not end with text of the user."""
         ...
 
+    def said(self, shape: str, fields: Mapping[str, msgspec.Raw]) -> str | None:
+        """What the user says last in a request; None when it is no conversation, or does not end with text of the user."""
+        ...
+
     def leads_to(self, name: str, provider: str, model: str, organisation: str) -> bool:
         """Whether a caller of the organisation who asks for ``name`` could still be answered by that provider's model."""
         ...

@@ -13,10 +13,12 @@ from penstock.console import Console
 from penstock.kernel.errors import Forbidden, MalformedRequest
 from penstock.kernel.ports import Directory, MetricSources, Peers, Ports
 from penstock.kernel.principal import Principal, Scope
+from penstock.kernel.recall import Prices
 from penstock.kernel.web import Page
 from penstock.observability.live import Live
 from penstock.observability.metrics import CONTENT_TYPE, Exposition
 from penstock.observability.service import CallFilter, CallRow, Group, Questions
+from penstock.observability.why import explain
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -133,6 +135,7 @@ def pages(
             owners=[(label, directory.name(id) if directory is not None else id) for label, id in owners if id],
             bars=_bars(found),
             measures=_measures(found.measures),
+            why=explain(found, ports.find(Prices)) if found.choice is not None else None,
         )
 
     async def watch(request: Request, principal: Principal) -> Response:

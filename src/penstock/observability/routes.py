@@ -7,9 +7,12 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
+from penstock.kernel.ports import Ports
 from penstock.kernel.principal import Scope
+from penstock.kernel.recall import Prices
 from penstock.kernel.web import Ask, Route
 from penstock.observability.service import CallFilter, CallPage, CallRow, Group, Overview, Payload, Questions
+from penstock.observability.why import Why, explain
 
 
 class CallQuery(CallFilter, frozen=True, kw_only=True):
@@ -26,7 +29,7 @@ class OverviewQuery(Struct, frozen=True, kw_only=True):
     group: Group = "model"
 
 
-def routes(questions: Questions) -> Sequence[Route]:
+def routes(questions: Questions, ports: Ports) -> Sequence[Route]:
     """All routes of observability."""
 
     async def list_calls(ask: Ask) -> CallPage:
@@ -35,6 +38,9 @@ def routes(questions: Questions) -> Sequence[Route]:
 
     async def get_call(ask: Ask) -> CallRow:
         return await questions.call(ask.principal, ask.path["id"])
+
+    async def get_why(ask: Ask) -> Why:
+        return explain(await questions.call(ask.principal, ask.path["id"]), ports.find(Prices))
 
     async def get_payload(ask: Ask) -> Payload:
         return await questions.payload(ask.principal, ask.path["id"])
@@ -47,6 +53,7 @@ def routes(questions: Questions) -> Sequence[Route]:
     return (
         Route(method="GET", path="/v1/calls", handler=list_calls, summary="List calls.", scope=read, query=CallQuery, returns=CallPage),
         Route(method="GET", path="/v1/calls/{id}", handler=get_call, summary="Show a call.", scope=read, returns=CallRow),
+        Route(method="GET", path="/v1/calls/{id}/why", handler=get_why, summary="Why this model?", scope=read, returns=Why),
         Route(
             method="GET",
             path="/v1/calls/{id}/payload",

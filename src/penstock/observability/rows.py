@@ -84,7 +84,16 @@ def row_of(call: Call, payload: int | None, redactor: Redactor) -> Row:
         _json(call.recalled, None) if call.recalled is not None else ABSENT,
         _measures(usage) if usage is not None else ABSENT,
         call.prompt or ABSENT,
+        _choice(call, redactor) if call.choice is not None else ABSENT,
     )
+
+
+def _choice(call: Call, redactor: Redactor) -> str:
+    choice = call.choice
+    if choice is not None and call.usage is not None and call.installments:
+        last = {f: getattr(call.usage, f) - sum(getattr(p.usage, f) for p in call.installments) for f in ("input", "output", "cached")}
+        choice = msgspec.structs.replace(choice, answered=Usage(**last, estimated=call.usage.estimated))
+    return _json(choice, redactor)
 
 
 def _measures(usage: Usage) -> str:

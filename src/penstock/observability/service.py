@@ -11,6 +11,7 @@ import msgspec
 from sqlalchemy import ColumnElement
 
 from penstock.kernel.call import Attempt, StageTime, Verdict
+from penstock.kernel.choice import Choice
 from penstock.kernel.errors import NotFound
 from penstock.kernel.principal import Principal
 from penstock.kernel.recall import Recall
@@ -93,6 +94,8 @@ class CallRow(msgspec.Struct, frozen=True, kw_only=True):
     """What was used beside tokens: ``images``, ``audio_ms``, ``characters``, ``searches``."""
     prompt: str | None = None
     """The stored prompt that the call named: ``name@number``."""
+    choice: Choice | None = None
+    """Why its models were chosen, where evidence chose. ``GET /v1/calls/{id}/why`` says more."""
 
 
 class CallPage(msgspec.Struct, frozen=True, kw_only=True):
@@ -312,7 +315,7 @@ def _where(wanted: CallFilter) -> Sequence[ColumnElement[bool]]:
     return where
 
 
-_JSON = frozenset({"labels", "attempts", "stages", "verdicts", "notes", "recalled", "measures"})
+_JSON = frozenset({"labels", "attempts", "stages", "verdicts", "notes", "recalled", "measures", "choice"})
 
 
 def _row(row: Mapping[str, Any]) -> CallRow:
@@ -325,6 +328,7 @@ def _row(row: Mapping[str, Any]) -> CallRow:
         notes=_json(row["notes"], list[str]) or [],
         recalled=_json(row["recalled"], Recall),
         measures=_json(row["measures"], dict[str, int]) or {},
+        choice=_json(row["choice"], Choice),
         **values,
     )
 

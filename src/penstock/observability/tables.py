@@ -58,6 +58,7 @@ calls = Table(
     Column("recalled", Text),  # JSON: where the reply came from, when no provider was asked
     Column("measures", Text),  # JSON: what was used beside tokens
     Column("prompt", Text),  # the stored prompt that the call named: name@number
+    Column("choice", Text),  # JSON: why its models were chosen, where evidence chose
 )
 # Small because most calls are well and begin their own trace: the questions that look for needles find them without reading the hay.
 Index("ix_calls_not_ok", calls.c.id, postgresql_where=text("outcome <> 'ok'"), sqlite_where=text("outcome <> 'ok'"))

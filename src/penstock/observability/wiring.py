@@ -48,7 +48,7 @@ def wire(house: House) -> Offer:
     keep = keep_bytes(settings.payloads, settings.payload_max_bytes)
     return Offer(
         stages=(RecordStage(recorder, house.events, keep),),
-        routes=routes(questions),
+        routes=routes(questions, house.ports),
         pages=pages(house.ports, questions, exposition, live, recorder.drops, metrics_open=settings.metrics_open),
         nav=(
             NavItem("Overview", "/console/", "overview", "Observe", 10, "o"),

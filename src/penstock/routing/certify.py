@@ -86,16 +86,24 @@ def walk(holds: NDArray[np.bool_], starts: int = 1) -> tuple[int, ...]:
     return tuple(sorted(found))
 
 
-def _cannot(scores: Floats, floor: Floor, reference: Floats | None) -> Certificate:
+def explain(scores: Floats, floor: Floor, reference: Floats | None, alpha: float) -> tuple[str, int | None]:
+    """What the safest policy [:, 0] lacks to be certified at ``alpha``, and about how many labels would do; None where none would."""
     n = len(scores)
     if n == 0:
-        return Certificate(policy=None, certified=(), labels=0, quality=None, why="there are no labels")
+        return "there are no labels", None
     safest = scores[:, 0] - (floor.level * reference if floor.kind == "relative" and reference is not None else floor.level)
     mean = float(safest.mean())
-    wanted = labels_needed(mean, float(safest.var()), 0.0, floor.confidence)
+    wanted = labels_needed(mean, float(safest.var()), 0.0, 1 - alpha)
     if wanted is None:
-        why = f"even the safest policy looks {-mean:.1%} below the floor on {n} labels: more labels will hardly help, another model may"
-    else:
-        wanted = max(wanted, n + 1)
-        why = f"{n} labels are too few for the safest policy, which looks {mean:.1%} above the floor: about {wanted} would do"
-    return Certificate(policy=None, certified=(), labels=n, quality=float(scores[:, 0].mean()), why=why, labels_wanted=wanted)
+        return (
+            f"even the safest policy looks {-mean:.1%} below the floor on {n} labels: more labels will hardly help, another model may",
+            None,
+        )
+    wanted = max(wanted, n + 1)
+    return f"{n} labels are too few for the safest policy, which looks {mean:.1%} above the floor: about {wanted} would do", wanted
+
+
+def _cannot(scores: Floats, floor: Floor, reference: Floats | None) -> Certificate:
+    why, wanted = explain(scores, floor, reference, 1 - floor.confidence)
+    quality = float(scores[:, 0].mean()) if len(scores) else None
+    return Certificate(policy=None, certified=(), labels=len(scores), quality=quality, why=why, labels_wanted=wanted)

@@ -76,6 +76,24 @@ class Estimator:
             found = found + _near(beside, self._landmarks, self._lengths, self._width) @ self._of_kernel
         return found + self._constant
 
+    def of_one(self, features: Floats, embedding: NDArray[Any]) -> Floats:
+        """`chances` of one prompt, in half the time: nothing is joined or widened."""
+        known = features.size
+        seen = np.empty(known + embedding.size, dtype=np.float32)
+        seen[:known] = features
+        seen[known:] = embedding
+        found = seen @ self._linear
+        if len(self._landmarks):
+            seen[:known] = ((features - self._centre) / self._scale).clip(-3, 3) * self._beside
+            distance = self._landmarks @ seen
+            distance *= -2
+            distance += self._lengths + seen @ seen
+            np.maximum(distance, 0, out=distance)
+            distance *= -1 / (self._width * self._width)
+            np.exp(distance, out=distance)
+            found += distance @ self._of_kernel
+        return 1 / (1 + np.exp(-((found + self._constant) * self._slope + self._shift)))
+
     def chances(self, features: Floats, embedding: Floats) -> Floats:
         """Calibrated chances of success [..., candidates], each between 0 and 1."""
         return 1 / (1 + np.exp(-(self.raw(features, embedding) * self._slope + self._shift)))

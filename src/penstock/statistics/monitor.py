@@ -18,6 +18,7 @@ from bisect import bisect_left, bisect_right, insort
 from random import Random
 from typing import TypeAlias
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -25,6 +26,13 @@ Floats: TypeAlias = NDArray[np.float64]
 
 
 _RATES = (1e-3, 1e-2, 1e-1)
+
+
+class State(msgspec.Struct, frozen=True, array_like=True):
+    """What a gambler goes on from after a restart: money, and whatever numbers it has learned."""
+
+    money: list[list[float]]
+    numbers: list[float]
 
 
 class Strangeness:
@@ -39,6 +47,19 @@ class Strangeness:
     @property
     def evidence(self) -> float:
         return sum(sum(money) for money in self._money) / len(self._money)
+
+    def state(self) -> State:
+        """What a new one of the same reference goes on from."""
+        return State(money=self._money, numbers=self._seen)
+
+    def resume(self, state: State) -> None:
+        """Go on from another's `state`."""
+        self._money, self._seen = state.money, state.numbers
+
+    @property
+    def seen(self) -> int:
+        """Scores it holds, the reference's among them; it grows by one with each call."""
+        return len(self._seen)
 
     def observe(self, score: float) -> float:
         below, up_to = bisect_left(self._seen, score), bisect_right(self._seen, score)
@@ -63,7 +84,7 @@ class Witness:
         self._reference = reference
         self._used = 0
         self._decay = 1 - 1 / memory
-        self._direction = np.zeros(reference.shape[1])
+        self._direction: Floats = np.zeros(reference.shape[1])
         self._gain, self._square = 0.0, 0.25
         # For each rate: the money at home and the money at stake, levelled at that rate, so that a long calm ruins nobody.
         self._money = [[0.5, 0.5] for _ in _RATES]
@@ -75,6 +96,17 @@ class Witness:
     @property
     def exhausted(self) -> bool:
         return self._used >= len(self._reference)
+
+    def state(self) -> State:
+        """What a new one of the same reference goes on from."""
+        return State(money=self._money, numbers=[self._used, self._gain, self._square, *self._direction.tolist()])
+
+    def resume(self, state: State) -> None:
+        """Go on from another's `state`. Raises ValueError when that had points of another length."""
+        used, self._gain, self._square, *direction = state.numbers
+        if len(direction) != self._direction.size:
+            raise ValueError("the direction is of other points")
+        self._money, self._used, self._direction = state.money, int(used), np.array(direction, dtype=np.float64)
 
     def observe(self, point: Floats) -> float:
         if self.exhausted:
@@ -110,6 +142,14 @@ class Shortfall:
     @property
     def evidence(self) -> float:
         return sum(self._money) / len(self._money)
+
+    def state(self) -> State:
+        """What a new one of the same floor goes on from."""
+        return State(money=[self._money], numbers=[])
+
+    def resume(self, state: State) -> None:
+        """Go on from another's `state`."""
+        (self._money,) = state.money
 
     def observe(self, label: float) -> float:
         off = self._floor - label

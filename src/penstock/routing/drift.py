@@ -1,0 +1,226 @@
+"""Drift: every active policy is watched; a claim that the traffic contradicts is suspended, in all processes within a second."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from penstock.kernel.choice import ClaimSuspended
+from penstock.kernel.errors import PenstockError
+from penstock.kernel.events import Events
+from penstock.kernel.evidence import Judged
+from penstock.kernel.ports import Metric
+from penstock.kernel.recall import Embedder
+from penstock.kernel.tasks import Task, Tasks
+from penstock.routing import store
+from penstock.routing.memory import Key, Live, Policies
+from penstock.routing.prompts import embedded
+from penstock.routing.service import suspend
+from penstock.routing.settings import RoutingSettings
+from penstock.storage.records import Records
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from penstock.routing.watcher import Watcher
+
+_log = logging.getLogger("penstock.routing")
+SAVE_SECONDS = 1.0
+WAITING = 64
+"""Prompts that wait to be embedded for the watch alone; more are not watched, which is counted."""
+
+
+class Drift:
+    """A service. Watches policies as `Policies` brings them; suspends, says so, and keeps what was won in the database."""
+
+    name = "routing drift"
+
+    def __init__(
+        self,
+        records: Records,
+        policies: Policies,
+        settings: RoutingSettings,
+        events: Events,
+        seat: int,
+        workers: int,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._records = records
+        self._policies = policies
+        self._audit = settings.audit
+        self._events = events
+        self._clock = clock
+        self._slot = str(settings.first_process + seat)
+        self._alarm = settings.alarm / max(settings.processes, workers)
+        self._watchers: dict[str, Watcher] = {}
+        self._queue: asyncio.Queue[tuple[str, str]] = asyncio.Queue(WAITING)
+        self._loops: list[asyncio.Task[None]] = []
+        self._embedder: Embedder | None = None
+        self._tasks: Tasks | None = None
+        self.suspensions = 0
+        self.unwatched = 0
+        self._coming: asyncio.Task[None] | None = None
+        policies.changed.append(self._changed)
+        events.subscribe(Judged, self._judged)
+
+    def open(self, tasks: Tasks | None, embedder: Embedder | None) -> None:
+        """Join the rooms around it; before `start`."""
+        self._tasks, self._embedder = tasks, embedder
+
+    async def start(self) -> None:
+        """Begin to save what is won, and to embed prompts for the watch."""
+        self._loops = [
+            asyncio.create_task(self._save(), name="routing watch"),
+            asyncio.create_task(self._embed(), name="routing watch embeds"),
+        ]
+
+    async def stop(self) -> None:
+        """Save once more."""
+        for loop in self._loops:
+            loop.cancel()
+        await asyncio.gather(*self._loops, return_exceptions=True)
+        self._loops = []
+        try:
+            await self.flush()
+        except PenstockError as fault:
+            _log.warning("what watches policies have won since the last second is lost", extra={"fault": fault.message})
+
+    def call(self, live: Live, vector: NDArray[Any] | None, text: str | None) -> None:
+        """A call of the policy's task came, with its embedding where that is known, else with the text to make one of, later."""
+        watcher = self._watchers.get(live.policy.id)
+        if watcher is None:
+            return
+        if vector is not None:
+            watcher.call(vector)
+        elif text and self._embedder is not None and self._embedder.id == live.policy.embedder:
+            try:
+                self._queue.put_nowait((live.policy.id, text))
+            except asyncio.QueueFull:
+                self.unwatched += 1
+
+    def watcher(self, policy: str) -> Watcher | None:
+        """Who watches a policy here."""
+        return self._watchers.get(policy)
+
+    async def flush(self) -> None:
+        """Save what was won, and suspend what is contradicted. Raises `StorageError`."""
+        for watcher in list(self._watchers.values()):
+            if not watcher.dirty:
+                continue
+            watcher.dirty = False
+            now = self._clock()
+            row = store.Watched(
+                policy=watcher.policy.id,
+                watcher=self._slot,
+                evidence=watcher.evidence,
+                calls=watcher.calls,
+                labels=watcher.labels,
+                changed_at=now,
+                state=watcher.saved(),
+            )
+            try:
+                await self._records.write(lambda c, row=row: store.keep_watch(c, row))
+                if watcher.suspended:
+                    await self._suspend(watcher, now)
+            except PenstockError:
+                watcher.dirty = True
+                raise
+
+    async def _suspend(self, watcher: Watcher, now: float) -> None:
+        policy, why = watcher.policy, watcher.why()
+        if not await suspend(self._records, self._policies, policy.id, why, now):
+            return
+        self.suspensions += 1
+        _log.warning(
+            "the claim of a policy is suspended; its task's default serves", extra={"task": policy.task, "policy": policy.id, "why": why}
+        )
+        self._events.publish(ClaimSuspended(organisation=policy.organisation, task=policy.task, policy=policy.id, why=why))
+
+    def _changed(self, live: Mapping[Key, Live]) -> None:
+        wanted = {one.policy.id: one for one in live.values() if one.policy.state == "active" and one.fit is not None}
+        for id in [id for id in self._watchers if id not in wanted]:
+            del self._watchers[id]
+        new = [one for id, one in wanted.items() if id not in self._watchers]
+        if new:
+            self._coming = asyncio.get_running_loop().create_task(self._begin(new), name="routing watch begins")
+
+    async def _begin(self, new: list[Live]) -> None:
+        # Calls before the state is read are not bet on; nothing is claimed about every call being seen.
+        from penstock.routing.watcher import Watcher  # numpy, of the extra `local`, without which no policy has a fit
+
+        for one in new:
+            policy, fit = one.policy, one.fit
+            assert fit is not None
+            watcher = Watcher(policy, fit, self._alarm, seed=hash(self._slot) & 0xFFFF)
+            try:
+                rows = await self._records.read(lambda c, id=policy.id: store.watches(c, id))
+                kept = next((row for row in rows if row.watcher == self._slot), None)
+                if kept is not None:
+                    watcher.resume(kept.state)
+            except (PenstockError, ValueError) as fault:
+                # A watch that begins anew could raise a false alarm once more than promised; one that is blind would be worse.
+                _log.warning("a watch begins anew", extra={"policy": policy.id, "fault": str(fault)})
+            self._watchers[policy.id] = watcher
+
+    def _judged(self, event: Judged) -> None:
+        task = self._tasks.find(event.organisation, event.task) if self._tasks is not None else None
+        live = self._policies.of(task) if task is not None else None
+        if task is None or live is None or began(event.outcome.item) < live.policy.changed_at:
+            return
+        watcher = self._watchers.get(live.policy.id)
+        if watcher is not None:
+            reference = (watcher.floor.reference or task.default) if watcher.floor.kind == "relative" else task.default
+            watcher.judged(event.outcome, self._base(task, live), reference, len(task.candidates) - 1)
+
+    def _base(self, task: Task, live: Live) -> float:
+        chances = (task.sample, task.explore, self._audit if live.policy.kind == "cascade" else 0.0)
+        return min((chance for chance in chances if chance > 0), default=1.0)
+
+    async def _save(self) -> None:
+        failing = False
+        while True:
+            await asyncio.sleep(SAVE_SECONDS)
+            try:
+                await self.flush()
+                failing = False
+            except PenstockError as fault:
+                if not failing:
+                    _log.warning("what watches policies have won cannot be saved", extra={"fault": fault.message})
+                failing = True
+
+    async def _embed(self) -> None:
+        import contextlib
+
+        while True:
+            policy, text = await self._queue.get()
+            assert self._embedder is not None
+            with contextlib.suppress(PenstockError):  # an embedding that cannot be made is a call that is not watched
+                (vector,) = await self._embedder.embed([embedded(text)])
+                import numpy as np
+
+                watcher = self._watchers.get(policy)
+                if watcher is not None:
+                    watcher.call(np.frombuffer(vector, dtype=np.float32).astype(np.float64))
+
+    def metrics(self) -> Iterable[Metric]:
+        """How near each claim is to its suspension here, and what was suspended."""
+        near = tuple(({"task": w.policy.task, "policy": w.policy.id}, w.evidence / w.limit) for w in self._watchers.values())
+        if near:
+            said = "What bets against a claim have made, as a share of what suspends it; 1 suspends."
+            yield Metric(name="penstock_routing_alarm_ratio", help=said, kind="gauge", samples=near)
+        done = "Claims that this process suspended."
+        yield Metric(name="penstock_routing_suspensions", help=done, kind="counter", samples=(({}, self.suspensions),))
+        lost = "Calls that were to be watched and were not: too many waited for their embedding."
+        yield Metric(name="penstock_routing_unwatched", help=lost, kind="counter", samples=(({}, self.unwatched),))
+
+
+def began(item: str) -> float:
+    """When the call with this id began, in Unix seconds; 0 for what is no call's id. An id begins with its milliseconds."""
+    _, _, rest = item.partition("_")
+    try:
+        return int(rest[:12], 16) / 1e3 if item.startswith("call_") else 0.0
+    except ValueError:
+        return 0.0

@@ -1,0 +1,175 @@
+"""Which candidate does a call: hard constraints first, then the cheapest whose evidence meets the floor, or else the task's default.
+
+Nothing is routed on a proof that is about something else: where the certified pick is ruled out, the policy's average is no longer what
+was certified, and the default does the call (or, where single candidates are certified too, the cheapest of these).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import msgspec
+
+from penstock.kernel.call import Call, Target
+from penstock.kernel.choice import Choice, Considered, Mode
+from penstock.kernel.errors import BudgetExceeded, NotApproved, RequestError
+from penstock.kernel.tasks import Task
+from penstock.routing.constraints import Constraints, Field
+from penstock.routing.memory import Live
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+NOT_ALLOWED, NONE_FITS = "no_candidate_allowed", "no_candidate_fits"
+_OF_THE_REQUEST = frozenset(("context", "modality", "tools", "json", "deadline"))
+
+
+class Plan(msgspec.Struct, kw_only=True):
+    """What to do: the call's ``targets`` in the order to try, why, and whether ``live``'s cascade asks the first and checks the answer."""
+
+    choice: Choice
+    targets: list[Target]
+    live: Live | None = None
+    cascade: bool = False
+    allowed: tuple[str, ...] = ()
+
+
+class Planner:
+    """Puts constraints and evidence together. ``costs`` of policies are those of their certificates: what serves is what was tested."""
+
+    def __init__(self, constraints: Constraints) -> None:
+        self._constraints = constraints
+
+    def field(self, task: Task) -> Field:
+        """See `Constraints.field`."""
+        return self._constraints.field(task)
+
+    def plan(
+        self,
+        call: Call,
+        field: Field,
+        live: Live | None,
+        chances: NDArray[Any] | None = None,
+        *,
+        checkable: bool = False,
+        unguessed: str = "",
+    ) -> Plan:
+        """The plan for a call. ``chances`` of `Policy.candidates` for this prompt, None where there is no estimate; ``checkable`` says that
+        a cascade can check an answer to it. ``unguessed`` says why there is neither.
+
+        Raises an error that names every candidate and what rules it out when none is left.
+        """
+        task, policy = field.task, live.policy if live is not None else None
+        considered = self._constraints.considered(call, field, policy)
+        hard = [one for one in considered if one.ruled_out is None or one.ruled_out == "unhealthy"]
+        if not hard:
+            refuse(task, considered)
+        # Who does not do well is asked only when nobody else is left: then a probe is better than a refusal.
+        well = [one for one in hard if one.ruled_out is None]
+        allowed = {one.candidate: one for one in (well or hard)}
+        guessed: dict[str, float] = {}
+        if policy is not None and chances is not None:
+            guessed = dict(zip(policy.candidates, [float(chance) for chance in chances.tolist()], strict=True))
+        default = next((one for one in considered if one.candidate == task.default), None)
+        if default is not None and default.ruled_out == "budget" and not _affordable(live, allowed, field):
+            # A cheaper one could be paid, and of none is it proven that it is good enough: money must not lower quality unsaid.
+            raise BudgetExceeded(f"the task's default, {task.default}, {default.why}, and no candidate that is certified costs less")
+        mode, chosen, why, kept = _pick(field, live, guessed, allowed, checkable, unguessed)
+        choice = Choice(
+            task=task.name,
+            mode=mode,
+            chosen=chosen,
+            why=why,
+            candidates=tuple(considered),
+            policy=kept.policy.id if kept is not None else None,
+            floor=field.floor,
+            quality=kept.policy.quality if kept is not None else None,
+            bound=kept.policy.bound if kept is not None else None,
+            estimates=guessed,
+        )
+        targets = [_target(allowed[chosen], 0)]
+        if mode == "cascade" and policy is not None and policy.next is not None:
+            choice.next, choice.threshold = policy.next, policy.threshold
+            targets.append(_target(allowed[policy.next], 1))
+        else:
+            # As without evidence: who fails is stood in for, by the default first.
+            stand_ins = [name for name in field.chain if name in allowed and name != chosen]
+            targets += [_target(allowed[name], rank) for rank, name in enumerate(stand_ins, 1)]
+        return Plan(choice=choice, targets=targets, live=kept, cascade=mode == "cascade", allowed=tuple(allowed))
+
+
+def _pick(
+    field: Field, live: Live | None, guessed: dict[str, float], allowed: dict[str, Considered], checkable: bool, unguessed: str
+) -> tuple[Mode, str, str, Live | None]:
+    task = field.task
+    missing = _unproven(field, live)
+    if live is None or missing is not None:
+        return _fallback(field, allowed, missing or "nothing is certified")
+    policy = live.policy
+    proven = f"policy {policy.number} holds {field.floor} on {policy.labels} labels"
+    if policy.kind == "router":
+        if guessed:
+            pick, best = "", (-math.inf, 0.0)
+            for name, cost in zip(policy.candidates, policy.costs, strict=True):
+                worth = (policy.worth * guessed[name] - cost, -cost)
+                if worth > best:
+                    pick, best = name, worth
+            if pick in allowed:
+                return "router", pick, f"the router's pick for this prompt; {proven}", live
+            unguessed = f"the router's pick for this prompt, {pick}, is ruled out"
+    elif policy.kind == "cascade" and policy.chosen is not None and policy.next is not None:
+        if task.mode != "cascade":
+            unguessed = f"policy {policy.number} is a cascade, and the task's mode is {task.mode}"
+        elif checkable and policy.chosen in allowed and policy.next in allowed:
+            return "cascade", policy.chosen, f"answers first and is checked, {policy.next} answers where that fails; {proven}", live
+        elif checkable:
+            unguessed = f"{policy.chosen if policy.chosen not in allowed else policy.next} of the cascade is ruled out"
+    for name in policy.singles:
+        if name in allowed:
+            said = f"the cheapest candidate whose own evidence meets the floor; {proven}"
+            return "proof", name, f"{unguessed}; {said}" if unguessed else said, live
+    return _fallback(field, allowed, unguessed or f"every candidate that is certified by itself is ruled out (policy {policy.number})")
+
+
+def _affordable(live: Live | None, allowed: dict[str, Considered], field: Field) -> bool:
+    """Whether a candidate that is certified by itself may do the call."""
+    return live is not None and _unproven(field, live) is None and any(name in allowed for name in live.policy.singles)
+
+
+def _unproven(field: Field, live: Live | None) -> str | None:
+    task = field.task
+    if task.mode == "default":
+        return "the task's mode is default"
+    if task.floor is None:
+        return "the task states no floor, so nothing can be proven"
+    if live is None:
+        return f"nothing is certified for this task yet; POST /v1/tasks/{task.name}/policies does"
+    return live.unusable(task, field.claim)
+
+
+def _fallback(field: Field, allowed: dict[str, Considered], why: str) -> tuple[Mode, str, str, Live | None]:
+    task = field.task
+    if task.default in allowed:
+        return "default", task.default, f"the task's default: {why}", None
+    name = next((name for name in field.chain if name in allowed), None) or next(iter(allowed))
+    return "instead", name, f"the default, {task.default}, is ruled out, and this is the next of the task's candidates: {why}", None
+
+
+def _target(one: Considered, rank: int) -> Target:
+    return Target(one.provider, one.model, one.candidate, rank)
+
+
+def refuse(task: Task, considered: Sequence[Considered]) -> NoReturn:
+    """Raise what fits: no candidate may do the call."""
+    reasons = {one.ruled_out for one in considered}
+    each = "; ".join(f"{one.candidate}: {one.why}" for one in considered[:8]) + (
+        f"; and {len(considered) - 8} more" if considered[8:] else ""
+    )
+    said = f"no candidate of the task {task.name!r} may do this call: {each}"
+    if reasons == {"budget"}:
+        raise BudgetExceeded(said)
+    if reasons <= _OF_THE_REQUEST:
+        raise RequestError(said, code=NONE_FITS, param="model")
+    raise NotApproved(said, code=NOT_ALLOWED, param="model")

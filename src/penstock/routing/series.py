@@ -1,0 +1,52 @@
+"""How often may one ask for a certificate? Attempts on one claim share its alpha; a new claim needs labels that have not certified before.
+
+Who certifies again and again until it works will at last certify something false, unless the attempts share what may go wrong. So
+attempts stand in **series**. All attempts of a series test the same claim (floor, judge, slices, candidates) with the same
+fitted policies on all the labels that the series has by then, the k-th of them at ``alpha * 6 / (pi^2 k^2)``: these add up to
+alpha (Basel), so by the union bound a series makes a false claim with probability alpha at most, however often it is asked, and whenever
+one stops asking. The first attempt has six tenths of it.
+
+A series ends when it has certified something, or when the claim changes. The next one fits anew, on everything that there is, and
+certifies on **fresh** labels alone: those that are newer than any that certified before. So no label certifies two claims, and what one
+learned from a failed attempt cannot be used to choose a claim that fits the same labels.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import msgspec
+
+from penstock.routing.policy import Policy
+
+
+class Attempt(msgspec.Struct, frozen=True, kw_only=True):
+    """What the next certification may do: test at ``alpha`` on labels after ``since`` (Unix seconds), with the fit of ``again``, if any."""
+
+    series: int
+    number: int
+    alpha: float
+    since: float
+    again: Policy | None = None
+
+
+def share(alpha: float, attempt: int) -> float:
+    """What attempt 1, 2, 3 ... may get wrong, so that all of them together get ``alpha`` wrong at most."""
+    return alpha * 6 / (math.pi * attempt) ** 2
+
+
+def next_attempt(before: Sequence[Policy], claim: str, candidates: Sequence[str], confidence: float) -> Attempt:
+    """The attempt after those ``before`` it, newest first; such as are still being fitted, or failed, do not count."""
+    counted = [policy for policy in before if policy.state not in ("fitting", "failed")]
+    alpha = 1 - confidence
+    if not counted:
+        return Attempt(series=1, number=1, alpha=share(alpha, 1), since=0.0)
+    last = counted[0]
+    same = last.state == "refused" and last.claim == claim and last.frozen is not None
+    if same and last.frozen is not None and {*last.frozen.candidates, *last.frozen.left_out} == set(candidates):
+        number = last.attempt + 1
+        return Attempt(series=last.series, number=number, alpha=share(alpha, number), since=last.since, again=last)
+    # Where nothing was tested, no label has certified anything yet.
+    until = max((policy.until for policy in counted), default=0.0)
+    return Attempt(series=last.series + 1, number=1, alpha=share(alpha, 1), since=until)

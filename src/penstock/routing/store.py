@@ -1,0 +1,138 @@
+"""The SQL of routing; decides nothing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from sqlalchemy import Connection, func, insert, or_, select, update
+
+from penstock.routing.policy import Policy
+from penstock.routing.tables import CHANGES, EXPLORED, POLICIES, WATCHES
+from penstock.storage.schema import encode_json
+
+
+class Watched(msgspec.Struct, frozen=True, kw_only=True):
+    """What a process that watches a policy has won, by how many calls and labels; ``state`` is what it goes on from."""
+
+    policy: str
+    watcher: str
+    evidence: float
+    calls: int
+    labels: int
+    changed_at: float
+    state: bytes
+
+
+def bump(connection: Connection) -> None:
+    """Count one change; its row lock puts changes in the order of their commits."""
+    connection.execute(update(CHANGES).values(version=CHANGES.c.version + 1))
+
+
+def counted(connection: Connection) -> int:
+    """How many changes there were."""
+    return connection.execute(select(CHANGES.c.version)).scalar_one()
+
+
+def add(connection: Connection, policy: Policy) -> None:
+    """Insert a policy, without arrays."""
+    connection.execute(insert(POLICIES).values(_row(policy)))
+
+
+def put(connection: Connection, policy: Policy, arrays: bytes | None = None) -> None:
+    """Write a policy over the stored one with its id; its arrays too where given."""
+    row = _row(policy) if arrays is None else {**_row(policy), "arrays": arrays}
+    connection.execute(update(POLICIES).where(POLICIES.c.id == policy.id).values(row))
+
+
+def next_number(connection: Connection, organisation: str, task: str) -> int:
+    """The number after the task's last policy's."""
+    where = (POLICIES.c.organisation == organisation, POLICIES.c.task == task)
+    return int(connection.execute(select(func.max(POLICIES.c.number)).where(*where)).scalar() or 0) + 1
+
+
+def one(connection: Connection, id: str) -> Policy | None:
+    """The policy with this id."""
+    found = connection.execute(select(POLICIES.c.policy).where(POLICIES.c.id == id)).scalar()
+    return _policy(found) if found is not None else None
+
+
+def arrays(connection: Connection, id: str) -> bytes | None:
+    """The arrays of a policy."""
+    return connection.execute(select(POLICIES.c.arrays).where(POLICIES.c.id == id)).scalar()
+
+
+def of_task(connection: Connection, organisation: str, task: str, limit: int = 100) -> list[Policy]:
+    """The task's policies, the newest first."""
+    asked = select(POLICIES.c.policy).where(POLICIES.c.organisation == organisation, POLICIES.c.task == task)
+    return [_policy(text) for (text,) in connection.execute(asked.order_by(POLICIES.c.number.desc()).limit(limit))]
+
+
+def current(connection: Connection) -> list[Policy]:
+    """Of every task the policy that is active or suspended, or else the last that came to anything."""
+    said = ("active", "suspended", "refused", "failed")
+    last = select(func.max(POLICIES.c.number)).where(POLICIES.c.state.in_(said)).group_by(POLICIES.c.organisation, POLICIES.c.task)
+    asked = select(POLICIES.c.policy).where(
+        POLICIES.c.state.in_(said), or_(POLICIES.c.state.in_(("active", "suspended")), POLICIES.c.number.in_(last))
+    )
+    found: dict[tuple[str, str], Policy] = {}
+    for (text,) in connection.execute(asked.order_by(POLICIES.c.number)):
+        policy = _policy(text)
+        held = found.get((policy.organisation, policy.task))
+        if held is None or held.state not in ("active", "suspended"):
+            found[policy.organisation, policy.task] = policy
+    return list(found.values())
+
+
+def serving(connection: Connection, organisation: str, task: str) -> list[Policy]:
+    """The task's policies that are active or suspended; one at most, unless two processes certified at once."""
+    where = (POLICIES.c.organisation == organisation, POLICIES.c.task == task, POLICIES.c.state.in_(("active", "suspended")))
+    return [_policy(text) for (text,) in connection.execute(select(POLICIES.c.policy).where(*where))]
+
+
+def watches(connection: Connection, policy: str) -> list[Watched]:
+    """What every process has won against a policy."""
+    return [Watched(**row) for row in connection.execute(select(WATCHES).where(WATCHES.c.policy == policy)).mappings()]
+
+
+def keep_watch(connection: Connection, watched: Watched) -> None:
+    """Write what a process has won in the place of what it had."""
+    values = msgspec.structs.asdict(watched)
+    where = (WATCHES.c.policy == watched.policy, WATCHES.c.watcher == watched.watcher)
+    if not connection.execute(update(WATCHES).where(*where).values(values)).rowcount:
+        connection.execute(insert(WATCHES).values(values))
+
+
+def explore(connection: Connection, organisation: str, task: str, month: str, amount: int, limit: int, calls: int) -> bool:
+    """Add to what a month's exploration has spent, unless that would exceed ``limit``; whether it was added."""
+    where = (EXPLORED.c.organisation == organisation, EXPLORED.c.task == task, EXPLORED.c.month == month)
+    spent = connection.execute(select(EXPLORED.c.spent).where(*where)).scalar()
+    if (spent or 0) + amount > limit:
+        return False
+    if spent is None:
+        row = {"organisation": organisation, "task": task, "month": month, "spent": max(0, amount), "calls": calls}
+        connection.execute(insert(EXPLORED).values(row))
+    else:
+        added = {"spent": func.max(0, EXPLORED.c.spent + amount) if _sqlite(connection) else func.greatest(0, EXPLORED.c.spent + amount)}
+        connection.execute(update(EXPLORED).where(*where).values(**added, calls=EXPLORED.c.calls + calls))
+    return True
+
+
+def explored(connection: Connection, organisation: str, task: str, month: str) -> tuple[int, int]:
+    """What a month's exploration has spent, and its calls."""
+    where = (EXPLORED.c.organisation == organisation, EXPLORED.c.task == task, EXPLORED.c.month == month)
+    found = connection.execute(select(EXPLORED.c.spent, EXPLORED.c.calls).where(*where)).first()
+    return (int(found[0]), int(found[1])) if found is not None else (0, 0)
+
+
+def _sqlite(connection: Connection) -> bool:
+    return connection.dialect.name == "sqlite"
+
+
+def _row(policy: Policy) -> dict[str, Any]:
+    columns = ("id", "organisation", "task", "number", "state", "created_at")
+    return {**{name: getattr(policy, name) for name in columns}, "policy": encode_json(policy)}
+
+
+def _policy(text: str) -> Policy:
+    return msgspec.json.decode(text, type=Policy)

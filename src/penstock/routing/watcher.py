@@ -1,0 +1,156 @@
+"""What watches one policy in one process: are the prompts still those of the evidence, and do judged answers still hold the floor?
+
+One budget of false alarms is shared by the gamblers of `penstock.statistics.monitor` (their average is what counts) and by the processes:
+each of n processes has its own gamblers over the calls that it sees, and suspends at n / alarm. A sound claim is then suspended by
+any of them with probability ``alarm`` at most (union bound), whatever the processes tell each other, and however the calls are spread.
+
+The evidence is finite, and so is what can be bet with it: after as many calls as there are points of the evidence kept (and as `MOST`
+scores) the gamblers rest, and the policy is due for a new certificate; `due` says so.
+"""
+
+from __future__ import annotations
+
+from random import Random
+from typing import Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from penstock.kernel.evidence import Outcome
+from penstock.kernel.tasks import Floor
+from penstock.routing.arrays import Fit
+from penstock.routing.fitting import distances
+from penstock.routing.policy import Policy
+from penstock.statistics.monitor import Shortfall, State, Strangeness, Watch, Witness
+
+MOST = 20_000
+"""Scores that `Strangeness` holds at most."""
+PAIRS = 2_000
+"""Calls whose shadow's judgement is waited for."""
+
+
+class _Saved(msgspec.Struct, frozen=True, array_like=True):
+    stranger: State
+    witness: State
+    shortfall: State
+    calls: int
+    labels: int
+
+
+class Watcher:
+    """Bets against a policy's claim. ``alarm`` is this process' share of the chance of a false alarm.
+
+    ``calls`` and ``labels`` count what was bet on. Its state survives restarts: `saved` and `resume`.
+    """
+
+    def __init__(self, policy: Policy, fit: Fit, alarm: float, seed: int = 0) -> None:
+        assert policy.floor is not None
+        self.policy = policy
+        self.floor: Floor = policy.floor
+        self.calls = 0
+        self.labels = 0
+        self.dirty = False
+        self._known = fit.known
+        self._stranger = Strangeness([float(x) for x in fit.scores], seed)
+        self._witness = Witness(fit.points)
+        self._shortfall = Shortfall(_level(self.floor))
+        self._watch = Watch(self._stranger, self._witness, self._shortfall, alpha=alarm)
+        self._random = Random(seed)
+        self._pairs: dict[str, list[Outcome]] = {}
+        self._limit = 1 / alarm
+
+    @property
+    def evidence(self) -> float:
+        """What the gamblers have made of each unit they began with; at `limit` the claim is suspended."""
+        return self._watch.evidence
+
+    @property
+    def limit(self) -> float:
+        return self._limit
+
+    @property
+    def due(self) -> bool:
+        """Whether the evidence to bet with is used up, so that a change of the traffic would not be seen any more."""
+        return self._witness.exhausted and self._stranger.seen >= MOST
+
+    @property
+    def suspended(self) -> bool:
+        return self._watch.suspended
+
+    def call(self, vector: NDArray[Any]) -> bool:
+        """A call came with this embedding of its prompt; whether the claim stands suspended."""
+        self.calls += 1
+        self.dirty = True
+        if self._stranger.seen < MOST:
+            self._stranger.observe(float(distances(self._known, vector[None, :])[0]))
+        self._witness.observe(vector)
+        return self._watch.check()
+
+    def judged(self, outcome: Outcome, base: float, reference: str, others: int) -> bool:
+        """A live answer was judged; whether the claim stands suspended.
+
+        ``base`` is the lowest propensity with which calls of the task are judged: labels that are likelier than that are thinned by
+        a coin to it, so that those which count are a plain sample. A relative floor takes pairs: the served answer and that of
+        ``reference`` in its shadow, which is one of ``others`` that may be explored.
+        """
+        if self.floor.kind == "absolute":
+            if outcome.source != "live" or self._random.random() >= base / max(outcome.propensity, base):
+                return self.suspended
+            return self._bet(outcome.score)
+        pair = self._pairs.setdefault(outcome.item, [])
+        pair.append(outcome)
+        while len(self._pairs) > PAIRS:
+            del self._pairs[next(iter(self._pairs))]
+        served = next((one for one in pair if one.source == "live"), None)
+        shadow = next((one for one in pair if one.source == "shadow"), None)
+        if served is None or shadow is None:
+            return self.suspended
+        del self._pairs[outcome.item]
+        if served.candidate == reference:
+            # A pair of this kind is as many times likelier as there are candidates that might have been explored.
+            return self.suspended if self._random.random() * max(1, others) >= 1 else self._bet(served.score, served.score)
+        return self._bet(served.score, shadow.score) if shadow.candidate == reference else self.suspended
+
+    def _bet(self, score: float, strong: float | None = None) -> bool:
+        self.labels += 1
+        self.dirty = True
+        level = self.floor.level
+        # score - level * strong lies between -level and 1; shifted to 0 to 1, a mean above 0 is one above level / (1 + level).
+        self._shortfall.observe(score if strong is None else (score - level * strong + level) / (1 + level))
+        return self._watch.check()
+
+    def saved(self) -> bytes:
+        """What `resume` goes on from."""
+        states = (self._stranger.state(), self._witness.state(), self._shortfall.state())
+        return msgspec.msgpack.encode(_Saved(*states, self.calls, self.labels))
+
+    def resume(self, saved: bytes) -> None:
+        """Go on from where another process, or this one before a restart, has left off; what cannot be read is a ValueError."""
+        try:
+            found = msgspec.msgpack.decode(saved, type=_Saved)
+        except msgspec.DecodeError as fault:
+            raise ValueError(f"the state of a watch cannot be read: {fault}") from fault
+        self._stranger.resume(found.stranger)
+        self._witness.resume(found.witness)
+        self._shortfall.resume(found.shortfall)
+        self.calls, self.labels = found.calls, found.labels
+        self._watch.check()
+
+    def why(self) -> str:
+        """The evidence, in words."""
+        told = (
+            (self._stranger.evidence, "prompts lie farther from those of the evidence"),
+            (self._witness.evidence, "prompts differ in a direction from those of the evidence"),
+            (self._shortfall.evidence, "judged answers miss the floor"),
+        )
+        most = max(told)
+        return f"{most[1]}: a bet on that has made {most[0]:.0f} times its stake in {self.calls} calls and {self.labels} labels"
+
+
+def _level(floor: Floor) -> float:
+    level = floor.level if floor.kind == "absolute" else floor.level / (1 + floor.level)
+    return min(level, np.nextafter(1.0, 0.0))
+
+
+__all__ = ["MOST", "Watcher"]

@@ -1,0 +1,136 @@
+"""How the parts of routing are put together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from penstock.kernel.approvals import Approvals
+from penstock.kernel.candidates import Candidates
+from penstock.kernel.capability import House, Offer
+from penstock.kernel.circumstances import Installments, Purse, Wellbeing
+from penstock.kernel.evidence import Evidence
+from penstock.kernel.ports import Metric, ModelClient
+from penstock.kernel.recall import Embedder, Prices, Replies
+from penstock.kernel.seat import Seat
+from penstock.kernel.tasks import Tasks
+from penstock.routing.aftermath import Aftermath
+from penstock.routing.cascading import Cascading
+from penstock.routing.certifying import Certifying
+from penstock.routing.constraints import Constraints, Ports
+from penstock.routing.drift import Drift
+from penstock.routing.evidence import Gathering
+from penstock.routing.memory import Policies
+from penstock.routing.pages import PANELS, pages
+from penstock.routing.plan import Planner
+from penstock.routing.readiness import Readiness
+from penstock.routing.routes import routes
+from penstock.routing.service import RoutingOf
+from penstock.routing.settings import RoutingSettings
+from penstock.routing.shadow import Shadows
+from penstock.routing.stage import Route
+from penstock.storage.records import Records
+
+
+def wire(house: House) -> Offer:
+    """Build routing inside ``house``."""
+    settings = house.settings(RoutingSettings)
+    records = house.ports.get(Records)
+    policies = Policies(records, settings.refresh_seconds)
+    stage = Route(policies, settings.embed_ms)
+    ports = house.ports
+    gathering = Gathering(
+        settings, lambda: ports.get(Candidates), lambda: ports.find(Evidence), lambda: ports.find(Embedder), lambda: ports.find(Prices)
+    )
+    certifying = Certifying(records, gathering, settings, policies.fresh.now)
+    routing = RoutingOf(records, policies, certifying, gathering, settings, lambda: ports.find(Tasks))
+    seat = ports.find(Seat)
+    drift = Drift(records, policies, settings, house.events, seat.index if seat is not None else 0, seat.workers if seat is not None else 1)
+    life = RoutingLife(house, settings, policies, stage, certifying, drift)
+    return Offer(
+        stages=(stage,),
+        routes=routes(routing),
+        pages=pages(ports, routing),
+        services=(life,),
+        task_checks=(Readiness(policies, lambda: ports.find(Evidence)).check,),
+        task_panels=PANELS,
+        metrics=(life, policies, drift),
+    )
+
+
+class RoutingLife:
+    """Routing as a service: joins the other rooms, keeps policies fresh."""
+
+    name = "routing"
+
+    def __init__(
+        self, house: House, settings: RoutingSettings, policies: Policies, stage: Route, certifying: Certifying, drift: Drift
+    ) -> None:
+        self._house = house
+        self._settings = settings
+        self._policies = policies
+        self._stage = stage
+        self._certifying = certifying
+        self._drift = drift
+        self._shadows: Shadows | None = None
+        self._cascading: Cascading | None = None
+
+    async def start(self) -> None:
+        """Join the stage to the rooms around it, and read the policies."""
+        ports = self._house.ports
+        replies = ports.get(Replies)
+        self._cascading = Cascading(replies, ports.get(Installments), self._settings.cascade_stream_bytes)
+        constraints = Constraints(
+            Ports(
+                candidates=ports.get(Candidates),
+                approvals=ports.find(Approvals),
+                wellbeing=ports.find(Wellbeing),
+                purse=ports.find(Purse),
+                prices=ports.find(Prices),
+            )
+        )
+        embedder, tasks = ports.find(Embedder), ports.find(Tasks)
+        self._shadows = Shadows(
+            ports.get(Records), ports.get(ModelClient), lambda: ports.find(Evidence), ports.find(Prices), replies, self._settings.shadows
+        )
+        self._drift.open(tasks, embedder)
+        self._stage.open(
+            tasks,
+            Planner(constraints),
+            replies=replies,
+            embedder=embedder,
+            cascading=self._cascading,
+            aftermath=Aftermath(self._policies, self._drift, self._shadows, replies, self._settings),
+        )
+        await self._policies.fresh.start()
+        await self._drift.start()
+
+    async def stop(self) -> None:
+        """Look no more, certify and explore no more; what the watch has won is saved."""
+        if self._shadows is not None:
+            await self._shadows.stop()
+        await self._drift.stop()
+        await self._certifying.stop()
+        await self._policies.fresh.stop()
+
+    def metrics(self) -> Iterable[Metric]:
+        """Calls by how their model was chosen, and what became of cascades."""
+        chosen = tuple(({"mode": mode}, float(count)) for mode, count in sorted(self._stage.modes.items()))
+        yield Metric(
+            name="penstock_routing_choices", help="Calls for tasks, by how their model was chosen.", kind="counter", samples=chosen
+        )
+        why = "Calls whose prompt could not be judged, by reason; certified single candidates or the default served them."
+        missed = tuple(({"reason": reason}, float(count)) for reason, count in sorted(self._stage.unguessed.items()))
+        yield Metric(name="penstock_routing_unjudged", help=why, kind="counter", samples=missed)
+        if self._shadows is not None:
+            done = tuple(({"what": what}, float(count)) for what, count in sorted(self._shadows.counts.items()))
+            said = "Explorations and audits by what became of them; unjudged ones found nobody who takes samples."
+            yield Metric(name="penstock_routing_explorations", help=said, kind="counter", samples=done)
+            spent = "What this process has spent on explorations, in micro-units."
+            yield Metric(name="penstock_routing_explored_micros", help=spent, kind="counter", samples=(({}, self._shadows.spent),))
+        one = self._cascading
+        if one is not None:
+            said = "Calls of cascades: accepted from the small model, escalated, or fallen to the next since the small one failed."
+            counts = tuple(
+                ({"how": n}, float(c)) for n, c in (("accepted", one.accepted), ("escalated", one.escalated), ("fallen", one.fallen))
+            )
+            yield Metric(name="penstock_routing_cascades", help=said, kind="counter", samples=counts)
