@@ -70,6 +70,7 @@ async def test_a_production_version_arrives_as_a_draft(tmp_path: Path) -> None:
         assert (unscanned.status, "path" in unscanned.json["error"]["message"]) == (400, True)
         assert [told.became for told in await adopt(house, model, into=store)] == ["there already"] * 2
         page = (await house.house.ask("GET", f"/console/models/{one['id']}")).text
+        assert page.count("What other registries said") == 1
         assert "mlflow.stage" in page
 
 
