@@ -48,6 +48,8 @@ async def test_the_document_is_true(tmp_path: Path) -> None:
         taken = await ask("POST", "/v1/tasks", {**new, "name": "support.intent"}, status=409)
         assert taken["error"]["code"] == "task_in_settings"
         assert (await ask("GET", "/v1/tasks/triage/check"))["ready"] is False
+        (one,) = (await ask("GET", "/v1/tasks/triage/candidates"))["data"]
+        assert (one["name"], one["default"], one["allowed"], one["traits"]["place"]) == ("up/a", True, True, "device")
         await ask("DELETE", f"/v1/tasks/triage?digest={changed['digest']}", status=204)
         await ask("GET", "/v1/tasks/triage", status=404)
 

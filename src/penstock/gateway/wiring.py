@@ -47,7 +47,7 @@ from penstock.kernel.ports import Authenticator, Broadcast, Meter, Metric, Model
 from penstock.kernel.recall import Embedder, Prices, Replies
 from penstock.kernel.seat import Seat
 from penstock.kernel.stage import Line, Slot
-from penstock.kernel.tasks import Tasks
+from penstock.kernel.tasks import Tasks, TasksChanged
 from penstock.kernel.web import NavItem
 from penstock.settings import ServerSettings
 from penstock.storage.counters import Counters
@@ -82,6 +82,7 @@ def wire(house: House) -> Offer:
     realtime = Realtime(settings, Limits(admission.again, admission.used))
     house.events.subscribe(KeyRevoked, realtime.revoked)
     house.events.subscribe(ApprovalsChanged, realtime.reapproved)
+    house.events.subscribe(TasksChanged, realtime.reapproved)
     life = GatewayLife(house, settings, catalogue, resolver, admission, edge, inside, google, realtime, standings)
     return Offer(
         stages=(admission, Choose(resolver), send),

@@ -9,16 +9,13 @@ from urllib.parse import quote, urlencode
 import msgspec
 
 from penstock.console import Console
-from penstock.kernel.approvals import Approvals
-from penstock.kernel.call import Usage
-from penstock.kernel.candidates import Candidates, misplaced, places_of
+from penstock.kernel.candidates import places_of
 from penstock.kernel.capability import TaskPanels
-from penstock.kernel.errors import UnknownModel
 from penstock.kernel.ports import Directory, Ports
 from penstock.kernel.principal import Principal
-from penstock.kernel.recall import Prices
 from penstock.kernel.tasks import Floor, Judge, Spending, Task
 from penstock.kernel.web import Page
+from penstock.tasks.candidates import candidates_of
 from penstock.tasks.model import TaskView
 from penstock.tasks.readiness import Readiness
 from penstock.tasks.service import TaskService
@@ -29,21 +26,6 @@ if TYPE_CHECKING:
 
 TONES = {"ok": "ok", "off": "neutral", "warn": "warn", "fail": "bad"}
 WORDS = {"ok": "ok", "off": "off", "warn": "warning", "fail": "missing"}
-_SAMPLE = 1000
-"""Tokens whose price is asked: no vendor's tier for long inputs begins so low."""
-
-
-class Row(msgspec.Struct, frozen=True):
-    """A candidate on the page: whether it may serve, and what is known of it. Prices in micro-dollars a million tokens."""
-
-    name: str
-    may: str
-    tone: str
-    why: str
-    place: str
-    price_in: int | None
-    price_out: int | None
-    context: int | None
 
 
 def pages(ports: Ports, service: TaskService, readiness: Readiness) -> Sequence[Page]:
@@ -66,7 +48,6 @@ def pages(ports: Ports, service: TaskService, readiness: Readiness) -> Sequence[
         view = service.get(principal, request.path_params["name"], whose)
         task = service.task(principal, view.name, view.organisation)
         findings = await readiness.findings(task)
-        rows = [_candidate(task, candidate, ports) for candidate in task.candidates]
         trail = [] if view.shared else await service.trail(principal, view.name, 0, 200)
         return ports.get(Console).page(
             request,
@@ -76,7 +57,7 @@ def pages(ports: Ports, service: TaskService, readiness: Readiness) -> Sequence[
             task=task,
             facts=_facts(task),
             limits=_limits(task),
-            rows=rows,
+            candidates=candidates_of(task, ports),
             findings=findings,
             missing=sum(found.status == "fail" for found in findings),
             tones=TONES,
@@ -105,25 +86,6 @@ def _listed(view: TaskView, task: Task, organisation: str, several: bool) -> dic
         "budget": _spending(task.budget),
         "data_class": task.data_class,
     }
-
-
-def _candidate(task: Task, name: str, ports: Ports) -> Row:
-    candidates, approvals, prices = ports.get(Candidates), ports.find(Approvals), ports.find(Prices)
-    try:
-        target = candidates.resolve(name)
-    except UnknownModel as fault:
-        return Row(name, "unknown", "bad", fault.message, "", None, None, None)
-    traits = candidates.traits(target, task.organisation)
-    refusal = approvals.refusal(target.provider, target.model, organisation=task.organisation, task=task.name) if approvals else None
-    refused = misplaced(task, traits) or (refusal.message if refusal is not None else None)
-
-    def price(usage: Usage) -> int | None:
-        amount = prices.estimate(target.provider, target.model, usage) if prices is not None else None
-        return amount * (1_000_000 // _SAMPLE) if amount is not None else None
-
-    place = f"{traits.place} in {traits.region}" if traits.region else traits.place
-    may, tone = ("refused", "bad") if refused else ("default", "accent") if name == task.default else ("allowed", "ok")
-    return Row(name, may, tone, refused or "", place, price(Usage(input=_SAMPLE)), price(Usage(output=_SAMPLE)), traits.context)
 
 
 def _facts(task: Task) -> list[tuple[str, str]]:

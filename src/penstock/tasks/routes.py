@@ -8,8 +8,10 @@ from typing import Annotated
 from msgspec import Meta, Struct
 
 from penstock.kernel.capability import Finding
+from penstock.kernel.ports import Ports
 from penstock.kernel.principal import Scope
 from penstock.kernel.web import Ask, Nothing, Route
+from penstock.tasks.candidates import CandidateView, candidates_of
 from penstock.tasks.declaration import Declaration
 from penstock.tasks.model import Entry, TaskView
 from penstock.tasks.readiness import Readiness
@@ -40,6 +42,12 @@ class DigestQuery(Struct, frozen=True, kw_only=True):
     digest: str
 
 
+class CandidateList(Struct, frozen=True, kw_only=True):
+    """A task's candidates, in the order of the task."""
+
+    data: list[CandidateView]
+
+
 class Checked(Struct, frozen=True, kw_only=True):
     """What is missing before the task can be routed with proof: ``ready`` when nothing of it is a ``fail``."""
 
@@ -64,7 +72,7 @@ class Trail(Struct, frozen=True, kw_only=True):
     broken_at: int | None = None
 
 
-def routes(service: TaskService, readiness: Readiness) -> Sequence[Route]:
+def routes(service: TaskService, readiness: Readiness, ports: Ports) -> Sequence[Route]:
     """All routes of the tasks."""
 
     async def listed(ask: Ask) -> TaskList:
@@ -83,6 +91,10 @@ def routes(service: TaskService, readiness: Readiness) -> Sequence[Route]:
 
     async def delete(ask: Ask) -> None:
         await service.delete(ask.principal, ask.path["name"], ask.query(DigestQuery).digest)
+
+    async def candidates(ask: Ask) -> CandidateList:
+        task = service.task(ask.principal, ask.path["name"], ask.query(WhoseQuery).organisation)
+        return CandidateList(data=candidates_of(task, ports))
 
     async def check(ask: Ask) -> Checked:
         task = service.task(ask.principal, ask.path["name"], ask.query(WhoseQuery).organisation)
@@ -121,6 +133,15 @@ def routes(service: TaskService, readiness: Readiness) -> Sequence[Route]:
         ),
         Route(
             method="DELETE", path=one, handler=delete, summary="Delete a task.", scope=admin, query=DigestQuery, returns=Nothing, status=204
+        ),
+        Route(
+            method="GET",
+            path=f"{one}/candidates",
+            handler=candidates,
+            summary="Say which candidates of a task may serve, where they stand and what they cost.",
+            scope=read,
+            query=WhoseQuery,
+            returns=CandidateList,
         ),
         Route(
             method="GET",

@@ -52,7 +52,7 @@ def wire(house: House) -> Offer:
     service = TaskService(ports.get(Records), known, refresh, declared, candidates)
     readiness = Readiness(lambda: ports.find(TaskChecks) or (), candidates, lambda: ports.find(GuardPolicies))
     return Offer(
-        routes=routes(service, readiness),
+        routes=routes(service, readiness, ports),
         pages=pages(ports, service, readiness),
         nav=(NavItem("Tasks", "/console/tasks", "tasks", "Govern", 5, "t"),),
         services=(refresh,),

@@ -38,6 +38,8 @@ cached = 0.4
 output = 16
 audio_input = 32
 audio_output = 64
+[gateway.providers.own]
+profile = "vllm"
 [finops.prices."oai/whisper-1"]
 audio_minute = 0.006
 """
@@ -464,3 +466,16 @@ async def test_limits_and_revocation_of_a_key(rig: Rig) -> None:
         with pytest.raises(ConnectionClosed):
             await until(socket, "never")
         assert socket.close_code == 1008
+
+
+async def test_a_session_ends_when_its_data_may_not_go_there_any_more(rig: Rig) -> None:
+    talk = {"owner": "support", "candidates": ["oai/gpt-realtime", "own/m"]}
+    made = await rig.house.ask("POST", "/v1/tasks", {"name": "talk", **talk})
+    async with rig.raw(model="task:talk") as socket:
+        await until(socket, "session.created")
+        closer = {**talk, "default": "own/m", "data_class": "confidential"}
+        await rig.house.ask("PUT", f"/v1/tasks/talk?digest={made['digest']}", closer)
+        error = (await until(socket, "error"))["error"]
+        assert error["code"] == "place_not_allowed"
+    headers = {"authorization": f"Bearer {rig.key}", "x-penstock-task": "talk"}
+    assert (await rig.refused(additional_headers=headers))[1]["code"] == "place_not_allowed"

@@ -26,6 +26,7 @@ from penstock.kernel.errors import MalformedRequest, NotApproved, PenstockError,
 from penstock.kernel.events import ApprovalsChanged, KeyRevoked
 from penstock.kernel.ports import Authenticator, Meter, Metric
 from penstock.kernel.stage import Proceed
+from penstock.kernel.tasks import TasksChanged
 from penstock.kernel.web import Description, EdgeProtocol, EdgeScope, Endpoint
 
 if TYPE_CHECKING:
@@ -92,8 +93,8 @@ class Realtime:
                 fault = Unauthenticated(f"the API key {who.name!r} was revoked", code="revoked_api_key")
                 session.stop(Ending("ended: the key was revoked", REFUSED, fault.code, told=fault, fault=fault))
 
-    def reapproved(self, event: ApprovalsChanged) -> None:
-        """End the sessions whose model may not be used any more: one may go on for an hour after it was approved."""
+    def reapproved(self, event: ApprovalsChanged | TasksChanged) -> None:
+        """End the sessions whose model may not be used any more, or not for their task: one may go on for an hour after it was approved."""
         for session in list(self._open):
             call = session.call
             who, target = call.principal, call.target
