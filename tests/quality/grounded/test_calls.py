@@ -70,6 +70,22 @@ def test_tagged_text_in_messages_of_system_and_user() -> None:
     assert of_body(said).context == ("P.",)
 
 
+@pytest.mark.parametrize(
+    ("text", "context"),
+    [
+        ("<context>One.</context> and <source>Two.</source>", ("One.", "Two.")),
+        ("<document>A <document>B</document></document>", ("A \nB\n",)),
+        ("<context>never closed <source>Two.</source>", ("Two.",)),
+        ("</source><source>Two.</SOURCE ></context>", ("Two.",)),
+        ("<context>a <source>b</context> c</source>", ("a \nb",)),
+        ("<contexts>no</contexts> <context/> 3 < 4 > 2", ()),
+        ("<source " * 50_000 + "<context>" * 50_000 + "</source>" * 50_000, ()),
+    ],
+)
+def test_tags_that_belong_together(text: str, context: tuple[str, ...]) -> None:
+    assert of_body(body(messages=[{"role": "user", "content": text}])).context == context
+
+
 def test_the_same_text_twice_is_one() -> None:
     block = {"type": "text", "text": "<context>One.</context>"}
     assert of_body(user(block, block)).context == ("One.",)

@@ -70,6 +70,13 @@ def test_limits_of_a_calibration_decide() -> None:
         Limits(low=0.7, high=0.6)
 
 
+@pytest.mark.parametrize(("said", "asked"), [("7 ", "7. "), ("river. ", "river. "), ("river ", "river. ")])
+def test_texts_that_repeat_themselves_take_no_longer_than_others(said: str, asked: str) -> None:
+    """Each stands thousands of times on both sides: with a product of the two this would take minutes, and the test's time would be up."""
+    found = WordDetector().judge_now([said * (200_000 // len(said))], asked * (20_000 // len(asked)))
+    assert found.verdict == "grounded"
+
+
 @settings(max_examples=100)
 @given(st.lists(st.text(max_size=150), max_size=3), st.text(max_size=150))
 def test_any_text_gets_a_judgement_with_spans_inside(context: list[str], reply: str) -> None:

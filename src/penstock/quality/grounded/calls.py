@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import binascii
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any, Final, cast
 
@@ -33,7 +34,7 @@ TAGS: Final = (
 )
 """Names of tags whose content is evidence, with or without attributes."""
 
-_TAGGED = re.compile(rf"<({'|'.join(TAGS)})(?:\s[^<>]*)?>(.*?)</\1\s*>", re.DOTALL | re.IGNORECASE)
+_TAG = re.compile(rf"<(/?)({'|'.join(TAGS)})(?:\s[^<>]*)?>", re.IGNORECASE)
 _INNER = re.compile(r"</?\w[^<>]*>")
 _TEXT_TYPES = ("text/", "application/json", "application/xml")
 
@@ -195,8 +196,26 @@ def _contents(content: object) -> Iterator[_Found]:
 
 
 def _tagged(text: str) -> Iterator[_Found]:
-    for match in _TAGGED.finditer(text):
-        yield _INNER.sub("\n", match[2]), "text"
+    """What stands between tags that belong together, the outermost ones, in time that grows with the text and no faster."""
+    opened: list[tuple[str, int, int]] = []
+    waiting: Counter[str] = Counter()
+    whole: list[tuple[int, int, int]] = []
+    for tag in _TAG.finditer(text):
+        name = tag[2].lower()
+        if not tag[1]:
+            opened.append((name, tag.start(), tag.end()))
+            waiting[name] += 1
+        elif waiting[name]:
+            found = ""
+            start = end = 0
+            while found != name:  # tags in between were never closed
+                found, start, end = opened.pop()
+                waiting[found] -= 1
+            while whole and whole[-1][0] > start:
+                whole.pop()
+            whole.append((start, end, tag.start()))
+    for _, start, end in whole:
+        yield _INNER.sub("\n", text[start:end]), "text"
 
 
 def _decoded(kind: str, data: str) -> str | None:

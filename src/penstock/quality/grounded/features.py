@@ -7,6 +7,7 @@ counts were tried too: they help on sets that were learnt from and hurt on those
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from itertools import pairwise
 
 from penstock.quality.grounded.words import (
@@ -37,6 +38,7 @@ WINDOW = 40
 """Words of the context that are looked at together, for evidence that spreads over sentences."""
 
 _TONE = OF_SPEAKER | OF_ADDRESSED | OF_OPINION | NEGATION
+_MOST = 1000
 _BITS = tuple(1 << place for place in range(2048))
 
 
@@ -74,6 +76,8 @@ class Context:
         self.pairs = set(pairwise(order))
         self._weights, self._rare = weights, rare
         self._masks: dict[str, int] = {}
+        self._holding: dict[str, set[int]] = {}
+        self._negated: dict[int, bool] = {}
 
     def weighed(self, stems: Sequence[str]) -> list[float]:
         """How much each stem tells: the rarer, the more."""
@@ -82,9 +86,20 @@ class Context:
 
     def negated(self, sentence: int) -> bool:
         """Whether the sentence says no to something."""
-        first = self._first[sentence]
-        last = self._first[sentence + 1] if sentence + 1 < len(self._first) else None
-        return any(kind & NEGATION for kind in self._kinds[first:last])
+        found = self._negated.get(sentence)
+        if found is None:
+            first = self._first[sentence]
+            last = self._first[sentence + 1] if sentence + 1 < len(self._first) else None
+            found = self._negated[sentence] = any(kind & NEGATION for kind in self._kinds[first:last])
+        return found
+
+    def holding(self, stem: str) -> AbstractSet[int]:
+        """The sentences that hold a stem; of one that stands everywhere, those of its first places, lest time grow with both texts."""
+        found = self._holding.get(stem)
+        if found is None:
+            sentence_of = self.sentence_of
+            found = self._holding[stem] = {sentence_of[place] for place in self.at.get(stem, ())[:_MOST]}
+        return found
 
     def mask(self, stem: str) -> int:
         """The places of a stem as bits of one integer."""
@@ -185,12 +200,9 @@ def glance(part: Part, questions: int) -> list[float]:
 def best_sentence(content: Sequence[str], weights: Sequence[float], context: Context) -> tuple[int, float]:
     """The context's sentence that holds most of these stems by weight, and its share of their weight; -1 when none holds any."""
     gained: dict[int, float] = {}
-    sentence_of = context.sentence_of
     for stem, weight in zip(content, weights, strict=True):
-        places = context.at.get(stem)
-        if places is not None:
-            for index in {sentence_of[place] for place in places}:
-                gained[index] = gained.get(index, 0.0) + weight
+        for index in context.holding(stem):
+            gained[index] = gained.get(index, 0.0) + weight
     if not gained:
         return -1, 0.0
     best = max(gained, key=gained.__getitem__)
