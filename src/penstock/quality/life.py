@@ -22,6 +22,7 @@ from penstock.quality.asking import Asking
 from penstock.quality.datasets import Datasets
 from penstock.quality.evaluations import Evaluations
 from penstock.quality.evidence import BY_MODEL, Gathered
+from penstock.quality.exchange import Exchange
 from penstock.quality.feedback import Told
 from penstock.quality.judgement import Judgement
 from penstock.quality.judges import Judges
@@ -75,6 +76,7 @@ class QualityLife:
             lambda: ports.find(CallRecords),
             self.judgement.wake,
         )
+        self.exchange = Exchange(records, self.datasets, self.evaluations, self.runs, lambda: ports.find(Files))
         self.evidence = Gathered(records, self.sampling, lambda: ports.find(Tasks), self.judges.trusted)
         self.told = Told(records, events, lambda: ports.find(Tasks), lambda: ports.find(CallRecords))
         self._round: asyncio.Task[None] | None = None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from penstock.kernel.capability import House, Offer
 from penstock.kernel.events import CallEnded
 from penstock.kernel.evidence import Evidence
-from penstock.quality import live_routes
+from penstock.quality import exchange_routes, live_routes
 from penstock.quality.life import QualityLife
 from penstock.quality.routes import routes
 from penstock.storage.records import Records
@@ -18,6 +18,7 @@ def wire(house: House) -> Offer:
     return Offer(
         routes=(
             *routes(life.datasets, life.evaluations),
+            *exchange_routes.routes(life.exchange),
             *live_routes.routes(life.told, life.judges, life.runs, house.ports.get(Records), lambda: life.sampling),
         ),
         services=(life,),
