@@ -119,6 +119,8 @@ UNMIRRORED: dict[str, str] = {
     "quality/judgement.py": "quality/test_sampling.py",
     "quality/live_routes.py": "quality/test_sampling.py",
     "quality/samples.py": "quality/test_sampling.py",
+    "quality/exchange_routes.py": "quality/test_exchange.py",
+    "quality/versions.py": "quality/test_evaluations.py",
     "quality/examples.py": "quality/test_intake.py",
     "quality/graders/grade.py": "quality/graders/test_rubric.py",
     "quality/graders/waiting.py": "quality/test_evaluations.py",

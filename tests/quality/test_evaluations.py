@@ -123,6 +123,19 @@ async def test_one_that_is_cancelled_keeps_what_is_done(tmp_path: Path) -> None:
         assert (await house.ask("GET", f"/v1/evaluations/{id}")).status == 404
 
 
+async def test_the_registry_hears_what_was_found(tmp_path: Path) -> None:
+    async with quality_house(tmp_path) as (house, provider):
+        provider.say = lambda model, messages: messages[-1]["content"] if messages[-1]["content"] > "q2" else "no"
+        model = await house.made("/v1/registry/models", {"name": "m"})
+        version = await house.made(f"/v1/registry/models/{model['id']}/versions", {"origin": "vendor", "targets": ["up/m"]})
+        await dataset(house, [item(f"q{n}") for n in range(10, 30)])
+        told = await evaluation(house, dataset="set", candidates=["up/m", "up/s"], judge=EXACT)
+        found = (await house.ask("GET", f"/v1/registry/versions/{version['id']}")).json
+        (evidence,) = found["evidence"]
+        assert (evidence["metric"], evidence["value"], evidence["evaluation"]) == ("exact", 0.5, told["id"])
+        assert found["state"] == "evaluated"
+
+
 async def test_what_cannot_be_done_is_refused_at_once(tmp_path: Path) -> None:
     async with quality_house(tmp_path) as (house, _):
         await dataset(house, [item("q1")])

@@ -70,6 +70,8 @@ What one class tells apart has a code of its own::
     scan_refused                409  Conflict          the weights must not be loaded; the version's scan says why
     signature_invalid           409  Conflict          the signature is missing, of no trusted key, or not of these files
     dataset_refused             400  RequestError      items of a dataset are not in order, and nothing was stored; the message names lines
+    inspect_log_refused         400  RequestError      a file is no log of Inspect AI that can be read, or several do not belong together
+    quality_extra_missing       503  Unavailable       a package of the extra 'quality' is not installed
     signing_extra_missing       503  Unavailable       the extra 'signing' is not installed
     unknown_url                 404  NotFound          nothing answers at this path
     recording_miss              404  UnknownModel      the recording holds no reply to this request

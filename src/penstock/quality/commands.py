@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 import os
 import sys
 import time
@@ -20,6 +21,14 @@ Running = Annotated[
 ]
 Id = Annotated[str, typer.Argument(help="Id of the evaluation.")]
 Follow = Annotated[bool, typer.Option("--follow", "-f", help="Show how far it is until it has ended.")]
+
+
+class Kind(enum.StrEnum):
+    """Whose logs come in and go out."""
+
+    INSPECT = "inspect"
+
+
 HERE = "http://127.0.0.1:8080"
 ENDED = ("done", "stopped", "failed")
 LOOK_SECONDS = 0.5
@@ -93,6 +102,42 @@ def upload(
     """Make a dataset, or the next version of one, of a file."""
     made = _uploaded(_remote(running), file, name)
     sys.stdout.write(f"{made['id']}  {made['name']} v{made['version']}  {made['items']:,} items\n")
+
+
+@app.command("import")
+def bring(
+    kind: Annotated[Kind, typer.Argument(help="Whose logs: inspect.")],
+    files: Annotated[list[Path], typer.Argument(help="Logs of Inspect AI (.eval, .json), one a model.", exists=True, dir_okay=False)],
+    name: Annotated[str, typer.Option(help="Name of the evaluation; the task's by default.")] = "",
+    running: Running = HERE,
+) -> None:
+    """Bring in logs of Inspect AI as an evaluation, and print its results."""
+    remote = _remote(running)
+    ids: list[str] = []
+    try:
+        for file in files:
+            ids.append(remote.upload(file, "user_data"))
+        one = remote.ask("POST", "/v1/evaluations/import", {"files": ids, "name": name})
+    finally:
+        for id in ids:
+            remote.ask("DELETE", f"/v1/files/{quote(id, safe='')}")
+    sys.stdout.write(f"{one['id']}\n")
+    for row in table(one["results"]):
+        sys.stdout.write(row + "\n")
+
+
+@app.command()
+def export(
+    kind: Annotated[Kind, typer.Argument(help="Whose logs: inspect.")],
+    id: Id,
+    candidate: Annotated[str, typer.Option(help="Whose answers.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="File to write, .eval or .json.")],
+    running: Running = HERE,
+) -> None:
+    """Write one candidate's answers as a log of Inspect AI."""
+    form = "json" if output.suffix == ".json" else "eval"
+    path = f"/v1/evaluations/{quote(id, safe='')}/inspect?format={form}&candidate={quote(candidate, safe='')}"
+    output.write_bytes(_remote(running).get(path))
 
 
 def _remote(running: str) -> Remote:

@@ -8,12 +8,14 @@ import time
 from collections.abc import Iterable
 from functools import cached_property
 
+from penstock.kernel.approvals import VersionEvaluations
 from penstock.kernel.capability import House
 from penstock.kernel.errors import JournalInUse, PenstockError
 from penstock.kernel.evidence import CallRecords
 from penstock.kernel.journal import Journal, Queue
 from penstock.kernel.pace import Pace
 from penstock.kernel.ports import Files, Holders, Metric, ModelClient, Traffic
+from penstock.kernel.principal import Principal
 from penstock.kernel.recall import Prices, Replies
 from penstock.kernel.seat import Seat
 from penstock.kernel.tasks import Tasks
@@ -22,6 +24,7 @@ from penstock.quality.asking import Asking
 from penstock.quality.datasets import Datasets
 from penstock.quality.evaluations import Evaluations
 from penstock.quality.evidence import BY_MODEL, Gathered
+from penstock.quality.exchange import Exchange
 from penstock.quality.feedback import Told
 from penstock.quality.judgement import Judgement
 from penstock.quality.judges import Judges
@@ -31,6 +34,7 @@ from penstock.quality.results import Results
 from penstock.quality.runs import NAME, QUEUE, Runs
 from penstock.quality.sampling import Sampling
 from penstock.quality.settings import QualitySettings
+from penstock.quality.versions import told_of
 from penstock.quality.writing import Writer
 from penstock.storage.records import Records
 
@@ -75,6 +79,7 @@ class QualityLife:
             lambda: ports.find(CallRecords),
             self.judgement.wake,
         )
+        self.exchange = Exchange(records, self.datasets, self.evaluations, self.runs, lambda: ports.find(Files))
         self.evidence = Gathered(records, self.sampling, lambda: ports.find(Tasks), self.judges.trusted)
         self.told = Told(records, events, lambda: ports.find(Tasks), lambda: ports.find(CallRecords))
         self._round: asyncio.Task[None] | None = None
@@ -91,9 +96,16 @@ class QualityLife:
         return Asking(self._records, ports.get(ModelClient), ports.get(Holders), self.pace, self._writer, self.settings.tries)
 
     async def _finished(self, evaluation: Evaluation, results: Results) -> None:
-        """Results have come in, and with them what can be said of a judge that is a model."""
+        """Results have come in: what do they say of a judge that is a model, and of the versions behind the candidates?"""
         if evaluation.terms.judge.kind in BY_MODEL:
             await self.judges.measure(evaluation)
+        versions = self._house.ports.find(VersionEvaluations)
+        trusted = self.judges.trusted(evaluation.organisation, evaluation.terms.judge)
+        if versions is None or not trusted or evaluation.terms.origin != "run":
+            return
+        who = Principal(key_id=evaluation.key_id, name="evaluation", organisation=evaluation.organisation)
+        for target, found in told_of(evaluation, results):
+            await versions.record(who, target, found)
 
     async def start(self) -> None:
         """Tell the journal what an evaluation is."""

@@ -14,7 +14,7 @@ from penstock.quality.claims import Claim, Difference, Interval, claim, differen
 from penstock.quality.examples import Item
 from penstock.quality.model import Score, Terms
 
-WHOLE = frozenset({"exact", "regex", "numeric", "json_schema", "code"})
+WHOLE = frozenset({"exact", "regex", "numeric", "json_schema", "code", "groundedness"})
 """Kinds of judges whose scores can only be 0 or 1."""
 LEAST = 30
 """Scores below which a slice without a floor of its own is said to have too few."""

@@ -24,6 +24,7 @@ from penstock.kernel.recall import Replies
 from penstock.kernel.tasks import Task, Tasks
 from penstock.quality import samples
 from penstock.quality.examples import Item
+from penstock.quality.grounded.calls import of_body
 from penstock.quality.samples import Kept
 from penstock.quality.settings import QualitySettings
 from penstock.quality.slices import language, length
@@ -239,7 +240,7 @@ class Sampling:
                     source=one.source,
                     propensity=one.propensity,
                     prompt=prompt,
-                    context=records.clean(context_of(question.rest)),
+                    context=records.clean(_context(one, question.rest, task)),
                     answer=answer,
                     groups=groups,
                     cost=one.cost,
@@ -251,6 +252,14 @@ class Sampling:
                 )
             )
         return made, lost
+
+
+def _context(sample: Sample, rest: bytes, task: Task | None) -> str:
+    """What an answer has to rest on, for the detector; for other judges what was said before the question."""
+    if task is not None and task.judge is not None and task.judge.kind == "groundedness":
+        # Documents, results of tools and the like: instructions ground nothing.
+        return "\n\n".join(of_body(sample.request).context)[:MOST_CONTEXT]
+    return context_of(rest)
 
 
 def context_of(rest: bytes) -> str:

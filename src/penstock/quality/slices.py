@@ -27,7 +27,7 @@ _SCRIPTS = (
 )
 # The commonest words of each that the others do not have, or seldom.
 _WORDS = {
-    "en": "the and of to is in that it for was with are this what how you be have from which not can does",
+    "en": "the and of to is in that it for was with are this what how you be have from which not can does my your please where when an",
     "de": "der die das und ist nicht ein eine ich sie mit auf für den zu wie was von wir bitte im dem des kann",
     "fr": "le la les des et est une un que pour dans pas qui sur vous avec je nous ce au du quelle comment",
     "es": "el los las de que y en un una por con para es del como se qué cuál está más pero mi",

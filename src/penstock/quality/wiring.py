@@ -5,8 +5,10 @@ from __future__ import annotations
 from penstock.kernel.capability import House, Offer
 from penstock.kernel.events import CallEnded
 from penstock.kernel.evidence import Evidence
-from penstock.quality import live_routes
+from penstock.kernel.web import NavItem
+from penstock.quality import exchange_routes, live_routes
 from penstock.quality.life import QualityLife
+from penstock.quality.pages import pages
 from penstock.quality.routes import routes
 from penstock.storage.records import Records
 
@@ -18,8 +20,11 @@ def wire(house: House) -> Offer:
     return Offer(
         routes=(
             *routes(life.datasets, life.evaluations),
+            *exchange_routes.routes(life.exchange),
             *live_routes.routes(life.told, life.judges, life.runs, house.ports.get(Records), lambda: life.sampling),
         ),
+        pages=pages(house.ports, life),
+        nav=(NavItem("Evaluations", "/console/evaluations", "check", "Govern", 7, "e"),),
         services=(life,),
         metrics=(life,),
         ports={Evidence: life.evidence},
