@@ -63,7 +63,7 @@ async def test_it_is_enforced_and_follows_its_task(tmp_path: Path) -> None:
         await until(house, {"task::dear", "task::cheap"})
         refused = await house.call("task:dear")
         assert (refused.status, refused.json["error"]["code"]) == (429, "insufficient_quota")
-        assert "'task dear'" in refused.json["error"]["message"]
+        assert "0.000001 USD" in refused.json["error"]["message"]
         assert house.served == []
         assert (await house.call("task:cheap")).status == 200
         assert (await house.call("up/a", task="dear")).status == 429, "whichever model is named"

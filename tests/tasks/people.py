@@ -48,7 +48,13 @@ class Rig:
 
 @asynccontextmanager
 async def rig(
-    folder: Path, settings: str = INTENT, *, database: str = "", admin: str = "", places: Mapping[str, tuple[str, str]] | None = None
+    folder: Path,
+    settings: str = INTENT,
+    *,
+    database: str = "",
+    admin: str = "",
+    places: Mapping[str, tuple[str, str]] | None = None,
+    more_of: Mapping[str, str] | None = None,
 ) -> AsyncGenerator[Rig]:
     """The house with these settings beside its providers; more of them by name, with the place and region that they are said to have."""
     made: Rig | None = None
@@ -74,6 +80,7 @@ async def rig(
             if name not in ("up", "far"):
                 providers += f'[gateway.providers.{name}]\nprofile = "openai-compatible"\nbase_url = "{upstream.url}"\nplace = "{place}"\n'
                 providers += f'region = "{region}"\n' if region else ""
+                providers += f"{(more_of or {}).get(name, '')}\n"
         async with open_house(folder, providers + settings, database=database) as house:
             house.admin = admin or house.admin
             made = Rig(house)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 import msgspec
@@ -124,6 +124,11 @@ class PriceBook:
         like = next((self._like[name] for name in (f"{provider}/{model}", f"{provider}/*") if name in self._like), None)
         found = self._list.find(*(like or (self._lists.get(provider, provider), model)))
         return found[1].context or None if found is not None else None
+
+    def set_free(self, providers: Collection[str]) -> None:
+        """Calls of these providers cost nothing either, unless they have own prices."""
+        self._free |= frozenset(providers)
+        self._known.clear()
 
     def warm(self) -> None:
         """Read the published list now rather than inside somebody's call; for a thread."""

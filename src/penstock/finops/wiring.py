@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from penstock.finops.budgets import Budgets
@@ -20,13 +20,13 @@ from penstock.finops.service import Money
 from penstock.finops.settings import FinopsSettings
 from penstock.finops.shares import Shares
 from penstock.finops.tables import SPOOL
-from penstock.kernel.candidates import Published
+from penstock.kernel.candidates import FreeProviders, Published
 from penstock.kernel.capability import Finding, House, Offer
 from penstock.kernel.circumstances import Installments, Purse
 from penstock.kernel.delegation import Holding
 from penstock.kernel.errors import PenstockError
 from penstock.kernel.events import BudgetSpent
-from penstock.kernel.ports import Meter, Metric
+from penstock.kernel.ports import Meter, Metric, Ports
 from penstock.kernel.recall import Prices
 from penstock.kernel.seat import Seat
 from penstock.kernel.tasks import Tasks, TasksChanged
@@ -53,8 +53,7 @@ def wire(house: House) -> Offer:
     charge = Charge(budgets, book, tills)
     reserve = Reserve(budgets, book, tills, settings.assumed_output_tokens, refuse_unpriced=settings.unpriced == "refuse")
     house.events.subscribe(BudgetSpent, _tell)
-    ports = house.ports
-    life = FinopsLife(records, settings, house.data_dir / SPOOL, book, charge, budgets, lambda: ports.find(Tasks))
+    life = FinopsLife(records, settings, house.data_dir / SPOOL, book, charge, budgets, house.ports)
     house.events.subscribe(TasksChanged, life.tasks_changed)
     reserve.more = life.money.more
     return Offer(
@@ -100,9 +99,9 @@ class FinopsLife:
         book: PriceBook,
         charge: Charge,
         budgets: Budgets,
-        tasks: Callable[[], Tasks | None],
+        ports: Ports,
     ) -> None:
-        self._tasks = tasks
+        self._ports = ports
         self._looking: asyncio.Task[None] | None = None
         self._records = records
         self._settings = settings
@@ -123,7 +122,10 @@ class FinopsLife:
             _log.info("recovered ledger rows of a process that was killed", extra={"rows": recovered})
         if self._budgets.shared:
             self.money.join(Shares(self._records, self._budgets, self._flush, spool.path.name))
-        self.money.follow(self._tasks())
+        self.money.follow(self._ports.find(Tasks))
+        free = self._ports.find(FreeProviders)
+        if free is not None:
+            self._book.set_free(free.free())
         await self.money.refresh()
         self._charge.open(spool)
         self._drain.begin()
@@ -138,7 +140,7 @@ class FinopsLife:
             self._looking = asyncio.create_task(self._look(), name="budgets of tasks")
 
     async def _look(self) -> None:
-        tasks, seen = self._tasks(), -1
+        tasks, seen = self._ports.find(Tasks), -1
         while tasks is not None and tasks.version != seen:  # changed again meanwhile
             version = tasks.version
             try:

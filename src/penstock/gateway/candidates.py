@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from penstock.gateway.choose import Catalogue
 from penstock.gateway.providers.abilities import abilities
@@ -23,10 +23,11 @@ _A_TOKEN = Usage(input=1, output=1)
 
 
 class KnownCandidates:
-    """`Candidates`. What is asked twice is looked up once, until a provider is added or what the registry knows has changed."""
+    """`Candidates` and `FreeProviders`. What was looked up is kept until a provider is added or what the registry knows has changed."""
 
-    def __init__(self, catalogue: Catalogue) -> None:
+    def __init__(self, catalogue: Catalogue, free: Collection[str] = ()) -> None:
         self._catalogue = catalogue
+        self._free = free
         self._registered: Callable[[], Registered | None] = _nobody
         self._published: Callable[[], Published | None] = _nobody
         self._prices: Callable[[], Prices | None] = _nobody
@@ -41,6 +42,10 @@ class KnownCandidates:
     ) -> None:
         """Whom to ask for what the gateway does not know itself."""
         self._registered, self._published, self._prices = registered, published, prices
+
+    def free(self) -> Collection[str]:
+        """See `FreeProviders.free`."""
+        return self._free
 
     @property
     def version(self) -> int:

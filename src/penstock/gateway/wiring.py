@@ -37,7 +37,7 @@ from penstock.gateway.task_check import TaskProviders
 from penstock.gateway.told_by_running import told_by_running
 from penstock.gateway.vendor_batches import Vendors
 from penstock.kernel.approvals import Approvals
-from penstock.kernel.candidates import Candidates, Published, Registered
+from penstock.kernel.candidates import Candidates, FreeProviders, Published, Registered
 from penstock.kernel.capability import Finding, House, Offer
 from penstock.kernel.circumstances import Wellbeing
 from penstock.kernel.delegation import VendorBatches
@@ -62,7 +62,7 @@ def wire(house: House) -> Offer:
     if seat is not None:
         settings = shared_out(settings, seat.workers)
     catalogue = Catalogue(configured(settings, house.data_dir, os.environ), settings.models)
-    candidates = KnownCandidates(catalogue)
+    candidates = KnownCandidates(catalogue, [name for name, section in settings.providers.items() if section.free])
     resolver = Resolver(catalogue, candidates)
     find = house.ports.find
     candidates.open(lambda: find(Registered), lambda: find(Published), lambda: find(Prices))
@@ -101,6 +101,7 @@ def wire(house: House) -> Offer:
         ports={
             ModelClient: inside,
             Candidates: candidates,
+            FreeProviders: candidates,
             Traffic: admission,
             VendorBatches: Vendors(catalogue),
             Replies: StoredReplies(resolver),

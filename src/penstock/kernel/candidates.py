@@ -7,7 +7,7 @@ The gateway answers for all rooms (`Candidates`), from its providers' profiles a
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Literal, Protocol, TypeAlias
 
 import msgspec
@@ -90,6 +90,14 @@ class Published(Protocol):
         ...
 
 
+class FreeProviders(Protocol):
+    """Providers that are said to cost nothing where they are declared. The gateway provides it."""
+
+    def free(self) -> Collection[str]:
+        """Their names."""
+        ...
+
+
 ALLOWED: dict[DataClass, tuple[Place, ...]] = {
     "public": ("device", "own", "region", "vendor"),
     "internal": ("device", "own", "region", "vendor"),
@@ -165,6 +173,7 @@ __all__ = [
     "ALLOWED",
     "TRUST",
     "Candidates",
+    "FreeProviders",
     "Kind",
     "ModelFacts",
     "Published",

@@ -53,14 +53,16 @@ class Field:
     What a call is expected to cost is reckoned once for all calls of about its size (within three per cent), every minute anew.
     """
 
-    __slots__ = ("_known", "_of", "_slowest", "_standings", "_until", "chain", "claim", "floor", "seats", "task", "version")
+    __slots__ = ("_known", "_of", "_slowest", "_standings", "_until", "chain", "claim", "floor", "left", "seats", "task", "version")
 
-    def __init__(self, task: Task, version: int, seats: list[Seat], chain: list[str]) -> None:
+    def __init__(self, task: Task, version: int, seats: list[Seat], chain: list[str], left: dict[str, str]) -> None:
         self.task = task
         self.version = version
         self.seats = seats
         self.chain = chain
         """Who serves without evidence, and who stands in for whom: the default first."""
+        self.left = left
+        """Why the others are not among them."""
         self.claim = claim_of(task)
         self.floor = floor_in_words(task.floor, task.default) if task.floor is not None else None
         self._known: dict[tuple[int, int], list[Considered]] = {}
@@ -126,9 +128,9 @@ class Constraints:
         if found is None or found.task is not task or found.version != version:
             if len(self._fields) >= _REMEMBERED:
                 self._fields.clear()
-            chain, _ = in_order(task, self._ports.candidates, task.organisation)
+            chain, left = in_order(task, self._ports.candidates, task.organisation)
             seats = [self._seat(task, name) for name in task.candidates]
-            found = self._fields[task.organisation, task.name] = Field(task, version, seats, [target.name for target in chain])
+            found = self._fields[task.organisation, task.name] = Field(task, version, seats, [target.name for target in chain], left)
         return found
 
     def considered(self, call: Call, field: Field, policy: Policy | None) -> list[Considered]:

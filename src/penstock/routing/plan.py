@@ -7,7 +7,7 @@ was certified, and the default does the call (or, where single candidates are ce
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import msgspec
@@ -65,7 +65,7 @@ class Planner:
         considered = self._constraints.considered(call, field, policy)
         hard = [one for one in considered if one.ruled_out is None or one.ruled_out == "unhealthy"]
         if not hard:
-            refuse(task, considered)
+            refuse(task, considered, field.left)
         # Who does not do well is asked only when nobody else is left: then a probe is better than a refusal.
         well = [one for one in hard if one.ruled_out is None]
         allowed = {one.candidate: one for one in (well or hard)}
@@ -76,7 +76,10 @@ class Planner:
         if default is not None and default.ruled_out == "budget" and not _affordable(live, allowed, field):
             # A cheaper one could be paid, and of none is it proven that it is good enough: money must not lower quality unsaid.
             raise BudgetExceeded(f"the task's default, {task.default}, {default.why}, and no candidate that is certified costs less")
-        mode, chosen, why, kept = _pick(field, live, guessed, allowed, checkable, unguessed)
+        able = {one.candidate: one for one in hard}
+        mode, chosen, why, kept = _pick(field, live, guessed, allowed, checkable, unguessed, _unproven_order(field, allowed, able, default))
+        if not chosen:
+            refuse(task, considered, field.left)
         choice = Choice(
             task=task.name,
             mode=mode,
@@ -89,7 +92,7 @@ class Planner:
             bound=kept.policy.bound if kept is not None else None,
             estimates=guessed,
         )
-        targets = [_target(allowed[chosen], 0)]
+        targets = [_target(able[chosen], 0)]
         if mode == "cascade" and policy is not None and policy.next is not None:
             choice.next, choice.threshold = policy.next, policy.threshold
             targets.append(_target(allowed[policy.next], 1))
@@ -101,12 +104,18 @@ class Planner:
 
 
 def _pick(
-    field: Field, live: Live | None, guessed: dict[str, float], allowed: dict[str, Considered], checkable: bool, unguessed: str
+    field: Field,
+    live: Live | None,
+    guessed: dict[str, float],
+    allowed: dict[str, Considered],
+    checkable: bool,
+    unguessed: str,
+    instead: list[str],
 ) -> tuple[Mode, str, str, Live | None]:
     task = field.task
     missing = _unproven(field, live)
     if live is None or missing is not None:
-        return _fallback(field, allowed, missing or "nothing is certified")
+        return _fallback(field, instead, missing or "nothing is certified")
     policy = live.policy
     proven = f"policy {policy.number} holds {field.floor} on {policy.labels} labels"
     if policy.kind == "router":
@@ -130,7 +139,7 @@ def _pick(
         if name in allowed:
             said = f"the cheapest candidate whose own evidence meets the floor; {proven}"
             return "proof", name, f"{unguessed}; {said}" if unguessed else said, live
-    return _fallback(field, allowed, unguessed or f"every candidate that is certified by itself is ruled out (policy {policy.number})")
+    return _fallback(field, instead, unguessed or f"every candidate that is certified by itself is ruled out (policy {policy.number})")
 
 
 def _affordable(live: Live | None, allowed: dict[str, Considered], field: Field) -> bool:
@@ -149,11 +158,20 @@ def _unproven(field: Field, live: Live | None) -> str | None:
     return live.unusable(task, field.claim)
 
 
-def _fallback(field: Field, allowed: dict[str, Considered], why: str) -> tuple[Mode, str, str, Live | None]:
+def _unproven_order(field: Field, allowed: dict[str, Considered], able: dict[str, Considered], default: Considered | None) -> list[str]:
+    """Who may do the call without evidence, in order: those at least as trusted as the default, so that no failure and no refusal sends
+    data further away; of these one that does badly rather than nobody. What the default cannot do at all, any other candidate may."""
+    near = [name for name in field.chain if name in allowed] or [name for name in field.chain if name in able]
+    if default is not None and default.ruled_out in _OF_THE_REQUEST:
+        near += [name for name in allowed if name not in near]
+    return near
+
+
+def _fallback(field: Field, instead: list[str], why: str) -> tuple[Mode, str, str, Live | None]:
     task = field.task
-    if task.default in allowed:
+    if task.default in instead:
         return "default", task.default, f"the task's default: {why}", None
-    name = next((name for name in field.chain if name in allowed), None) or next(iter(allowed))
+    name = next(iter(instead), "")
     return "instead", name, f"the default, {task.default}, is ruled out, and this is the next of the task's candidates: {why}", None
 
 
@@ -161,10 +179,10 @@ def _target(one: Considered, rank: int) -> Target:
     return Target(one.provider, one.model, one.candidate, rank)
 
 
-def refuse(task: Task, considered: Sequence[Considered]) -> NoReturn:
-    """Raise what fits: no candidate may do the call."""
-    reasons = {one.ruled_out for one in considered}
-    each = "; ".join(f"{one.candidate}: {one.why}" for one in considered[:8]) + (
+def refuse(task: Task, considered: Sequence[Considered], left: Mapping[str, str]) -> NoReturn:
+    """Raise what fits: no candidate may do the call. ``left`` says why some do not stand in for the default."""
+    reasons = {one.ruled_out for one in considered if one.ruled_out is not None}
+    each = "; ".join(f"{one.candidate}: {one.why or left.get(one.candidate, '')}" for one in considered[:8]) + (
         f"; and {len(considered) - 8} more" if considered[8:] else ""
     )
     said = f"no candidate of the task {task.name!r} may do this call: {each}"

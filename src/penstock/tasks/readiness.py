@@ -63,7 +63,7 @@ class Readiness:
                 continue
             able += 1
             if not traits.priced:
-                mend = f"give one under [finops.prices.{name!r}], or name its provider in finops.free_providers"
+                mend = f"give one under [finops.prices.{name!r}], or say free = true of its provider where it costs nothing"
                 found.append(
                     Finding(name=f"price of {name}", status="fail", what="no price is known, so nobody can say what is cheapest", mend=mend)
                 )
