@@ -83,3 +83,12 @@ async def test_the_doctor_says_what_is_wrong_without_starting(tmp_path: Path) ->
     (finding,) = await app.offers["tasks"].checks[0]()
     app.store.close()
     assert (finding.status, 'tasks."t".default: no provider serves' in finding.what) == ("fail", True)
+
+
+async def test_shared_tasks_belong_to_the_home_organisation_which_is_made_after_the_first_start(tmp_path: Path) -> None:
+    async with rig(tmp_path) as house:
+        home = (await house.house.ask("GET", "/v1/organisations")).json["data"][0]["id"]
+        tasks = house.house.app.ports.get(Tasks)
+        async with asyncio.timeout(10):
+            while tasks.all()[0].organisation != home:
+                await asyncio.sleep(0.01)

@@ -21,16 +21,27 @@ from penstock.tasks.model import Kept
 class Refresh:
     """A service. While the database does not answer, what is in memory holds, and its age is measured.
 
-    ``shared`` gives the tasks of the settings, and raises `SettingsError` for those that cannot be; it is asked when the service starts.
+    ``shared`` gives the tasks of the settings, and raises `SettingsError` for those that cannot be. They belong to the organisation that
+    ``home`` names, which a new installation gets only after its start, so they are asked for again when that changes.
     """
 
     name = "tasks"
 
-    def __init__(self, records: Records, known: Known, shared: Callable[[], Mapping[str, Task]], events: Events, seconds: float) -> None:
+    def __init__(
+        self,
+        records: Records,
+        known: Known,
+        shared: Callable[[], Mapping[str, Task]],
+        home: Callable[[], str],
+        events: Events,
+        seconds: float,
+    ) -> None:
         self._records = records
         self._known = known
         self._ask = shared
+        self._home = home
         self._shared: Mapping[str, Task] = {}
+        self._whose = ""
         self._events = events
         self._seen = -1
         self.kept: dict[tuple[str, str], Kept] = {}
@@ -48,7 +59,7 @@ class Refresh:
 
     async def start(self) -> None:
         """Load every task. Raises `SettingsError` for faults of those in the settings, `StorageError` when the database is not there."""
-        self._shared = self._ask()
+        self._whose, self._shared = self._home(), self._ask()
         await self._fresh.start()
 
     async def stop(self) -> None:
@@ -63,6 +74,8 @@ class Refresh:
         yield Metric(name="penstock_tasks_unreadable", help=unread, kind="gauge", samples=(({}, self.unread),))
 
     async def _look(self) -> None:
+        if self._whose != self._home():
+            self._whose, self._shared, self._seen = self._home(), self._ask(), -1
         seen = self._seen
 
         def work(connection: Connection) -> tuple[int, tuple[list[Kept], list[str]] | None]:

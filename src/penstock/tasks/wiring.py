@@ -48,7 +48,7 @@ def wire(house: House) -> Offer:
         return [Finding(name="tasks", status="ok" if declared else "off", what=many, mend=None)]
 
     known = Known()
-    refresh = Refresh(ports.get(Records), known, shared, house.events, settings.refresh_seconds)
+    refresh = Refresh(ports.get(Records), known, shared, home, house.events, settings.refresh_seconds)
     service = TaskService(ports.get(Records), known, refresh, declared, candidates)
     readiness = Readiness(lambda: ports.find(TaskChecks) or (), candidates, lambda: ports.find(GuardPolicies))
     return Offer(
