@@ -104,7 +104,7 @@ class Judgement:
                 return await self._settle(kept, Grade(state="unjudged", reason="the task, or its judge, is gone"), "", None)
             grader = graders.get(kept.task)
             if grader is None:
-                grader = graders[kept.task] = self._grader(task)
+                grader = graders[kept.task] = self._grader(kept.organisation, task)
             if isinstance(grader, str):
                 return await self._settle(kept, Grade(state="unjudged", reason=grader), task.judge.kind, task)
             against: str | None = None
@@ -119,12 +119,13 @@ class Judgement:
                 grade = Grade(state="unjudged", reason=str(fault)[:200])
             return await self._settle(kept, grade, grader.name, task)
 
-    def _grader(self, task: Task) -> Grader | str:
+    def _grader(self, organisation: str, task: Task) -> Grader | str:
+        """The grader, paid by whose samples they are (a shared task is another's); why there is none, where the judge lacks something."""
         assert task.judge is not None
         asked = Asked(
-            organisation=task.organisation,
+            organisation=organisation,
             key=KEY,
-            principal=Principal(key_id=KEY, name="judging of samples", organisation=task.organisation, scopes=frozenset({Scope.CALL})),
+            principal=Principal(key_id=KEY, name="judging of samples", organisation=organisation, scopes=frozenset({Scope.CALL})),
             purse=Purse(None, 0, None, 1),
             labels={"task": task.name},
             since=0.0,
