@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
-from penstock.kernel.errors import JournalUnavailable, PenstockError, Unauthenticated
+from penstock.kernel.errors import JournalInUse, JournalUnavailable, PenstockError, Unauthenticated
 from penstock.kernel.events import Events
 from penstock.kernel.evidence import Judged
 from penstock.kernel.journal import Journal, Queue, Retry, Run
@@ -72,6 +72,8 @@ class Judgement:
             try:
                 await self._journal().start(NAME, {"organisation": organisation}, organisation=organisation, queue=QUEUE, key=key)
                 self._begun[organisation] = key
+            except JournalInUse:
+                continue  # whoever works on the journal looks for what is queued within seconds
             except JournalUnavailable as fault:
                 _log.warning("samples wait to be judged", extra={"fault": fault.message, "code": fault.code})
 
