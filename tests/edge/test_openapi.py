@@ -102,7 +102,10 @@ BESIDE: dict[str, tuple[str, Any, str, bytes]] = {
 }
 """What is asked beside conversation, how, and what the provider answers (the second rerank path is served through the first)."""
 COMPLETIONS = "/v1/completions"
-ELSEWHERE = ("/v1/registry/", "/v1/tasks", "/v1/files", "/v1/responses/", "/v1/batches", "/v1/messages/batches", "/v1/realtime")
+ELSEWHERE = (
+    *("/v1/registry/", "/v1/tasks", "/v1/files", "/v1/responses/", "/v1/batches", "/v1/messages/batches", "/v1/realtime"),
+    *("/v1/datasets", "/v1/evaluations", "/v1/feedback", "/v1/samples", "/v1/judges"),
+)
 """Routes whose answers are held against the document beside their own tests, in the folders of their rooms."""
 
 

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
-from penstock.kernel.errors import JournalUnavailable, PenstockError, Unauthenticated
+from penstock.kernel.errors import JournalInUse, JournalUnavailable, PenstockError, Unauthenticated
 from penstock.kernel.events import Events
 from penstock.kernel.evidence import Judged
 from penstock.kernel.journal import Journal, Queue, Retry, Run
@@ -72,6 +72,8 @@ class Judgement:
             try:
                 await self._journal().start(NAME, {"organisation": organisation}, organisation=organisation, queue=QUEUE, key=key)
                 self._begun[organisation] = key
+            except JournalInUse:
+                continue  # whoever works on the journal looks for what is queued within seconds
             except JournalUnavailable as fault:
                 _log.warning("samples wait to be judged", extra={"fault": fault.message, "code": fault.code})
 
@@ -104,7 +106,7 @@ class Judgement:
                 return await self._settle(kept, Grade(state="unjudged", reason="the task, or its judge, is gone"), "", None)
             grader = graders.get(kept.task)
             if grader is None:
-                grader = graders[kept.task] = self._grader(task)
+                grader = graders[kept.task] = self._grader(kept.organisation, task)
             if isinstance(grader, str):
                 return await self._settle(kept, Grade(state="unjudged", reason=grader), task.judge.kind, task)
             against: str | None = None
@@ -119,12 +121,13 @@ class Judgement:
                 grade = Grade(state="unjudged", reason=str(fault)[:200])
             return await self._settle(kept, grade, grader.name, task)
 
-    def _grader(self, task: Task) -> Grader | str:
+    def _grader(self, organisation: str, task: Task) -> Grader | str:
+        """The grader, paid by whose samples they are (a shared task is another's); why there is none, where the judge lacks something."""
         assert task.judge is not None
         asked = Asked(
-            organisation=task.organisation,
+            organisation=organisation,
             key=KEY,
-            principal=Principal(key_id=KEY, name="judging of samples", organisation=task.organisation, scopes=frozenset({Scope.CALL})),
+            principal=Principal(key_id=KEY, name="judging of samples", organisation=organisation, scopes=frozenset({Scope.CALL})),
             purse=Purse(None, 0, None, 1),
             labels={"task": task.name},
             since=0.0,

@@ -193,6 +193,7 @@ class QualityLife:
             try:
                 await self.runs.retell(None)
                 await self.judges.refresh()
+                await self.judgement.take_up()
             except PenstockError as fault:
                 _log.warning("what judges are trusted is not looked after", extra={"fault": fault.message, "code": fault.code})
 
