@@ -164,7 +164,6 @@ UNMIRRORED: dict[str, str] = {
     "routing/proving.py": "routing/test_stage.py",
     "routing/readiness.py": "routing/test_together.py",
     "routing/service.py": "routing/test_routes.py",
-    "routing/store.py": "routing/test_stage.py",
     "routing/trial.py": "routing/test_stage.py",
     "routing/views.py": "routing/test_routes.py",
     "routing/watcher.py": "routing/test_drift.py",

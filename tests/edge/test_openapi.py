@@ -392,6 +392,7 @@ async def test_every_other_route_answers_what_the_document_says(rig: Rig) -> Non
         ("GET", "/v1/calls?limit=3", None),
         ("GET", f"/v1/calls/{call}", None),
         ("GET", f"/v1/calls/{call}/payload", None),
+        ("GET", f"/v1/calls/{call}/why", None),
         ("GET", "/v1/overview?group=task", None),
         ("GET", "/v1/ledger", None),
         ("GET", "/v1/ledger/export", None),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -153,7 +154,7 @@ class Drift:
         for one in new:
             policy, fit = one.policy, one.fit
             assert fit is not None
-            watcher = Watcher(policy, fit, self._alarm, seed=hash(self._slot) & 0xFFFF)
+            watcher = Watcher(policy, fit, self._alarm, seed=int(self._slot))
             try:
                 rows = await self._records.read(lambda c, id=policy.id: store.watches(c, id))
                 kept = next((row for row in rows if row.watcher == self._slot), None)
@@ -191,14 +192,12 @@ class Drift:
                 failing = True
 
     async def _embed(self) -> None:
-        import contextlib
-
         while True:
             policy, text = await self._queue.get()
             assert self._embedder is not None
             with contextlib.suppress(PenstockError):  # an embedding that cannot be made is a call that is not watched
                 (vector,) = await self._embedder.embed([embedded(text)])
-                import numpy as np
+                import numpy as np  # lazy: of the extra `local`, which embeds
 
                 watcher = self._watchers.get(policy)
                 if watcher is not None:
