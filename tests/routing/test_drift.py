@@ -11,8 +11,7 @@ import pytest
 import pytest_asyncio
 from tests.routing.rig import LARGE, SMALL, Rig, outcomes, recorded, rig
 
-from penstock.kernel.choice import ClaimSuspended
-from penstock.kernel.evidence import Judged, Outcome
+from penstock.kernel.evidence import ClaimSuspended, Judged, Outcome
 from penstock.kernel.ids import new_id
 from penstock.kernel.tasks import Floor
 from penstock.routing.drift import Drift, began

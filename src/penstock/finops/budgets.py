@@ -94,17 +94,7 @@ def period_of(period: Period, at: float) -> tuple[float, float | None]:
 
 class _Account:
     __slots__ = (
-        "begin",
-        "budget",
-        "busy_until",
-        "ceiling",
-        "dry_until",
-        "end",
-        "needed",
-        "next_alert",
-        "reserved",
-        "settled",
-        "spent",
+        *("begin", "budget", "busy_until", "ceiling", "dry_until", "end", "needed", "next_alert", "reserved", "settled", "spent"),
         "trusted",
     )
 

@@ -3,6 +3,8 @@
 Everything on the line receives the same mutable `Call` and adds what it knows: authentication the principal, admission the queue
 time, the chooser the targets, the sender the attempts, the charge the cost. A reply is bytes in the shape that the client speaks,
 whole or as a stream; nobody re-makes bytes that nobody needs to understand.
+
+Over 400 lines, since what walks the line is one vocabulary and is read together.
 """
 
 from __future__ import annotations

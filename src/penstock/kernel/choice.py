@@ -5,13 +5,9 @@ Routing writes it onto the call, the record keeps it, and whoever asks "why this
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 import msgspec
-
-from penstock.kernel.call import Usage
-from penstock.kernel.events import Event
 
 Constraint: TypeAlias = Literal[
     "unknown", "not_approved", "place", "modality", "context", "tools", "json", "deadline", "budget", "unhealthy"
@@ -48,8 +44,9 @@ class Choice(msgspec.Struct, kw_only=True, omit_defaults=True):
     ``chosen`` is the candidate that was asked first. Of a cascade, ``gain`` is by how much a better answer was expected of ``next``, and
     ``escalated`` whether it was asked; ``threshold`` is the certified gain above which it is. ``propensity`` is the probability with which
     this choice was made of this call. ``explored`` names a candidate that was asked in the answer's shadow as well, ``audited`` says that
-    the answer was given to the judge. ``floor`` is the floor in words. ``answered`` is what the model used that gave the answer, where
-    another was asked and paid before it. ``estimates`` are the chances of a good answer to this prompt, by candidate.
+    the answer was given to the judge. ``floor`` is the floor in words. ``answered`` are the tokens of input, output and cached input of the
+    model that gave the answer, where another was asked and paid before it. ``estimates`` are the chances of a good answer to this
+    prompt, by candidate.
     """
 
     task: str
@@ -68,18 +65,8 @@ class Choice(msgspec.Struct, kw_only=True, omit_defaults=True):
     propensity: float = 1.0
     explored: str | None = None
     audited: bool = False
-    answered: Usage | None = None
+    answered: tuple[int, int, int] | None = None
     estimates: dict[str, float] = {}
 
 
-@dataclass(frozen=True, slots=True)
-class ClaimSuspended(Event):
-    """What a policy of a task claims is not believed any more: its default serves until something is certified anew."""
-
-    organisation: str
-    task: str
-    policy: str
-    why: str
-
-
-__all__ = ["Choice", "ClaimSuspended", "Considered", "Constraint", "Mode"]
+__all__ = ["Choice", "Considered", "Constraint", "Mode"]

@@ -55,11 +55,15 @@ What one class tells apart has a code of its own::
     prompt_variable_invalid     400  RequestError      a variable of a prompt is missing, unknown, or not of its type
     place_not_allowed           403  NotApproved       the task's data may not go where the model stands
     no_candidate_allowed        403  NotApproved       none of the task's candidates may do the call; the message says why of each
+    no_candidate_fits           400  RequestError      no candidate takes what the request brings: its length, content, tools or deadline
     task_invalid                400  RequestError      a task's declaration is wrong; the message says where and what to do
     task_in_settings            409  Conflict          the settings declare a task of this name, so it is changed there
     budget_of_task              409  Conflict          a task declares this budget, so it is changed there
     task_changed                409  Conflict          somebody else changed the task; look at it and ask again
     wrong_state                 409  Conflict          the version is not at the step before the one that was asked for
+    no_floor                    409  Conflict          the task states no floor, so there is nothing to certify or to draw
+    being_fitted                409  Conflict          a policy of the task is being fitted already
+    not_active                  409  Conflict          the policy is not active, so nothing can be suspended or replayed
     version_revoked             409  Conflict          the version is revoked, for good
     target_taken                409  Conflict          another live version has this name
     weights_changed             409  Conflict          the weights are not those that were scanned, so nothing is signed or approved

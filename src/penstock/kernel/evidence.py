@@ -114,4 +114,14 @@ class Judged(Event):
     outcome: Outcome
 
 
-__all__ = ["CallRecord", "CallRecords", "Evidence", "Judged", "Outcome", "Sample"]
+@dataclass(frozen=True, slots=True)
+class ClaimSuspended(Event):
+    """What a policy of a task claims is not believed any more: its default serves until something is certified anew."""
+
+    organisation: str
+    task: str
+    policy: str
+    why: str
+
+
+__all__ = ["CallRecord", "CallRecords", "ClaimSuspended", "Evidence", "Judged", "Outcome", "Sample"]

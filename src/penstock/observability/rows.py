@@ -91,8 +91,13 @@ def row_of(call: Call, payload: int | None, redactor: Redactor) -> Row:
 def _choice(call: Call, redactor: Redactor) -> str:
     choice = call.choice
     if choice is not None and call.usage is not None and call.installments:
-        last = {f: getattr(call.usage, f) - sum(getattr(p.usage, f) for p in call.installments) for f in ("input", "output", "cached")}
-        choice = msgspec.structs.replace(choice, answered=Usage(**last, estimated=call.usage.estimated))
+        used, paid = call.usage, [one.usage for one in call.installments]
+        answered = (
+            used.input - sum(one.input for one in paid),
+            used.output - sum(one.output for one in paid),
+            used.cached - sum(one.cached for one in paid),
+        )
+        choice = msgspec.structs.replace(choice, answered=answered)
     return _json(choice, redactor)
 
 

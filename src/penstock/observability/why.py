@@ -58,7 +58,9 @@ def explain(call: CallRow, prices: Prices | None) -> Why:
     choice, served = call.choice, f"{call.provider}/{call.provider_model}" if call.provider else None
     if choice is None:
         return Why(call=call.id, why=_unchosen(call), task=call.task, cost=call.cost_micros, served=served)
-    usage = choice.answered or _usage(call)
+    usage = _usage(call)
+    if choice.answered is not None:
+        usage = Usage(input=choice.answered[0], output=choice.answered[1], cached=choice.answered[2])
     return Why(
         call=call.id,
         why=choice.why,

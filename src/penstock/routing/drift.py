@@ -8,10 +8,9 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from penstock.kernel.choice import ClaimSuspended
 from penstock.kernel.errors import PenstockError
 from penstock.kernel.events import Events
-from penstock.kernel.evidence import Judged
+from penstock.kernel.evidence import ClaimSuspended, Judged
 from penstock.kernel.ports import Metric
 from penstock.kernel.recall import Embedder
 from penstock.kernel.tasks import Task, Tasks

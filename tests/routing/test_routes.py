@@ -1,0 +1,101 @@
+"""Cost against quality, what-ifs and policies over the API, in the console and on the command line, against a whole house."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from tests.routing.rig import LARGE, SMALL, Rig, outcomes, recorded, rig
+from typer.testing import CliRunner
+
+from penstock.kernel.tasks import Floor
+from penstock.routing.commands import app
+
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(120)]
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def place(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Rig]:
+    async with rig(tmp_path_factory.mktemp("house")) as made:
+        rows = recorded()
+        live: list[Any] = []
+        for number, row in enumerate(rows[300:]):
+            live += outcomes([row], source="live", item=f"call_{number}", propensity=0.5)[1:]
+            if number % 2 == 0:
+                live += outcomes([row], source="shadow", item=f"call_{number}", propensity=0.25)[:1]
+        made.declared.known = outcomes(rows[:300]) + live
+        made.task(mode="cascade", floor=Floor(level=0.8))
+        policy = await made.certify()
+        assert policy["state"] == "active", policy["why"]
+        yield made
+
+
+def command(place: Rig, *words: str) -> Any:
+    runner = CliRunner(env={"PENSTOCK_KEY": place.house.admin, "PENSTOCK_URL": place.house.url})
+    return asyncio.to_thread(runner.invoke, app, list(words))
+
+
+async def test_the_frontier_has_every_candidate_the_dials_and_what_serves(place: Rig) -> None:
+    found = (await place.house.ask("GET", "/v1/tasks/sums/frontier")).json
+    points = found["points"]
+    assert {point["name"] for point in points if point["kind"] == "candidate"} >= {SMALL, LARGE}
+    assert {point["kind"] for point in points} == {"candidate", "router", "cascade"}
+    assert all(point["low"] <= point["quality"] <= point["high"] for point in points)
+    (serving,) = [point for point in points if point["serving"]]
+    assert serving["certified"]
+    strong = next(point for point in points if point["name"] == LARGE)
+    assert found["line"] == pytest.approx(0.8 * strong["quality"])
+    page = await place.house.ask("GET", "/console/tasks/sums/frontier")
+    assert page.status == 200
+    assert page.text.count('<circle class="frontier-') == len(points)
+    for name in (SMALL, LARGE):
+        assert name in page.text
+    told = await command(place, "frontier", "sums")
+    assert told.exit_code == 0
+    assert "serving" in told.output
+
+
+async def test_a_what_if_replays_recorded_traffic(place: Rig) -> None:
+    found = (await place.house.ask("POST", "/v1/tasks/sums/what-if", {"floor": {"level": 0.7}})).json
+    assert found["supported"]
+    assert found["then"]["enough"]
+    assert found["then"]["cost"] < found["now"]["cost"]
+    assert found["then"]["low"] <= found["then"]["quality"] <= found["then"]["high"]
+    stored = (await place.house.ask("POST", "/v1/tasks/sums/what-if", {"policy": "1"})).json
+    assert stored["policy"]["number"] == 1
+    hopeless = (await place.house.ask("POST", "/v1/tasks/sums/what-if", {"floor": {"level": 0.99, "kind": "absolute"}})).json
+    assert (hopeless["supported"], hopeless["then"]) == (False, None)
+    assert (await place.house.ask("POST", "/v1/tasks/sums/what-if", {"policy": "77"})).status == 404
+    told = await command(place, "what-if", "sums", "--level", "0.7")
+    assert told.exit_code == 0, told.output
+    assert "would have got" in told.output
+    assert (await command(place, "what-if", "sums", "--level", "0.99", "--kind", "absolute")).exit_code == 1
+
+
+async def test_policies_are_listed_shown_and_suspended(place: Rig) -> None:
+    place.task("other", floor=Floor(level=0.6))
+    told = await command(place, "certify", "other")
+    assert told.exit_code == 0, told.output
+    (policy,) = (await place.house.ask("GET", "/v1/tasks/other/policies")).json["data"]
+    assert policy["state"] == "active"
+    page = await place.house.ask("GET", "/console/tasks/other/policies")
+    assert "Policy 1 serves" in page.text
+    answer = await place.call("hi", "other")
+    told = await command(place, "why", answer.headers["x-request-id"])
+    assert f"{SMALL} (served)" in told.output
+    told = await command(place, "suspend", "other", "1", "--reason", "a test")
+    assert "suspended: a test" in told.output
+    assert "a test" in (await place.house.ask("GET", "/console/tasks/other/policies")).text
+    assert "suspended" in (await command(place, "policies", "other")).output
+
+
+async def test_nobody_else_sees_or_certifies_them(place: Rig) -> None:
+    key, _ = await place.house.outsider()
+    for method, path in (("GET", "policies"), ("POST", "policies"), ("GET", "frontier"), ("POST", "what-if")):
+        answer = await place.house.ask(method, f"/v1/tasks/sums/{path}", {} if method == "POST" else None, key=key)
+        assert answer.status == 403, (path, answer.text)
+    reader, _ = await place.house.key(name="reader", scopes=["read"])
+    assert (await place.house.ask("POST", "/v1/tasks/sums/policies", {}, key=reader)).status == 403
