@@ -67,3 +67,35 @@ def test_a_candidate_with_too_few_is_left_out_and_the_reference_stays() -> None:
     kept, left = covered(rows, ("a", "b", "c"), ("a",), 20)
     assert kept == ["a", "b"]
     assert "judged on 1 prompts" in left["c"]
+
+
+def test_what_is_judged_again_or_for_one_more_candidate_is_not_fresh() -> None:
+    rows = [outcome("1", "a", at=1.0), outcome("1", "b", at=2.0), outcome("2", "a", at=8.0), outcome("2", "b", at=9.0)]
+    again = [*rows, outcome("1", "c", at=10.0), outcome("2", "c", at=10.0), outcome("again", "a", at=11.0, prompt="prompt 1")]
+    for names in (("a", "b"), ("a", "b", "c")):
+        labels = table(again, names, 100)
+        assert dict(zip(labels.prompts, labels.at.tolist(), strict=True)) == {"prompt 1": 1.0, "prompt 2": 8.0}
+
+
+def test_judges_that_disagree_have_one_say_the_last() -> None:
+    found = [outcome("1", "a", 0.0, at=1.0), outcome("1", "a", 1.0, at=2.0, judge="other")]
+    assert table(found, ("a",), 10).scores.tolist() == [[1.0]]
+    people = [outcome("1", "a", 0.0, judge="human"), outcome("1", "a", 1.0, judge="human", at=2.0)]
+    assert table(people, ("a",), 10).scores.tolist() == [[1.0]]  # a person may change their mind
+
+
+def test_nothing_is_an_empty_table() -> None:
+    for found in ([], [outcome("1", "a")], [outcome("1", "gone")]):
+        labels = table(found, ("a", "b"), 10)
+        assert (len(labels), labels.scores.shape, labels.at.shape) == (0, (0, 2), (0,))
+        assert len(labels.part(np.zeros(0, dtype=np.bool_))) == 0
+
+
+def test_the_newest_are_kept_where_there_are_more_than_may_be() -> None:
+    labels = table([outcome(str(n), "a", at=float(n)) for n in range(50)], ("a",), 10)
+    assert sorted(labels.at.tolist()) == [float(n) for n in range(40, 50)]
+
+
+def test_costs_and_times_are_of_everything_that_is_known() -> None:
+    labels = table([outcome("1", "a", cost=10, latency_ms=5.0), outcome("2", "a", cost=None, input_tokens=7)], ("a",), 10)
+    assert (labels.costs["a"], labels.latencies["a"], labels.inputs["a"], labels.outputs["a"]) == (10.0, [5.0], 7.0, None)

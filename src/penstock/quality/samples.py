@@ -172,7 +172,8 @@ def said(
 
 
 def of_evaluations(connection: Connection, organisation: str, task: str, judge: str, since: float) -> list[Outcome]:
-    """Judged answers of a task's evaluations by this judge, the last of each candidate and item; oldest first."""
+    """Judged answers of a task's evaluations by this judge, oldest first: of each candidate and item the last, at the moment of the
+    first (what is evaluated again is no fresh example)."""
     asked = (
         select(SCORES, DATASET_ITEMS.c.body)
         .join(EVALUATIONS, EVALUATIONS.c.id == SCORES.c.evaluation)
@@ -190,7 +191,7 @@ def of_evaluations(connection: Connection, organisation: str, task: str, judge: 
     for row in connection.execute(asked).mappings():
         item = item_decoder.decode(row["body"]) if row["body"] is not None else None
         key = (row["item"], row["candidate"])
-        found.pop(key, None)
+        before = found.pop(key, None)
         found[key] = Outcome(
             item=row["item"],
             candidate=row["candidate"],
@@ -199,7 +200,7 @@ def of_evaluations(connection: Connection, organisation: str, task: str, judge: 
             source="evaluation",
             prompt=item.text if item is not None else "",
             reply=row["text"],
-            at=row["at"],
+            at=before.at if before is not None else row["at"],
             cost=row["cost"],
             latency_ms=row["latency_ms"],
             input_tokens=row["input_tokens"],

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
 
 class Labels(msgspec.Struct, frozen=True, kw_only=True):
-    """``scores`` [n, candidates] of ``prompts``; ``answers`` by candidate; ``at`` the moment by which the whole row was known.
+    """``scores`` [n, candidates] of ``prompts``; ``answers`` by candidate; ``at`` the moment at which the prompt was judged first, by
+    whatever candidate: one that is evaluated again, or by one more candidate, is not a fresh one.
 
     ``costs`` (micro-dollars), ``latencies`` (ms, all of them), ``inputs`` and ``outputs`` (tokens) a call, by candidate, None where
     nobody noted them.
@@ -84,7 +85,9 @@ def table(outcomes: Sequence[Outcome], candidates: Sequence[str], most: int) -> 
     import numpy as np  # lazy: of the extra `local`
 
     items: dict[str, dict[str, Outcome]] = {}
+    first: dict[str, float] = {}
     for outcome in outcomes:
+        first[outcome.prompt] = min(outcome.at, first.get(outcome.prompt, outcome.at))
         if outcome.candidate in candidates:
             held = items.setdefault(outcome.item, {})
             old = held.get(outcome.candidate)
@@ -111,7 +114,7 @@ def table(outcomes: Sequence[Outcome], candidates: Sequence[str], most: int) -> 
         prompts=[row[0].prompt for row in kept],
         answers={name: [row[k].reply for row in kept] for k, name in enumerate(candidates)},
         scores=np.array([[o.score for o in row] for row in kept], dtype=np.float64).reshape(len(kept), len(candidates)),
-        at=np.array([max(o.at for o in row) for row in kept], dtype=np.float64),
+        at=np.array([first[row[0].prompt] for row in kept], dtype=np.float64),
         chance=np.array([_chance(row) for row in kept], dtype=np.float64),
         groups=[row[0].groups for row in kept],
         costs={name: _mean([o.cost for o in own[name]]) for name in candidates},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from collections import Counter
@@ -94,7 +95,9 @@ class Policies:
         counted, found = await self._records.read(work)
         if found is None:
             return
-        self._live = {(policy.organisation, policy.task): _alive(policy, packed, known.get(policy.id)) for policy, packed in found}
+        # A fit takes some ten milliseconds to read, which calls on the line do not wait for.
+        live = await asyncio.to_thread(lambda: [_alive(policy, packed, known.get(policy.id)) for policy, packed in found])
+        self._live = {(one.policy.organisation, one.policy.task): one for one in live}
         self._seen = counted
         for told in self.changed:
             told(self._live)

@@ -6,8 +6,12 @@ its probability (inverse propensity: Horvitz and Thompson 1952, normalised by th
 guess stands in, which is put right by how far it is off on those that were (doubly robust: Robins, Rotnitzky and Zhao 1994; Dudík,
 Langford and Li 2011). Intervals: calls resampled whole.
 
-What the old policy never showed, the record cannot tell: when the weights of the matched calls come down to fewer than `LEAST` calls'
-worth, the overlap is said to be too small, and no figure is given.
+Calls on which the policy would have picked whoever served are judged by sampling and by exploring, others by exploring alone, so that
+their weights do not speak of the same calls. Each kind is put right by itself therefore, and counts by its share of the calls.
+
+What the old policy never showed, the record cannot tell. A kind whose matched calls are worth fewer than `LEAST` is blind: its guess
+counts, and the interval allows for its being all wrong or all right. Where more than `BLIND` of the calls are, or all matched calls
+come down to fewer than `LEAST`, the overlap is said to be too small, and no figure is given.
 """
 
 from __future__ import annotations
@@ -28,6 +32,7 @@ from penstock.routing.views import Estimate
 
 Floats: TypeAlias = NDArray[np.float64]
 LEAST = 30.0
+BLIND = 0.05
 DRAWS = 1000
 
 
@@ -88,48 +93,65 @@ def replay(
     """``chosen`` by call; ``guesses`` of each candidate's score, by call; ``costs`` micro-dollars a call by candidate."""
     n = len(calls)
     weights, scores, expected, spent, base = (np.zeros(n) for _ in range(5))
+    kinds = sorted({(pick, pick == call.served) for call, pick in zip(calls, chosen, strict=True) if pick is not None})
+    kind = np.full(n, len(kinds))
     for row, (call, pick) in enumerate(zip(calls, chosen, strict=True)):
-        base[row] = 1 / call.chance
         if pick is None:
             continue
+        kind[row] = kinds.index((pick, pick == call.served))
+        # What a cascade would have done is known where its small model's answer was judged, and that is how likely the call is to count.
+        seen = call.answers.get(policy.chosen) if policy.kind == "cascade" and policy.chosen else None
+        chance = max(1e-9, seen.propensity) if seen is not None else call.chance
+        base[row] = 1 / chance
         expected[row] = guesses[pick][row]
         spent[row] = costs[pick] + (costs[policy.chosen] if policy.kind == "cascade" and policy.chosen and pick == policy.next else 0.0)
         answer = call.answers.get(pick)
         if answer is not None:
-            weights[row], scores[row] = 1 / max(1e-9, answer.propensity), answer.score
-    known = np.array([pick is not None for pick in chosen], dtype=np.bool_)
+            both = answer.propensity if seen is None else min(answer.propensity, seen.propensity)
+            weights[row], scores[row] = 1 / max(1e-9, both), answer.score
     matched = int((weights > 0).sum())
-    effective = float(weights.sum() ** 2 / (weights**2).sum()) if matched else 0.0
-    if effective < LEAST:
+    effective = _worth(weights)
+    whole = float(base.sum())
+    blind = np.array([_worth(weights[kind == k]) < LEAST for k in range(len(kinds))] + [False], dtype=np.bool_)[kind]
+    dark = float(base[blind].sum()) / whole if whole else 1.0
+    if effective < LEAST or dark > BLIND:
+        unseen = sorted({str(pick) for pick, of in zip(chosen, blind, strict=True) if of})
+        named = f" (of {', '.join(unseen)}, picked in {dark:.0%} of them, too few)" if unseen and effective >= LEAST else ""
         why = (
             f"the overlap is too small: in {matched} of {n} judged calls an answer was judged of the candidate that this policy picks, "
-            f"worth {effective:.0f} calls, and {LEAST:.0f} are the least; explore more (the task's explore and explore_budget)"
+            f"worth {effective:.0f} calls{named}, and {LEAST:.0f} are the least; explore more (the task's explore and explore_budget)"
         )
         return Estimate(
             calls=n, matched=matched, effective=effective, quality=None, low=None, high=None, cost=None, weighed=None, enough=False, why=why
         )
 
     def value(rows: NDArray[Any]) -> float:
-        w, b = weights[rows], base[rows] * known[rows]
-        if w.sum() <= 0 or b.sum() <= 0:
+        b = base[rows]
+        if b.sum() <= 0:
             return float("nan")
-        guess = float((b * expected[rows]).sum() / b.sum())
-        return guess + float((w * (scores[rows] - expected[rows])).sum() / w.sum())
+        return float((b * expected[rows]).sum() / b.sum()) + put_right(rows, scores - expected)
+
+    def put_right(rows: NDArray[Any], off: Floats) -> float:
+        """The mean of what is ``off`` on matched calls, kind by kind."""
+        of, w, least = kind[rows], weights[rows], len(kinds) + 1
+        shares = np.bincount(of, base[rows], least)
+        total = np.bincount(of, w, least)
+        return float((shares * np.bincount(of, w * off[rows], least) / np.where(total > 0, total, 1)).sum() / shares.sum())
 
     rng = np.random.default_rng(seed)
     drawn = np.array([value(rng.integers(0, n, n)) for _ in range(DRAWS)])
     low, high = np.nanquantile(drawn, [0.025, 0.975])
     everything = np.arange(n)
-    share = base * known
+    worst, best = (base * expected)[blind].sum() / whole, (base * (1 - expected))[blind].sum() / whole
     return Estimate(
         calls=n,
         matched=matched,
         effective=effective,
         quality=_within(value(everything)),
-        low=_within(float(low)),
-        high=_within(float(high)),
-        cost=float((share * spent).sum() / share.sum()),
-        weighed=_within(float((weights * scores).sum() / weights.sum())),
+        low=_within(float(low - worst)),
+        high=_within(float(high + best)),
+        cost=float((base * spent).sum() / whole),
+        weighed=_within(put_right(everything, scores)),
         enough=True,
         why=f"doubly robust over {n} judged calls, {matched} of them matched, worth {effective:.0f} of equal weight",
     )
@@ -162,6 +184,11 @@ def as_served(calls: Sequence[Recorded], costs: dict[str, float]) -> Estimate:
         enough=True,
         why="the answers that were given, weighed by how likely each was to be judged",
     )
+
+
+def _worth(weights: Floats) -> float:
+    """How many calls of equal weight these are worth."""
+    return float(weights.sum() ** 2 / (weights**2).sum()) if weights.any() else 0.0
 
 
 def _within(value: float) -> float:
