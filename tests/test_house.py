@@ -149,7 +149,6 @@ UNMIRRORED: dict[str, str] = {
     "kernel/circumstances.py": "routing/test_cascading.py",
     "observability/why.py": "routing/test_stage.py",
     "routing/aftermath.py": "routing/test_shadow.py",
-    "routing/arrays.py": "routing/test_stage.py",
     "routing/certifying.py": "routing/test_stage.py",
     "routing/commands.py": "routing/test_routes.py",
     "routing/constraints.py": "routing/test_stage.py",

@@ -115,17 +115,23 @@ def main() -> None:
 
 
 def mount() -> None:
-    """Put the capabilities' commands under `app`; once."""
+    """Put the capabilities' commands under `app`; once. Rooms that give theirs the same name share it, in the order of the rooms."""
     from penstock.app import capabilities
 
+    mounted: dict[str, Any] = {}
     for room in capabilities():
         if room.commands is not None:
             module, _, name = room.commands.partition(":")
             commands = importlib.import_module(module)
             sub: Any = getattr(commands, name)
-            app.add_typer(sub, name=sub.info.name if isinstance(sub.info.name, str) else room.name)
+            noun = sub.info.name if isinstance(sub.info.name, str) else room.name
+            if noun in mounted:
+                mounted[noun].registered_commands.extend(sub.registered_commands)
+            else:
+                mounted[noun] = sub
+                app.add_typer(sub, name=noun)
             for alias in getattr(commands, "ALIASES", ()):
-                app.add_typer(sub, name=alias, hidden=True)
+                app.add_typer(mounted[noun], name=alias, hidden=True)
     # The one command of a room that stands by itself: what most people come for has a short name.
     from penstock.quality.commands import evaluate
 

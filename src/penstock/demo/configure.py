@@ -43,6 +43,7 @@ class TaskPlan(msgspec.Struct, frozen=True, kw_only=True):
     data_class: str
     dollars: float
     places: tuple[str, ...] = ()
+    mode: str = "route"
 
     def lines(self) -> list[str]:
         """Its section of the settings."""
@@ -52,6 +53,7 @@ class TaskPlan(msgspec.Struct, frozen=True, kw_only=True):
             f"description = {_text(self.description)}",
             f"kpi = {_text(self.kpi)}",
             f"candidates = {json.dumps(self.candidates)}",
+            f"mode = {_text(self.mode)}",
             f"judge = {self.judge}",
             f"floor = {self.floor}",
             f"data_class = {_text(self.data_class)}",
@@ -69,10 +71,11 @@ TASKS = (
         description="Work a sum of primary school out, step by step.",
         kpi="lessons finished without a teacher",
         candidates=(f"openai/{GPT4}", f"together/{MIXTRAL}"),
-        judge='{ kind = "numeric", pattern = "#### (-?[0-9.,]+)" }',
-        floor=f'{{ level = 0.95, reference = "openai/{GPT4}" }}',
+        judge='{ kind = "numeric" }',
+        floor=f'{{ level = 0.85, reference = "openai/{GPT4}" }}',
         data_class="public",
         dollars=60.0,
+        mode="cascade",
     ),
     TaskPlan(
         name=ANSWER.removeprefix(TASK_PREFIX),

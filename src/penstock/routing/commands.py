@@ -1,4 +1,4 @@
-"""``penstock routing``: asks a running Penstock, with the key in PENSTOCK_KEY."""
+"""``penstock tasks``, as far as routing is concerned: asks a running Penstock, with the key in PENSTOCK_KEY."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 import typer
 
-app = typer.Typer(name="routing", help="Certify tasks, see what models cost and are worth, ask why.", no_args_is_help=True)
+app = typer.Typer(name="tasks", help="Tasks: declare, check, certify, see what models cost and are worth, ask why.", no_args_is_help=True)
 Running = Annotated[
     str, typer.Option("--running", help="Address of the running Penstock. The key is taken from PENSTOCK_KEY.", envvar="PENSTOCK_URL")
 ]
@@ -30,7 +30,7 @@ def certify(
     until = time.monotonic() + seconds
     while policy["state"] == "fitting":
         if time.monotonic() > until:
-            sys.stdout.write(f"policy {policy['number']} is still being fitted; penstock routing policies {name} shows what comes of it\n")
+            sys.stdout.write(f"policy {policy['number']} is still being fitted; penstock tasks policies {name} shows what comes of it\n")
             raise typer.Exit(1)
         time.sleep(LOOK_SECONDS)
         policy = _asked(running, "GET", f"/v1/tasks/{quote(name, safe='')}/policies/{policy['id']}")

@@ -22,7 +22,7 @@ class Readiness:
         """One finding; the default serves wherever it is not well."""
         if task.mode == "default":
             return [Finding(name="certificate", status="off", what="the task's mode is default, so nothing is chosen by evidence")]
-        live, mend = self._policies.of(task), f"penstock routing certify {task.name}"
+        live, mend = self._policies.of(task), f"penstock tasks certify {task.name}"
         if self._evidence() is None:
             return [Finding(name="certificate", status="fail", what="nothing here keeps evidence, so nothing can be certified")]
         if live is None:
