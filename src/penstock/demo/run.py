@@ -14,7 +14,7 @@ import aiohttp
 import msgspec
 from rich.console import Console
 
-from penstock.demo import verify
+from penstock.demo import proof, verify
 from penstock.demo.asks import EMBEDDING_MODEL, Ask, plan
 from penstock.demo.client import Applications, Heard, make_all
 from penstock.demo.configure import settings
@@ -60,6 +60,8 @@ async def _check(console: Console, directory: Path, port: int, recordings: Path)
         api = Api(session, process.url, process.admin_key)
         books = await _books(api, heard, organisation)
         checks = verify.replies(heard) + verify.books(heard, books) + await verify.console(process.url, process.admin_key)
+        shown = await _proof(console, api, process.url, organisation, recordings)
+        checks += proof.checks(shown) if shown is not None else []
         code = await process.stop()
         checks.append(verify.Check("stops cleanly when told", f"exit code {code}", code == 0))
     verdict(console, checks)
@@ -68,9 +70,22 @@ async def _check(console: Console, directory: Path, port: int, recordings: Path)
     return 1 if wrong else 0
 
 
+async def _proof(console: Console, api: Api, url: str, organisation: Organisation, recordings: Path) -> proof.Proof | None:
+    """The main act, told when it is over."""
+    if not proof.possible():
+        console.print("No durable runs here (pip install 'penstock[local,journal]'): the demo goes without evaluations and proof.")
+        return None
+    async with Applications(url, organisation.secrets) as applications:
+        shown = await proof.prove(api, applications, url, read_all(recordings))
+    for line in proof.told(shown):
+        console.print(line, highlight=False, soft_wrap=True)
+    return shown
+
+
 async def _show(console: Console, directory: Path, port: int, recordings: Path) -> int:
-    async with _house(console, directory, port, recordings, speed=DEMO_SPEED) as (process, _, organisation, asks):
+    async with _house(console, directory, port, recordings, speed=DEMO_SPEED) as (process, session, organisation, asks):
         welcome(console, process.url, process.admin_key)
+        await _proof(console, Api(session, process.url, process.admin_key), process.url, organisation, recordings)
         console.print(
             f"  {len(asks)} calls of {len(organisation.keys)} applications follow, {CALLS_PER_SECOND:g} a second; Ctrl-C ends the demo.",
             highlight=False,
