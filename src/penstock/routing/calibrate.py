@@ -33,6 +33,11 @@ def platt(scores: Floats, outcomes: Floats) -> Calibration:
     intercept, slope = float(np.log(rate / (1 - rate))), 0.0
     if spread > 1e-12:
         standard = (scores - at) / spread
+
+        def loss(intercept: float, slope: float) -> float:
+            found = standard * slope + intercept
+            return float((np.logaddexp(0, found) - smoothed * found).sum()) + 0.05 * slope * slope
+
         for _ in range(50):
             chance = 1 / (1 + np.exp(-(standard * slope + intercept)))
             weight = chance * (1 - chance)
@@ -42,8 +47,12 @@ def platt(scores: Floats, outcomes: Floats) -> Calibration:
             g, h = float(off.sum()), float((off * standard).sum()) - 0.1 * slope
             determinant = max(a * c - b * b, 1e-12)
             step = ((c * g - b * h) / determinant, (a * h - b * g) / determinant)
-            intercept, slope = intercept + step[0], slope + step[1]
-            if abs(step[0]) + abs(step[1]) < 1e-10:
+            # Whole steps diverge where a few scores lie far from the others; one that makes it worse is halved.
+            here, share = loss(intercept, slope), 1.0
+            while share > 1e-9 and loss(intercept + share * step[0], slope + share * step[1]) > here:
+                share /= 2
+            intercept, slope = intercept + share * step[0], slope + share * step[1]
+            if share * (abs(step[0]) + abs(step[1])) < 1e-10:
                 break
         slope /= spread
     return Calibration(slope=slope, shift=intercept - slope * at)
