@@ -24,7 +24,8 @@ class Calibration(msgspec.Struct, frozen=True, kw_only=True):
 def platt(scores: Floats, outcomes: Floats) -> Calibration:
     """Platt 1999 by Newton's method, with his smoothed targets, so that outcomes that are all alike stay finite.
 
-    ``outcomes`` may be graded, 0 to 1. A score without spread gives the outcomes' mean.
+    ``outcomes`` may be graded, 0 to 1. A score without spread gives the outcomes' mean, and so does one that
+    falls where outcomes rise.
     """
     n, right = len(outcomes), float(outcomes.sum())
     smoothed = outcomes * ((right + 1) / (right + 2)) + (1 - outcomes) / (n - right + 2)
@@ -54,6 +55,9 @@ def platt(scores: Floats, outcomes: Floats) -> Calibration:
             intercept, slope = intercept + share * step[0], slope + share * step[1]
             if share * (abs(step[0]) + abs(step[1])) < 1e-10:
                 break
+        if slope < 0:
+            # Of prompts left out, a mean foretells the opposite of each: where nothing predicts, this is no finding to turn estimates round by.
+            intercept, slope = float(np.log(rate / (1 - rate))), 0.0
         slope /= spread
     return Calibration(slope=slope, shift=intercept - slope * at)
 
