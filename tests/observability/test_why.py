@@ -20,8 +20,15 @@ def row(**more: Any) -> CallRow:
             given[field.name] = next(
                 (value for kind, value in kinds.items() if str(field.type).removeprefix("<class '").startswith(kind)), None
             )
-    known = {"id": "call_1", "model": "task:sums", "provider": "cheap", "provider_model": "small", "outcome": "ok", "cost_micros": 5}
-    return CallRow(**{**given, "input_tokens": 10, "output_tokens": 2, **known, **more})
+    known: dict[str, Any] = {
+        "id": "call_1",
+        "model": "task:sums",
+        "provider": "cheap",
+        "provider_model": "small",
+        "outcome": "ok",
+        "cost_micros": 5,
+    }
+    return CallRow(**dict[str, Any](given, **{"input_tokens": 10, "output_tokens": 2, **known, **more}))
 
 
 def choice(**more: Any) -> Choice:
@@ -74,5 +81,5 @@ def test_where_nobody_chose_it_says_who_did() -> None:
     assert "the caller asked for cheap/small" in named.why
     refused = explain(row(choice=None, provider=None, outcome="refused", error_code="invalid_api_key", error_message="no key"), None)
     assert (refused.why, refused.served) == ("refused before a model was chosen: no key", None)
-    recall = Recall(kind="exact", call="call_0", provider="cheap", model="small", age=1.0, usage=Usage())
+    recall = Recall(kind="exact", call="call_0", provider="cheap", model="small", age=1, usage=Usage())
     assert "the cache, where call_0 left it" in explain(row(choice=None, recalled=recall), None).why

@@ -248,11 +248,11 @@ def one(name: str, reason: Any) -> Considered:
 )
 def test_nobody_left_is_refused_with_every_reason(reasons: tuple[str, ...], kind: Any, code: str) -> None:
     with pytest.raises(kind) as fault:
-        refuse(task(), [one(f"p/{n}", reason) for n, reason in enumerate(reasons)])
+        refuse(task(), [one(f"p/{n}", reason) for n, reason in enumerate(reasons)], {})
     assert fault.value.code == code
     assert all(f"p/{n}: because of {reason}" in fault.value.message for n, reason in enumerate(reasons))
 
 
 def test_a_long_refusal_is_cut_and_says_how_many_more() -> None:
     with pytest.raises(NotApproved, match="and 12 more"):
-        refuse(task(), [one(f"p/{n}", "place") for n in range(20)])
+        refuse(task(), [one(f"p/{n}", "place") for n in range(20)], {})

@@ -1,9 +1,9 @@
-"""What is gathered: labels of the task's candidates, their costs, their prompts' vectors; what is missing is said, nobody's text is kept."""
+"""What is gathered: labels of the task's candidates, their costs, their prompts' vectors; what is missing is said, no text is kept."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -44,7 +44,7 @@ class Rooms:
 
     def gathering(self, **without: Any) -> Gathering:
         given: dict[str, Any] = {"candidates": self, "evidence": self, "embedder": self, "prices": self, **without}
-        return Gathering(SETTINGS, *((lambda room=room: room) for room in given.values()))
+        return Gathering(SETTINGS, *(cast("Any", lambda room=room: room) for room in given.values()))  # type: ignore[call-arg]
 
 
 async def test_labels_costs_and_vectors_are_of_the_task_s_candidates() -> None:
@@ -64,7 +64,7 @@ async def test_prompts_are_embedded_once_and_not_kept() -> None:
     await gathering.gather(task())
     await gathering.gather(task(), traffic=True)
     assert rooms.embedded == [BATCH, 1]
-    assert "prompt" not in repr(gathering._vectors)
+    assert "prompt" not in repr(gathering._vectors)  # type: ignore[attr-defined]
     rooms.id = "another"
     await gathering.gather(task())
     assert rooms.embedded == [BATCH, 1, BATCH, 1]

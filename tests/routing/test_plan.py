@@ -1,4 +1,4 @@
-"""Who does a call: the certified pick where it may, else what is certified by itself, else the default; never a proof about something else."""
+"""Who does a call: the certified pick where it may, else what is certified by itself, else the default; no proof of something else."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def test_a_router_whose_pick_is_ruled_out_or_unknown_claims_only_singles() -> No
     plan = planned(rooms, chances=(0.9, 0.9), **ROUTER)
     assert (plan.choice.mode, plan.choice.chosen) == ("proof", DEAR)
     assert "pick for this prompt, cheap/small, is ruled out" in plan.choice.why
-    assert planned(rooms, chances=(0.9, 0.9), **{**ROUTER, "singles": ()}).choice.mode == "default"
+    assert planned(rooms, chances=(0.9, 0.9), **dict[str, Any](ROUTER, singles=())).choice.mode == "default"
     assert planned(**ROUTER).choice.mode == "proof"  # no estimate
     assert planned(chances=(float("nan"), float("nan")), **ROUTER).choice.mode == "proof"
 

@@ -1,4 +1,4 @@
-"""One attempt after another: no label fits and certifies, none certifies two claims, and all attempts together claim falsely as promised."""
+"""One attempt after another: no label fits and certifies, none certifies two claims, and all attempts together claim as promised."""
 
 from __future__ import annotations
 

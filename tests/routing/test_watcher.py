@@ -92,8 +92,8 @@ def test_a_relative_floor_takes_pairs_in_any_order() -> None:
     one = watcher(RELATIVE)
     for n in range(200):
         pair = [label(0.0, item=n), label(1.0, item=n, candidate=DEAR, source="shadow")]
-        for outcome in pair if n % 2 else pair[::-1]:
-            one.judged(outcome, 1.0, DEAR, 1)
+        for said in pair if n % 2 else pair[::-1]:
+            one.judged(said, 1.0, DEAR, 1)
     assert (one.labels, one.suspended) == (200, True)
     calm = watcher(RELATIVE)
     for n in range(200):
@@ -115,8 +115,9 @@ def test_calls_that_wait_for_their_shadow_are_few_and_hold_no_text() -> None:
     one = watcher(RELATIVE)
     for n in range(PAIRS + 500):
         one.judged(label(1.0, item=n, prompt="a secret of somebody's"), 1.0, DEAR, 1)
-    assert len(one._pairs) == PAIRS
-    assert "secret" not in repr(one._pairs)
+    waiting = one._pairs  # type: ignore[attr-defined]
+    assert len(waiting) == PAIRS
+    assert "secret" not in repr(waiting)
     one.judged(label(1.0, item=0, candidate=DEAR, source="shadow"), 1.0, DEAR, 1)
     assert one.labels == 0  # its call was let go
 
@@ -163,5 +164,5 @@ def test_evidence_that_is_used_up_makes_the_policy_due() -> None:
     assert not one.due
     for vector in directions(65, 4):
         one.call(vector)
-    assert one._witness.exhausted
+    assert one._witness.exhausted  # type: ignore[attr-defined]
     assert not one.due  # the other gambler still bets
