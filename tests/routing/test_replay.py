@@ -103,7 +103,7 @@ def mixed(n: int, seed: int, *, sampled: float, explored: float, second: bool = 
 @pytest.mark.parametrize(("sampled", "explored"), [(0.5, 0.3), (1.0, 0.2), (0.0, 0.4)])
 def test_calls_that_are_judged_by_two_ways_count_once(sampled: float, explored: float) -> None:
     """A policy that picks a where it is good, and whoever served elsewhere, is worth 0.7: the ways of judging must not weigh in."""
-    held, found = 0, []
+    held, found = 0, list[float]()
     for seed in range(24):
         calls = traffic(mixed(500, seed, sampled=sampled, explored=explored))
         chosen = ["a" if int(call.prompt) % 2 == 0 else "b" for call in calls]

@@ -57,7 +57,8 @@ class Aftermath:
             if others:
                 other = others[int(chance() * len(others)) % len(others)]
                 choice.explored = other.candidate
-        audit = choice.mode == "cascade" and choice.escalated is False and self._audited > 0 and chance() < self._audited
+        # Whatever it did with the call: judging only what it accepts would say nothing of the average that is claimed.
+        audit = choice.mode == "cascade" and self._audited > 0 and chance() < self._audited
         choice.audited = audit
         if other is None and not audit:
             return

@@ -24,7 +24,8 @@ class Calibration(msgspec.Struct, frozen=True, kw_only=True):
 def platt(scores: Floats, outcomes: Floats) -> Calibration:
     """Platt 1999 by Newton's method, with his smoothed targets, so that outcomes that are all alike stay finite.
 
-    ``outcomes`` may be graded, 0 to 1. A score without spread gives the outcomes' mean.
+    ``outcomes`` may be graded, 0 to 1. A score without spread gives the outcomes' mean, and so does one that
+    falls where outcomes rise.
     """
     n, right = len(outcomes), float(outcomes.sum())
     smoothed = outcomes * ((right + 1) / (right + 2)) + (1 - outcomes) / (n - right + 2)
@@ -33,6 +34,11 @@ def platt(scores: Floats, outcomes: Floats) -> Calibration:
     intercept, slope = float(np.log(rate / (1 - rate))), 0.0
     if spread > 1e-12:
         standard = (scores - at) / spread
+
+        def loss(intercept: float, slope: float) -> float:
+            found = standard * slope + intercept
+            return float((np.logaddexp(0, found) - smoothed * found).sum()) + 0.05 * slope * slope
+
         for _ in range(50):
             chance = 1 / (1 + np.exp(-(standard * slope + intercept)))
             weight = chance * (1 - chance)
@@ -42,9 +48,16 @@ def platt(scores: Floats, outcomes: Floats) -> Calibration:
             g, h = float(off.sum()), float((off * standard).sum()) - 0.1 * slope
             determinant = max(a * c - b * b, 1e-12)
             step = ((c * g - b * h) / determinant, (a * h - b * g) / determinant)
-            intercept, slope = intercept + step[0], slope + step[1]
-            if abs(step[0]) + abs(step[1]) < 1e-10:
+            # Whole steps diverge where a few scores lie far from the others; one that makes it worse is halved.
+            here, share = loss(intercept, slope), 1.0
+            while share > 1e-9 and loss(intercept + share * step[0], slope + share * step[1]) > here:
+                share /= 2
+            intercept, slope = intercept + share * step[0], slope + share * step[1]
+            if share * (abs(step[0]) + abs(step[1])) < 1e-10:
                 break
+        if slope < 0:
+            # Of prompts left out, a mean foretells the opposite of each: where nothing predicts, that is nothing to turn estimates round by.
+            intercept, slope = float(np.log(rate / (1 - rate))), 0.0
         slope /= spread
     return Calibration(slope=slope, shift=intercept - slope * at)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import math
 from collections.abc import Callable, Mapping, Sequence
+from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -60,8 +61,8 @@ class Gathering:
         self._evidence = evidence
         self._embedder = embedder
         self._prices = prices
-        # The same prompts are asked for again and again: by attempts, frontiers, what-ifs.
-        self._vectors: dict[str, bytes] = {}
+        # The same prompts are asked for again and again: by attempts, frontiers, what-ifs. Kept by digest: prompts are not ours to keep.
+        self._vectors: dict[bytes, bytes] = {}
         self._vectors_of = ""
 
     async def gather(self, task: Task, names: Sequence[str] | None = None, *, traffic: bool = False) -> Material:
@@ -80,7 +81,8 @@ class Gathering:
             raise Unavailable("nothing here keeps evidence: the room that judges answers is missing")
         reference = (floor.reference or task.default) if floor.kind == "relative" else task.default
         wanted = list(dict.fromkeys([reference, *(names or task.candidates)])) if names is None else list(names)
-        outcomes = await evidence.outcomes(task.organisation, task.name)
+        # What is no score from 0 to 1 would spoil every mean, and the bounds that rest on that range.
+        outcomes = [one for one in await evidence.outcomes(task.organisation, task.name) if 0 <= one.score <= 1]
         kept, left_out = covered(outcomes, wanted, (reference,), self._settings.least_labels)
         labels = table(outcomes, kept, self._settings.most_labels)
         kept, costs = self._affordable(task, labels, reference, left_out, fixed=names is not None)
@@ -144,19 +146,24 @@ class Gathering:
         if self._vectors_of != embedder.id or len(self._vectors) > REMEMBERED:
             self._vectors, self._vectors_of = {}, embedder.id
         vectors = self._vectors
-        missing = [text for text in dict.fromkeys(texts) if text not in vectors]
+        keys = [_key(text) for text in texts]
+        missing = [(key, text) for key, text in dict(zip(keys, texts, strict=True)).items() if key not in vectors]
         try:
             for start in range(0, len(missing), BATCH):
                 part = missing[start : start + BATCH]
-                vectors |= zip(part, await embedder.embed(part), strict=True)
+                vectors |= zip([key for key, _ in part], await embedder.embed([text for _, text in part]), strict=True)
         except PenstockError as fault:
             return None, "", f"prompts cannot be embedded, so nothing is estimated by prompt: {fault.message}"
-        found = [vectors[text] for text in texts]
+        found = [vectors[key] for key in keys]
         if not found:
             return None, "", "there are no labels"
         import numpy as np  # lazy: of the extra `local`, which embeds
 
         return np.stack([np.frombuffer(one, dtype=np.float32) for one in found]).astype(np.float64), embedder.id, ""
+
+
+def _key(text: str) -> bytes:
+    return blake2b(text.encode("utf-8", "replace"), digest_size=16).digest()
 
 
 def _quantile(values: Sequence[float], quantile: float) -> float:

@@ -10,12 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from penstock.kernel.tasks import Floor
-from penstock.routing.answers import answer_features
+from penstock.routing.answers import ANSWER_FEATURES, answer_features
 from penstock.routing.arrays import Fit
 from penstock.routing.cascade import Prices, gains, path, thresholds
 from penstock.routing.choice import pick
 from penstock.routing.estimate import Estimator, Fitted, Recipe, fit, fit_best
-from penstock.routing.features import prompt_features
+from penstock.routing.features import PROMPT_FEATURES, prompt_features
 from penstock.routing.labels import Labels
 from penstock.routing.policy import Frozen
 
@@ -77,13 +77,13 @@ def settle(
 
 def features_of(labels: Labels) -> Floats:
     """The features of the prompts [n, f]."""
-    return np.array([prompt_features(text) for text in labels.prompts])
+    return np.array([prompt_features(text) for text in labels.prompts]).reshape(len(labels), len(PROMPT_FEATURES))
 
 
 def with_answers(labels: Labels, features: Floats, small: str) -> Floats:
     """The features of the prompts, and of the small model's answers to them, one after the other."""
     answers = [answer_features(prompt, answer) for prompt, answer in zip(labels.prompts, labels.answers[small], strict=True)]
-    return np.concatenate([features, np.array(answers)], axis=1)
+    return np.concatenate([features, np.array(answers).reshape(len(labels), len(ANSWER_FEATURES))], axis=1)
 
 
 def watched(vectors: Floats, fitted: NDArray[np.bool_], estimators: Mapping[str, Estimator]) -> Fit:

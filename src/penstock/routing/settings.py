@@ -36,7 +36,7 @@ class RoutingSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
         int, Meta(ge=0, description="The number of this machine's first process among them: 0 on the first machine, 4 on a second of four.")
     ] = 0
     audit: Annotated[
-        float, Meta(ge=0, le=1, description="Share of the answers that a cascade accepts and that are given to the task's judge.")
+        float, Meta(ge=0, le=1, description="Share of a cascade's answers, escalated or not, that are given to the task's judge.")
     ] = 0.02
     cascade_stream_bytes: Annotated[
         int,

@@ -57,7 +57,8 @@ class Watcher:
         self._shortfall = Shortfall(_level(self.floor))
         self._watch = Watch(self._stranger, self._witness, self._shortfall, alpha=alarm)
         self._random = Random(seed)
-        self._pairs: dict[str, list[Outcome]] = {}
+        # Candidates and scores alone: what was said is not kept here.
+        self._pairs: dict[str, dict[str, tuple[str, float]]] = {}
         self._limit = 1 / alarm
 
     @property
@@ -94,23 +95,32 @@ class Watcher:
         a coin to it, so that those which count are a plain sample. A relative floor takes pairs: the served answer and that of
         ``reference`` in its shadow, which is one of ``others`` that may be explored.
         """
+        if not 0 <= outcome.score <= 1 or (outcome.source == "live" and not self._serves(outcome.candidate)):
+            return self.suspended
         if self.floor.kind == "absolute":
             if outcome.source != "live" or self._random.random() >= base / max(outcome.propensity, base):
                 return self.suspended
             return self._bet(outcome.score)
-        pair = self._pairs.setdefault(outcome.item, [])
-        pair.append(outcome)
+        pair = self._pairs.setdefault(outcome.item, {})
+        pair[outcome.source] = (outcome.candidate, outcome.score)
         while len(self._pairs) > PAIRS:
             del self._pairs[next(iter(self._pairs))]
-        served = next((one for one in pair if one.source == "live"), None)
-        shadow = next((one for one in pair if one.source == "shadow"), None)
+        served, shadow = pair.get("live"), pair.get("shadow")
         if served is None or shadow is None:
             return self.suspended
         del self._pairs[outcome.item]
-        if served.candidate == reference:
+        (candidate, score), (other, strong) = served, shadow
+        if candidate == reference:
             # A pair of this kind is as many times likelier as there are candidates that might have been explored.
-            return self.suspended if self._random.random() * max(1, others) >= 1 else self._bet(served.score, served.score)
-        return self._bet(served.score, shadow.score) if shadow.candidate == reference else self.suspended
+            return self.suspended if self._random.random() * max(1, others) >= 1 else self._bet(score, score)
+        return self._bet(score, strong) if other == reference else self.suspended
+
+    def _serves(self, candidate: str) -> bool:
+        """Whether the policy might have picked this candidate; what stood in for its pick says nothing of its claim."""
+        policy = self.policy
+        if policy.kind == "single":
+            return candidate == policy.chosen
+        return candidate in (policy.candidates if policy.kind == "router" else (policy.chosen, policy.next))
 
     def _bet(self, score: float, strong: float | None = None) -> bool:
         self.labels += 1

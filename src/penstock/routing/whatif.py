@@ -57,6 +57,8 @@ def _replayed(policy: Policy, arrays: bytes | None, material: Material, calls: l
             fit = unpack(policy, arrays)
         except Damaged as fault:
             return _nothing(len(calls), f"the policy cannot be replayed: {fault}")
+    if policy.embedder != material.embedder and policy.kind != "single":
+        return _nothing(len(calls), "the policy cannot be replayed: it was fitted with another embedding model than is here")
     vectors = np.stack([material.of_prompt[call.prompt] for call in calls]) if calls and material.of_prompt else None
     by_prompt = policy.kind in ("router", "cascade")
     if by_prompt and (fit is None or vectors is None):

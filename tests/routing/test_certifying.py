@@ -1,0 +1,139 @@
+"""Certification in the background: one at a time a task, always an end, and what came out serves at once."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import insert
+from tests.routing.simulated import CHEAP, DEAR, SETTINGS, drawn, material, policy, task
+
+from penstock.kernel.errors import Conflict, Unavailable
+from penstock.kernel.tasks import Task
+from penstock.routing import store
+from penstock.routing.certifying import GIVEN_UP_SECONDS, Certifying, shown
+from penstock.routing.evidence import Material
+from penstock.routing.memory import Policies
+from penstock.routing.policy import Policy
+from penstock.routing.tables import CHANGES, METADATA
+from penstock.storage.records import Records, open_records
+
+GOOD = {CHEAP: 0.97, DEAR: 0.99}
+
+
+class Place:
+    """Certifying over a database, with evidence that a test puts in."""
+
+    def __init__(self, records: Records) -> None:
+        self.records = records
+        self.outcomes: list[Any] = []
+        self.fault: Exception | None = None
+        self.gate = asyncio.Event()
+        self.gate.set()
+        self.now = 1000.0
+        self.policies = Policies(records, 1.0)
+        self.certifying = Certifying(records, self, SETTINGS, self.policies.fresh.now, lambda: self.now)  # type: ignore[arg-type]
+
+    async def gather(self, of: Task, names: Sequence[str] | None = None, *, traffic: bool = False) -> Material:
+        await self.gate.wait()
+        if self.fault is not None:
+            raise self.fault
+        return material(of, self.outcomes)
+
+    async def certify(self, of: Task) -> Policy:
+        begun = await self.certifying.begin(of, "key_1")
+        await self.certifying.wait(of)
+        found = await self.stored(begun.id)
+        assert found is not None
+        return found
+
+    async def stored(self, id: str) -> Policy | None:
+        return await self.records.read(lambda c: store.one(c, id))
+
+
+@pytest.fixture
+async def place(tmp_path: Path) -> AsyncIterator[Place]:
+    opened = open_records("", tmp_path)
+    with opened.begin() as connection:
+        METADATA.create_all(connection)
+        connection.execute(insert(CHANGES).values(id=1, version=0))
+    made = Place(opened)
+    yield made
+    await made.certifying.stop()
+    opened.close()
+
+
+async def test_what_is_certified_serves_at_once_and_takes_the_place_of_the_last(place: Place) -> None:
+    of = task()
+    place.outcomes = drawn(GOOD, 200)
+    first = await place.certify(of)
+    live = place.policies.of(of)
+    assert live is not None
+    assert (first.state, live.policy.id) == ("active", first.id)
+    place.outcomes += drawn(GOOD, 200, seed=1, at=2.0)
+    second = await place.certify(of)
+    assert (second.state, second.number, second.series, second.since) == ("active", 2, 2, 1.0)
+    before = await place.stored(first.id)
+    assert before is not None
+    assert (before.state, before.changed_why) == ("superseded", "policy 2 took its place")
+
+
+async def test_asking_again_without_new_labels_never_claims_more(place: Place) -> None:
+    of = task()
+    place.outcomes = drawn({CHEAP: 0.82, DEAR: 0.83}, 120)
+    made = [await place.certify(of) for _ in range(4)]
+    assert [one.state for one in made] == ["refused"] * 4
+    assert [one.attempt for one in made] == [1, 2, 3, 4]
+    assert sum(one.alpha for one in made) < 0.05
+    assert place.policies.of(of) is not None
+
+
+async def test_one_at_a_time(place: Place) -> None:
+    place.gate.clear()
+    begun = await place.certifying.begin(task(), "key_1")
+    with pytest.raises(Conflict) as fault:
+        await place.certifying.begin(task(), "key_1")
+    assert fault.value.code == "being_fitted"
+    await place.certifying.begin(task(name="another"), "key_1")
+    place.now += GIVEN_UP_SECONDS + 1
+    (told,) = shown([begun], place.now)
+    assert (told.state, "has ended" in told.why) == ("failed", True)
+    assert (await place.certifying.begin(task(), "key_1")).number == 2  # its process must have died
+    place.gate.set()
+
+
+@pytest.mark.parametrize(
+    ("fault", "said"), [(Unavailable("nobody keeps evidence"), "nobody keeps evidence"), (RuntimeError("a secret"), "(RuntimeError)")]
+)
+async def test_a_failure_ends_it_with_words_and_spends_nothing(place: Place, fault: Exception, said: str) -> None:
+    place.fault = fault
+    failed = await place.certify(task())
+    assert failed.state == "failed"
+    assert said in failed.why
+    assert "secret" not in failed.why
+    place.fault, place.outcomes = None, drawn(GOOD, 200)
+    after = await place.certify(task())
+    assert (after.state, after.series, after.attempt) == ("active", 1, 1)
+
+
+async def test_a_stop_leaves_nothing_being_fitted(place: Place) -> None:
+    place.gate.clear()
+    begun = await place.certifying.begin(task(), "key_1")
+    await asyncio.sleep(0)
+    await place.certifying.stop()
+    stopped = await place.stored(begun.id)
+    assert stopped is not None
+    assert (stopped.state, stopped.why) == ("failed", "the process that fitted it was stopped")
+
+
+async def test_no_floor_nothing_to_certify(place: Place) -> None:
+    with pytest.raises(Conflict) as fault:
+        await place.certifying.begin(task(floor=None), "key_1")
+    assert fault.value.code == "no_floor"
+
+
+def test_what_is_done_is_told_as_it_is() -> None:
+    assert shown([policy()], 1e12) == [policy()]

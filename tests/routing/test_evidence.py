@@ -1,0 +1,123 @@
+"""What is gathered: labels of the task's candidates, their costs, their prompts' vectors; what is missing is said, no text is kept."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, cast
+
+import numpy as np
+import pytest
+from tests.routing.simulated import CHEAP, DEAR, SETTINGS, drawn, outcome, task
+
+from penstock.kernel.call import Target, Usage
+from penstock.kernel.errors import Conflict, PenstockError, Unavailable, UnknownModel
+from penstock.kernel.evidence import Outcome
+from penstock.kernel.tasks import Floor
+from penstock.routing.evidence import BATCH, Gathering
+
+
+class Rooms:
+    id = "minilm"
+
+    def __init__(self, known: Sequence[Outcome] = ()) -> None:
+        self.known = list(known)
+        self.embedded: list[int] = []
+        self.broken: PenstockError | None = None
+        self.prices: dict[str, int] = {}
+
+    async def outcomes(self, organisation: str, task: str, *, since: float = 0.0) -> Sequence[Outcome]:
+        return self.known
+
+    async def embed(self, texts: Sequence[str]) -> list[bytes]:
+        if self.broken is not None:
+            raise self.broken
+        self.embedded.append(len(texts))
+        return [np.full(4, len(text), dtype=np.float32).tobytes() for text in texts]
+
+    def resolve(self, name: str) -> Target:
+        if "/" not in name:
+            raise UnknownModel("no")
+        return Target(*name.split("/"), name)
+
+    def estimate(self, provider: str, model: str, usage: Usage) -> int | None:
+        return self.prices.get(f"{provider}/{model}")
+
+    def gathering(self, **without: Any) -> Gathering:
+        given: dict[str, Any] = {"candidates": self, "evidence": self, "embedder": self, "prices": self, **without}
+        return Gathering(SETTINGS, *(cast("Any", lambda room=room: room) for room in given.values()))  # type: ignore[call-arg]
+
+
+async def test_labels_costs_and_vectors_are_of_the_task_s_candidates() -> None:
+    rooms = Rooms(drawn({CHEAP: 0.9, DEAR: 0.95, "left/task": 0.1}, 100))
+    found = await rooms.gathering().gather(task())
+    assert (found.labels.candidates, found.costs, found.reference) == ((DEAR, CHEAP), (1000.0, 10.0), DEAR)
+    assert found.vectors is not None
+    assert found.vectors.shape == (100, 4)
+    assert (found.embedder, found.unembedded, found.left_out) == ("minilm", "", {})
+    named = await rooms.gathering().gather(task(), ("left/task", DEAR))
+    assert named.labels.candidates == ("left/task", DEAR)  # a stored policy is judged with the candidates that it had
+
+
+async def test_prompts_are_embedded_once_and_not_kept() -> None:
+    rooms = Rooms(drawn(dict.fromkeys((CHEAP, DEAR), 1.0), BATCH + 1))
+    gathering = rooms.gathering()
+    await gathering.gather(task())
+    await gathering.gather(task(), traffic=True)
+    assert rooms.embedded == [BATCH, 1]
+    assert "prompt" not in repr(gathering._vectors)  # type: ignore[attr-defined]
+    rooms.id = "another"
+    await gathering.gather(task())
+    assert rooms.embedded == [BATCH, 1, BATCH, 1]
+
+
+async def test_judged_traffic_has_vectors_where_they_are_asked_for() -> None:
+    rooms = Rooms([*drawn(dict.fromkeys((CHEAP, DEAR), 1.0), 50), outcome("call_1", DEAR, source="live", prompt="hello")])
+    assert (await rooms.gathering().gather(task())).of_prompt == {}
+    assert list((await rooms.gathering().gather(task(), traffic=True)).of_prompt) == ["hello"]
+
+
+async def test_what_is_no_score_is_no_evidence() -> None:
+    spoilt = [outcome(f"x{n}", name, score) for n, score in enumerate((float("nan"), -1.0, 50.0)) for name in (CHEAP, DEAR)]
+    found = await Rooms([*drawn({CHEAP: 0.9, DEAR: 0.9}, 60), *spoilt]).gathering().gather(task())
+    assert len(found.labels) == 60
+    assert len(found.outcomes) == 120
+
+
+async def test_what_is_missing_is_said() -> None:
+    rooms = Rooms(drawn({CHEAP: 0.9, DEAR: 0.95}, 60))
+    with pytest.raises(Conflict) as fault:
+        await rooms.gathering().gather(task(floor=None))
+    assert fault.value.code == "no_floor"
+    with pytest.raises(Unavailable, match="keeps evidence"):
+        await rooms.gathering(evidence=None).gather(task())
+    assert "no embedding model" in (await rooms.gathering(embedder=None).gather(task())).unembedded
+    rooms.broken = Unavailable("the model is gone")
+    found = await rooms.gathering().gather(task())
+    assert (found.vectors, found.embedder) == (None, "")
+    assert "the model is gone" in found.unembedded
+
+
+async def test_a_candidate_without_a_price_is_left_out_and_a_reference_without_one_is_refused() -> None:
+    rows = [outcome(str(n), name, 1.0, cost=None) for n in range(60) for name in (CHEAP, DEAR)]
+    rooms = Rooms(rows)
+    with pytest.raises(Conflict) as fault:
+        await rooms.gathering().gather(task())
+    assert fault.value.code == "model_not_priced"
+    rooms.prices[DEAR] = 77
+    found = await rooms.gathering().gather(task())
+    assert (found.labels.candidates, found.costs, found.left_out) == ((DEAR,), (77.0,), {CHEAP: "no known price"})
+
+
+async def test_who_misses_the_task_s_latency_is_left_out_but_the_reference() -> None:
+    rows = [outcome(str(n), name, 1.0, latency_ms=900.0 if n % 10 == 0 else 100.0) for n in range(60) for name in (CHEAP, DEAR)]
+    found = await Rooms(rows).gathering().gather(task(latency_ms=500.0))
+    assert found.labels.candidates == (DEAR,)
+    assert "slower than the task's 500 ms for 95% of the calls" in found.left_out[CHEAP]
+    assert len((await Rooms(rows).gathering().gather(task(latency_ms=500.0, latency_quantile=0.9))).labels.candidates) == 2
+
+
+async def test_a_relative_floor_s_reference_need_not_be_a_candidate() -> None:
+    rows = drawn({CHEAP: 0.9, DEAR: 0.95, "gold/model": 1.0}, 60)
+    found = await Rooms(rows).gathering().gather(task(floor=Floor(level=0.9, reference="gold/model")))
+    assert found.reference == "gold/model"
+    assert "gold/model" in found.labels.candidates
