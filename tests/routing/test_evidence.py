@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import pytest
@@ -37,14 +37,17 @@ class Rooms:
     def resolve(self, name: str) -> Target:
         if "/" not in name:
             raise UnknownModel("no")
-        return Target(*name.split("/"), name)
+        provider, model = name.split("/")
+        return Target(provider, model, name)
 
     def estimate(self, provider: str, model: str, usage: Usage) -> int | None:
         return self.prices.get(f"{provider}/{model}")
 
     def gathering(self, **without: Any) -> Gathering:
-        given: dict[str, Any] = {"candidates": self, "evidence": self, "embedder": self, "prices": self, **without}
-        return Gathering(SETTINGS, *(cast("Any", lambda room=room: room) for room in given.values()))  # type: ignore[call-arg]
+        def of(what: str) -> Any:
+            return lambda: without.get(what, self)
+
+        return Gathering(SETTINGS, of("candidates"), of("evidence"), of("embedder"), of("prices"))
 
 
 async def test_labels_costs_and_vectors_are_of_the_task_s_candidates() -> None:

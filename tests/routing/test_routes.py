@@ -61,7 +61,7 @@ async def test_the_frontier_has_every_candidate_the_dials_and_what_serves(place:
 async def test_a_what_if_replays_recorded_traffic(place: Rig) -> None:
     found = (await place.house.ask("POST", "/v1/tasks/sums/what-if", {"floor": {"level": 0.7}})).json
     assert found["supported"]
-    assert found["then"]["enough"]
+    assert found["then"]["enough"], found["then"]
     assert found["then"]["cost"] < found["now"]["cost"]
     assert found["then"]["low"] <= found["then"]["quality"] <= found["then"]["high"]
     stored = (await place.house.ask("POST", "/v1/tasks/sums/what-if", {"policy": "1"})).json

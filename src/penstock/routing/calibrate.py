@@ -56,7 +56,7 @@ def platt(scores: Floats, outcomes: Floats) -> Calibration:
             if share * (abs(step[0]) + abs(step[1])) < 1e-10:
                 break
         if slope < 0:
-            # Of prompts left out, a mean foretells the opposite of each: where nothing predicts, nothing is turned round by it.
+            # The mean of the others foretells the opposite of each that is left out, which is nothing to turn estimates round by.
             intercept, slope = float(np.log(rate / (1 - rate))), 0.0
         slope /= spread
     return Calibration(slope=slope, shift=intercept - slope * at)

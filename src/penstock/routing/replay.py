@@ -9,9 +9,9 @@ Langford and Li 2011). Intervals: calls resampled whole.
 Calls on which the policy would have picked whoever served are judged by sampling and by exploring, others by exploring alone, so that
 their weights do not speak of the same calls. Each kind is put right by itself therefore, and counts by its share of the calls.
 
-What the old policy never showed, the record cannot tell. A kind whose matched calls are worth fewer than `LEAST` is blind: its guess
-counts, and the interval allows for its being all wrong or all right. Where more than `BLIND` of the calls are, or all matched calls
-come down to fewer than `LEAST`, the overlap is said to be too small, and no figure is given.
+What the old policy never showed, the record cannot tell. A kind whose matched calls are worth fewer than its share of `LEAST`, or than
+`FEWEST`, is blind: its guess counts, and the interval allows for its being all wrong or all right. Where more than `BLIND` of the calls
+are, or all matched calls come down to fewer than `LEAST`, the overlap is said to be too small, and no figure is given.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ from penstock.routing.views import Estimate
 
 Floats: TypeAlias = NDArray[np.float64]
 LEAST = 30.0
+FEWEST = 5.0
 BLIND = 0.05
 DRAWS = 1000
 
@@ -112,11 +113,14 @@ def replay(
     matched = int((weights > 0).sum())
     effective = _worth(weights)
     whole = float(base.sum())
-    blind = np.array([_worth(weights[kind == k]) < LEAST for k in range(len(kinds))] + [False], dtype=np.bool_)[kind]
+    shares = np.bincount(kind, base, len(kinds) + 1) / (whole or 1.0)
+    # One of which every call is matched lacks nothing, be it small.
+    unseen = [not weights[kind == k].all() and _worth(weights[kind == k]) < max(FEWEST, LEAST * shares[k]) for k in range(len(kinds))]
+    blind = np.array([*unseen, False], dtype=np.bool_)[kind]
     dark = float(base[blind].sum()) / whole if whole else 1.0
     if effective < LEAST or dark > BLIND:
-        unseen = sorted({str(pick) for pick, of in zip(chosen, blind, strict=True) if of})
-        named = f" (of {', '.join(unseen)}, picked in {dark:.0%} of them, too few)" if unseen and effective >= LEAST else ""
+        picked = sorted({str(pick) for pick, of in zip(chosen, blind, strict=True) if of})
+        named = f" (of {', '.join(picked)}, picked in {dark:.0%} of them, too few)" if picked and effective >= LEAST else ""
         why = (
             f"the overlap is too small: in {matched} of {n} judged calls an answer was judged of the candidate that this policy picks, "
             f"worth {effective:.0f} calls{named}, and {LEAST:.0f} are the least; explore more (the task's explore and explore_budget)"
