@@ -85,23 +85,27 @@ async def _proof(console: Console, api: Api, url: str, organisation: Organisatio
 async def _show(console: Console, directory: Path, port: int, recordings: Path) -> int:
     async with _house(console, directory, port, recordings, speed=DEMO_SPEED) as (process, session, organisation, asks):
         welcome(console, process.url, process.admin_key)
-        await _proof(console, Api(session, process.url, process.admin_key), process.url, organisation, recordings)
         console.print(
             f"  {len(asks)} calls of {len(organisation.keys)} applications follow, {CALLS_PER_SECOND:g} a second; Ctrl-C ends the demo.",
             highlight=False,
         )
         traffic = asyncio.create_task(_traffic(console, process.url, organisation, asks))
+        api = Api(session, process.url, process.admin_key)
+        proved = asyncio.create_task(_proof(console, api, process.url, organisation, recordings))
         ended = asyncio.create_task(process.ended())
         try:
-            await asyncio.wait((traffic, ended), return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait((proved, ended), return_when=asyncio.FIRST_COMPLETED)
+            if not ended.done():
+                proved.result()
+                await asyncio.wait((traffic, ended), return_when=asyncio.FIRST_COMPLETED)
             if ended.done():
                 console.print(f"Penstock ended by itself with exit code {ended.result()}; its log is {directory / 'penstock.log'}")
                 return 1
             traffic.result()
         finally:
-            for task in (traffic, ended):
+            for task in (traffic, proved, ended):
                 task.cancel()
-            await asyncio.gather(traffic, ended, return_exceptions=True)
+            await asyncio.gather(traffic, proved, ended, return_exceptions=True)
     return 0
 
 

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 TONES = {"active": "ok", "suspended": "bad", "superseded": "neutral", "refused": "warn", "failed": "bad", "fitting": "info"}
 WIDTH, HEIGHT = 760, 380
 LEFT, RIGHT, TOP, BOTTOM = 56, 740, 24, 330
+GLYPH, LINE, LONGEST_NAME = 7, 16, 30
+"""About how wide a letter and how high a line of the picture is, and how much of a name stands in it."""
 
 PANELS = (
     Panel(label="Routing", href="/console/tasks/{name}/policies", told="what the task is routed by, on what evidence", order=30),
@@ -110,17 +112,18 @@ def picture(found: Frontier) -> dict[str, Any]:
         return round(BOTTOM - (BOTTOM - TOP) * (quality - lowest) / span, 1)
 
     steps = max(1, round(span * 10))
-    # Labels of points that lie near each other would lie on each other; the first one has it.
-    taken: list[tuple[float, float]] = []
+    # A name that would lie on another is left out: who serves has the first word, then the candidates; all are in the table.
+    taken: list[tuple[float, float, float]] = []
     points: list[dict[str, Any]] = []
     for point in sorted(found.points, key=lambda one: (not one.serving, one.kind != "candidate")):
         at = (x(point.cost), y(point.quality))
-        label = point.name if point.kind == "candidate" or point.serving else ""
-        if label and any(abs(at[0] - a) < 170 and abs(at[1] - b) < 16 for a, b in taken):
-            label = ""
-        elif label:
-            taken.append(at)
-        points.append({**_place(point, at, x, y), "name": label})
+        name, right = _short(point), at[0] > (LEFT + RIGHT) / 2
+        begin = at[0] - len(name) * GLYPH if right else at[0]
+        if any(begin < end and start < begin + len(name) * GLYPH and abs(at[1] - height) < LINE for start, end, height in taken):
+            name = ""
+        if name:
+            taken.append((begin, begin + len(name) * GLYPH, at[1]))
+        points.append({**_place(point, at, x, y), "name": name})
     paths = [
         {"kind": kind, "points": " ".join(f"{x(p.cost)},{y(p.quality)}" for p in found.points if p.kind == kind and not p.serving)}
         for kind in ("router", "cascade")
@@ -137,6 +140,13 @@ def picture(found: Frontier) -> dict[str, Any]:
         "points": points,
         "paths": [path for path in paths if path["points"]],
     }
+
+
+def _short(point: Point) -> str:
+    """What stands beside a point: a model without its maker, or the kind of what serves."""
+    if point.kind == "candidate":
+        return point.name.rpartition("/")[2][:LONGEST_NAME]
+    return f"the {point.kind}, serving" if point.serving else ""
 
 
 def _place(point: Point, at: tuple[float, float], x: Any, y: Any) -> dict[str, Any]:
