@@ -62,7 +62,7 @@ def run(found: Outcomes, groups: int, streams: int) -> dict[str, Any]:
 def alarm(found: Outcomes, far: Floats, evidence: NDArray[np.int64], stream: NDArray[np.int64]) -> int | None:
     """After how many calls of ``stream`` a claim on ``evidence`` is suspended, None for never. ``far``: each prompt's `distance`."""
     half = len(evidence) // 2
-    stranger, witness = Strangeness(list(far[evidence[:half]])), Witness(found.embeddings[evidence[half:]])
+    stranger, witness = Strangeness(list(far[evidence[:half]]), higher=True), Witness(found.embeddings[evidence[half:]])
     watch = Watch(stranger, witness)
     for number, call in enumerate(stream, 1):
         stranger.observe(float(far[call]))

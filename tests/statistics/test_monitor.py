@@ -29,6 +29,31 @@ def test_ties_are_no_evidence() -> None:
     assert max(gambler.observe(1.0) for _ in range(300)) < 20
 
 
+def test_scores_that_are_low_are_no_trouble_to_one_that_bets_on_high_ones() -> None:
+    reference = np.random.default_rng(3).normal(0, 1, 200)
+    both, higher = Strangeness(reference.tolist()), Strangeness(reference.tolist(), higher=True)
+    for _ in range(200):
+        both.observe(-3.0)
+        higher.observe(-3.0)
+    assert both.evidence > 20
+    assert higher.evidence < 1
+    with pytest.raises(ValueError, match="other bets"):
+        higher.resume(both.state())
+
+
+def test_who_bets_on_high_scores_raises_no_more_false_alarms_and_sees_them_sooner() -> None:
+    alarms = 0
+    for seed in range(200):
+        rng = np.random.default_rng(seed)
+        gambler = Strangeness(rng.normal(0, 1, 100).tolist(), seed, higher=True)
+        alarms += max(gambler.observe(float(x)) for x in rng.normal(0, 1, 200)) >= 20
+    assert alarms <= 20  # 5 % of 200 are 10; Ville's bound is never reached in practice
+    gambler, calls = Strangeness(np.random.default_rng(9).normal(0, 1, 300).tolist(), higher=True), 0
+    while gambler.observe(2.5) < 20:
+        calls += 1
+    assert calls < 30
+
+
 def test_witness_stays_calm_while_nothing_changes_and_sees_a_direction() -> None:
     alarms = 0
     for seed in range(60):

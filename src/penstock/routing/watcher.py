@@ -52,7 +52,7 @@ class Watcher:
         self.labels = 0
         self.dirty = False
         self._known = fit.known
-        self._stranger = Strangeness([float(x) for x in fit.scores], seed)
+        self._stranger = Strangeness([float(x) for x in fit.scores], seed, higher=True)
         self._witness = Witness(fit.points)
         self._shortfall = Shortfall(_level(self.floor))
         self._watch = Watch(self._stranger, self._witness, self._shortfall, alpha=alarm)

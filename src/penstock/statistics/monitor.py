@@ -36,13 +36,18 @@ class State(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Strangeness:
-    """Bets that the scores of new calls are not exchangeable with ``reference``: any one number per prompt, made by a fixed rule."""
+    """Bets that the scores of new calls are not exchangeable with ``reference``: any one number per prompt, made by a fixed rule.
 
-    def __init__(self, reference: list[float], seed: int = 0) -> None:
+    With ``higher`` it bets on higher ones alone, for scores of which low ones are no trouble: a prompt that is asked again and again
+    lies near to the evidence.
+    """
+
+    def __init__(self, reference: list[float], seed: int = 0, *, higher: bool = False) -> None:
         self._seen = sorted(reference)
         self._random = Random(seed)
         # For each rate of jumping, the money on "lower than expected", "as expected" and "higher".
-        self._money = [[1 / 3, 1 / 3, 1 / 3] for _ in _RATES]
+        self._bets = (0.0, 1.0) if higher else (-1.0, 0.0, 1.0)
+        self._money = [[1 / len(self._bets) for _ in self._bets] for _ in _RATES]
 
     @property
     def evidence(self) -> float:
@@ -53,7 +58,9 @@ class Strangeness:
         return State(money=self._money, numbers=self._seen)
 
     def resume(self, state: State) -> None:
-        """Go on from another's `state`."""
+        """Go on from another's `state`; ValueError for one that bets otherwise."""
+        if [len(money) for money in state.money] != [len(money) for money in self._money]:
+            raise ValueError("this is the state of a gambler with other bets")
         self._money, self._seen = state.money, state.numbers
 
     @property
@@ -68,8 +75,8 @@ class Strangeness:
         p = (below + self._random.random() * (up_to - below + 1)) / len(self._seen)
         for rate, money in zip(_RATES, self._money, strict=True):
             whole = sum(money)
-            for k, bet in enumerate((-1.0, 0.0, 1.0)):
-                money[k] = (money[k] * (1 - rate) + whole * rate / 3) * (1 + 1.9 * bet * (p - 0.5))
+            for k, bet in enumerate(self._bets):
+                money[k] = (money[k] * (1 - rate) + whole * rate / len(self._bets)) * (1 + 1.9 * bet * (p - 0.5))
         return self.evidence
 
 
