@@ -7,6 +7,7 @@ from pathlib import Path
 import msgspec
 import pytest
 from tests.quality.house import Known, answers, dataset, ended, evaluation, give, item, of, quality_house, until
+from tests.registry.people import weights
 
 from penstock.kernel.tasks import Floor, Judge, SliceFloor, Task
 
@@ -76,6 +77,39 @@ async def test_a_task_says_what_is_not_said(tmp_path: Path) -> None:
         assert found == {("a", "up/s"): "meets", ("b", "up/s"): "below", ("a", "up/m"): "meets", ("b", "up/m"): "meets"}
         calls = (await house.ask("GET", "/v1/calls?limit=10")).json["data"]
         assert {call["task"] for call in calls} == {"sums"}
+
+
+async def test_what_is_on_its_way_is_tried_and_only_for_administrators(tmp_path: Path) -> None:
+    weights(tmp_path / "weights" / "s")
+    rules = f'[registry]\ndefault = "approved"\nweights = "{tmp_path / "weights"}"\n[[cache.rules]]\nmodels = ["up/*"]\n'
+    async with quality_house(tmp_path, rules) as (house, provider):
+        provider.say = lambda model, messages: messages[-1]["content"] if model != "j" else '{"score": 5, "reason": "fine"}'
+        ids: dict[str, str] = {}
+        for name in ("m", "s", "j"):
+            model = await house.made("/v1/registry/models", {"name": name})
+            facts = {"targets": [f"up/{name}"], **({"origin": "file", "path": "s"} if name == "s" else {"origin": "vendor"})}
+            ids[name] = (await house.made(f"/v1/registry/models/{model['id']}/versions", facts))["id"]
+        made = await dataset(house, [item("one"), item("two")])
+        wanted = {
+            "dataset": made["id"],
+            "candidates": ["up/m", "up/s", "up/u"],
+            "judge": {"kind": "rubric", "model": "up/j", "rubric": "Good?"},
+        }
+        caller, _ = await house.key(name="caller", scopes=["call", "read"])
+        refused = await evaluation(house, key=caller, **wanted)
+        assert (refused["failed"], refused["done"], dict(provider.seen)) == (6, 6, {})
+
+        told = await evaluation(house, **wanted)
+        assert (told["status"], told["failed"], provider.seen["m"], provider.seen["j"]) == ("done", 4, 2, 2)
+        assert {one["error"] for one in await answers(house, told["id"], "&state=failed")} == {"model_not_approved", "model_not_registered"}
+        assert provider.seen["s"] == provider.seen["u"] == 0
+        version = (await house.ask("GET", f"/v1/registry/versions/{ids['m']}")).json
+        assert version["state"] in ("draft", "evaluated")
+        body = {"model": "up/m", "messages": [{"role": "user", "content": "one"}]}
+        plain = await house.ask("POST", "/v1/chat/completions", body)
+        assert (plain.status, plain.json["error"]["code"]) == (403, "model_not_approved")
+        calls = (await house.ask("GET", "/v1/calls?limit=100")).json["data"]
+        assert not [call for call in calls if call["labels"].get("evaluation") and call["recalled"]]
 
 
 async def test_the_cap_is_not_gone_past(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from tests.house import House
-from tests.quality.house import Known, give, quality_house, until
+from tests.quality.house import Known, dataset, evaluation, give, item, quality_house, until
 
 from penstock.kernel.call import Call, Cost, Target, Trace
 from penstock.kernel.events import CallEnded, Events
@@ -98,6 +98,38 @@ async def test_calls_are_drawn_judged_and_told(tmp_path: Path) -> None:
         metrics = (await house.ask("GET", "/metrics")).text
         assert 'penstock_samples_total{what="taken"} 2.0' in metrics
         assert 'penstock_samples_settled_total{state="judged"} 2.0' in metrics
+
+
+async def test_a_callers_labels_are_no_way_around_the_drawing(tmp_path: Path) -> None:
+    async with quality_house(tmp_path) as (house, provider):
+        tasks = Known()
+        give(house, tasks)
+        organisation = await home(house)
+        tasks.put(task(organisation))
+        body = {"model": "up/m", "messages": [{"role": "user", "content": "good"}]}
+        claims = {"x_penstock_task": "live", "x_penstock_labels": "evaluation=eval_1,judge=exact,item=1"}
+        told = await house.ask("POST", "/v1/chat/completions", body, **claims)
+        assert [one["id"] for one in await samples(house)] == [told.headers["x-request-id"]]
+
+        # Our own are not drawn, whatever they are labelled.
+        made = await dataset(house, [item("good")])
+        assert (await evaluation(house, dataset=made["id"], task="live"))["status"] == "done"
+        assert provider.seen["m"] + provider.seen["s"] == 3
+        assert len(await samples(house)) == 1
+
+
+async def test_a_line_of_a_batch_is_drawn_whatever_it_claims_and_our_own_calls_are_not() -> None:
+    tasks = Known()
+    tasks.put(task("org"))
+    sampling = line(tasks)
+    of_batch, ours = ended("live"), ended("live")
+    of_batch.call.step = ours.call.step = ("run_1", 1)
+    of_batch.call.labels = ours.call.labels = {"evaluation": "eval_1", "judge": "exact"}
+    ours.call.inside = "evaluation"
+    sampling.heard(ours)
+    assert sampling.waiting == 0
+    sampling.heard(of_batch)
+    assert sampling.waiting == 1
 
 
 async def test_what_has_no_target_waits_for_people_and_outcomes(tmp_path: Path) -> None:

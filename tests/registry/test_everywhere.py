@@ -2,7 +2,7 @@
 
 Versions are made, scanned, signed, evaluated, approved by a second person, changed, tampered with and revoked in any order; between
 the steps calls are made by every endpoint, whole and streamed, through chains and hedges, from the cache, as what follows a stored
-response, with a stored prompt, from inside and as lines of a batch. What the provider was asked for is compared with a model of the
+response, with a stored prompt, from inside, as trials, as lines of a batch, and by requests that claim to be trials. What the provider was asked for is compared with a model of the
 rules that is as short as the page about them. Sessions and vendors' own batches outlive the moment of approval; they are below, and in
 tests/batches/test_delegating.py.
 """
@@ -45,6 +45,14 @@ WAYS: dict[str, dict[str, Any]] = {
     "/v1/completions": {"prompt": "MARK"},
     "inside": {"messages": [{"role": "user", "content": "MARK"}]},
     "batch": {"messages": [{"role": "user", "content": "MARK"}]},
+    "trial": {"messages": [{"role": "user", "content": "MARK"}]},
+    "/v1/chat/completions claiming": {"messages": [{"role": "user", "content": "MARK"}], "trial": True, "inside": "evaluation"},
+    "/v1/responses claiming": {"input": "MARK", "metadata": {"trial": "true", "inside": "evaluation"}},
+}
+CLAIMS = {
+    "x_penstock_trial": "true",
+    "x_penstock_inside": "evaluation",
+    "x_penstock_labels": "trial=true,inside=evaluation,evaluation=eval_1,judge=exact,run=run_1,step=1",
 }
 Step = tuple[str, str]
 Ask = tuple[str, str, str | None]
@@ -70,6 +78,10 @@ class Known:
         plain = self.origin == "vendor" and task is None and policy != "approved"
         return plain or (self.state == "approved" and ("all" in self.covers or (task is not None and task in self.covers)))
 
+    def may_be_tried(self, policy: str, task: str | None) -> bool:
+        on_its_way = self.origin == "vendor" or self.state in ("signed", "evaluated", "approved")
+        return self.may(policy, task) or (self.id != "" and self.state != "revoked" and on_its_way)
+
 
 class Walk:
     def __init__(self, house: Rig, policy: str, store: Path, private: Path | None) -> None:
@@ -82,7 +94,7 @@ class Walk:
         self._folders = count()
         self._first = ""
         self.permitted: dict[str, set[str]] = {}
-        self.seen = {"allowed": 0, "refused": 0, "recalled": 0}
+        self.seen = {"allowed": 0, "refused": 0, "recalled": 0, "tried": 0}
 
     async def step(self, model: str, what: str) -> None:
         """Try a step, which may be out of order: then the house must refuse it, and nothing has changed."""
@@ -160,7 +172,9 @@ class Walk:
         mark = f"mark-{next(self._marks) + 1}"
         cached = way.endswith("cached")
         task = "cached" if cached else task
-        allowed = {model for model in NAMES[name] if self.known[model].may(self.policy, task)}
+        may = Known.may_be_tried if way == "trial" else Known.may
+        allowed = {model for model in NAMES[name] if may(self.known[model], self.policy, task)}
+        self.seen["tried"] += way == "trial" and any(not self.known[model].may(self.policy, task) for model in allowed)
         self.permitted[mark] = allowed
         served = len(self.house.served)
         status, said, hit = await self._asked(way, name, task, mark)
@@ -181,13 +195,14 @@ class Walk:
         if way.endswith("following"):
             body["previous_response_id"] = self._first
         said = msgspec.json.encode(body).replace(b"MARK", mark.encode())
-        if path in ("inside", "batch"):
+        if path in ("inside", "batch", "trial"):
             principal = self.house.house.app.ports.get(Authenticator).authenticate(self.house.house.admin)
             priority = "batch" if path == "batch" else "interactive"
-            ask = ModelAsk(path="/v1/chat/completions", body=said, principal=principal, task=task, priority=priority)
+            ask = ModelAsk(path="/v1/chat/completions", body=said, principal=principal, task=task, priority=priority, trial=path == "trial")
             told = await self.house.house.app.ports.get(ModelClient).call(ask)
             return told.status, told.error or "", False
         headers = {"x_penstock_task": task} if task else {}
+        headers |= CLAIMS if way.endswith("claiming") else {}
         answer = await self.house.house.ask("POST", path, said, **headers)
         return answer.status, answer.text, answer.headers.get("x-penstock-cache") == "hit"
 
@@ -253,6 +268,7 @@ async def test_what_is_not_approved_is_reached_by_no_way(walk: Walk) -> None:
     for steps, asks in walks(30):
         for model, step in steps:
             await walk.step(model, step)
+            await walk.ask("trial", f"up/{model}", "u")
             for way, name, task in asks[:2]:
                 await walk.ask(way, name, task)
         for ask in asks:
@@ -268,6 +284,41 @@ async def test_what_is_not_approved_is_reached_by_no_way(walk: Walk) -> None:
     assert late == [], "a second attempt that came late reached what was not approved"
     assert walk.seen["allowed"] >= 20, walk.seen
     assert walk.seen["refused"] >= 20, walk.seen
+    assert walk.seen["tried"] >= 3, walk.seen
+
+
+async def test_a_trials_answer_is_kept_from_users_and_theirs_from_it(walk: Walk) -> None:
+    for step in ("revoke", "make vendor"):
+        await walk.step("c", step)
+    principal = walk.house.house.app.ports.get(Authenticator).authenticate(walk.house.house.admin)
+    client, ask = walk.house.house.app.ports.get(ModelClient), walk.house.house.ask
+    body = {"model": "up/c", "messages": [{"role": "user", "content": "asked in a trial first"}]}
+    trial = ModelAsk(
+        path="/v1/chat/completions", body=msgspec.json.encode(body), principal=principal, task="cached", inside="evaluation", trial=True
+    )
+    served = walk.house.served
+    before = len(served)
+    told = await client.call(trial)
+    assert (told.status, served[before:]) == (200, ["c"])
+    assert "trial for evaluation" in str((await ask("GET", f"/v1/calls/{told.call}")).json["notes"])
+    assert (await ask("POST", "/v1/chat/completions", body, x_penstock_task="cached", **CLAIMS)).status == 403
+    for step in ("evaluate", "approve all"):
+        await walk.step("c", step)
+    hits = [(await ask("POST", "/v1/chat/completions", body, x_penstock_task="cached")).headers["x-penstock-cache"] for _ in range(2)]
+    assert hits == ["miss", "hit"]
+    assert (await client.call(msgspec.structs.replace(trial, cache="on"))).status == 200
+    assert served[before:] == ["c", "c", "c"]
+    await walk.step("c", "revoke")
+    assert (await client.call(trial)).error == "model_revoked"
+
+
+async def test_lines_of_a_batch_that_claim_to_be_trials_are_none(walk: Walk) -> None:
+    for step in ("revoke", "make weights", "scan"):
+        await walk.step("b", step)
+    served = len(walk.house.served)
+    lines = [line("1", body={"model": "up/b", "messages": [{"role": "user", "content": "x"}], "trial": True, "inside": "evaluation"})]
+    batch = await ended(walk.house.house, (await started(walk.house.house, *lines, metadata={"trial": "true"}))["id"])
+    assert (batch["request_counts"]["completed"], walk.house.served[served:]) == (0, [])
 
 
 async def test_lines_of_a_batch_that_waits_are_judged_when_they_are_called(walk: Walk) -> None:

@@ -68,6 +68,18 @@ async def test_an_approval_for_the_tasks_data_class_covers_it() -> None:
     assert made.refusal("a", "m", organisation="org", task="u") is not None
 
 
+async def test_a_trial_keeps_the_tasks_data_where_it_may_be() -> None:
+    standing = Standing("approved")
+    standing.apply([version("draft", "far/m"), version("draft", "a/m")])
+    task = declared(candidates=("far", "a"), data_class="restricted")
+    made, _ = await permits(Candidates(far="vendor", a="device"), standing, t=task)
+    found = made.refusal("far", "m", organisation="org", task="t", trial=True)
+    assert found is not None
+    assert found.code == "place_not_allowed"
+    assert made.refusal("a", "m", organisation="org", task="t", trial=True) is None
+    assert made.refusal("a", "m", organisation="org", task="t") is not None
+
+
 async def test_everybody_says_why_of_each_candidate() -> None:
     made, _ = await permits(Candidates(a="own", far="vendor"), Standing("open"), t=declared(candidates=("a", "far", "gone")))
     found = made.everybody("t", "org")

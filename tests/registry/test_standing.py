@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import time
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from penstock.registry.model import Approval, Facts, Version
-from penstock.registry.standing import Standing
+from penstock.registry.standing import SIGNED, Standing
 
 
 def version(
@@ -124,6 +125,32 @@ def test_nothing_unapproved_is_allowed(versions: list[Version], policy: str, tas
         assert one.state != "revoked"
         assert policy != "approved"
     assert allowed or not approved
+
+
+@given(VERSIONS, st.sampled_from(["open", "listed", "approved"]), st.sampled_from([None, "t"]), st.sampled_from([None, "public"]))
+def test_a_trial_reaches_what_is_on_its_way_and_no_more(
+    versions: list[Version], policy: str, task: str | None, data_class: str | None
+) -> None:
+    standing = told(policy, *(msgspec.structs.replace(one, signature={"key": "k"} if one.state in SIGNED else {}) for one in versions))
+    plain = code(standing, task=task, data_class=data_class)
+    found = standing.refusal("p", "m", organisation="org", task=task, data_class=data_class, trial=True)
+    tried = "allowed" if found is None else found.code
+    mine = [one for one in versions if one.organisation == "org"]
+    on_its_way = bool(mine) and mine[0].state != "revoked" and (mine[0].facts.origin == "vendor" or mine[0].state in SIGNED)
+    assert tried == ("allowed" if on_its_way else plain)
+    assert code(standing, task=task, data_class=data_class) == plain, "a trial's answer is remembered apart"
+
+
+def test_no_trial_of_what_home_revoked_or_of_weights_without_a_signature() -> None:
+    def tried(standing: Standing) -> str:
+        found = standing.refusal("p", "m", organisation="org", trial=True)
+        return found.code if found is not None else "allowed"
+
+    home = version("revoked", organisation="house", home=True)
+    assert tried(told("open", home, version("draft", number=2))) == "model_revoked"
+    assert tried(told("open", version("signed", origin="file"))) == "model_not_approved"
+    assert tried(told("approved", version("draft", organisation="house", home=True))) == "allowed"
+    assert tried(Standing("open")) == "model_not_approved"
 
 
 def test_an_answer_takes_microseconds() -> None:

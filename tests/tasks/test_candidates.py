@@ -18,7 +18,14 @@ class Nobody:
     idle = False
 
     def refusal(
-        self, provider: str, model: str, *, organisation: str, task: str | None = None, data_class: str | None = None
+        self,
+        provider: str,
+        model: str,
+        *,
+        organisation: str,
+        task: str | None = None,
+        data_class: str | None = None,
+        trial: bool = False,
     ) -> Refusal | None:
         return Refusal("model_revoked", f"{provider}/{model} is revoked") if model == "gone" else None
 

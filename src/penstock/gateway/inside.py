@@ -64,7 +64,11 @@ class Inside:
             call.step = (step.run, step.number)
             call.labels = {**ask.labels, "run": step.run, "step": str(step.number)}
         call.passthrough = list(ask.passed)
-        if ask.to:
+        call.inside, call.cache_wish = ask.inside, ask.cache
+        if ask.trial:
+            call.trial, call.cache_wish = True, "off"
+            call.notes.append(f"trial for {ask.inside or 'a room'}: may use models on their way to an approval; no cache, no user")
+        elif ask.to:
             call.handover = Handover(to=ask.to)
         try:
             _read(call, shape)

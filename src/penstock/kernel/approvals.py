@@ -27,9 +27,20 @@ class Approvals(Protocol):
         ...
 
     def refusal(
-        self, provider: str, model: str, *, organisation: str, task: str | None = None, data_class: str | None = None
+        self,
+        provider: str,
+        model: str,
+        *,
+        organisation: str,
+        task: str | None = None,
+        data_class: str | None = None,
+        trial: bool = False,
     ) -> Refusal | None:
-        """Why this organisation may not use ``model`` of ``provider`` for ``task``, or for a plain call where None; None when it may."""
+        """Why this organisation may not use ``model`` of ``provider`` for ``task``, or for a plain call where None; None when it may.
+
+        ``trial`` is for a call whose answer no user gets: it may use what is registered and on its way to an approval as well, which is a
+        vendor's version that is not revoked, and weights that are signed.
+        """
         ...
 
 

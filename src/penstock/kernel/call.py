@@ -232,7 +232,8 @@ class Call:
     ``cost`` are their sums. ``choice`` says why its models were chosen, where evidence chose. ``asks_all`` says that the targets may be
     asked one after the other, all of them paid, so that money is set aside for all; ``installments`` are those that are paid.
     ``handover`` is set on calls of batches that may go to a vendor's own, and on those that come back from it. ``prompt`` is the stored
-    prompt that the call named, ``name@number``.
+    prompt that the call named, ``name@number``. ``inside`` says for what a room of ours makes the call (``evaluation``, ``judge``,
+    ``shadow``; empty for callers' own), and ``trial`` that it may use models on their way to an approval; no request sets either.
     """
 
     __slots__ = (
@@ -256,6 +257,7 @@ class Call:
         "handover",
         "id",
         "input_estimate",
+        "inside",
         "installments",
         "keepsake",
         "labels",
@@ -285,6 +287,7 @@ class Call:
         "task",
         "total_ms",
         "trace",
+        "trial",
         "usage",
         "verdicts",
         "want_usage",
@@ -351,6 +354,8 @@ class Call:
         self.prompt: str | None = None
         self.choice: Choice | None = None
         self.asks_all = False
+        self.inside = ""
+        self.trial = False
         self.installments: tuple[Installment, ...] = ()
         self._at_end: list[Callable[[Call], None]] = []
 

@@ -140,6 +140,11 @@ class ModelAsk(msgspec.Struct, frozen=True, kw_only=True):
     ``body`` must not ask for a stream. ``seconds`` is the time that the call may take, None for as long as any call. ``priority`` is
     ``interactive`` or ``batch``. ``passed`` are request headers that providers of the same shape receive (``anthropic-beta``).
     Called inside a step of a run, the call carries the step's trace. ``to`` are providers to whose batches it may be handed over.
+
+    ``inside`` says for what the room asks (``evaluation``, ``judge``, ``shadow``) where the call is its own, and not one that it makes for
+    a caller: such calls are no traffic of users, so they are not sampled. ``cache`` is as `Call.cache_wish`. ``trial`` lets the call use
+    models that are registered and on their way to an approval (`Approvals.refusal`); the answer must reach no user, so a trial is neither
+    answered from a cache nor kept in one, and is never handed over. Only rooms set the three: nothing that a request says may.
     """
 
     path: str
@@ -151,6 +156,9 @@ class ModelAsk(msgspec.Struct, frozen=True, kw_only=True):
     labels: Mapping[str, str] = msgspec.field(default_factory=dict[str, str])
     passed: tuple[tuple[str, str], ...] = ()
     to: frozenset[str] = frozenset()
+    inside: str = ""
+    cache: str = ""
+    trial: bool = False
 
 
 class ModelAnswer(msgspec.Struct, frozen=True, kw_only=True):

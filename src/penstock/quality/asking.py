@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from penstock.kernel.pace import LONGEST_PAUSE, Pace, again, rest
 from penstock.kernel.ports import Holders, ModelAnswer, ModelAsk, ModelClient
-from penstock.kernel.principal import Principal
+from penstock.kernel.principal import Principal, Scope
 from penstock.quality import store
 from penstock.quality.model import Answer
 from penstock.quality.purse import Purse
@@ -32,7 +32,8 @@ class OutOfMoney(Exception):
 
 class Asked(Struct, frozen=True, kw_only=True):
     """Who asks what for what: ``key`` pays (or ``principal``, where no key stands behind it), ``task`` and ``labels`` are put on the call.
-    ``since`` is how old a kept answer may be."""
+    ``since`` is how old a kept answer may be. ``inside`` says what the calls are for. ``trial``: what is asked may be on its way to an
+    approval; so it is where an administrator's key stands behind it, since an evaluation would else be anybody's way around approvals."""
 
     organisation: str
     key: str
@@ -41,6 +42,8 @@ class Asked(Struct, frozen=True, kw_only=True):
     task: str | None = None
     since: float = 0.0
     principal: Principal | None = None
+    inside: str = "evaluation"
+    trial: bool = False
 
 
 class Said(Struct, frozen=True, kw_only=True):
@@ -133,7 +136,17 @@ class Asking:
                 principal = asked.principal or self._holders.holder_of(asked.key)
                 began = time.perf_counter()
                 told = await self._client.call(
-                    ModelAsk(path=PATH, body=body, principal=principal, priority="batch", task=asked.task, labels=asked.labels)
+                    ModelAsk(
+                        path=PATH,
+                        body=body,
+                        principal=principal,
+                        priority="batch",
+                        task=asked.task,
+                        labels=asked.labels,
+                        inside=asked.inside,
+                        cache="off",  # a reply that was kept for users has neither the cost nor the latency of the model
+                        trial=asked.trial and Scope.ADMIN in principal.scopes,
+                    )
                 )
                 took = (time.perf_counter() - began) * 1e3
                 cost = told.cost or 0

@@ -27,7 +27,7 @@ class Judging:
 
         Raises `RequestError` for a judge that lacks something.
         """
-        mine = msgspec.structs.replace(asked, task=None, labels={**asked.labels, "judge": judge.kind})
+        mine = msgspec.structs.replace(asked, task=None, labels={**asked.labels, "judge": judge.kind}, inside="judge")
 
         async def ask(model: str, messages: list[dict[str, Any]], max_tokens: int) -> Heard:
             said = await self._asking().ask(mine, model, messages, {"max_tokens": max_tokens, "temperature": 0})

@@ -106,6 +106,7 @@ class Runs:
             labels={"evaluation": id},
             task=evaluation.task,
             since=since,
+            trial=True,
         )
         before = dict(sums)
 

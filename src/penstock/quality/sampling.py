@@ -118,8 +118,8 @@ class Sampling:
     def _take(self, call: Call, task: Task) -> None:
         if call.recalled is not None or call.target is None or call.session is not None or call.operation != "chat":
             return
-        if call.step is not None and ("evaluation" in call.labels or "judge" in call.labels):
-            return  # our own
+        if call.inside:
+            return  # our own, and not by its labels, which callers set too
         principal = call.principal
         assert principal is not None
         reply = b"".join(call.reply_text)

@@ -51,17 +51,25 @@ class Permits:
         return self._standing.idle and not self._declared()
 
     def refusal(
-        self, provider: str, model: str, *, organisation: str, task: str | None = None, data_class: str | None = None
+        self,
+        provider: str,
+        model: str,
+        *,
+        organisation: str,
+        task: str | None = None,
+        data_class: str | None = None,
+        trial: bool = False,
     ) -> Refusal | None:
         """See `Approvals.refusal`. The data class is the task's where none is given."""
         declared = self._tasks.find(organisation, task) if task is not None and self._tasks is not None else None
         if declared is None:
-            return self._standing.refusal(provider, model, organisation=organisation, task=task, data_class=data_class)
+            return self._standing.refusal(provider, model, organisation=organisation, task=task, data_class=data_class, trial=trial)
         refused = self._place(declared, provider, model, organisation)
         if refused is not None:
             self.misplaced += 1
             return refused
-        return self._standing.refusal(provider, model, organisation=organisation, task=task, data_class=data_class or declared.data_class)
+        about = data_class or declared.data_class
+        return self._standing.refusal(provider, model, organisation=organisation, task=task, data_class=about, trial=trial)
 
     def everybody(self, name: str, organisation: str) -> dict[str, str]:
         """By candidate of the task, why it may not do a call, or is none that stands in for the default; empty for an unknown task."""

@@ -28,11 +28,13 @@ class Approve:
 
     async def __call__(self, call: Call, proceed: Proceed) -> Reply:
         permits = self._permits
+        # What a task serves is tried as its users get it: only a model that is asked for by name can be on its way to an approval.
+        trial = call.trial and not call.model.startswith(TASK_PREFIX)
         organisation = call.principal.organisation if call.principal is not None else ""
         kept: list[Target] = []
         refused: Refusal | None = None
         for target in call.targets:
-            found = permits.refusal(target.provider, target.model, organisation=organisation, task=call.task)
+            found = permits.refusal(target.provider, target.model, organisation=organisation, task=call.task, trial=trial)
             if found is None:
                 kept.append(target)
             else:

@@ -8,6 +8,9 @@ In this order, for the version of the organisation that has the name, or else th
 4. a call for a task needs an approval that covers the task, as soon as the model is registered;
 5. a plain call needs an approval where the policy is ``approved``;
 6. what nobody registered is refused unless the policy is ``open``.
+
+A trial, whose answer no user gets, needs no approval (3 to 5) for what is registered and on its way to one: a vendor's version in any
+live state, weights from their signature on.
 """
 
 from __future__ import annotations
@@ -18,10 +21,12 @@ from penstock.kernel.approvals import Refusal
 from penstock.kernel.candidates import Kind, ModelFacts
 from penstock.registry.model import Version
 
-_Answer = dict[tuple[str, str, str, str | None, str | None], Refusal | None]
+_Answer = dict[tuple[str, str, str, str | None, str | None, bool], Refusal | None]
 _REMEMBERED = 10_000
 KINDS: tuple[Kind, ...] = ("text", "image", "audio", "video", "file")
 """Words among a version's modalities that say what it takes."""
+SIGNED = frozenset({"signed", "evaluated", "approved"})
+"""States of weights whose signature was verified; any change of their facts leads out of them."""
 EVERYONE = ""
 """Whose the versions are, besides their organisation's, that count for all."""
 
@@ -74,15 +79,22 @@ class Standing:
         return self._by_name.get((organisation, name)) or self._by_name.get((EVERYONE, name))
 
     def refusal(
-        self, provider: str, model: str, *, organisation: str, task: str | None = None, data_class: str | None = None
+        self,
+        provider: str,
+        model: str,
+        *,
+        organisation: str,
+        task: str | None = None,
+        data_class: str | None = None,
+        trial: bool = False,
     ) -> Refusal | None:
         """See `Approvals.refusal`."""
-        asked = (provider, model, organisation, task, data_class)
+        asked = (provider, model, organisation, task, data_class, trial)
         answers = self._answers
         try:
             found = answers[asked]
         except KeyError:
-            found = self._judge(f"{provider}/{model}", organisation, task, data_class)
+            found = self._judge(f"{provider}/{model}", organisation, task, data_class, trial)
             if len(answers) >= _REMEMBERED:  # callers choose names and tasks
                 answers.clear()
             answers[asked] = found
@@ -90,7 +102,7 @@ class Standing:
             self.refused += 1
         return found
 
-    def _judge(self, name: str, organisation: str, task: str | None, data_class: str | None) -> Refusal | None:
+    def _judge(self, name: str, organisation: str, task: str | None, data_class: str | None, trial: bool) -> Refusal | None:
         if not self._known:
             return Refusal("model_not_approved", f"{name}: what is approved is not known yet")
         everyone = self._by_name.get((EVERYONE, name))
@@ -102,6 +114,8 @@ class Standing:
                 return None
             return Refusal("model_not_registered", f"{name} is not in the registry, and registry.default is {self._policy!r}")
         weights = version.facts.origin != "vendor"
+        if trial and _on_its_way(version):
+            return None
         if not weights and task is None and data_class is None and self._policy != "approved":
             return None
         if version.state == "approved" and any(
@@ -119,3 +133,8 @@ class Standing:
             else "calls without a task"
         )
         return Refusal("model_not_approved", f"{name} is {version.state} and not approved for {work}; an approval needs a second person")
+
+
+def _on_its_way(version: Version) -> bool:
+    """Whether a live version may be tried before it is approved: weights only once their signature was verified."""
+    return version.facts.origin == "vendor" or (version.state in SIGNED and bool(version.signature))

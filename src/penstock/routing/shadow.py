@@ -143,6 +143,8 @@ class Shadows:
                 priority="batch",
                 task=task.name,
                 labels={SHADOW_LABEL: served.id},
+                inside="shadow",
+                cache="off",  # what is compared is what the candidate says, costs and takes
             )
         )
         cost = answer.cost or 0
