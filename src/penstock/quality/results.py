@@ -10,6 +10,7 @@ from msgspec import Struct
 
 from penstock.kernel.tasks import SliceFloor
 from penstock.quality import slices
+from penstock.quality.bias.findings import BiasResult
 from penstock.quality.claims import Claim, Difference, Interval, claim, difference, interval, relative_claim, together
 from penstock.quality.examples import Item
 from penstock.quality.model import Score, Terms
@@ -77,6 +78,7 @@ class Results(Struct, frozen=True, kw_only=True):
     notes: list[str]
     items: int
     swaps: tuple[int, int] | None = None
+    bias: list[BiasResult] = []
 
 
 def results(terms: Terms, scores: Sequence[Score], items: Mapping[str, Item], wanted: int) -> Results:
