@@ -10,10 +10,10 @@ from msgspec import Struct
 
 from penstock.kernel.tasks import SliceFloor
 from penstock.quality import slices
-from penstock.quality.bias.findings import BiasResult
 from penstock.quality.claims import Claim, Difference, Interval, claim, difference, interval, relative_claim, together
 from penstock.quality.examples import Item
 from penstock.quality.model import Score, Terms
+from penstock.quality.treatment import BiasResult
 
 WHOLE = frozenset({"exact", "regex", "numeric", "json_schema", "code", "groundedness"})
 """Kinds of judges whose scores can only be 0 or 1."""

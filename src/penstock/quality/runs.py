@@ -15,14 +15,14 @@ from penstock.kernel.journal import Retry, Run
 from penstock.kernel.recall import Prices
 from penstock.quality import store, working
 from penstock.quality.asking import Asked, Asking
-from penstock.quality.bias.findings import findings
-from penstock.quality.bias.twins import Twin, twin
 from penstock.quality.examples import Item
 from penstock.quality.judging import Judging
 from penstock.quality.model import ENDED, LIVE, Dataset, Evaluation, Status, Terms
 from penstock.quality.purse import Purse
 from penstock.quality.results import Results, results
 from penstock.quality.settings import QualitySettings
+from penstock.quality.treatment import findings
+from penstock.quality.twins import Twin, twin
 from penstock.quality.working import Working, drawn
 from penstock.quality.writing import Writer
 from penstock.storage.records import Records

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from penstock.quality.bias.twins import Twin, twin
 from penstock.quality.examples import Item
+from penstock.quality.twins import Twin, twin
 
 
 def of(input: Any, **more: Any) -> Item:

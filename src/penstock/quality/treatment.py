@@ -10,9 +10,9 @@ from msgspec import Struct
 
 from penstock.quality.bias.compare import Comparison, Verdict, compare, holm
 from penstock.quality.bias.pairs import Attribute
-from penstock.quality.bias.twins import Twin, twin
 from penstock.quality.examples import Item
 from penstock.quality.model import BiasTerms, Score, TwinScore
+from penstock.quality.twins import Twin, twin
 
 GROUPS: Mapping[Attribute, tuple[str, str]] = {"gender": ("female", "male"), "origin": ("european", "other")}
 NO_SCORE = "no_score"

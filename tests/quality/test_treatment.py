@@ -11,8 +11,8 @@ from tests.quality.house import dataset, evaluation, item, quality_house
 from tests.quality.test_commands import command
 from tests.quality.test_pages import page, signed_in
 
-from penstock.quality.bias.findings import findings
 from penstock.quality.model import BiasTerms
+from penstock.quality.treatment import findings
 
 pytestmark = pytest.mark.timeout(90)
 pytest.importorskip("numpy")
