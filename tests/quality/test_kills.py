@@ -28,9 +28,9 @@ async def test_an_evaluation_that_is_killed_goes_on_where_it_was(tmp_path: Path)
                 return await answer.json()
 
         try:
-            items = [item(f"q{n}") for n in range(60)]
+            items = [item(f"q{n}") for n in range(40)] + [item(f"She says {n}.") for n in range(10)]
             await ask("POST", "/v1/datasets", {"name": "set", "items": items})
-            wanted = {"dataset": "set", "candidates": ["up/m", "up/s"], "judge": {"kind": "exact"}}
+            wanted = {"dataset": "set", "candidates": ["up/m", "up/s"], "judge": {"kind": "exact"}, "bias": {"attributes": ["gender"]}}
             id = (await ask("POST", "/v1/evaluations", wanted))["id"]
             for at in (30, 70):
                 await until(lambda at=at: provider.seen.total() >= at)
@@ -48,7 +48,8 @@ async def test_an_evaluation_that_is_killed_goes_on_where_it_was(tmp_path: Path)
         finally:
             await penstock.kill()
     assert (told["done"], told["failed"]) == (120, 0)
-    assert [(one["judged"], one["mean"]) for one in told["results"]["candidates"]] == [(60, 1.0), (60, 1.0)]
+    assert [(one["judged"], one["mean"]) for one in told["results"]["candidates"]] == [(50, 1.0), (50, 1.0)]
+    assert [(one["pairs"], one["difference"]) for one in told["results"]["bias"]] == [(10, 0.0), (10, 0.0)]
     assert 120 <= provider.seen.total() <= 120 + 2 * IN_FLIGHT
 
 

@@ -3,8 +3,8 @@
 Versions are made, scanned, signed, evaluated, approved by a second person, changed, tampered with and revoked in any order; between
 the steps calls are made by every endpoint, whole and streamed, through chains and hedges, from the cache, as what follows a stored
 response, with a stored prompt, from inside, as trials, as lines of a batch, and by requests that claim to be trials. What the provider
-was asked for is compared with a model of the rules that is as short as the page about them. Sessions and vendors' own batches outlive the
-moment of approval; they are below, and in tests/batches/test_delegating.py.
+was asked for is compared with a model of the rules that is as short as the page about them. Sessions and vendors' own batches outlive
+the moment of approval; they are below, and in tests/batches/test_delegating.py.
 """
 
 from __future__ import annotations

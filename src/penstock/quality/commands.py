@@ -42,6 +42,7 @@ def evaluate(
     judge: Annotated[str, typer.Option(help="Kind of judge, such as exact or numeric; the task's own by default.")] = "",
     cap: Annotated[float | None, typer.Option(help="Dollars that it may cost at most.", min=0)] = None,
     limit: Annotated[int | None, typer.Option(help="Take so many items, drawn by chance.", min=1)] = None,
+    bias: Annotated[str, typer.Option(help="Ask counterfactual twins too: gender, origin, or both with a comma.")] = "",
     running: Running = HERE,
     wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Wait until it has ended and print the results.")] = True,
 ) -> None:
@@ -60,6 +61,8 @@ def evaluate(
         body["cap"] = round(cap * 1_000_000)
     if limit is not None:
         body["limit"] = limit
+    if bias:
+        body["bias"] = {"attributes": [name.strip() for name in bias.split(",") if name.strip()]}
     id = remote.ask("POST", "/v1/evaluations", body)["id"]
     sys.stdout.write(f"{id}\n")
     if wait:
@@ -207,6 +210,14 @@ def table(results: dict[str, Any]) -> list[str]:
         rows.append(
             f"{one['first']} - {one['second']}: {told['difference']:+.3f} ({told['low']:+.3f} to {told['high']:+.3f}), "
             f"p {told['p']:.3g} ({told['method']}, {told['items']:,} items)"
+        )
+    for one in results.get("bias", []):
+        first, second = one["groups"]
+        why = ", ".join(f"{count:,} {reason.replace('_', ' ')}" for reason, count in one["skipped"].items())
+        found = f"{one['difference']:+.3f} ({one['low']:+.3f} to {one['high']:+.3f})" if one["difference"] is not None else "no pairs"
+        rows.append(
+            f"{one['attribute']} ({second} - {first})  {one['candidate']}: {found}, {one['verdict'].replace('_', ' ')}, "
+            f"p {one['adjusted']:.3g} ({one['method']}, {one['pairs']:,} pairs{'; skipped: ' + why if why else ''})"
         )
     for one in results["slices"]:
         if one["few"] or one["mean"] is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import logging
 import time
 from collections.abc import Callable, Sequence
@@ -67,6 +68,13 @@ class Evaluations:
         taken = TAKEN.intersection(terms.params)
         if taken:
             raise RequestError(f"params: {', '.join(sorted(taken))} cannot be set here", param="params")
+        if terms.bias is not None:
+            if len(set(terms.bias.attributes)) < len(terms.bias.attributes):
+                raise RequestError("bias.attributes: one stands there twice", param="bias.attributes")
+            if terms.judge.kind in ("human", "outcome"):
+                raise RequestError("bias: needs a judge that scores by itself; twins are shown to nobody", param="bias")
+            if importlib.util.find_spec("numpy") is None:
+                raise RequestError("bias: needs numpy: pip install 'penstock[quality]'", param="bias")
         for name in names:
             if not principal.may_use_model(name):
                 raise RequestError(f"candidates: this key may not use {name!r}", param="candidates")
@@ -104,6 +112,7 @@ class Evaluations:
             cap=wanted.cap,
             limit=wanted.limit,
             fresh=wanted.fresh,
+            bias=wanted.bias,
         )
 
     async def create(self, principal: Principal, wanted: Wanted) -> Evaluation:

@@ -9,6 +9,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from penstock.kernel.tasks import Floor, Judge, SliceFloor
+from penstock.quality.bias.pairs import Attribute
 
 Name = Annotated[str, Meta(min_length=1, max_length=200, pattern=r"^[\w.\-:/ ]+$")]
 Model = Annotated[str, Meta(min_length=1, max_length=300)]
@@ -44,6 +45,17 @@ ENDED = frozenset({Status.DONE, Status.STOPPED, Status.FAILED})
 LIVE = frozenset(Status) - ENDED
 
 
+class BiasTerms(Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """Ask the counterfactual twin of each item too, and compare the scores.
+
+    ``keep`` are words that stay as they are in every twin; differences within ``tolerance``, either way, count as none.
+    """
+
+    attributes: Annotated[tuple[Attribute, ...], Meta(min_length=1, max_length=2)]
+    keep: Annotated[tuple[Annotated[str, Meta(min_length=1, max_length=100)], ...], Meta(max_length=100)] = ()
+    tolerance: Annotated[float, Meta(ge=0, le=1)] = 0.05
+
+
 class Terms(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What is evaluated and how.
 
@@ -64,6 +76,7 @@ class Terms(Struct, frozen=True, kw_only=True, omit_defaults=True):
     cap: Annotated[int, Meta(ge=0)] | None = None
     limit: Annotated[int, Meta(ge=1)] | None = None
     fresh: bool = False
+    bias: BiasTerms | None = None
     origin: Literal["run", "inspect"] = "run"
 
 
@@ -87,6 +100,7 @@ class Wanted(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     cap: Annotated[int, Meta(ge=0, lt=2**53)] | None = None
     limit: Annotated[int, Meta(ge=1)] | None = None
     fresh: bool = False
+    bias: BiasTerms | None = None
 
 
 class Evaluation(Struct, frozen=True, kw_only=True):
@@ -159,4 +173,36 @@ class Score(Struct, frozen=True, kw_only=True):
     at: float
 
 
-__all__ = ["ENDED", "LIVE", "Answer", "Dataset", "Evaluation", "Model", "Name", "Score", "Status", "Terms", "Wanted"]
+class TwinScore(Struct, frozen=True, kw_only=True):
+    """One candidate's answer to the twin of an item, with its grade, as `Score` has them."""
+
+    evaluation: str
+    position: int
+    candidate: str
+    attribute: str
+    state: str
+    score: float | None
+    reason: str
+    error: str | None
+    call: str
+    cached: bool
+    judging_cost: int
+    paid: int
+    at: float
+
+
+__all__ = [
+    "ENDED",
+    "LIVE",
+    "Answer",
+    "BiasTerms",
+    "Dataset",
+    "Evaluation",
+    "Model",
+    "Name",
+    "Score",
+    "Status",
+    "Terms",
+    "TwinScore",
+    "Wanted",
+]

@@ -13,6 +13,7 @@ from penstock.quality import slices
 from penstock.quality.claims import Claim, Difference, Interval, claim, difference, interval, relative_claim, together
 from penstock.quality.examples import Item
 from penstock.quality.model import Score, Terms
+from penstock.quality.treatment import BiasResult
 
 WHOLE = frozenset({"exact", "regex", "numeric", "json_schema", "code", "groundedness"})
 """Kinds of judges whose scores can only be 0 or 1."""
@@ -77,6 +78,7 @@ class Results(Struct, frozen=True, kw_only=True):
     notes: list[str]
     items: int
     swaps: tuple[int, int] | None = None
+    bias: list[BiasResult] = []
 
 
 def results(terms: Terms, scores: Sequence[Score], items: Mapping[str, Item], wanted: int) -> Results:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import msgspec
@@ -17,10 +17,12 @@ from penstock.quality import store, working
 from penstock.quality.asking import Asked, Asking
 from penstock.quality.examples import Item
 from penstock.quality.judging import Judging
-from penstock.quality.model import ENDED, LIVE, Dataset, Evaluation, Status
+from penstock.quality.model import ENDED, LIVE, Dataset, Evaluation, Status, Terms
 from penstock.quality.purse import Purse
 from penstock.quality.results import Results, results
 from penstock.quality.settings import QualitySettings
+from penstock.quality.treatment import findings
+from penstock.quality.twins import Twin, twin
 from penstock.quality.working import Working, drawn
 from penstock.quality.writing import Writer
 from penstock.storage.records import Records
@@ -96,7 +98,10 @@ class Runs:
         terms, now = evaluation.terms, time.time()
         dataset, items = await self.items(evaluation)
         found, sums = await self._records.read(lambda c: store.standing(c, id))
-        evaluation = await self._change(id, status=Status.RUNNING, started_at=evaluation.started_at or now)
+        order = drawn(items, dataset.digest, terms.limit)
+        twins = await asyncio.to_thread(_twins, terms, order)
+        total = len(terms.candidates) * (len(order) + sum(len(each) for each in twins.values()))
+        evaluation = await self._change(id, status=Status.RUNNING, started_at=evaluation.started_at or now, total=total)
         # What is kept from before this evaluation counts where it may; what it asked itself counts always.
         since = evaluation.created_at if terms.fresh else now - self._settings.keep_answers_days * 86_400
         asked = Asked(
@@ -117,7 +122,8 @@ class Runs:
 
         work = self._working[id] = Working(
             evaluation=evaluation,
-            items=drawn(items, dataset.digest, terms.limit),
+            items=order,
+            twins=twins,
             found=found,
             sums=sums,
             asking=self._asking(),
@@ -161,12 +167,19 @@ class Runs:
             dataset, items = await self.items(evaluation)
             order = {position: at for at, (position, _) in enumerate(drawn(items, dataset.digest, None))}
         except NotFound:
-            items, order = [], dict[int, int]()
+            dataset, items, order = None, [], dict[int, int]()
         scores = await self._records.read(lambda c: store.scores(c, id))
         terms = evaluation.terms
         scores.sort(key=lambda one: order.get(one.position, len(order)))
         wanted = min(len(items), terms.limit or len(items))
         made = await asyncio.to_thread(results, terms, scores, {item.id: item for _, item in items}, wanted)
+        if terms.bias is not None and items:
+            asked = dict(drawn(items, dataset.digest if dataset is not None else "", terms.limit))
+            twins = await self._records.read(lambda c: store.twins(c, id))
+            bias = await asyncio.to_thread(findings, terms.bias, terms.candidates, scores, twins, asked)
+            made = msgspec.structs.replace(made, bias=bias)
+        elif terms.bias is not None:
+            made = msgspec.structs.replace(made, notes=[*made.notes, "the dataset is deleted: twins cannot be compared with their items"])
         values = {"results": msgspec.Raw(msgspec.json.encode(made)), "updated_at": time.time()}
         changed = await self._records.write(lambda c: store.change(c, id, values))
         await self._finished(changed if changed is not None else evaluation, made)
@@ -183,6 +196,19 @@ class Runs:
 
     async def _fail(self, id: str, why: str) -> str:
         return (await self._change(id, status=Status.FAILED, why=why, ended_at=time.time(), rate=0.0)).status.value
+
+
+def _twins(terms: Terms, order: Sequence[tuple[int, Item]]) -> dict[int, dict[str, Item]]:
+    """By position and attribute, the twins that are asked; the same ones each time."""
+    if terms.bias is None:
+        return {}
+    made: dict[int, dict[str, Item]] = {}
+    for position, item in order:
+        for attribute in terms.bias.attributes:
+            found = twin(item, attribute, terms.bias.keep)
+            if isinstance(found, Twin):
+                made.setdefault(position, {})[attribute] = found.item
+    return made
 
 
 def _said(name: str, id: str, function: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:

@@ -6,11 +6,11 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, RowMapping, and_, delete, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, RowMapping, and_, delete, func, insert, literal, or_, select, update
 
 from penstock.quality.examples import Item, item_decoder
-from penstock.quality.model import Answer, Dataset, Evaluation, Score, Status, Terms
-from penstock.quality.tables import ANSWERS, DATASET_ITEMS, DATASETS, EVALUATIONS, SCORES
+from penstock.quality.model import Answer, Dataset, Evaluation, Score, Status, Terms, TwinScore
+from penstock.quality.tables import ANSWERS, DATASET_ITEMS, DATASETS, EVALUATIONS, SCORES, TWINS
 from penstock.storage.schema import encode_json
 
 PIECE = 200
@@ -136,6 +136,7 @@ def listed(
 def remove(connection: Connection, id: str) -> None:
     """Delete an evaluation with its answers."""
     connection.execute(delete(SCORES).where(SCORES.c.evaluation == id))
+    connection.execute(delete(TWINS).where(TWINS.c.evaluation == id))
     connection.execute(delete(EVALUATIONS).where(EVALUATIONS.c.id == id))
 
 
@@ -223,17 +224,37 @@ def stale(connection: Connection, reach: str | None, limit: int = 50) -> list[st
     return list(connection.execute(select(EVALUATIONS.c.id).where(*where).limit(limit)).scalars())
 
 
-def standing(connection: Connection, evaluation: str) -> tuple[set[tuple[int, str]], dict[str, int]]:
-    """Which answers of an evaluation there are, by position and candidate, and its sums."""
-    asked = select(SCORES.c.position, SCORES.c.candidate, SCORES.c.state, SCORES.c.cached, SCORES.c.paid, SCORES.c.judging_cost)
+def keep_twins(connection: Connection, twins: Sequence[TwinScore]) -> None:
+    """Write scores of twins, in place of what was there before."""
+    for one in twins:
+        columns = (TWINS.c.evaluation, TWINS.c.position, TWINS.c.candidate, TWINS.c.attribute)
+        mine = zip(columns, (one.evaluation, one.position, one.candidate, one.attribute), strict=True)
+        connection.execute(delete(TWINS).where(*(column == value for column, value in mine)))
+        connection.execute(insert(TWINS).values(msgspec.structs.asdict(one)))
+
+
+def twins(connection: Connection, evaluation: str) -> list[TwinScore]:
+    """Scores of twins, by the position of their item."""
+    rows = connection.execute(
+        select(TWINS).where(TWINS.c.evaluation == evaluation).order_by(TWINS.c.position, TWINS.c.candidate)
+    ).mappings()
+    return [TwinScore(**row) for row in rows]
+
+
+def standing(connection: Connection, evaluation: str) -> tuple[set[tuple[int, str, str]], dict[str, int]]:
+    """Which answers of an evaluation there are, by position, candidate, and attribute where it is a twin's; and its sums."""
     sums = {"done": 0, "failed": 0, "unjudged": 0, "waiting": 0, "cached": 0, "cost": 0, "judging_cost": 0}
-    found: set[tuple[int, str]] = set()
-    for row in connection.execute(asked.where(SCORES.c.evaluation == evaluation)):
-        found.add((row.position, row.candidate))
-        sums["done"] += 1
-        sums["cached"] += row.cached
-        sums["cost"] += row.paid
-        sums["judging_cost"] += row.judging_cost
-        if row.state != "judged":
-            sums[row.state] += 1
+    found: set[tuple[int, str, str]] = set()
+    for table in (SCORES, TWINS):
+        held = table.c
+        which = held.attribute if table is TWINS else literal("").label("attribute")
+        asked = select(held.position, held.candidate, which, held.state, held.cached, held.paid, held.judging_cost)
+        for row in connection.execute(asked.where(held.evaluation == evaluation)):
+            found.add((row.position, row.candidate, row.attribute))
+            sums["done"] += 1
+            sums["cached"] += row.cached
+            sums["cost"] += row.paid
+            sums["judging_cost"] += row.judging_cost
+            if row.state != "judged":
+                sums[row.state] += 1
     return found, sums

@@ -108,6 +108,25 @@ SCORES = Table(
     PrimaryKeyConstraint("evaluation", "position", "candidate", name="pk_evaluation_scores"),
 )
 
+TWINS = Table(
+    "evaluation_twins",
+    METADATA,
+    Column("evaluation", Text, nullable=False),
+    Column("position", Integer, nullable=False),  # of the item whose twin it is
+    Column("candidate", Text, nullable=False),
+    Column("attribute", Text, nullable=False),  # gender or origin
+    Column("state", Text, nullable=False),  # judged, unjudged, failed
+    Column("score", Double),
+    Column("reason", Text, nullable=False),
+    Column("error", Text),  # why there is no answer
+    Column("call", Text, nullable=False),
+    Column("cached", Boolean, nullable=False),
+    Column("judging_cost", BigInteger, nullable=False),
+    Column("paid", BigInteger, nullable=False),  # what this evaluation paid for answer and judge
+    Column("at", Double, nullable=False),
+    PrimaryKeyConstraint("evaluation", "position", "candidate", "attribute", name="pk_evaluation_twins"),
+)
+
 SAMPLES = Table(
     "quality_samples",
     METADATA,

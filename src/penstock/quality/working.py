@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 import msgspec
 
@@ -13,7 +13,7 @@ from penstock.kernel.errors import Unauthenticated
 from penstock.quality.asking import Asked, Asking, OutOfMoney, Said
 from penstock.quality.examples import Item
 from penstock.quality.graders import Grade, Grader
-from penstock.quality.model import Evaluation, Score, Status
+from penstock.quality.model import Evaluation, Score, Status, TwinScore
 from penstock.quality.purse import CapReached
 from penstock.quality.writing import Writer
 
@@ -28,13 +28,17 @@ Beat = Callable[[dict[str, int], float], Awaitable[Evaluation]]
 
 
 class Working:
-    """One execution of an evaluation. ``found`` are the answers there are, by position and candidate; they are left alone."""
+    """One execution of an evaluation. ``found`` are the answers there are, by position, candidate and attribute; they are left alone.
+
+    ``twins`` are the counterfactual twins of an item by their attributes, which are asked behind it; the item itself has none ("").
+    """
 
     def __init__(
         self,
         evaluation: Evaluation,
         items: Sequence[tuple[int, Item]],
-        found: set[tuple[int, str]],
+        twins: Mapping[int, Mapping[str, Item]],
+        found: set[tuple[int, str, str]],
         sums: dict[str, int],
         asking: Asking,
         asked: Asked,
@@ -45,6 +49,7 @@ class Working:
     ) -> None:
         self._evaluation = evaluation
         self._items = items
+        self._twins = twins
         self._found = found
         self.sums = sums
         self._asking = asking
@@ -93,9 +98,15 @@ class Working:
         await self._room.wait()
 
     async def _item(self, position: int, item: Item) -> None:
-        """All candidates' answers to one item, side by side, so that what ended early can still be compared."""
+        """One item and its twins behind it, so that what ended early has both sides."""
+        await self._side(position, "", item)
+        for attribute, twin in self._twins.get(position, {}).items():
+            await self._side(position, attribute, twin)
+
+    async def _side(self, position: int, attribute: str, item: Item) -> None:
+        """All candidates' answers to one question, side by side, so that what ended early can still be compared."""
         terms = self._evaluation.terms
-        missing = [one for one in terms.candidates if (position, one) not in self._found]
+        missing = [one for one in terms.candidates if (position, one, attribute) not in self._found]
         if not missing:
             return
         against: str | None = None
@@ -104,15 +115,15 @@ class Working:
             against = said.text if said.error is None else None
             if terms.reference in missing:
                 missing.remove(terms.reference)
-                await self._keep(position, item, terms.reference, said, against)
+                await self._keep(position, attribute, item, terms.reference, said, against)
         # No group that cancels: what is in flight beside a question that ends the work is paid for already.
-        ended = await asyncio.gather(*(self._one(position, item, one, against) for one in missing), return_exceptions=True)
+        ended = await asyncio.gather(*(self._one(position, attribute, item, one, against) for one in missing), return_exceptions=True)
         for fault in ended:
             if fault is not None:
                 raise fault
 
-    async def _one(self, position: int, item: Item, candidate: str, against: str | None) -> None:
-        await self._keep(position, item, candidate, await self._ask(item, candidate), against)
+    async def _one(self, position: int, attribute: str, item: Item, candidate: str, against: str | None) -> None:
+        await self._keep(position, attribute, item, candidate, await self._ask(item, candidate), against)
 
     async def _ask(self, item: Item, candidate: str) -> Said:
         terms = self._evaluation.terms
@@ -120,13 +131,32 @@ class Working:
         asked = msgspec.structs.replace(self._asked, labels=labels)
         return await self._asking.ask(asked, candidate, item.messages(terms.system), terms.params)
 
-    async def _keep(self, position: int, item: Item, candidate: str, said: Said, against: str | None) -> None:
+    async def _keep(self, position: int, attribute: str, item: Item, candidate: str, said: Said, against: str | None) -> None:
         if said.error is not None:
             grade = Grade(state="unjudged", reason=said.message)
         elif self._grader.compares and against is None and self._evaluation.terms.reference is not None:
             grade = Grade(state="unjudged", reason="the reference did not answer")
         else:
             grade = await self._grader.grade(item, said.text, against)
+        if attribute:
+            twin = TwinScore(
+                evaluation=self._evaluation.id,
+                position=position,
+                candidate=candidate,
+                attribute=attribute,
+                state="failed" if said.error is not None else grade.state,
+                score=grade.score,
+                reason=grade.reason,
+                error=said.error,
+                call=said.call,
+                cached=said.cached,
+                judging_cost=grade.cost,
+                paid=said.paid + grade.paid,
+                at=time.time(),
+            )
+            await self._writer.twin(twin)
+            self._count(twin)
+            return
         score = Score(
             evaluation=self._evaluation.id,
             position=position,
@@ -151,11 +181,14 @@ class Working:
             at=time.time(),
         )
         await self._writer.score(score)
+        self._count(score)
+
+    def _count(self, score: Score | TwinScore) -> None:
         sums = self.sums
         sums["done"] += 1
-        sums["cached"] += said.cached
+        sums["cached"] += score.cached
         sums["cost"] += score.paid
-        sums["judging_cost"] += grade.cost
+        sums["judging_cost"] += score.judging_cost
         if score.state != "judged":
             sums[score.state] += 1
 

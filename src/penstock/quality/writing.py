@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from penstock.quality import store
-from penstock.quality.model import Answer, Score
+from penstock.quality.model import Answer, Score, TwinScore
 from penstock.storage.records import Records
 
 
@@ -16,6 +16,7 @@ class Writer:
         self._records = records
         self._answers: list[Answer] = []
         self._scores: list[Score] = []
+        self._twins: list[TwinScore] = []
         self._next: asyncio.Future[None] | None = None
         self._busy: asyncio.Task[None] | None = None
 
@@ -27,6 +28,11 @@ class Writer:
     async def score(self, score: Score) -> None:
         """Have a score kept."""
         self._scores.append(score)
+        await self._written()
+
+    async def twin(self, score: TwinScore) -> None:
+        """Have the score of a twin kept."""
+        self._twins.append(score)
         await self._written()
 
     async def _written(self) -> None:
@@ -43,8 +49,14 @@ class Writer:
                 waiting, self._next = self._next, None
                 answers, self._answers = self._answers, []
                 scores, self._scores = self._scores, []
+                twins, self._twins = self._twins, []
+
+                def write(c: store.Connection, a: list[Answer] = answers, s: list[Score] = scores, t: list[TwinScore] = twins) -> None:
+                    store.keep(c, a, s)
+                    store.keep_twins(c, t)
+
                 try:
-                    await self._records.write(lambda c, a=answers, s=scores: store.keep(c, a, s))
+                    await self._records.write(write)
                 except BaseException as fault:  # whoever waits is told, whatever it is
                     if not waiting.done():
                         waiting.set_exception(fault)
