@@ -6,13 +6,16 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from tests.routing.simulated import CHEAP, DEAR, policy, task
 from tests.routing.test_constraints import Rooms, asked
 
 from penstock.kernel.errors import BudgetExceeded, NotApproved
 from penstock.kernel.tasks import Floor
+from penstock.routing.choice import pick
 from penstock.routing.memory import Live
-from penstock.routing.plan import Plan, Planner
+from penstock.routing.plan import Plan, Planner, worthiest
 from penstock.routing.policy import claim_of
 
 TASK = task(mode="cascade")
@@ -132,3 +135,10 @@ def test_money_lowers_no_quality_unsaid() -> None:
 def test_the_floor_is_told_in_words() -> None:
     of = task(floor=Floor(level=0.95), mode="route")
     assert planned(of=of).choice.floor == f"at least 95.0% as good as {DEAR}, at 95% confidence"
+
+
+@given(st.lists(st.tuples(_few, st.sampled_from((1.0, 2.0, 3.0))), min_size=1, max_size=20), st.sampled_from((0.0, 1.0, 4.0, 50.0)))
+def test_the_line_picks_as_the_certificate_did(rows: list[tuple[float, float]], worth: float) -> None:
+    chances, costs = zip(*rows, strict=True)
+    picked = worthiest({f"m{k}": chance for k, chance in enumerate(chances)}, costs, worth)
+    assert picked == f"m{int(pick(np.array(chances), np.array(costs), worth))}"
