@@ -250,6 +250,16 @@ class Health:
             return None
         return f"{target.provider}/{target.model} is left alone for {found.wait():.0f} s"
 
+    def all_well(self, targets: Iterable[Target]) -> bool:
+        """See `Wellbeing.all_well`."""
+        known, closed = self.targets, State.CLOSED
+        for target in targets:
+            found = known.get((target.provider, target.model))
+            # As `quiet`, without a call for each.
+            if found is not None and (found.circuit.state is not closed or found.provider.circuit.state is not closed):
+                return False
+        return True
+
     def provider(self, name: str) -> ProviderStanding:
         """The standing of a provider."""
         found = self.providers.get(name)

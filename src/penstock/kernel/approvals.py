@@ -26,6 +26,11 @@ class Approvals(Protocol):
         """Whether everything is allowed: nobody registered anything, the policy is open, and no task is declared."""
         ...
 
+    @property
+    def version(self) -> object:
+        """Equal to what it was before for as long as no answer has changed."""
+        ...
+
     def refusal(
         self, provider: str, model: str, *, organisation: str, task: str | None = None, data_class: str | None = None
     ) -> Refusal | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Protocol
 
 from penstock.kernel.call import Call, Target
@@ -12,6 +13,10 @@ class Wellbeing(Protocol):
 
     def trouble(self, target: Target) -> str | None:
         """Why a call would be passed over there now; None when it would be let in, be it as a probe."""
+        ...
+
+    def all_well(self, targets: Iterable[Target]) -> bool:
+        """Whether nothing is known against any of them. Where it is false, `trouble` says of whom, if of anybody."""
         ...
 
 

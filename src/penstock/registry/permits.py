@@ -50,6 +50,12 @@ class Permits:
         """See `Approvals.idle`."""
         return self._standing.idle and not self._declared()
 
+    @property
+    def version(self) -> tuple[int, int, int]:
+        """See `Approvals.version`."""
+        tasks, candidates = self._tasks, self._candidates
+        return self._standing.version, tasks.version if tasks is not None else -1, candidates.version if candidates is not None else -1
+
     def refusal(
         self, provider: str, model: str, *, organisation: str, task: str | None = None, data_class: str | None = None
     ) -> Refusal | None:

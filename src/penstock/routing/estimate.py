@@ -63,6 +63,7 @@ class Estimator:
         self._of_kernel = (weights[features + wide :] * kernel).astype(np.float32)
         self._constant = arrays["mean"] - centre @ of_features
         self._slope, self._shift = arrays["slope"], arrays["shift"]
+        self._one: _One | None = None
 
     @property
     def candidates(self) -> int:
@@ -77,26 +78,73 @@ class Estimator:
         return found + self._constant
 
     def of_one(self, features: Floats, embedding: NDArray[Any]) -> Floats:
-        """`chances` of one prompt, in half the time: nothing is joined or widened."""
-        known = features.size
-        seen = np.empty(known + embedding.size, dtype=np.float32)
-        seen[:known] = features
-        seen[known:] = embedding
-        found = seen @ self._linear
-        if len(self._landmarks):
-            seen[:known] = ((features - self._centre) / self._scale).clip(-3, 3) * self._beside
-            distance = self._landmarks @ seen
-            distance *= -2
-            distance += self._lengths + seen @ seen
-            np.maximum(distance, 0, out=distance)
-            distance *= -1 / (self._width * self._width)
-            np.exp(distance, out=distance)
-            found += distance @ self._of_kernel
-        return 1 / (1 + np.exp(-((found + self._constant) * self._slope + self._shift)))
+        """`chances` of one prompt, in a third of the time; the first time makes ready for it."""
+        one = self._one
+        if one is None:
+            one = self._one = _One(self.arrays)
+        return one.chances(features, embedding)
 
     def chances(self, features: Floats, embedding: Floats) -> Floats:
         """Calibrated chances of success [..., candidates], each between 0 and 1."""
         return 1 / (1 + np.exp(-(self.raw(features, embedding) * self._slope + self._shift)))
+
+
+class _One:
+    """An estimator laid out for one prompt at a time: everything that is constant is folded into one matrix, which is read once.
+
+    It is multiplied with the standardised features, these again without their outliers, the embedding, the square of its distance to
+    nothing, and 1. Its first rows give the exponents of the kernel, the others what is linear, on the scale of the calibration.
+    """
+
+    __slots__ = ("_centre", "_inverse", "_of_kernel", "_rows", "_squared")
+
+    def __init__(self, arrays: dict[str, Floats]) -> None:
+        embedding, kernel, width, beside = (float(x) for x in arrays["recipe"])
+        landmarks, weights, slope = arrays["landmarks"], arrays["weights"], arrays["slope"]
+        known = arrays["centre"].size
+        both = landmarks.shape[1]
+        near, near_2 = len(landmarks), -1 / (width * width)
+        rows = np.zeros((near + slope.size, known + both + 2))
+        exponents, linear = rows[:near], rows[near:]
+        exponents[:, known:-2] = landmarks * (-2 * near_2)
+        exponents[:, known : 2 * known] *= beside
+        exponents[:, -2] = near_2
+        exponents[:, -1] = (landmarks**2).sum(axis=1) * near_2
+        linear[:, :known] = weights[:known].T
+        linear[:, 2 * known : -2] = weights[known:both].T * embedding
+        linear[:, -1] = arrays["mean"]
+        linear *= slope[:, None]
+        linear[:, -1] += arrays["shift"]
+        # The calibrated chance is 1 / (1 + exp(-score)): negative scores save a step.
+        linear *= -1
+        self._rows = rows.astype(np.float32)
+        self._of_kernel = (weights[both:].T * (-kernel * slope[:, None])).astype(np.float32)
+        self._centre, self._inverse = arrays["centre"], 1 / arrays["scale"]
+        self._squared = beside * beside
+
+    def chances(self, features: Floats, embedding: NDArray[Any]) -> Floats:
+        """See `Estimator.of_one`."""
+        rows, of_kernel, known = self._rows, self._of_kernel, features.size
+        seen = np.empty(rows.shape[1], dtype=np.float32)
+        standard = features - self._centre
+        standard *= self._inverse
+        seen[:known] = standard
+        np.minimum(standard, 3, out=standard)
+        np.maximum(standard, -3, out=standard)
+        seen[known : 2 * known] = standard
+        seen[2 * known : -2] = embedding
+        seen[-2] = standard.dot(standard) * self._squared + embedding.dot(embedding)
+        seen[-1] = 1
+        found = rows.dot(seen)
+        score = found[-len(of_kernel) :].astype(np.float64)
+        near = found[: -len(of_kernel)]
+        if near.size:
+            np.minimum(near, 0, out=near)
+            np.exp(near, out=near)
+            score += of_kernel.dot(near)
+        np.exp(score, out=score)
+        score += 1
+        return np.reciprocal(score, out=score)
 
 
 def _beside(standard: Floats, embeddings: Floats, weight: float) -> Floats:

@@ -26,15 +26,23 @@ _Found = tuple[int, list[tuple[Policy, bytes | None]] | None]
 class Live:
     """A policy as it serves: with its fit where it has one. ``damaged`` says why it must not be used; None when it may."""
 
-    __slots__ = ("damaged", "fit", "policy")
+    __slots__ = ("_said", "damaged", "fit", "policy")
 
     def __init__(self, policy: Policy, fit: Fit | None, damaged: str | None = None) -> None:
         self.policy = policy
         self.fit = fit
         self.damaged = damaged
+        self._said: tuple[Task | None, str | None] = (None, None)
 
     def unusable(self, task: Task, claim: str) -> str | None:
         """Why the policy says nothing about the task as it is now, with the digest ``claim`` (`claim_of`); None when it does."""
+        of, said = self._said
+        if of is not task:
+            said = self._unusable(task, claim)
+            self._said = (task, said)
+        return said
+
+    def _unusable(self, task: Task, claim: str) -> str | None:
         policy = self.policy
         named = f"policy {policy.number}"
         if policy.state == "suspended":

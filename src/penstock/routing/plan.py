@@ -16,7 +16,8 @@ from penstock.kernel.call import Call, Target
 from penstock.kernel.choice import Choice, Considered, Mode
 from penstock.kernel.errors import BudgetExceeded, NotApproved, RequestError
 from penstock.kernel.tasks import Task
-from penstock.routing.constraints import Constraints, Field
+from penstock.routing.constraints import Constraints
+from penstock.routing.field import Board, Field
 from penstock.routing.memory import Live
 
 if TYPE_CHECKING:
@@ -62,69 +63,56 @@ class Planner:
         Raises an error that names every candidate and what rules it out when none is left.
         """
         task, policy = field.task, live.policy if live is not None else None
-        considered = self._constraints.considered(call, field, policy)
-        hard = [one for one in considered if one.ruled_out is None or one.ruled_out == "unhealthy"]
-        if not hard:
-            refuse(task, considered, field.left)
-        # Who does not do well is asked only when nobody else is left: then a probe is better than a refusal.
-        well = [one for one in hard if one.ruled_out is None]
-        allowed = {one.candidate: one for one in (well or hard)}
+        board = self._constraints.board(call, field, policy)
+        if not board.able:
+            refuse(task, board.considered, field.left)
         guessed: dict[str, float] = {}
         if policy is not None and chances is not None:
-            guessed = dict(zip(policy.candidates, [float(chance) for chance in chances.tolist()], strict=True))
-        default = next((one for one in considered if one.candidate == task.default), None)
-        if default is not None and default.ruled_out == "budget" and not _affordable(live, allowed, field):
+            guessed = dict(zip(policy.candidates, chances.tolist(), strict=True))
+        default = board.default
+        if default is not None and default.ruled_out == "budget" and not _affordable(live, board, field):
             # A cheaper one could be paid, and of none is it proven that it is good enough: money must not lower quality unsaid.
             raise BudgetExceeded(f"the task's default, {task.default}, {default.why}, and no candidate that is certified costs less")
-        able = {one.candidate: one for one in hard}
-        mode, chosen, why, kept = _pick(field, live, guessed, allowed, checkable, unguessed, _unproven_order(field, allowed, able, default))
+        mode, chosen, why, kept = _pick(field, live, guessed, board, checkable, unguessed)
         if not chosen:
-            refuse(task, considered, field.left)
+            refuse(task, board.considered, field.left)
         choice = Choice(
             task=task.name,
             mode=mode,
             chosen=chosen,
             why=why,
-            candidates=tuple(considered),
+            candidates=board.considered,
             policy=kept.policy.id if kept is not None else None,
             floor=field.floor,
             quality=kept.policy.quality if kept is not None else None,
             bound=kept.policy.bound if kept is not None else None,
             estimates=guessed,
         )
-        targets = [_target(able[chosen], 0)]
-        if mode == "cascade" and policy is not None and policy.next is not None:
-            choice.next, choice.threshold = policy.next, policy.threshold
-            targets.append(_target(allowed[policy.next], 1))
-        else:
-            # As without evidence: who fails is stood in for, by the default first.
-            stand_ins = [name for name in field.chain if name in allowed and name != chosen]
-            targets += [_target(allowed[name], rank) for rank, name in enumerate(stand_ins, 1)]
-        return Plan(choice=choice, targets=targets, live=kept, cascade=mode == "cascade", allowed=tuple(allowed))
+        second: str | None = None
+        if mode == "cascade" and policy is not None:
+            second = choice.next = policy.next
+            choice.threshold = policy.threshold
+        targets = field.targets(board, chosen, second)
+        return Plan(choice=choice, targets=targets, live=kept, cascade=mode == "cascade", allowed=board.names)
 
 
 def _pick(
     field: Field,
     live: Live | None,
     guessed: dict[str, float],
-    allowed: dict[str, Considered],
+    board: Board,
     checkable: bool,
     unguessed: str,
-    instead: list[str],
 ) -> tuple[Mode, str, str, Live | None]:
-    task = field.task
+    task, allowed = field.task, board.allowed
     missing = _unproven(field, live)
     if live is None or missing is not None:
-        return _fallback(field, instead, missing or "nothing is certified")
+        return _fallback(field, board, missing or "nothing is certified")
     policy = live.policy
     proven = f"policy {policy.number} holds {field.floor} on {policy.labels} labels"
     if policy.kind == "router":
         if guessed:
-            pick, best = "", (-math.inf, 0.0)
-            for name, cost in zip(policy.candidates, policy.costs, strict=True):
-                worth = (policy.worth * guessed[name] - cost, -cost)
-                if worth > best:
-                    pick, best = name, worth
+            pick = _worthiest(guessed, policy.costs, policy.worth)
             if pick in allowed:
                 return "router", pick, f"the router's pick for this prompt; {proven}", live
             unguessed = f"the router's pick for this prompt, {pick}, is ruled out"
@@ -139,12 +127,22 @@ def _pick(
         if name in allowed:
             said = f"the cheapest candidate whose own evidence meets the floor; {proven}"
             return "proof", name, f"{unguessed}; {said}" if unguessed else said, live
-    return _fallback(field, instead, unguessed or f"every candidate that is certified by itself is ruled out (policy {policy.number})")
+    return _fallback(field, board, unguessed or f"every candidate that is certified by itself is ruled out (policy {policy.number})")
 
 
-def _affordable(live: Live | None, allowed: dict[str, Considered], field: Field) -> bool:
+def _worthiest(guessed: Mapping[str, float], costs: Sequence[float], worth: float) -> str:
+    """The candidate with the best ``worth * chance - cost``; on a tie, the cheaper. As `penstock.routing.choice.pick`, for one call."""
+    pick, best, least = "", -math.inf, 0.0
+    for (name, chance), cost in zip(guessed.items(), costs, strict=True):
+        value = worth * chance - cost
+        if value > best or (value == best and cost < least):
+            pick, best, least = name, value, cost
+    return pick
+
+
+def _affordable(live: Live | None, board: Board, field: Field) -> bool:
     """Whether a candidate that is certified by itself may do the call."""
-    return live is not None and _unproven(field, live) is None and any(name in allowed for name in live.policy.singles)
+    return live is not None and _unproven(field, live) is None and any(name in board.allowed for name in live.policy.singles)
 
 
 def _unproven(field: Field, live: Live | None) -> str | None:
@@ -158,25 +156,22 @@ def _unproven(field: Field, live: Live | None) -> str | None:
     return live.unusable(task, field.claim)
 
 
-def _unproven_order(field: Field, allowed: dict[str, Considered], able: dict[str, Considered], default: Considered | None) -> list[str]:
+def _unproven_order(field: Field, board: Board) -> list[str]:
     """Who may do the call without evidence, in order: those at least as trusted as the default, so that no failure and no refusal sends
     data further away; of these one that does badly rather than nobody. What the default cannot do at all, any other candidate may."""
-    near = [name for name in field.chain if name in allowed] or [name for name in field.chain if name in able]
+    allowed, default = board.allowed, board.default
+    near = [name for name in field.chain if name in allowed] or [name for name in field.chain if name in board.able]
     if default is not None and default.ruled_out in _OF_THE_REQUEST:
         near += [name for name in allowed if name not in near]
     return near
 
 
-def _fallback(field: Field, instead: list[str], why: str) -> tuple[Mode, str, str, Live | None]:
-    task = field.task
+def _fallback(field: Field, board: Board, why: str) -> tuple[Mode, str, str, Live | None]:
+    task, instead = field.task, _unproven_order(field, board)
     if task.default in instead:
         return "default", task.default, f"the task's default: {why}", None
     name = next(iter(instead), "")
     return "instead", name, f"the default, {task.default}, is ruled out, and this is the next of the task's candidates: {why}", None
-
-
-def _target(one: Considered, rank: int) -> Target:
-    return Target(one.provider, one.model, one.candidate, rank)
 
 
 def refuse(task: Task, considered: Sequence[Considered], left: Mapping[str, str]) -> NoReturn:
