@@ -83,6 +83,15 @@ def test_one_prompt_is_estimated_as_among_many() -> None:
     features, vectors = rng.normal(size=(60, 9)) * 4, rng.normal(size=(60, 16))
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     estimator = fit(features, vectors, rng.random((60, 3)).round()).estimator
+    features[::9] *= 40  # far out
     many = estimator.chances(features, vectors)
     for row in range(60):
-        assert np.allclose(estimator.of_one(features[row], vectors[row].astype(np.float32)), many[row], atol=1e-5)
+        assert np.allclose(estimator.of_one(features[row], vectors[row].astype(np.float32)), many[row], atol=3e-6)
+
+
+def test_one_prompt_without_a_kernel() -> None:
+    features, embeddings, scores = prompts(100)
+    estimator = fit(features, embeddings, scores, Recipe(kernel=0)).estimator
+    assert np.allclose(
+        estimator.of_one(features[3], embeddings[3].astype(np.float32)), estimator.chances(features[3], embeddings[3]), atol=3e-6
+    )

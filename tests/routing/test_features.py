@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+import re
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -17,6 +18,44 @@ def test_any_text_has_one_finite_number_for_each_name(text: str) -> None:
     found = prompt_features(text)
     assert len(found) == len(PROMPT_FEATURES)
     assert all(map(math.isfinite, found))
+
+
+_PIECES = (
+    "\nA. ",
+    "\nB)",
+    "__",
+    "_a_",
+    "```",
+    "def ",
+    ";\n",
+    "}\n",
+    "=> ",
+    "don't ",
+    "HOW ",
+    "İf ",
+    "£",
+    "€",
+    "12.5 ",
+    "?",
+    "Öl ",
+    "\x1c",
+    "(",
+)
+
+
+@given(st.lists(st.one_of(st.sampled_from(_PIECES), st.text(max_size=8))).map("".join))
+def test_quick_counts_are_those_of_a_slow_look(text: str) -> None:
+    found, many = named(text), max(1, len(text.split()))
+    words = re.findall("[a-z']+", text.lower())
+    assert found["variety"] == len(set(words)) / many
+    negations = {"not", "no", "except", "never", "neither", "nor", "cannot", "without"}
+    assert found["negates"] == math.log1p(sum(word in negations for word in words))
+    code = ("```", "def ", "class ", "return ", "import ", "assert ", ";\n", "{\n", "}\n", "=> ", "#include")
+    assert found["code"] == math.log1p(sum(text.count(one) for one in code))
+    assert found["choices"] == math.log1p(sum(text.count(f"\n{letter}{mark}") for letter in "ABCDE" for mark in ".)"))
+    assert found["currency"] == math.log1p(sum(text.count(one) for one in "$€£"))
+    assert (found["blanks"], found["brackets"]) == (math.log1p(text.count("__")), math.log1p(text.count("(")))
+    assert found["word_length"] == sum(map(len, text.split())) / many
 
 
 def test_what_a_prompt_is_shows() -> None:

@@ -72,8 +72,10 @@ class Field:
         traits = [seat.traits for seat in seats if seat.ruled_out is None and seat.traits is not None]
         # What every one of them takes: a call that asks for no more need not be held against each.
         self._context = min((one.context for one in traits if one.context is not None), default=math.inf)
-        takes = [one.inputs for one in traits if one.inputs is not None]
-        self._inputs: frozenset[Kind] | None = frozenset.intersection(*takes) if takes else None
+        self._inputs: frozenset[Kind] | None = None
+        for one in traits:
+            if one.inputs is not None:
+                self._inputs = one.inputs if self._inputs is None else self._inputs & one.inputs
         self._tools = all(one.tools is not False for one in traits)
         self._json = all(one.json is not False for one in traits)
         self._free: dict[str, object] = {}

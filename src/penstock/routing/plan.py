@@ -112,7 +112,7 @@ def _pick(
     proven = f"policy {policy.number} holds {field.floor} on {policy.labels} labels"
     if policy.kind == "router":
         if guessed:
-            pick = _worthiest(guessed, policy.costs, policy.worth)
+            pick = worthiest(guessed, policy.costs, policy.worth)
             if pick in allowed:
                 return "router", pick, f"the router's pick for this prompt; {proven}", live
             unguessed = f"the router's pick for this prompt, {pick}, is ruled out"
@@ -130,7 +130,7 @@ def _pick(
     return _fallback(field, board, unguessed or f"every candidate that is certified by itself is ruled out (policy {policy.number})")
 
 
-def _worthiest(guessed: Mapping[str, float], costs: Sequence[float], worth: float) -> str:
+def worthiest(guessed: Mapping[str, float], costs: Sequence[float], worth: float) -> str:
     """The candidate with the best ``worth * chance - cost``; on a tie, the cheaper. As `penstock.routing.choice.pick`, for one call."""
     pick, best, least = "", -math.inf, 0.0
     for (name, chance), cost in zip(guessed.items(), costs, strict=True):
