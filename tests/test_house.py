@@ -157,7 +157,6 @@ UNMIRRORED: dict[str, str] = {
     "routing/frontier.py": "routing/test_routes.py",
     "routing/memory.py": "routing/test_stage.py",
     "routing/pages.py": "routing/test_routes.py",
-    "routing/plan.py": "routing/test_stage.py",
     "routing/policy.py": "routing/test_series.py",
     "routing/prompts.py": "routing/test_stage.py",
     "routing/proving.py": "routing/test_stage.py",
