@@ -73,7 +73,8 @@ def bars(found: Mapping[str, Any]) -> str:
     machine, minutes = found["machine"], sum(found["seconds"].values()) / 60
     lines += [
         "",
-        f"{minutes:.0f} minutes on {machine['cores']} cores of an {machine['cpu']}, at a load average of {machine['load_average']:.0f}.",
+        f"{minutes:.0f} minutes on {machine['cores']} cores of an {machine['cpu']}, at a load average of {machine['load_average']:.0f}; "
+        f"the station at {found['stage_machine']['load_average']:.0f}.",
     ]
     return "\n".join(lines)
 

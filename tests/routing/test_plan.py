@@ -137,6 +137,9 @@ def test_the_floor_is_told_in_words() -> None:
     assert planned(of=of).choice.floor == f"at least 95.0% as good as {DEAR}, at 95% confidence"
 
 
+_few = st.sampled_from((0.0, 0.25, 0.5, 0.75, 1.0))
+
+
 @given(st.lists(st.tuples(_few, st.sampled_from((1.0, 2.0, 3.0))), min_size=1, max_size=20), st.sampled_from((0.0, 1.0, 4.0, 50.0)))
 def test_the_line_picks_as_the_certificate_did(rows: list[tuple[float, float]], worth: float) -> None:
     chances, costs = zip(*rows, strict=True)
