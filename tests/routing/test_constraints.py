@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import time
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
@@ -54,6 +55,9 @@ class Rooms:
     def trouble(self, target: Target) -> str | None:
         return self.troubles.get(target.name)
 
+    def all_well(self, targets: Iterable[Target]) -> bool:
+        return not any(target.name in self.troubles for target in targets)
+
     def left(self, call: Call) -> int | None:
         return self.money
 
@@ -75,7 +79,7 @@ def asked(*, tokens: int = 10, most: int | None = 10, seconds: float = 60.0, bod
 
 def considered(rooms: Rooms, call: Call | None = None, of: Any = None, known: Any = None) -> dict[str, Considered]:
     constraints = rooms.constraints()
-    return {one.candidate: one for one in constraints.considered(call or asked(), constraints.field(of or task()), known)}
+    return {one.candidate: one for one in constraints.board(call or asked(), constraints.field(of or task()), known).considered}
 
 
 def test_with_nothing_in_the_way_everybody_is_allowed_and_priced() -> None:
@@ -192,7 +196,7 @@ def test_an_idle_registry_is_not_asked() -> None:
 
 def test_rooms_that_nobody_provides_rule_nobody_out() -> None:
     bare = Constraints(Ports(candidates=Rooms()))  # type: ignore[arg-type]
-    assert [(one.ruled_out, one.cost) for one in bare.considered(asked(), bare.field(task()), None)] == [(None, None)] * 2
+    assert [(one.ruled_out, one.cost) for one in bare.board(asked(), bare.field(task()), None).considered] == [(None, None)] * 2
 
 
 def test_a_field_is_kept_until_its_task_or_its_candidates_change() -> None:
@@ -203,18 +207,18 @@ def test_a_field_is_kept_until_its_task_or_its_candidates_change() -> None:
     assert constraints.field(task()) is not field  # declared anew
     field = constraints.field(of)
     rooms.of[CHEAP] = Traits(place="vendor", context=1)
-    assert constraints.considered(asked(), constraints.field(of), None)[0].ruled_out is None
+    assert constraints.board(asked(), constraints.field(of), None).considered[0].ruled_out is None
     rooms.version += 1
-    assert constraints.considered(asked(), constraints.field(of), None)[0].ruled_out == "context"
+    assert constraints.board(asked(), constraints.field(of), None).considered[0].ruled_out == "context"
 
 
 def test_what_one_call_is_told_is_not_written_into_the_next_ones() -> None:
     rooms, of = Rooms(), task()
     constraints = rooms.constraints()
     rooms.troubles[CHEAP] = "ill"
-    first = constraints.considered(asked(), constraints.field(of), None)
+    first = constraints.board(asked(), constraints.field(of), None).considered
     rooms.troubles.clear()
-    second = constraints.considered(asked(), constraints.field(of), None)
+    second = constraints.board(asked(), constraints.field(of), None).considered
     assert (first[0].ruled_out, second[0].ruled_out) == ("unhealthy", None)
     assert rooms.priced == 2  # once for each candidate, not for each call
 
@@ -225,8 +229,8 @@ def test_a_cost_that_is_reckoned_once_for_calls_of_about_a_size_is_near(tokens: 
     rooms, of = Rooms(), task()
     constraints = rooms.constraints()
     field = constraints.field(of)
-    near = constraints.considered(asked(tokens=tokens, most=most), field, None)[0].cost
-    told = constraints.considered(asked(tokens=int(tokens * 1.02), most=most), field, None)[0].cost
+    near = constraints.board(asked(tokens=tokens, most=most), field, None).considered[0].cost
+    told = constraints.board(asked(tokens=int(tokens * 1.02), most=most), field, None).considered[0].cost
     assert near is not None
     assert told is not None
     assert abs(told - near) <= 0.031 * max(near, told) + 1
