@@ -137,3 +137,21 @@ async def test_no_floor_nothing_to_certify(place: Place) -> None:
 
 def test_what_is_done_is_told_as_it_is() -> None:
     assert shown([policy()], 1e12) == [policy()]
+
+
+async def test_an_attempt_that_was_given_up_claims_nothing_when_it_ends_after_all(place: Place) -> None:
+    of = task()
+    place.outcomes = drawn(GOOD, 200)
+    place.gate.clear()
+    late = await place.certifying.begin(of, "key_1")
+    running = place.certifying._running[of.organisation, of.name]  # pyright: ignore[reportPrivateUsage]
+    place.now += GIVEN_UP_SECONDS + 1
+    next_one = await place.certifying.begin(of, "key_1")
+    place.gate.set()
+    await running
+    await place.certifying.wait(of)
+    given_up, stands = await place.stored(late.id), await place.stored(next_one.id)
+    assert given_up is not None
+    assert stands is not None
+    assert (given_up.state, stands.state) == ("failed", "active")
+    assert "another attempt was begun meanwhile" in given_up.why

@@ -100,6 +100,12 @@ class Certifying:
         policy = msgspec.structs.replace(policy, changed_at=now)
 
         def work(connection: Connection) -> None:
+            if store.next_number(connection, policy.organisation, policy.task) > policy.number + 1:
+                # It was given up, and the next attempt has its share of the confidence by now: what this one claims would be one too many.
+                said = f"it took longer than {GIVEN_UP_SECONDS / 60:g} minutes, and another attempt was begun meanwhile"
+                store.put(connection, msgspec.structs.replace(policy, state="failed", why=said))
+                store.bump(connection)
+                return
             if policy.state == "active":
                 for old in store.serving(connection, policy.organisation, policy.task):
                     said = f"policy {policy.number} took its place"
