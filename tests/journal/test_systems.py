@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from pathlib import Path
 
+import pytest
 from sqlalchemy import event
 
+from penstock.journal import systems
 from penstock.journal.service import JournalService
 from penstock.journal.settings import JournalSettings
 from penstock.kernel.journal import Run
@@ -39,3 +42,25 @@ async def test_runs_that_wait_ask_the_database_next_to_nothing(tmp_path: Path) -
         await journal.signal(None, run, "go", 1)
         assert await journal.result(None, run, 20) == 1
     await journal.close()
+
+
+def test_a_worker_that_has_not_begun_is_awaited(monkeypatch: pytest.MonkeyPatch) -> None:
+    go = threading.Event()
+    worker = threading.Thread(target=go.wait, name="queue-worker-new")
+    real, asked = threading.enumerate, 0
+
+    def listed() -> list[threading.Thread]:
+        nonlocal asked
+        asked += 1
+        if asked == 1:
+            return [worker]  # as between its listing and its first breath
+        if asked == 2:
+            worker.start()
+        if asked == 3:
+            go.set()
+        return real()
+
+    monkeypatch.setattr(threading, "enumerate", listed)
+    systems.await_workers(seconds=10)
+    assert not worker.is_alive()
+    assert asked >= 3

@@ -6,11 +6,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
 import msgspec
-from sqlalchemy import BindParameter, Connection, Row, Table, and_, bindparam, func, or_, select, update
+from sqlalchemy import BindParameter, Connection, Row, Table, and_, bindparam, func, or_, select
 
 from penstock.identity.model import Key, Organisation, Person, Project, Team
 from penstock.identity.tables import CHANGES, KEYS, ORGANISATIONS, PEOPLE, PROJECTS, SECRETS, SESSIONS, TEAMS
 from penstock.kernel.principal import Limits, Scope
+from penstock.storage.changes import ChangeCount
 
 Owner = TypeVar("Owner", Organisation, Team, Project, Person)
 
@@ -51,12 +52,10 @@ class Changes(msgspec.Struct, frozen=True):
     sessions: list[SessionRow]
 
 
-# ---- the change counter ----
+# ---- the change counter; its value goes into the rows that a change touches ----
 
-
-def bump(connection: Connection) -> int:
-    """Count one change; the new value goes into the rows that it touches. Its row lock puts changes in the order of their commits."""
-    return connection.execute(update(CHANGES).values(version=CHANGES.c.version + 1).returning(CHANGES.c.version)).scalar_one()
+_COUNTED = ChangeCount(CHANGES)
+bump = _COUNTED.bump
 
 
 def changes_since(connection: Connection, version: int, now: float) -> Changes | None:
@@ -64,7 +63,7 @@ def changes_since(connection: Connection, version: int, now: float) -> Changes |
 
     Everything too when the database counts less than ``version``: an older state of it was restored.
     """
-    current = connection.execute(select(CHANGES.c.version)).scalar_one()
+    current = _COUNTED.counted(connection)
     if current == version:
         return None
     since = version if current > version else -1

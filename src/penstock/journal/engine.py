@@ -154,9 +154,7 @@ class Engine:
             # In this order: nothing is claimed any more, nothing runs any more, and only then is what was under way handed on.
             for event in dbos.background_thread_stop_events:
                 event.set()
-            for thread in threading.enumerate():
-                if thread.name.startswith("queue-worker-"):
-                    thread.join(timeout=10)
+            systems.await_workers(seconds=10)
             dbos._background_event_loop.stop()
             system.hand_on(of=[self.node])
             if self._lease is not None:

@@ -6,6 +6,7 @@ DBOS picks its class by URL and takes no other, so ours are put in the place of 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 import time
 from collections.abc import Callable, Collection, Sequence
@@ -44,6 +45,15 @@ def uninstall() -> None:
     """Put DBOS's own classes back."""
     _sys_db_postgres.PostgresSystemDatabase = _postgres_original  # type: ignore[misc]
     _sys_db_sqlite.SQLiteSystemDatabase = _sqlite_original  # type: ignore[misc]
+
+
+def await_workers(seconds: float) -> None:
+    """Wait until the threads that claim from queues have ended, which they were told to before; at most ``seconds``."""
+    until = time.monotonic() + seconds
+    while (workers := [t for t in threading.enumerate() if t.name.startswith("queue-worker-")]) and time.monotonic() < until:
+        # One that is listed and has not begun cannot be joined yet: it is asked again.
+        with contextlib.suppress(RuntimeError):
+            workers[0].join(timeout=0.01)
 
 
 class _Ours:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from hashlib import sha256
 from typing import Any
 
 import msgspec
@@ -11,19 +9,17 @@ from sqlalchemy import Connection, func, insert, select, update
 
 from penstock.registry.model import Entry, Model, Version
 from penstock.registry.tables import AUDIT, CHANGES, MODELS, VERSIONS
+from penstock.storage.changes import ChangeCount
 from penstock.storage.schema import encode_json
+from penstock.storage.trail import Trail
 
 _JSON = ("facts", "scan", "signature", "evidence", "approvals", "makers")
-
-
-def bump(connection: Connection) -> None:
-    """Count one change; its row lock puts changes in the order of their commits."""
-    connection.execute(update(CHANGES).values(version=CHANGES.c.version + 1))
-
-
-def counted(connection: Connection) -> int:
-    """How many changes there were."""
-    return connection.execute(select(CHANGES.c.version)).scalar_one()
+_CHANGES = ChangeCount(CHANGES)
+bump, counted = _CHANGES.bump, _CHANGES.counted
+_TRAIL: Trail[Entry] = Trail(
+    AUDIT, msgspec.structs.asdict, lambda entry: msgspec.structs.astuple(msgspec.structs.replace(entry, id=0, digest=""))
+)
+note, broken = _TRAIL.note, _TRAIL.broken
 
 
 def add_model(connection: Connection, model: Model) -> None:
@@ -81,15 +77,6 @@ def next_number(connection: Connection, model: str) -> int:
     return int(last or 0) + 1
 
 
-def note(connection: Connection, entry: Entry) -> None:
-    """Append a line to the trail, chained to the organisation's last."""
-    query = select(AUDIT.c.digest).where(AUDIT.c.organisation == entry.organisation).order_by(AUDIT.c.id.desc()).limit(1)
-    last = connection.execute(query).scalar() or ""
-    told = msgspec.structs.asdict(entry)
-    del told["id"]
-    connection.execute(insert(AUDIT).values({**told, "digest": chained(last, entry)}))
-
-
 def trail(
     connection: Connection, reach: str | None, version: str | None, after: int, limit: int, *, model: str | None = None
 ) -> list[Entry]:
@@ -102,22 +89,6 @@ def trail(
     if model is not None:
         query = query.where(AUDIT.c.model == model)
     return [Entry(**row) for row in connection.execute(query).mappings()]
-
-
-def chained(last: str, entry: Entry) -> str:
-    """The digest of a line behind a line with the digest ``last``."""
-    told = msgspec.structs.astuple(msgspec.structs.replace(entry, id=0, digest=""))
-    return sha256(last.encode() + msgspec.json.encode(told)).hexdigest()
-
-
-def broken(entries: Sequence[Entry]) -> int | None:
-    """The id of the first line of an organisation's whole trail that does not follow from the one before it."""
-    last = ""
-    for entry in entries:
-        if entry.digest != chained(last, entry):
-            return entry.id
-        last = entry.digest
-    return None
 
 
 def _row(version: Version) -> dict[str, Any]:

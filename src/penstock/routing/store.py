@@ -9,7 +9,11 @@ from sqlalchemy import Connection, func, insert, or_, select, update
 
 from penstock.routing.policy import Policy
 from penstock.routing.tables import CHANGES, EXPLORED, POLICIES, WATCHES
+from penstock.storage.changes import ChangeCount
 from penstock.storage.schema import encode_json
+
+_CHANGES = ChangeCount(CHANGES)
+bump, counted = _CHANGES.bump, _CHANGES.counted
 
 
 class Watched(msgspec.Struct, frozen=True, kw_only=True):
@@ -22,16 +26,6 @@ class Watched(msgspec.Struct, frozen=True, kw_only=True):
     labels: int
     changed_at: float
     state: bytes
-
-
-def bump(connection: Connection) -> None:
-    """Count one change; its row lock puts changes in the order of their commits."""
-    connection.execute(update(CHANGES).values(version=CHANGES.c.version + 1))
-
-
-def counted(connection: Connection) -> int:
-    """How many changes there were."""
-    return connection.execute(select(CHANGES.c.version)).scalar_one()
 
 
 def add(connection: Connection, policy: Policy) -> None:

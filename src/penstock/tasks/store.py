@@ -3,28 +3,27 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Sequence
-from hashlib import sha256
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 from sqlalchemy import Connection, delete, insert, select, update
 
+from penstock.storage.changes import ChangeCount
 from penstock.storage.schema import encode_json
+from penstock.storage.trail import Trail
 from penstock.tasks.model import Entry, Kept
 from penstock.tasks.tables import AUDIT, CHANGES, TASKS
 
 _log = logging.getLogger("penstock.tasks")
-
-
-def bump(connection: Connection) -> None:
-    """Count one change; its row lock puts changes in the order of their commits."""
-    connection.execute(update(CHANGES).values(version=CHANGES.c.version + 1))
-
-
-def counted(connection: Connection) -> int:
-    """How many changes there were."""
-    return connection.execute(select(CHANGES.c.version)).scalar_one()
+_CHANGES = ChangeCount(CHANGES)
+bump, counted = _CHANGES.bump, _CHANGES.counted
+_TRAIL: Trail[Entry] = Trail(
+    AUDIT,
+    lambda entry: {**msgspec.structs.asdict(entry), "changes": encode_json(entry.changes)},
+    lambda entry: msgspec.structs.replace(entry, id=0, digest=""),
+)
+note, broken = _TRAIL.note, _TRAIL.broken
 
 
 def all_kept(connection: Connection) -> tuple[list[Kept], list[str]]:
@@ -61,37 +60,12 @@ def remove(connection: Connection, id: str) -> None:
     connection.execute(delete(TASKS).where(TASKS.c.id == id))
 
 
-def note(connection: Connection, entry: Entry) -> None:
-    """Append a line to the trail, chained to the organisation's last."""
-    query = select(AUDIT.c.digest).where(AUDIT.c.organisation == entry.organisation).order_by(AUDIT.c.id.desc()).limit(1)
-    last = connection.execute(query).scalar() or ""
-    told = {**msgspec.structs.asdict(entry), "changes": encode_json(entry.changes)}
-    del told["id"]
-    connection.execute(insert(AUDIT).values({**told, "digest": chained(last, entry)}))
-
-
 def trail(connection: Connection, organisation: str, task: str | None, after: int, limit: int) -> list[Entry]:
     """An organisation's lines in the order in which they were written, from behind ``after``."""
     query = select(AUDIT).where(AUDIT.c.organisation == organisation, AUDIT.c.id > after).order_by(AUDIT.c.id).limit(limit)
     if task is not None:
         query = query.where(AUDIT.c.task == task)
     return [_entry(row) for row in connection.execute(query).mappings()]
-
-
-def chained(last: str, entry: Entry) -> str:
-    """The digest of a line behind a line with the digest ``last``."""
-    told = msgspec.structs.replace(entry, id=0, digest="")
-    return sha256(last.encode() + msgspec.json.encode(told)).hexdigest()
-
-
-def broken(entries: Iterable[Entry]) -> int | None:
-    """The id of the first line of an organisation's whole trail that does not follow from the one before it."""
-    last = ""
-    for entry in entries:
-        if entry.digest != chained(last, entry):
-            return entry.id
-        last = entry.digest
-    return None
 
 
 def _row(kept: Kept) -> dict[str, Any]:
