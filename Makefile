@@ -33,7 +33,7 @@ demo-check: setup  ## the same unattended to its end, with the result verified
 	$(BIN)/penstock demo --check
 
 test: $(VENV)/.dev  ## all tests, in parallel
-	$(BIN)/python -m pytest -n auto -q
+	$(BIN)/python scripts/run_tests.py -q
 
 .venv-compatibility/.made: tests/compatibility/requirements.txt pyproject.toml
 	$(PYTHON) -m venv .venv-compatibility
