@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -121,3 +123,37 @@ async def test_what_could_not_be_written_waits(tmp_path: Path) -> None:
     await one.flush()
     assert one.waiting == 0
     records.close()
+
+
+async def test_what_is_cleared_while_entries_are_taken_in_stays_gone(records: Records) -> None:
+    clock, read, go = Clock(), asyncio.Event(), asyncio.Event()
+
+    class Slow:
+        """Records that are read and told later, as on a busy machine."""
+
+        write = records.write
+
+        async def read(self, ask: Callable[[Any], Any]) -> Any:
+            told = await records.read(ask)
+            read.set()
+            await go.wait()
+            return told
+
+    one = shelf(records, clock)
+    one.put(entry(1, created=100.0))
+    await one.flush()
+    for take in (Shelf.load, Shelf.look):
+        slow: Any = Slow()
+        other = shelf(slow, clock)
+        await other.flush()
+        read.clear()
+        go.clear()
+        taking = asyncio.create_task(take(other))
+        await read.wait()
+        clearing = asyncio.create_task(other.clear("", "", ""))
+        await records.read(lambda c: None)  # time in which a clear that does not wait would be over
+        go.set()
+        await asyncio.gather(taking, clearing)
+        assert len(other.index) == 0
+        one.put(entry(1, created=100.0))
+        await one.flush()

@@ -38,6 +38,8 @@ class Shelf:
         self._pairs: list[dict[str, object]] = []
         self._tasks: list[asyncio.Task[None]] = []
         self._writing = asyncio.Lock()
+        self._taking = asyncio.Lock()
+        """Held while entries are taken in and while they are cleared: what was read before a clear would come back after it."""
         self._since = 0.0
         self._obeyed: set[str] = set()  # a person clears a cache now and then, so this stays small
         self._failing = False
@@ -66,12 +68,13 @@ class Shelf:
 
     async def clear(self, organisation: str, task: str, model: str) -> int:
         """Forget replies, of one organisation, task and model where these are not empty; how many the database held."""
-        await self.flush()
-        at = int(self._clock() * 1000)
-        id = new_id("clr")
-        self._obeyed.add(id)
-        self._forget(at / 1000, organisation, task, model)
-        return await self._records.write(lambda c: store.clear(c, id, at, organisation, task, model))
+        async with self._taking:
+            await self.flush()
+            at = int(self._clock() * 1000)
+            id = new_id("clr")
+            self._obeyed.add(id)
+            self._forget(at / 1000, organisation, task, model)
+            return await self._records.write(lambda c: store.clear(c, id, at, organisation, task, model))
 
     def begin(self) -> None:
         """Read what there is, and begin to write and to look, in the background."""
@@ -125,39 +128,41 @@ class Shelf:
 
     async def load(self) -> None:
         """Take in what there is, the latest first, as far as there is room."""
-        now, index = self._clock(), self.index
-        before: tuple[int, str] | None = None
-        while True:
-            start = before
-            page = await self._records.read(lambda c: store.latest(c, start, int(now * 1000), PAGE))  # noqa: B023 - awaited at once
-            for entry in page:
-                if index.full(entry):
-                    page = []
+        async with self._taking:
+            now, index = self._clock(), self.index
+            before: tuple[int, str] | None = None
+            while True:
+                start = before
+                page = await self._records.read(lambda c: store.latest(c, start, int(now * 1000), PAGE))  # noqa: B023 - awaited at once
+                for entry in page:
+                    if index.full(entry):
+                        page = []
+                        break
+                    if entry.key not in index and entry.key not in self._gone:
+                        index.put(entry, coldest=True)
+                if len(page) < PAGE:
                     break
-                if entry.key not in index and entry.key not in self._gone:
-                    index.put(entry, coldest=True)
-            if len(page) < PAGE:
-                break
-            before = int(page[-1].created * 1000), page[-1].key.hex()
-        self._since = now
+                before = int(page[-1].created * 1000), page[-1].key.hex()
+            self._since = now
 
     async def look(self) -> None:
         """Take in what other processes kept and cleared since the last time."""
-        now, start = self._clock(), int((self._since - OVERLAP) * 1000)
-        most = self._settings.max_entries
+        async with self._taking:
+            now, start = self._clock(), int((self._since - OVERLAP) * 1000)
+            most = self._settings.max_entries
 
-        def work(connection: store.Connection) -> tuple[list[Entry], list[tuple[str, int, str, str, str]]]:
-            return store.made_since(connection, start, lambda key: key in self.index, most), store.cleared(connection, start)
+            def work(connection: store.Connection) -> tuple[list[Entry], list[tuple[str, int, str, str, str]]]:
+                return store.made_since(connection, start, lambda key: key in self.index, most), store.cleared(connection, start)
 
-        entries, cleared = await self._records.read(work)
-        self._since = now
-        for entry in entries:
-            if entry.key not in self.index and entry.key not in self._gone and entry.expires > now:
-                self.index.put(entry)
-        for id, at, organisation, task, model in cleared:
-            if id not in self._obeyed:
-                self._obeyed.add(id)
-                self._forget(at / 1000, organisation, task, model)
+            entries, cleared = await self._records.read(work)
+            self._since = now
+            for entry in entries:
+                if entry.key not in self.index and entry.key not in self._gone and entry.expires > now:
+                    self.index.put(entry)
+            for id, at, organisation, task, model in cleared:
+                if id not in self._obeyed:
+                    self._obeyed.add(id)
+                    self._forget(at / 1000, organisation, task, model)
 
     def _forget(self, before: float, organisation: str, task: str, model: str) -> None:
         wanted = (("organisation", organisation), ("task", task), ("model", model))
