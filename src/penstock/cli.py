@@ -132,10 +132,9 @@ def mount() -> None:
                 app.add_typer(sub, name=noun)
             for alias in getattr(commands, "ALIASES", ()):
                 app.add_typer(mounted[noun], name=alias, hidden=True)
-    # The one command of a room that stands by itself: what most people come for has a short name.
-    from penstock.quality.commands import evaluate
-
-    app.command()(evaluate)
+            # Functions of the room's that are commands by themselves.
+            for alone in getattr(commands, "ALONE", ()):
+                app.command()(getattr(commands, alone))
 
 
 if __name__ == "__main__":

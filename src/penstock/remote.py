@@ -6,8 +6,10 @@ import contextlib
 import http.client
 import os
 import secrets
+import sys
+import time
 import urllib.parse
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Collection, Generator, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -19,6 +21,8 @@ KEY_VARIABLE = "PENSTOCK_KEY"
 """The variable of the environment from which commands take the key."""
 PIECE = 1 << 18
 SECONDS = 120.0
+LOOK_SECONDS = 0.5
+"""Between two looks at what is followed."""
 
 
 class Remote:
@@ -40,6 +44,11 @@ class Remote:
         self._key = key
         self._url = url
         self._seconds = seconds
+
+    @classmethod
+    def of_environment(cls, url: str, *, seconds: float = SECONDS) -> Remote:
+        """The Penstock at ``url``, with the key of the environment. Raises as the class does."""
+        return cls(url, os.environ.get(KEY_VARIABLE, ""), seconds=seconds)
 
     def ask(self, method: str, path: str, body: object = None) -> Any:
         """The JSON that is answered. Raises what the answer says is wrong."""
@@ -71,6 +80,28 @@ class Remote:
         with self._reply("GET", path, None, {}) as reply:
             while piece := reply.read(PIECE):
                 yield piece
+
+    def followed(self, path: str, line: Callable[[Any], str], ended: Collection[str], *, follow: bool) -> Any:
+        """What is answered at ``path``, with its ``line`` on standard output; with ``follow`` until its ``status`` is one of ``ended``.
+
+        On a terminal the line is written over, elsewhere each new one is a line of its own.
+        """
+        terminal = sys.stdout.isatty()
+        said = ""
+        while True:
+            told = self.ask("GET", path)
+            over = told["status"] in ended
+            text = line(told)
+            if text != said:
+                sys.stdout.write(f"\r\x1b[K{text}" if terminal and not over else (f"\r\x1b[K{text}\n" if terminal else f"{text}\n"))
+                sys.stdout.flush()
+                said = text
+            if over or not follow:
+                break
+            time.sleep(LOOK_SECONDS)
+        if terminal and not over:
+            sys.stdout.write("\n")
+        return told
 
     @contextlib.contextmanager
     def _reply(

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import sys
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import quote
@@ -22,7 +20,6 @@ Id = Annotated[str, typer.Argument(help="Id of the batch.")]
 Follow = Annotated[bool, typer.Option("--follow", "-f", help="Show how far it is until it has ended.")]
 HERE = "http://127.0.0.1:8080"
 ENDED = ("completed", "failed", "expired", "cancelled")
-LOOK_SECONDS = 1.0
 BAR = 24
 
 
@@ -84,35 +81,20 @@ def results(
 
 def _remote(running: str) -> Remote:
     # http.client takes a while to import and `--help` needs none of it.
-    from penstock.remote import KEY_VARIABLE, Remote
+    from penstock.remote import Remote
 
-    return Remote(running, os.environ.get(KEY_VARIABLE, ""))
+    return Remote.of_environment(running)
 
 
 def _shown(remote: Remote, id: str, follow: bool) -> None:
-    path = f"/v1/batches/{quote(id, safe='')}"
-    terminal = sys.stdout.isatty()
-    said = ""
-    while True:
-        batch = remote.ask("GET", path)
-        over = batch["status"] in ENDED
-        text = _line(batch)
-        if text != said:
-            sys.stdout.write(f"\r\x1b[K{text}" if terminal and not over else (f"\r\x1b[K{text}\n" if terminal else f"{text}\n"))
-            sys.stdout.flush()
-            said = text
-        if over or not follow:
-            break
-        time.sleep(LOOK_SECONDS)
-    if terminal and not over:
-        sys.stdout.write("\n")
+    batch = remote.followed(f"/v1/batches/{quote(id, safe='')}", _line, ENDED, follow=follow)
     errors: list[dict[str, Any]] = batch["errors"]["data"] if batch["errors"] else []
     for error in errors:
         where = f"line {error['line']}: " if error["line"] else ""
         sys.stdout.write(f"{where}{error['message']} [{error['code']}]\n")
     for code, count in batch["penstock"]["codes"].items():
         sys.stdout.write(f"{count} failed with {code}\n")
-    if over and batch["status"] != "completed":
+    if batch["status"] in ENDED and batch["status"] != "completed":
         raise typer.Exit(1)
 
 

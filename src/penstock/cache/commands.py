@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -97,6 +96,6 @@ def _read(path: Path) -> list[Any]:
 
 def _asked(running: str, method: str, path: str, body: object = None) -> Any:
     # http.client takes a while to import and `--help` needs none of it.
-    from penstock.remote import KEY_VARIABLE, Remote
+    from penstock.remote import Remote
 
-    return Remote(running, os.environ.get(KEY_VARIABLE, ""), seconds=CALIBRATION_SECONDS).ask(method, path, body)
+    return Remote.of_environment(running, seconds=CALIBRATION_SECONDS).ask(method, path, body)

@@ -17,6 +17,7 @@ from penstock.cache.shelf import Shelf
 from penstock.cache.tally import Tally
 from penstock.kernel.approvals import Approvals
 from penstock.kernel.call import Call, Headers, Reply, Target, Usage
+from penstock.kernel.copied import copy_of
 from penstock.kernel.errors import DeadlineExceeded, Unavailable
 from penstock.kernel.principal import Principal
 from penstock.kernel.recall import Prices, Recall, Replies
@@ -168,23 +169,25 @@ class RecallStage:
     def _watch(self, call: Call, reply: Reply, key: bytes, rule: CacheRule, asked: Asked | None) -> None:
         if reply.status != 200:
             return
-        parts: list[bytes]
-        streamed = reply.chunks is not None
-        if reply.chunks is not None:
-            parts = []
-            reply.chunks = _Copied(reply.chunks, parts, self._largest)
-        else:
-            parts = [reply.body or b""]
-        call.at_end(partial(self._ended, reply=reply, streamed=streamed, parts=parts, key=key, rule=rule, asked=asked))
+        streamed, copy = reply.chunks is not None, copy_of(reply, self._largest)
+        call.at_end(partial(self._ended, reply=reply, streamed=streamed, copy=copy, key=key, rule=rule, asked=asked))
 
     def _ended(
-        self, call: Call, *, reply: Reply, streamed: bool, parts: list[bytes], key: bytes, rule: CacheRule, asked: Asked | None
+        self,
+        call: Call,
+        *,
+        reply: Reply,
+        streamed: bool,
+        copy: Callable[[], bytes | None],
+        key: bytes,
+        rule: CacheRule,
+        asked: Asked | None,
     ) -> None:
         target, usage, who, replies = call.target, call.usage, call.principal, self._replies
         if call.outcome != "ok" or not reply.finished or target is None or usage is None or who is None or replies is None:
             return
-        body = b"".join(parts)
-        if not body or len(body) > self._largest:
+        body = copy()
+        if not body:
             self.unkept += 1
             return
         try:
@@ -217,35 +220,6 @@ class RecallStage:
         self._shelf.put(entry)
         if asked is not None and self._semantic is not None:
             self._semantic.learn(asked, rule, entry, seen)
-
-
-class _Copied:
-    """A stream of which a copy is kept, as long as it is not too long to be kept."""
-
-    __slots__ = ("_chunks", "_left", "_parts")
-
-    def __init__(self, chunks: AsyncIterator[bytes], parts: list[bytes], most: int) -> None:
-        self._chunks = chunks
-        self._parts = parts
-        self._left = most
-
-    def __aiter__(self) -> AsyncIterator[bytes]:
-        return self
-
-    async def __anext__(self) -> bytes:
-        chunk = await anext(self._chunks)
-        if self._left >= 0:
-            self._left -= len(chunk)
-            if self._left >= 0:
-                self._parts.append(chunk)
-            else:
-                self._parts.clear()
-        return chunk
-
-    async def aclose(self) -> None:
-        close = getattr(self._chunks, "aclose", None)
-        if close is not None:
-            await close()
 
 
 async def _replayed(body: bytes) -> AsyncIterator[bytes]:

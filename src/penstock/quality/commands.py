@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import enum
-import os
 import sys
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import quote
@@ -31,8 +29,9 @@ class Kind(enum.StrEnum):
 
 HERE = "http://127.0.0.1:8080"
 ENDED = ("done", "stopped", "failed")
-LOOK_SECONDS = 0.5
 BAR = 24
+ALONE = ("evaluate",)
+"""What most people come for has a short name: `penstock evaluate`."""
 
 
 def evaluate(
@@ -145,9 +144,9 @@ def export(
 
 def _remote(running: str) -> Remote:
     # http.client takes a while to import and `--help` needs none of it.
-    from penstock.remote import KEY_VARIABLE, Remote
+    from penstock.remote import Remote
 
-    return Remote(running, os.environ.get(KEY_VARIABLE, ""))
+    return Remote.of_environment(running)
 
 
 def _dataset(remote: Remote, named: str) -> str:
@@ -165,26 +164,11 @@ def _uploaded(remote: Remote, file: Path, name: str) -> dict[str, Any]:
 
 
 def _shown(remote: Remote, id: str, follow: bool) -> None:
-    path = f"/v1/evaluations/{quote(id, safe='')}"
-    terminal = sys.stdout.isatty()
-    said = ""
-    while True:
-        one = remote.ask("GET", path)
-        over = one["status"] in ENDED
-        text = _line(one)
-        if text != said:
-            sys.stdout.write(f"\r\x1b[K{text}" if terminal and not over else (f"\r\x1b[K{text}\n" if terminal else f"{text}\n"))
-            sys.stdout.flush()
-            said = text
-        if over or not follow:
-            break
-        time.sleep(LOOK_SECONDS)
-    if terminal and not over:
-        sys.stdout.write("\n")
+    one = remote.followed(f"/v1/evaluations/{quote(id, safe='')}", _line, ENDED, follow=follow)
     if one["results"] is not None:
         for row in table(one["results"]):
             sys.stdout.write(row + "\n")
-    if over and one["status"] != "done":
+    if one["status"] in ENDED and one["status"] != "done":
         raise typer.Exit(1)
 
 

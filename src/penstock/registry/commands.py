@@ -119,6 +119,6 @@ def export_mlflow(
 
 def _remote(running: str) -> Remote:
     # http.client takes a while to import and `--help` needs none of it.
-    from penstock.remote import KEY_VARIABLE, Remote
+    from penstock.remote import Remote
 
-    return Remote(running, os.environ.get(KEY_VARIABLE, ""))
+    return Remote.of_environment(running)

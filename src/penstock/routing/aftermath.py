@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from functools import partial
 
 from penstock.kernel.call import Call, Reply
 from penstock.kernel.choice import Considered
+from penstock.kernel.copied import copy_of
 from penstock.kernel.recall import Replies
 from penstock.kernel.tasks import Task
 from penstock.routing.drift import Drift
@@ -62,15 +63,10 @@ class Aftermath:
         choice.audited = audit
         if other is None and not audit:
             return
-        parts: list[bytes] = []
-        streamed = reply.chunks is not None
-        if reply.chunks is not None:
-            reply.chunks = _Copied(reply.chunks, parts)
-        elif reply.body is not None:
-            parts.append(reply.body)
+        streamed, copy = reply.chunks is not None, copy_of(reply, LARGEST)
         share = task.explore / len(others) if others else 0.0
         call.at_end(
-            partial(self._ended, reply=reply, task=task, plan=plan, parts=parts, streamed=streamed, other=other, share=share, audit=audit)
+            partial(self._ended, reply=reply, task=task, plan=plan, copy=copy, streamed=streamed, other=other, share=share, audit=audit)
         )
 
     def _seen(self, call: Call, *, live: Live, prompt: Prompt | None, text: str | None) -> None:
@@ -84,18 +80,18 @@ class Aftermath:
         reply: Reply,
         task: Task,
         plan: Plan,
-        parts: list[bytes],
+        copy: Callable[[], bytes | None],
         streamed: bool,
         other: Considered | None,
         share: float,
         audit: bool,
     ) -> None:
-        body: bytes | None = b"".join(parts)
-        if call.outcome != "ok" or not reply.finished or not body or call.principal is None or call.usage is None:
+        body = copy()
+        if call.outcome != "ok" or not reply.finished or body == b"" or call.principal is None or call.usage is None:
             return
-        if streamed:
+        if streamed and body is not None:
             body = self._shadows.whole(call, body)
-        if body is None or len(body) > LARGEST:
+        if body is None:
             self._shadows.counts["unreadable"] += 1
             return
         groups = {f"label:{name}": value for name, value in call.labels.items()}
@@ -130,29 +126,3 @@ def _answered(call: Call, plan: Plan) -> str:
             if (one.provider, one.model) == (target.provider, target.model):
                 return one.candidate
     return plan.choice.chosen
-
-
-class _Copied:
-    """A stream of which a copy is kept. Not a generator: closing one that nobody has begun to read would run none of its code."""
-
-    __slots__ = ("_chunks", "_left", "_parts")
-
-    def __init__(self, chunks: AsyncIterator[bytes], parts: list[bytes]) -> None:
-        self._chunks = chunks
-        self._parts = parts
-        self._left = LARGEST
-
-    def __aiter__(self) -> AsyncIterator[bytes]:
-        return self
-
-    async def __anext__(self) -> bytes:
-        chunk = await anext(self._chunks)
-        self._left -= len(chunk)
-        if self._left >= 0:
-            self._parts.append(chunk)
-        return chunk
-
-    async def aclose(self) -> None:
-        close = getattr(self._chunks, "aclose", None)
-        if close is not None:
-            await close()

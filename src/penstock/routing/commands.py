@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 from typing import Annotated, Any
@@ -124,6 +123,6 @@ def _say(policy: dict[str, Any]) -> None:
 
 def _asked(running: str, method: str, path: str, body: object = None) -> Any:
     # http.client takes a while to import and `--help` needs none of it.
-    from penstock.remote import KEY_VARIABLE, Remote
+    from penstock.remote import Remote
 
-    return Remote(running, os.environ.get(KEY_VARIABLE, ""), seconds=120.0).ask(method, path, body)
+    return Remote.of_environment(running).ask(method, path, body)

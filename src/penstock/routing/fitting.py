@@ -15,6 +15,7 @@ from penstock.routing.arrays import Fit
 from penstock.routing.cascade import Prices, gains, path, thresholds
 from penstock.routing.choice import pick
 from penstock.routing.estimate import Estimator, Fitted, Recipe, fit, fit_best
+from penstock.routing.evidence import Material
 from penstock.routing.features import PROMPT_FEATURES, prompt_features
 from penstock.routing.labels import Labels
 from penstock.routing.policy import Frozen
@@ -73,6 +74,20 @@ def settle(
             estimators["cascade"] = estimator
             frozen = msgspec.structs.replace(frozen, pair=pair, thresholds=at)
     return Settled(frozen=frozen, estimators=estimators, labels=len(labels))
+
+
+def settled_on(material: Material, fits: NDArray[np.bool_], *, cascades: bool, least: int) -> Settled:
+    """What is fitted on those labels of ``material`` that ``fits`` [n] marks; see `settle`."""
+    return settle(
+        material.labels.part(fits),
+        material.vectors[fits] if material.vectors is not None else None,
+        material.costs,
+        material.floor,
+        material.reference,
+        cascades=cascades,
+        least=least,
+        left_out=material.left_out,
+    )
 
 
 def features_of(labels: Labels) -> Floats:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from penstock.routing.evidence import Material
-from penstock.routing.fitting import cascade_scores, router_scores, settle
+from penstock.routing.fitting import cascade_scores, router_scores, settled_on
 from penstock.routing.labels import draw
 from penstock.routing.policy import Frozen, Policy, floor_in_words
 from penstock.routing.proving import interval
@@ -29,16 +29,7 @@ def frontier(material: Material, policy: Policy | None, settings: RoutingSetting
     """Dials are judged on labels that their fit has not seen. ``policy`` is the one that serves, None when the default does."""
     labels, task, vectors = material.labels, material.task, material.vectors
     fits = np.array([draw(prompt, "split") < settings.fit_share for prompt in labels.prompts], dtype=np.bool_)
-    settled = settle(
-        labels.part(fits),
-        vectors[fits] if vectors is not None else None,
-        material.costs,
-        material.floor,
-        material.reference,
-        cascades=True,
-        least=settings.least_labels,
-        left_out=material.left_out,
-    )
+    settled = settled_on(material, fits, cascades=True, least=settings.least_labels)
     points = [_candidate(material, policy, k, name) for k, name in enumerate(labels.candidates)] if len(labels) else []
     rest = labels.part(~fits)
     notes = [material.unembedded] if material.unembedded else []

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from penstock.routing.arrays import pack, unpack
 from penstock.routing.estimate import Estimator
 from penstock.routing.evidence import Material
-from penstock.routing.fitting import Settled, settle, watched
+from penstock.routing.fitting import Settled, settled_on, watched
 from penstock.routing.labels import draw
 from penstock.routing.policy import Policy, claim_of
 from penstock.routing.proving import Proof, prove
@@ -32,16 +32,7 @@ def tried(
         if estimators and again.embedder != material.embedder:
             vectors = None  # another embedding model: what was fitted by prompt says nothing now
     else:
-        settled = settle(
-            labels.part(fits),
-            vectors[fits] if vectors is not None else None,
-            material.costs,
-            material.floor,
-            material.reference,
-            cascades=task.mode == "cascade",
-            least=settings.least_labels,
-            left_out=material.left_out,
-        )
+        settled = settled_on(material, fits, cascades=task.mode == "cascade", least=settings.least_labels)
     proof = prove(
         task,
         material.floor,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import quote
@@ -78,6 +77,6 @@ def _print(told: object) -> None:
 
 def _remote(running: str) -> Remote:
     # The client is needed by commands that run, not by `--help`.
-    from penstock.remote import KEY_VARIABLE, Remote
+    from penstock.remote import Remote
 
-    return Remote(running, os.environ.get(KEY_VARIABLE, ""))
+    return Remote.of_environment(running)
