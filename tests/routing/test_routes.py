@@ -8,12 +8,18 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
+from tests.edge.contract import Contract
 from tests.routing.rig import LARGE, SMALL, Rig, outcomes, recorded, rig
 from typer.testing import CliRunner
 
 from penstock.kernel.tasks import Floor
 from penstock.routing.commands import app
 
+OWN = (
+    *("/v1/tasks/{name}/frontier", "/v1/tasks/{name}/what-if", "/v1/tasks/{name}/policies"),
+    *("/v1/tasks/{name}/policies/{id}", "/v1/tasks/{name}/policies/{id}/suspension"),
+)
+"""Routing's routes, which are held against the document here."""
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(120)]
 
 
@@ -99,3 +105,52 @@ async def test_nobody_else_sees_or_certifies_them(place: Rig) -> None:
         assert answer.status == 403, (path, answer.text)
     reader, _ = await place.house.key(name="reader", scopes=["read"])
     assert (await place.house.ask("POST", "/v1/tasks/sums/policies", {}, key=reader)).status == 403
+
+
+async def test_the_document_is_true(place: Rig) -> None:
+    contract = await Contract.of(place.house)
+
+    async def ask(method: str, path: str, body: Any = None, *, status: int = 200, key: str | None = None) -> Any:
+        answer = await place.house.ask(method, path, body, key=key)
+        contract.check(method, path, body, answer)
+        assert answer.status == status, answer.text
+        return answer.json
+
+    place.task("held", floor=Floor(level=0.6))
+    place.task("floorless", floor=None)
+    base = "/v1/tasks/held"
+    assert (await ask("GET", f"{base}/frontier"))["policy"] is None
+    assert (await ask("POST", f"{base}/what-if", {"floor": {"level": 0.7}, "mode": "route", "candidates": [SMALL, LARGE]}))["task"] == "held"
+    assert (await ask("GET", f"{base}/policies"))["data"] == []
+    begun = await ask("POST", f"{base}/policies", {}, status=202)
+    assert (begun["state"], begun["number"]) == ("fitting", 1)
+    clash = await ask("POST", f"{base}/policies", {}, status=409)
+    assert clash["error"]["code"] == "being_fitted"
+    (life,) = place.house.app.offers["routing"].services
+    await life._certifying.wait(place.declared.tasks["held"])  # type: ignore[attr-defined]
+    assert (await ask("GET", f"{base}/policies/1"))["state"] == "active"
+    assert [one["number"] for one in (await ask("GET", f"{base}/policies"))["data"]] == [1]
+    assert (await ask("GET", f"{base}/frontier"))["policy"]
+    assert (await ask("POST", f"{base}/policies/1/suspension", {"reason": "a test"}))["state"] == "suspended"
+    late = await ask("POST", f"{base}/policies/1/suspension", {"reason": "again"}, status=409)
+    assert late["error"]["code"] == "not_active"
+
+    stranger, _ = await place.house.outsider()
+    reader, _ = await place.house.key(name="only reads", scopes=["read"])
+    for method, path, body in (
+        *(("GET", "frontier", None), ("POST", "what-if", {}), ("GET", "policies", None), ("POST", "policies", {})),
+        *(("GET", "policies/1", None), ("POST", "policies/1/suspension", {"reason": "a test"})),
+    ):
+        await ask(method, f"/v1/tasks/nobody/{path}", body, status=404)
+        await ask(method, f"{base}/{path}", body, status=403, key=stranger)
+        await ask(method, f"{base}/{path}", body, status=401, key="psk_" + "x" * 49)
+    await ask("GET", f"{base}/policies/77", status=404)
+    for path, body in (("what-if", {"mode": "guess"}), ("policies", {"now": True}), ("policies/1/suspension", {"reason": ""})):
+        await ask("POST", f"{base}/{path}", body, status=400)
+    for path, body in (("policies", {}), ("policies/1/suspension", {"reason": "a test"})):
+        await ask("POST", f"{base}/{path}", body, status=403, key=reader)
+    for method, path, body in (("GET", "frontier", None), ("POST", "what-if", {}), ("POST", "policies", {})):
+        assert (await ask(method, f"/v1/tasks/floorless/{path}", body, status=409))["error"]["code"] == "no_floor"
+    mine = {operation["operationId"] for _, path, operation in contract.operations() if path in OWN}
+    assert mine
+    assert mine - contract.succeeded == set()

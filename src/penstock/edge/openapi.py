@@ -108,7 +108,7 @@ def _failures(route: Route) -> dict[str, str]:
         found["409"] = "The change clashes with what is stored."
     if route.body is not None:
         found["413"] = "The body is larger than 1 MiB."
-    return dict(sorted(found.items()))
+    return dict(sorted({**found, **route.failures}.items()))
 
 
 def _raw(endpoint: Endpoint, told: Description) -> dict[str, Any]:

@@ -56,6 +56,7 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     The caller needs ``scope``. A `PenstockError` that the handler raises becomes its status with
     ``{"error": {"code", "message", "param"}}``. ``returns=Nothing`` answers 204. ``media`` is the media type of what a handler answers that
     returns a whole response of its own. ``holding`` names the `penstock.kernel.capability.Holding` that whoever answers must hold.
+    ``failures`` are statuses that the method and path alone do not suggest, such as a 409 to a GET, with what they mean.
     """
 
     method: str
@@ -69,6 +70,7 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     status: int = 200
     media: str = "application/json"
     holding: str = ""
+    failures: Mapping[str, str] = msgspec.field(default_factory=dict[str, str])
 
 
 class Page(msgspec.Struct, frozen=True, kw_only=True):

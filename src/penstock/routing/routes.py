@@ -60,6 +60,7 @@ def routes(routing: RoutingOf) -> Sequence[Route]:
             summary="Show cost against quality.",
             scope=read,
             returns=Frontier,
+            failures={"409": "The task states no floor, or what its reference costs or is worth is not known."},
         ),
         Route(
             method="POST",
