@@ -51,9 +51,10 @@ class Remote:
         return cls(url, os.environ.get(KEY_VARIABLE, ""), seconds=seconds)
 
     def ask(self, method: str, path: str, body: object = None) -> Any:
-        """The JSON that is answered. Raises what the answer says is wrong."""
+        """The JSON that is answered, None where nothing is. Raises what the answer says is wrong."""
         with self._reply(method, path, None if body is None else msgspec.json.encode(body), {"content-type": "application/json"}) as reply:
-            return msgspec.json.decode(reply.read())
+            told = reply.read()
+            return msgspec.json.decode(told) if told else None
 
     def upload(self, file: Path, purpose: str) -> str:
         """Store a file there; its id."""

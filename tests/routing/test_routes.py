@@ -120,7 +120,9 @@ async def test_the_document_is_true(place: Rig) -> None:
     place.task("floorless", floor=None)
     base = "/v1/tasks/held"
     assert (await ask("GET", f"{base}/frontier"))["policy"] is None
-    assert (await ask("POST", f"{base}/what-if", {"floor": {"level": 0.7}, "mode": "route", "candidates": [SMALL, LARGE]}))["task"] == "held"
+    assert (await ask("POST", f"{base}/what-if", {"floor": {"level": 0.7}, "mode": "route", "candidates": [SMALL, LARGE]}))[
+        "task"
+    ] == "held"
     assert (await ask("GET", f"{base}/policies"))["data"] == []
     begun = await ask("POST", f"{base}/policies", {}, status=202)
     assert (begun["state"], begun["number"]) == ("fitting", 1)

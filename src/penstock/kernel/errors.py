@@ -69,6 +69,7 @@ What one class tells apart has a code of its own::
     weights_changed             409  Conflict          the weights are not those that were scanned, so nothing is signed or approved
     scan_refused                409  Conflict          the weights must not be loaded; the version's scan says why
     signature_invalid           409  Conflict          the signature is missing, of no trusted key, or not of these files
+    too_few_labels              409  Conflict          people judged too few of the task's replies for limits of groundedness
     dataset_refused             400  RequestError      items of a dataset are not in order, and nothing was stored; the message names lines
     inspect_log_refused         400  RequestError      a file is no log of Inspect AI that can be read, or several do not belong together
     quality_extra_missing       503  Unavailable       a package of the extra 'quality' is not installed

@@ -21,6 +21,8 @@ TASK_PREFIX = "task:"
 DataClass = Literal["public", "internal", "confidential", "restricted"]
 Place = Literal["device", "own", "region", "vendor"]
 JudgeKind = Literal["exact", "regex", "numeric", "json_schema", "code", "pairwise", "rubric", "groundedness", "human", "outcome"]
+DetectorKind = Literal["lexical", "meaning", "tokens"]
+"""How groundedness is judged: by words alone, by words and an embedding model, or by a token classifier that the settings name."""
 
 
 class Floor(msgspec.Struct, frozen=True, kw_only=True):
@@ -47,8 +49,8 @@ class Judge(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     ``exact``, ``numeric`` and ``regex`` compare with the example's target (``pattern`` says where in the answer it stands, ``tolerance``
     how far a number may be off, relative to the target); ``json_schema`` checks against ``schema``; ``code`` runs the example's tests;
-    ``pairwise`` and ``rubric`` ask ``model`` with ``rubric``; ``groundedness`` asks the detector; ``human`` and ``outcome`` wait for
-    people or the business to say.
+    ``pairwise`` and ``rubric`` ask ``model`` with ``rubric``; ``groundedness`` asks ``detector``, or the one of the settings; ``human`` and
+    ``outcome`` wait for people or the business to say.
     """
 
     kind: JudgeKind
@@ -59,6 +61,7 @@ class Judge(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     model: str | None = None
     rubric: str | None = None
     outcome: str | None = None
+    detector: DetectorKind | None = None
 
 
 class SliceFloor(msgspec.Struct, frozen=True, kw_only=True):
@@ -151,6 +154,7 @@ class GuardPolicies(Protocol):
 __all__ = [
     "TASK_PREFIX",
     "DataClass",
+    "DetectorKind",
     "Floor",
     "GuardPolicies",
     "Judge",

@@ -32,6 +32,8 @@ ENDED = ("done", "stopped", "failed")
 BAR = 24
 ALONE = ("evaluate",)
 """What most people come for has a short name: `penstock evaluate`."""
+CALIBRATION_SECONDS = 3600.0
+"""Every labelled reply is judged anew, which a large detector takes its time for."""
 
 
 def evaluate(
@@ -89,6 +91,34 @@ def cancel(id: Id, running: Running = HERE) -> None:
 
 
 @app.command()
+def calibrate(
+    task: Annotated[str, typer.Argument(help="Name of the task, whose judge is of kind groundedness.")],
+    error: Annotated[float, typer.Option(help="Share of ungrounded replies that may be called grounded, and the other way round.")] = 0.1,
+    confidence: Annotated[float, typer.Option(help="How sure that must be.")] = 0.95,
+    most: Annotated[int, typer.Option(help="Use so many labels at most, the last ones.", min=1, max=5000)] = 1000,
+    running: Running = HERE,
+) -> None:
+    """Fit a task's limits of groundedness on what people said of its replies, and use them from now on."""
+    body = {"task": task, "error": error, "confidence": confidence, "most": most}
+    sys.stdout.write(_limits(_remote(running, seconds=CALIBRATION_SECONDS).ask("POST", "/v1/groundedness/calibrations", body)) + "\n")
+
+
+@app.command()
+def calibrations(task: Annotated[str, typer.Argument(help="Of this task alone.")] = "", running: Running = HERE) -> None:
+    """List the limits of groundedness that tasks have, the latest first."""
+    query = f"?task={quote(task, safe='')}" if task else ""
+    for one in _remote(running).ask("GET", f"/v1/groundedness/calibrations{query}")["data"]:
+        sys.stdout.write(_limits(one) + "\n")
+
+
+@app.command()
+def uncalibrate(id: Annotated[str, typer.Argument(help="Id of the calibration.")], running: Running = HERE) -> None:
+    """Delete a task's calibration; the one before it is in use again, or none."""
+    _remote(running).ask("DELETE", f"/v1/groundedness/calibrations/{quote(id, safe='')}")
+    sys.stdout.write(f"{id} deleted\n")
+
+
+@app.command()
 def datasets(running: Running = HERE, limit: Annotated[int, typer.Option(help="How many at most.", min=1, max=100)] = 20) -> None:
     """List datasets, newest first."""
     for one in _remote(running).ask("GET", f"/v1/datasets?limit={limit}")["data"]:
@@ -142,11 +172,11 @@ def export(
     output.write_bytes(_remote(running).get(path))
 
 
-def _remote(running: str) -> Remote:
+def _remote(running: str, seconds: float = 120.0) -> Remote:
     # http.client takes a while to import and `--help` needs none of it.
     from penstock.remote import Remote
 
-    return Remote.of_environment(running)
+    return Remote.of_environment(running, seconds=seconds)
 
 
 def _dataset(remote: Remote, named: str) -> str:
@@ -170,6 +200,17 @@ def _shown(remote: Remote, id: str, follow: bool) -> None:
             sys.stdout.write(row + "\n")
     if one["status"] in ENDED and one["status"] != "done":
         raise typer.Exit(1)
+
+
+def _limits(one: dict[str, Any]) -> str:
+    found = one["found"]
+    day = time.strftime("%Y-%m-%d", time.gmtime(one["created_at"]))
+    between = f"{found['unsure']:.0%} of the labels between them"
+    return (
+        f"{one['id']}  {one['task']}  {day}  {'in use' if one['in_use'] else 'replaced'}: grounded up to {found['limits']['low']:.3g}, "
+        f"ungrounded from {found['limits']['high']:.3g}, {between}; {found['grounded']:,} grounded and {found['ungrounded']:,} ungrounded "
+        f"replies, at most {found['error']:.0%} wrong of either at {found['confidence']:g} confidence; {one['detector']}"
+    )
 
 
 def table(results: dict[str, Any]) -> list[str]:

@@ -15,7 +15,8 @@ BY_MODEL = frozenset({"rubric", "pairwise"})
 
 def name_of(judge: Judge) -> str:
     """What the scores of this judge say of who gave them."""
-    return f"{judge.kind}:{judge.model}" if judge.kind in BY_MODEL else judge.kind
+    by = judge.model if judge.kind in BY_MODEL else judge.detector
+    return f"{judge.kind}:{by}" if by else judge.kind
 
 
 class Gathered:

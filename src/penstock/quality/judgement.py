@@ -17,6 +17,7 @@ from penstock.kernel.principal import Principal, Scope
 from penstock.kernel.tasks import Judge, Task, Tasks
 from penstock.quality import samples
 from penstock.quality.asking import Asked, OutOfMoney
+from penstock.quality.evidence import name_of
 from penstock.quality.graders import Grade, Grader
 from penstock.quality.judging import Judging
 from penstock.quality.purse import Purse
@@ -119,7 +120,7 @@ class Judgement:
                 grade = await grader.grade(item_of(kept), kept.answer, against)
             except (OutOfMoney, Unauthenticated) as fault:
                 grade = Grade(state="unjudged", reason=str(fault)[:200])
-            return await self._settle(kept, grade, grader.name, task)
+            return await self._settle(kept, grade, grade.judge or grader.name, task)
 
     def _grader(self, organisation: str, task: Task) -> Grader | str:
         """The grader, paid by whose samples they are (a shared task is another's); why there is none, where the judge lacks something."""
@@ -130,6 +131,7 @@ class Judgement:
             principal=Principal(key_id=KEY, name="judging of samples", organisation=organisation, scopes=frozenset({Scope.CALL})),
             purse=Purse(None, 0, None, 1),
             labels={"task": task.name},
+            task=task.name,
             since=0.0,
         )
         try:
@@ -150,7 +152,9 @@ class Judgement:
         if not mine:
             return False  # a person was faster
         self.counts[grade.state] += 1
-        counts = task is not None and task.judge is not None and self._trusted(kept.organisation, task.judge)
+        asked = task.judge if task is not None else None
+        # What another judged in the place of the one that the task asks for is kept, and is no evidence.
+        counts = asked is not None and judge == name_of(asked) and self._trusted(kept.organisation, asked)
         if grade.score is not None and counts:
             self._events.publish(Judged(organisation=kept.organisation, task=kept.task, outcome=outcome_of(kept, grade.score, judge)))
         return True

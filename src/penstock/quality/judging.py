@@ -11,14 +11,23 @@ from penstock.kernel.tasks import Judge
 from penstock.quality import graders
 from penstock.quality.asking import Asked, Asking
 from penstock.quality.graders import Code, Grader, Heard, Matcher
+from penstock.quality.graders.groundedness import Groundedness
+from penstock.quality.grounded.choice import Detectors
+from penstock.quality.grounded.judgement import Limits
 from penstock.quality.settings import QualitySettings
+
+LimitsOf = Callable[[str, str, str], Limits | None]
+"""The limits that an organisation's task has for a detector, by its id."""
 
 
 class Judging:
     """Makes graders; what they share (a process that matches, places for tests of code) it holds once."""
 
-    def __init__(self, settings: QualitySettings, asking: Callable[[], Asking]) -> None:
+    def __init__(self, settings: QualitySettings, asking: Callable[[], Asking], detectors: Detectors, limits: LimitsOf) -> None:
+        """``limits`` are those that a task's calibration found."""
         self._asking = asking
+        self._detectors = detectors
+        self._limits = limits
         self.matcher = Matcher()
         self._code = Code(on=settings.code == "on", seconds=settings.code_seconds)
 
@@ -33,7 +42,11 @@ class Judging:
             said = await self._asking().ask(mine, model, messages, {"max_tokens": max_tokens, "temperature": 0})
             return Heard(text=said.text, error=said.error, cost=said.cost, paid=said.paid)
 
-        return graders.of(judge, asks=ask, matcher=self.matcher, code=self._code)
+        def limits(detector: str) -> Limits | None:
+            return self._limits(asked.organisation, asked.task, detector) if asked.task is not None else None
+
+        grounded = Groundedness(self._detectors, judge.detector, limits)
+        return graders.of(judge, asks=ask, matcher=self.matcher, code=self._code, grounded=grounded)
 
     async def close(self) -> None:
         """End what runs beside us."""

@@ -16,9 +16,10 @@ from penstock.kernel.journal import Journal, Queue
 from penstock.kernel.pace import Pace
 from penstock.kernel.ports import Files, Holders, Metric, ModelClient, Traffic
 from penstock.kernel.principal import Principal
-from penstock.kernel.recall import Prices, Replies
+from penstock.kernel.recall import Embedder, Prices, Replies
 from penstock.kernel.seat import Seat
 from penstock.kernel.tasks import Tasks
+from penstock.kernel.weights import WeightScan
 from penstock.quality import samples, store
 from penstock.quality.asking import Asking
 from penstock.quality.datasets import Datasets
@@ -26,9 +27,11 @@ from penstock.quality.evaluations import Evaluations
 from penstock.quality.evidence import BY_MODEL, Gathered
 from penstock.quality.exchange import Exchange
 from penstock.quality.feedback import Told
+from penstock.quality.grounded.choice import Detectors
 from penstock.quality.judgement import Judgement
 from penstock.quality.judges import Judges
 from penstock.quality.judging import Judging
+from penstock.quality.limits.calibrations import Calibrations
 from penstock.quality.model import LIVE, Evaluation
 from penstock.quality.results import Results
 from penstock.quality.runs import NAME, QUEUE, Runs
@@ -55,7 +58,9 @@ class QualityLife:
         ports = house.ports
         self._records = records = ports.get(Records)
         self._writer = Writer(records)
-        self.judging = Judging(settings, lambda: self.asking)
+        self.detectors = Detectors(settings, lambda: ports.find(Embedder), lambda: ports.find(WeightScan))
+        self.calibrations = Calibrations(records, self.detectors, lambda: ports.find(Tasks))
+        self.judging = Judging(settings, lambda: self.asking, self.detectors, self.calibrations.limits)
         self.runs = Runs(records, settings, self._writer, self.judging, lambda: self.asking, lambda: ports.find(Prices), self._finished)
         self.datasets = Datasets(records, lambda: ports.find(Files), settings)
         self.evaluations = Evaluations(
@@ -83,6 +88,7 @@ class QualityLife:
         self.evidence = Gathered(records, self.sampling, lambda: ports.find(Tasks), self.judges.trusted)
         self.told = Told(records, events, lambda: ports.find(Tasks), lambda: ports.find(CallRecords))
         self._round: asyncio.Task[None] | None = None
+        self._loading: asyncio.Task[None] | None = None
 
     @cached_property
     def pace(self) -> Pace:
@@ -113,15 +119,19 @@ class QualityLife:
         journal.define(NAME, self.runs.execute)
         journal.declare(Queue(name=QUEUE, tenant_concurrency=settings.at_once, per_process=settings.per_process))
         await self.judges.refresh()
+        await self.calibrations.refresh()
+        # Beside the start, which need not wait until large files are read; who is judged before waits for it.
+        self._loading = asyncio.create_task(self._load_detectors(), name="detectors")
         self.judgement.open(journal)
         self.sampling.open()
         self._round = asyncio.create_task(self._rounds(), name="quality")
 
     async def stop(self) -> None:
         """What the journal executes it has stopped by now."""
-        if self._round is not None:
-            self._round.cancel()
-            await asyncio.wait([self._round])
+        for task in (self._round, self._loading):
+            if task is not None:
+                task.cancel()
+                await asyncio.wait([task])
         await self.sampling.close()
         await self.judging.close()
 
@@ -149,6 +159,13 @@ class QualityLife:
         )
         heard = tuple(({"kind": kind}, float(count)) for kind, count in self.told.counts.items())
         yield Metric(name="penstock_feedback", help="Feedback taken in.", kind="counter", samples=heard)
+        instead = tuple(({"wanted": wanted}, float(count)) for wanted, count in sorted(self.detectors.instead.items()))
+        yield Metric(
+            name="penstock_groundedness_instead",
+            help="Replies that words alone judged, since the detector that was wanted could not.",
+            kind="counter",
+            samples=instead,
+        )
         yield Metric(name="penstock_quality_refused", help="Refusals that questions waited out.", kind="counter", samples=refused)
         yield Metric(
             name="penstock_quality_in_flight",
@@ -162,6 +179,14 @@ class QualityLife:
             kind="counter",
             samples=(({}, float(self.judging.matcher.slow)),),
         )
+
+    async def _load_detectors(self) -> None:
+        """Load what the settings and the tasks name, so that a missing file is told now and not when somebody looks at scores."""
+        tasks = self._house.ports.find(Tasks)
+        judges = [task.judge for task in tasks.all()] if tasks is not None else []
+        wanted = {one.detector or self.settings.detector for one in judges if one is not None and one.kind == "groundedness"}
+        for kind in wanted | {self.settings.detector}:
+            await self.detectors.choose(kind)
 
     async def _rounds(self) -> None:
         # With other workers here this one may have to take up theirs at any time, from when the journal is its own.
@@ -193,6 +218,7 @@ class QualityLife:
             try:
                 await self.runs.retell(None)
                 await self.judges.refresh()
+                await self.calibrations.refresh()
                 await self.judgement.take_up()
             except PenstockError as fault:
                 _log.warning("what judges are trusted is not looked after", extra={"fault": fault.message, "code": fault.code})

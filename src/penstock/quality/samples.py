@@ -92,6 +92,12 @@ def one(connection: Connection, id: str) -> Kept | None:
     return None if row is None else _kept(row)
 
 
+def named(connection: Connection, organisation: str, ids: Sequence[str]) -> list[Kept]:
+    """Those of these samples that the organisation has."""
+    asked = select(SAMPLES).where(SAMPLES.c.organisation == organisation, SAMPLES.c.id.in_(ids))
+    return [_kept(row) for row in connection.execute(asked).mappings()]
+
+
 def beside(connection: Connection, item: str, candidate: str) -> str | None:
     """What another candidate answered to the same item."""
     asked = select(SAMPLES.c.answer).where(SAMPLES.c.item == item, SAMPLES.c.candidate == candidate).limit(1)

@@ -6,6 +6,8 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
+from penstock.kernel.tasks import DetectorKind
+
 
 class QualitySettings(Struct, frozen=True, forbid_unknown_fields=True):
     """Datasets, evaluations, judges and samples of live traffic. Evaluations need the extra `journal`."""
@@ -34,6 +36,28 @@ class QualitySettings(Struct, frozen=True, forbid_unknown_fields=True):
         Meta(description="Whether tests of code may be run here. They run in a process with limits, no sandbox: docs/evaluations.md."),
     ] = "off"
     code_seconds: Annotated[float, Meta(gt=0, le=600, description="Longest time that the tests of one answer may take.")] = 10.0
+    detector: Annotated[
+        DetectorKind,
+        Meta(
+            description="Who judges groundedness where a task does not say: lexical (words alone), meaning (words and the local embedding"
+            " model) or tokens (a token classifier, from `detector_folder`). Where it cannot be had, words alone judge, and that is said."
+        ),
+    ] = "lexical"
+    detector_folder: Annotated[
+        str,
+        Meta(description="Folder with a token classifier's `model.onnx` and `tokenizer.json`; loaded when the registry's scan accepts it."),
+    ] = ""
+    detector_digest: Annotated[
+        str,
+        Meta(
+            pattern=r"^([0-9a-f]{64})?$",
+            description="Digest that this folder must have, as `penstock registry scan` prints it; any when empty.",
+        ),
+    ] = ""
+    detector_tokens: Annotated[
+        int, Meta(ge=64, le=1_000_000, description="Tokens that the classifier reads at once; longer contexts are read in pieces.")
+    ] = 4096
+    detector_threads: Annotated[int, Meta(ge=1, le=64, description="Cores that it may use for one reply.")] = 1
     sample_queue: Annotated[
         int, Meta(ge=1, description="Sampled answers that may wait in memory to be written down; more are dropped and counted.")
     ] = 1000

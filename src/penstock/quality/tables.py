@@ -192,3 +192,20 @@ JUDGE_CHECKS = Table(
     Column("created_at", Double, nullable=False),
 )
 Index("ix_judge_checks_organisation_digest", JUDGE_CHECKS.c.organisation, JUDGE_CHECKS.c.digest)
+
+CALIBRATIONS = Table(
+    "groundedness_calibrations",
+    METADATA,
+    Column("id", Text, primary_key=True),
+    Column("organisation", Text, nullable=False),
+    Column("task", Text, nullable=False),
+    Column("detector", Text, nullable=False),  # whose scores the limits part
+    Column("low", Double, nullable=False),
+    Column("high", Double, nullable=False),
+    Column("found", Text, nullable=False),  # JSON
+    Column("sample", Text, nullable=False),  # JSON: each label with its score
+    Column("left_out", Text, nullable=False),  # JSON
+    Column("created_at", Double, nullable=False),
+    Column("created_by", Text, nullable=False),  # the key
+)
+Index("ix_groundedness_calibrations_organisation_task", CALIBRATIONS.c.organisation, CALIBRATIONS.c.task, CALIBRATIONS.c.created_at)

@@ -8,6 +8,8 @@ from penstock.kernel.evidence import Evidence
 from penstock.kernel.web import NavItem
 from penstock.quality import exchange_routes, live_routes
 from penstock.quality.life import QualityLife
+from penstock.quality.limits import routes as limit_routes
+from penstock.quality.limits.readiness import GroundednessChecks
 from penstock.quality.pages import pages
 from penstock.quality.routes import routes
 from penstock.storage.records import Records
@@ -17,15 +19,19 @@ def wire(house: House) -> Offer:
     """Build quality inside ``house``."""
     life = QualityLife(house)
     house.events.subscribe(CallEnded, life.sampling.heard)
+    grounded = GroundednessChecks(life.settings, life.detectors, life.calibrations)
     return Offer(
         routes=(
             *routes(life.datasets, life.evaluations),
             *exchange_routes.routes(life.exchange),
             *live_routes.routes(life.told, life.judges, life.runs, house.ports.get(Records), lambda: life.sampling),
+            *limit_routes.routes(life.calibrations),
         ),
         pages=pages(house.ports, life),
         nav=(NavItem("Evaluations", "/console/evaluations", "check", "Govern", 7, "e"),),
         services=(life,),
+        checks=(grounded.house,),
+        task_checks=(grounded.task,),
         metrics=(life,),
         ports={Evidence: life.evidence},
     )

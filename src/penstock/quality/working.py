@@ -164,7 +164,7 @@ class Working:
             item=item.id,
             state="failed" if said.error is not None else grade.state,
             score=grade.score,
-            judge=self._grader.name,
+            judge=grade.judge or self._grader.name,
             reason=grade.reason,
             detail=dict(grade.detail),
             error=said.error,

@@ -8,6 +8,7 @@ from penstock.kernel.approvals import Approvals, VersionEvaluations
 from penstock.kernel.candidates import Registered
 from penstock.kernel.capability import House, Offer
 from penstock.kernel.web import NavItem
+from penstock.kernel.weights import WeightScan
 from penstock.registry.pages import pages
 from penstock.registry.permits import Permits
 from penstock.registry.prompts.pages import pages as prompt_pages
@@ -22,7 +23,7 @@ from penstock.registry.settings import RegistrySettings
 from penstock.registry.stage import Approve
 from penstock.registry.standing import Standing
 from penstock.registry.task_check import TaskApprovals
-from penstock.registry.weights import Weights
+from penstock.registry.weights import FolderScan, Weights
 from penstock.storage.records import Records
 
 
@@ -48,5 +49,5 @@ def wire(house: House) -> Offer:
         services=(refresh, permits),
         metrics=(refresh, permits),
         task_checks=(TaskApprovals(standing, permits, house.ports),),
-        ports={Approvals: permits, Registered: standing, VersionEvaluations: registry},
+        ports={Approvals: permits, Registered: standing, VersionEvaluations: registry, WeightScan: FolderScan()},
     )

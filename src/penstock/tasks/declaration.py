@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 import msgspec
 from msgspec import Meta, Struct
 
-from penstock.kernel.tasks import DataClass, Floor, Judge, JudgeKind, Place, SliceFloor, Spending, Task
+from penstock.kernel.tasks import DataClass, DetectorKind, Floor, Judge, JudgeKind, Place, SliceFloor, Spending, Task
 
 Share: TypeAlias = Annotated[float, Meta(ge=0, le=1)]
 Line: TypeAlias = Annotated[str, Meta(max_length=300)]
@@ -58,6 +58,13 @@ class JudgeDeclaration(Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         Annotated[str, Meta(max_length=20_000)] | None, Meta(description="pairwise, rubric: what the judge is told to look for.")
     ] = None
     outcome: Annotated[Line | None, Meta(description="outcome: the name of the business outcome that is reported back.")] = None
+    detector: Annotated[
+        DetectorKind | None,
+        Meta(
+            description="groundedness: lexical (words alone), meaning (and the local embedding model) or tokens (the token classifier in"
+            " quality.detector_folder); default: quality.detector."
+        ),
+    ] = None
 
 
 class SliceDeclaration(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -122,7 +122,7 @@ def _limits(task: Task) -> list[tuple[str, str]]:
 def _judge(judge: Judge | None) -> str:
     if judge is None:
         return ""
-    more = judge.model or judge.outcome or judge.pattern or ""
+    more = judge.model or judge.outcome or judge.pattern or judge.detector or ""
     return f"{judge.kind.replace('_', ' ')}{f': {more}' if more else ''}"
 
 

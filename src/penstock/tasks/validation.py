@@ -28,7 +28,7 @@ _FIELDS: dict[str, tuple[str, ...]] = {
     "code": (),
     "pairwise": ("model", "rubric"),
     "rubric": ("model", "rubric"),
-    "groundedness": (),
+    "groundedness": ("detector",),
     "human": (),
     "outcome": ("outcome",),
 }

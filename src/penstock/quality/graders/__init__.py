@@ -7,7 +7,6 @@ from penstock.kernel.tasks import Judge
 from penstock.quality.graders.code import Code
 from penstock.quality.graders.exact import Exact
 from penstock.quality.graders.grade import Asks, Grade, Grader, Heard
-from penstock.quality.graders.groundedness import Groundedness
 from penstock.quality.graders.matching import Matcher, check
 from penstock.quality.graders.numeric import Numeric
 from penstock.quality.graders.pairwise import Pairwise
@@ -16,7 +15,7 @@ from penstock.quality.graders.rubric import Rubric
 from penstock.quality.graders.waiting import Waiting
 
 
-def of(judge: Judge, *, asks: Asks, matcher: Matcher, code: Code) -> Grader:
+def of(judge: Judge, *, asks: Asks, matcher: Matcher, code: Code, grounded: Grader) -> Grader:
     """The grader. Raises `RequestError` for a judge that lacks what its kind needs."""
     if judge.pattern is not None:
         try:
@@ -49,7 +48,7 @@ def of(judge: Judge, *, asks: Asks, matcher: Matcher, code: Code) -> Grader:
         case "human" | "outcome":
             return Waiting(judge.kind)
         case "groundedness":
-            return Groundedness()
+            return grounded
 
 
 __all__ = ["Asks", "Code", "Grade", "Grader", "Heard", "Matcher", "of"]

@@ -15,7 +15,7 @@ State = Literal["judged", "unjudged", "waiting"]
 class Grade(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A score from 0 to 1, or why there is none: ``unjudged`` says that the judge failed, ``waiting`` that a person or the business has
     not spoken yet. Neither is ever counted as a score. ``cost`` is what judging cost, in micro-dollars, as a judge's calls were charged;
-    ``paid`` what of it was not paid before."""
+    ``paid`` what of it was not paid before. ``judge`` is who judged, where that is not the grader itself but another in its place."""
 
     state: State
     score: float | None = None
@@ -23,6 +23,7 @@ class Grade(Struct, frozen=True, kw_only=True, omit_defaults=True):
     cost: int = 0
     paid: int = 0
     detail: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    judge: str = ""
 
 
 def judged(score: float, reason: str = "", **more: Any) -> Grade:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from typing import Protocol
 
@@ -93,13 +94,14 @@ class MeaningDetector(WordDetector):
         return f"{self._model.id}/meaning/{self._embedder.id}"
 
     async def judge(self, context: Sequence[str], reply: str) -> Judgement:
-        read = self.read(context, reply)
+        # A thread, since a long answer beside a long context takes more than the event loop should wait for.
+        read = await asyncio.to_thread(self.read, context, reply)
         if isinstance(read, Judgement):
             return read
         held, parts = read
-        pairs = compared(parts, held, reply)
+        pairs = await asyncio.to_thread(compared, parts, held, reply)
         vectors = await self._embedder.embed([text for pair in pairs for text in pair])
-        figures = [*measure(parts, reply.count("?"), held), *similarities(vectors)]
+        figures = [*await asyncio.to_thread(measure, parts, reply.count("?"), held), *similarities(vectors)]
         return self._judgement(self._model.full.score(figures), self._model.full.shares(figures), held, parts, reply)
 
 

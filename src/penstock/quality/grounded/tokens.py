@@ -25,6 +25,9 @@ MODEL, TOKENIZER = "model.onnx", "tokenizer.json"
 UNSUPPORTED = 1
 """The label, by its place among the logits, of a token that nothing supports."""
 
+AT_ONCE = 2
+"""Replies that are judged side by side; each keeps its cores for a while, which calls of people need too."""
+
 Inspect = Callable[[Path], tuple[str, Sequence[str]]]
 """Digest of a folder, and what speaks against loading it; `penstock.registry.scan.scan` as the wiring hands it over."""
 
@@ -62,7 +65,7 @@ class _Session(Protocol):
 
 
 class TokenDetector:
-    """A token classifier from a folder; loaded with the first reply, used from a thread, so several may be judged side by side."""
+    """A token classifier from a folder; loaded with the first reply, used from a thread."""
 
     def __init__(self, folder: Path, inspect: Inspect, *, limits: Limits | None = None, most: int = 4096, threads: int = 1) -> None:
         """``most``: how many tokens the model reads at once; a longer context is read in pieces. ``threads``: cores for a reply."""
@@ -72,6 +75,7 @@ class TokenDetector:
         self._loading = threading.Lock()
         self._loaded: tuple[_Tokenizer, _Session] | None = None
         self._digest = ""
+        self._turn = asyncio.Semaphore(AT_ONCE)
 
     @property
     def id(self) -> str:
@@ -80,7 +84,8 @@ class TokenDetector:
 
     async def judge(self, context: Sequence[str], reply: str) -> Judgement:
         """See `Detector.judge`. Raises `DetectorUnavailable`. A token counts as supported when any piece of the context supports it."""
-        return await asyncio.to_thread(self._judge, context, reply)
+        async with self._turn:
+            return await asyncio.to_thread(self._judge, context, reply)
 
     def load(self) -> None:
         """Inspect and open the files; blocks, later calls for nothing. Raises `DetectorUnavailable`, after which it may be called again."""
@@ -168,7 +173,10 @@ def _marked(tokenizer: _Tokenizer, session: _Session, context: str, reply: str) 
     wanted = [one.name for one in session.get_inputs()]
     if strange := [name for name in wanted if name not in known]:
         raise DetectorUnavailable(f"the detector's model asks for {', '.join(strange)}, which a token classifier is not given")
-    logits = session.run(None, {name: known[name] for name in wanted})[0]
+    try:
+        logits = session.run(None, {name: known[name] for name in wanted})[0]
+    except Exception as error:  # onnxruntime's have no class of their own; a model that reads fewer tokens than it is given is one
+        raise DetectorUnavailable(f"the detector's model cannot read {ids.shape[1]:,} tokens: {str(error)[:300]}") from error
     if logits.shape != (1, ids.shape[1], 2):
         raise DetectorUnavailable(f"the detector's model answers in the shape {logits.shape}, not with two logits a token")
     chances = 1 / (1 + np.exp(-(logits[0, :, UNSUPPORTED] - logits[0, :, 1 - UNSUPPORTED]).astype(np.float64)))
