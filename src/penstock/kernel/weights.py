@@ -12,7 +12,7 @@ class WeightScan(Protocol):
 
     def inspect(self, folder: Path) -> tuple[str, Sequence[str]]:
         """The digest of a folder (SHA-256 in hex, of every accepted file's bytes and name), and what speaks against loading it: nothing
-        where the scan accepts all of it. Reads every byte, so it belongs on a thread. Raises `FileNotFoundError` where there is no folder."""
+        where the scan accepts all of it. Reads every byte: on a thread. Raises `FileNotFoundError` where there is no folder."""
         ...
 
 

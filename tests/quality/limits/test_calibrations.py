@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import pytest_asyncio
@@ -21,6 +21,8 @@ from penstock.kernel.tasks import Tasks
 from penstock.quality import samples
 from penstock.quality.commands import app as commands
 from penstock.quality.grounded.calibrate import labels_wanted
+from penstock.quality.grounded.judgement import Limits
+from penstock.quality.life import QualityLife
 from penstock.quality.samples import Feedback, Kept
 from penstock.storage.records import Records
 
@@ -56,10 +58,18 @@ async def label(house: House, task: str, *, each: int = EACH) -> None:
         call = f"call_{task}_{number:04}"
         known: dict[str, Any] = {"organisation": organisation, "task": task, "candidate": "up/m"}
         answer = MADE_UP if number % 2 else GROUNDED
-        texts = {"prompt": "?", "context": "\n".join(CONTEXT), "answer": answer, "groups": {}, "cost": 1, "latency_ms": 1.0}
-        drawn = {"id": call, "item": call, "source": "live", "propensity": 1.0, "input_tokens": 1, "output_tokens": 1, "at": now}
+        texts: dict[str, Any] = {"prompt": "?", "context": "\n".join(CONTEXT), "answer": answer, "groups": {}, "cost": 1, "latency_ms": 1.0}
+        drawn: dict[str, Any] = {
+            "id": call,
+            "item": call,
+            "source": "live",
+            "propensity": 1.0,
+            "input_tokens": 1,
+            "output_tokens": 1,
+            "at": now,
+        }
         kept.append(Kept(**known, **texts, **drawn, state="judged", score=1.0, judge="groundedness"))
-        told = {"kind": "label", "name": "", "call": call, "evaluation": None, "item": None, "by": "ada", "comment": ""}
+        told: dict[str, Any] = {"kind": "label", "name": "", "call": call, "evaluation": None, "item": None, "by": "ada", "comment": ""}
         said.append(Feedback(**known, **told, id=f"fb_00_{call}", score=float(number % 2 == 0), created_at=now))
     records = house.app.ports.get(Records)
 
@@ -109,10 +119,10 @@ async def test_the_document_is_true_and_limits_are_used_from_then_on(place: tupl
 
     # The database keeps them: whoever opens the house anew has them.
     again = App(capabilities(), load_settings(capabilities(), folder / "penstock.toml"), open_store(house.app.tree))
-    known = again.offers["quality"].services[0].calibrations  # type: ignore[attr-defined]
+    known = cast("QualityLife", again.offers["quality"].services[0]).calibrations
     await known.refresh()
     organisation = made["organisation"]
-    assert known.limits(organisation, "rag.tokens", made["detector"]).low == low
+    assert known.limits(organisation, "rag.tokens", made["detector"]) == Limits(low=low, high=high)
     assert known.limits(organisation, "rag.tokens", "another") is None
     again.store.close()
 
