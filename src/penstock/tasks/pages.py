@@ -12,7 +12,7 @@ from penstock.console import Console
 from penstock.kernel.candidates import places_of
 from penstock.kernel.capability import TaskPanels
 from penstock.kernel.ports import Directory, Ports
-from penstock.kernel.principal import Principal
+from penstock.kernel.principal import Principal, Scope
 from penstock.kernel.tasks import Floor, Judge, Spending, Task
 from penstock.kernel.web import Page
 from penstock.tasks.candidates import candidates_of
@@ -41,7 +41,9 @@ def pages(ports: Ports, service: TaskService, readiness: Readiness) -> Sequence[
             _listed(view, service.task(principal, view.name, view.organisation), name(view.organisation), several)
             for view in service.list(principal)
         ]
-        return ports.get(Console).page(request, "tasks/tasks.html", title="Tasks", rows=rows, several=several)
+        return ports.get(Console).page(
+            request, "tasks/tasks.html", title="Tasks", rows=rows, several=several, may_change=principal.may(Scope.ADMIN)
+        )
 
     async def one(request: Request, principal: Principal) -> Response:
         whose = request.query_params.get("organisation")
@@ -63,6 +65,9 @@ def pages(ports: Ports, service: TaskService, readiness: Readiness) -> Sequence[
             tones=TONES,
             words=WORDS,
             panels=[(p.label, p.href.replace("{name}", quote(task.name, safe="")), p.told) for p in ports.find(TaskPanels) or ()],
+            declaration=f"/console/tasks/{quote(view.name, safe='')}/declaration"
+            + (f"?{urlencode({'organisation': whose})}" if whose else ""),
+            may_change=principal.may(Scope.ADMIN) and not view.shared and view.organisation == principal.organisation,
             where=f"penstock.toml, [tasks.{msgspec.json.encode(task.name).decode()}]" if view.shared else "",
             changed_by=name(view.changed_by),
             changed_at=view.changed_at,

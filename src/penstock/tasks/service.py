@@ -10,7 +10,7 @@ import msgspec
 from sqlalchemy import Connection
 
 from penstock.kernel.candidates import Candidates
-from penstock.kernel.errors import Conflict, Forbidden, NotFound, RequestError
+from penstock.kernel.errors import Conflict, Forbidden, NotFound
 from penstock.kernel.ids import new_id
 from penstock.kernel.principal import Principal
 from penstock.kernel.tasks import Task
@@ -20,7 +20,7 @@ from penstock.tasks.declaration import Declaration, task_of
 from penstock.tasks.memory import Known
 from penstock.tasks.model import Entry, Kept, TaskView
 from penstock.tasks.refresh import Refresh
-from penstock.tasks.validation import faults, misfits
+from penstock.tasks.validation import Invalid, faults, misfits
 
 _MORE_THAN_ENOUGH = 1_000_000
 
@@ -168,7 +168,7 @@ class TaskService:
         if not found and candidates is not None:
             found = list(misfits(organisation, name, told, candidates))
         if found:
-            raise RequestError("; ".join(one.said() for one in found), code="task_invalid", param=found[0].where)
+            raise Invalid(found)
 
     @staticmethod
     def _note(connection: Connection, actor: Principal, name: str, action: str, changes: dict[str, tuple[Any, Any]], now: float) -> None:

@@ -7,20 +7,20 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import cast
 
 import msgspec
 
 from penstock.kernel.candidates import Candidates, Traits, misplaced, places_of
-from penstock.kernel.errors import UnknownModel
+from penstock.kernel.errors import RequestError, UnknownModel
 from penstock.kernel.tasks import Place
 from penstock.tasks.declaration import Declaration, FloorDeclaration, JudgeDeclaration, is_relative, task_of
 from penstock.tasks.pattern import fault_of
 
 _REGION = re.compile(r"[a-z0-9*-]{1,100}")
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
-_FIELDS: dict[str, tuple[str, ...]] = {
+TAKES: dict[str, tuple[str, ...]] = {
     "exact": ("pattern", "ignore_case"),
     "regex": ("pattern", "ignore_case"),
     "numeric": ("pattern", "tolerance"),
@@ -54,6 +54,16 @@ class Fault(msgspec.Struct, frozen=True):
     def said(self) -> str:
         """In one line."""
         return f"{self.where}: {self.what}; {self.mend}"
+
+
+class Invalid(RequestError):
+    """A declaration is wrong. ``faults`` are all that was found, of which the message tells each and ``param`` names the first."""
+
+    default_code = "task_invalid"
+
+    def __init__(self, found: Sequence[Fault]) -> None:
+        super().__init__("; ".join(one.said() for one in found), param=found[0].where)
+        self.faults = tuple(found)
 
 
 def faults(name: str, told: Declaration) -> Iterator[Fault]:
@@ -148,8 +158,8 @@ def _judge(judge: JudgeDeclaration) -> Iterator[Fault]:
             yield Fault(f"judge.{field}", f"a judge of kind {kind!r} needs it", f"add {field}, or choose another kind")
     plain = JudgeDeclaration(kind=kind)
     for field in JudgeDeclaration.__struct_fields__[1:]:
-        if field not in _FIELDS[kind] and getattr(judge, field) != getattr(plain, field):
-            takes = ", ".join(_FIELDS[kind]) or "no fields of its own"
+        if field not in TAKES[kind] and getattr(judge, field) != getattr(plain, field):
+            takes = ", ".join(TAKES[kind]) or "no fields of its own"
             yield Fault(f"judge.{field}", f"a judge of kind {kind!r} has no use for it", f"leave it out; this kind takes {takes}")
     if judge.pattern and (wrong := fault_of(judge.pattern)) is not None:
         yield Fault("judge.pattern", f"{judge.pattern!r} {wrong}", "write it so that what repeats begins otherwise than what follows")

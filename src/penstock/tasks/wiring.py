@@ -11,6 +11,7 @@ from penstock.kernel.ports import Directory
 from penstock.kernel.tasks import GuardPolicies, Task, Tasks
 from penstock.kernel.web import NavItem
 from penstock.storage.records import Records
+from penstock.tasks import form_pages
 from penstock.tasks.declaration import Declaration, task_of
 from penstock.tasks.memory import Known
 from penstock.tasks.pages import pages
@@ -53,7 +54,7 @@ def wire(house: House) -> Offer:
     readiness = Readiness(lambda: ports.find(TaskChecks) or (), candidates, lambda: ports.find(GuardPolicies))
     return Offer(
         routes=routes(service, readiness, ports),
-        pages=pages(ports, service, readiness),
+        pages=(*form_pages.pages(ports, service), *pages(ports, service, readiness)),
         nav=(NavItem("Tasks", "/console/tasks", "tasks", "Govern", 5, "t"),),
         services=(refresh,),
         checks=(check,),
