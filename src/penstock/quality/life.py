@@ -18,7 +18,7 @@ from penstock.kernel.ports import Files, Holders, Metric, ModelClient, Traffic
 from penstock.kernel.principal import Principal
 from penstock.kernel.recall import Embedder, Prices, Replies
 from penstock.kernel.seat import Seat
-from penstock.kernel.tasks import Tasks
+from penstock.kernel.tasks import DetectorKind, Tasks
 from penstock.kernel.weights import WeightScan
 from penstock.quality import samples, store
 from penstock.quality.asking import Asking
@@ -184,8 +184,9 @@ class QualityLife:
         """Load what the settings and the tasks name, so that a missing file is told now and not when somebody looks at scores."""
         tasks = self._house.ports.find(Tasks)
         judges = [task.judge for task in tasks.all()] if tasks is not None else []
-        wanted = {one.detector or self.settings.detector for one in judges if one is not None and one.kind == "groundedness"}
-        for kind in wanted | {self.settings.detector}:
+        wanted: set[DetectorKind] = {self.settings.detector}
+        wanted |= {one.detector or self.settings.detector for one in judges if one is not None and one.kind == "groundedness"}
+        for kind in wanted:
             await self.detectors.choose(kind)
 
     async def _rounds(self) -> None:
