@@ -14,7 +14,6 @@ from functools import cache
 from pathlib import Path
 
 import pytest
-from scripts import make_docs
 from sqlalchemy import MetaData
 from typer.main import get_command
 
@@ -25,6 +24,7 @@ from penstock.inspect import closed_house, places
 from penstock.kernel.stage import Slot
 from penstock.settings import BASE, describe, load
 from penstock.up import CONTROL_BODY_BYTES
+from scripts import make_docs
 
 ROOT = Path(__file__).parent.parent
 SRC = ROOT / "src" / "penstock"

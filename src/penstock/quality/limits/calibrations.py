@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable
 from typing import Annotated, Any
@@ -10,7 +11,7 @@ import msgspec
 from msgspec import Meta, Struct
 from sqlalchemy import Connection, delete, insert, select
 
-from penstock.kernel.errors import Conflict, NotFound, RequestError
+from penstock.kernel.errors import Conflict, NotFound, PenstockError, RequestError
 from penstock.kernel.ids import new_id
 from penstock.kernel.principal import Principal
 from penstock.kernel.tasks import DetectorKind, Task, Tasks
@@ -130,20 +131,21 @@ class Calibrations:
         organisation, judge = principal.organisation, task.judge
         kind: DetectorKind | None = judge.detector if judge is not None else None
         chosen = await self._detectors.choose(kind)
-        if chosen.fault is not None:
-            # A new one: that one is told again and again.
-            raise DetectorUnavailable(chosen.fault.message, code=chosen.fault.code)
+        _expect(chosen.fault)
         labels, left = await self._records.read(lambda c: labelled(c, organisation, task.name, wanted.most))
         sample: list[Label] = []
         for one in labels:
-            found = await chosen.detector.judge(one.context, one.reply)
-            if found.score is None:
+            told = await self._detectors.judge(kind, one.context, one.reply)
+            _expect(told.fault)
+            score = told.judgement.score
+            if score is None:
                 left["not_judged"] += 1
             else:
-                sample.append(Label(answer=one.answer, score=found.score, ungrounded=one.ungrounded))
+                sample.append(Label(answer=one.answer, score=score, ungrounded=one.ungrounded))
         now, detector = time.time(), chosen.detector.id
         pairs = [(one.score, one.ungrounded) for one in sample]
-        fitted = calibrate(pairs, detector=detector, at=now, error=wanted.error, confidence=wanted.confidence)
+        terms = {"error": wanted.error, "confidence": wanted.confidence}
+        fitted = await asyncio.to_thread(calibrate, pairs, detector=detector, at=now, **terms)
         if fitted.why:
             unused = ", ".join(f"{count} {why.replace('_', ' ')}" for why, count in sorted(left.items()))
             said = f"{fitted.why} There are {fitted.grounded} and {fitted.ungrounded}{f'; of no use: {unused}' if unused else ''}."
@@ -181,6 +183,13 @@ class Calibrations:
             by = f"by {task.judge.kind}" if task.judge is not None else "by nobody"
             raise RequestError(f"the task {task.name!r} is judged {by}, so there is no detector to calibrate", param="task")
         return task
+
+
+def _expect(fault: PenstockError | None) -> None:
+    """What judges in a detector's place has scores of its own, so nothing is fitted on them."""
+    if fault is not None:
+        # A new one: that one is told again and again.
+        raise DetectorUnavailable(fault.message, code=fault.code)
 
 
 def _listed(connection: Connection, reach: str | None, task: str | None) -> list[Kept]:
