@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from sqlalchemy import insert
 from tests.routing.simulated import CHEAP, DEAR, SETTINGS, drawn, material, policy, task
 
-from penstock.kernel.errors import Conflict, Unavailable
+from penstock.kernel.errors import Conflict, JournalInUse, StorageError, Unavailable
+from penstock.kernel.journal import RunState
 from penstock.kernel.tasks import Task
 from penstock.routing import store
 from penstock.routing.certifying import GIVEN_UP_SECONDS, Certifying, shown
@@ -155,3 +157,95 @@ async def test_an_attempt_that_was_given_up_claims_nothing_when_it_ends_after_al
     assert stands is not None
     assert (given_up.state, stands.state) == ("failed", "active")
     assert "another attempt was begun meanwhile" in given_up.why
+
+
+class Book:
+    """The part of a journal that an attempt needs: runs are kept, and executed when a test says so, as often as it says."""
+
+    def __init__(self) -> None:
+        self.inputs: dict[str, Any] = {}
+        self.state = RunState.RUNNING
+        self.here = True
+
+    def define(self, name: str, function: Any) -> None:
+        self.function = function
+
+    def declare(self, queue: Any) -> None: ...
+
+    async def ready(self) -> None:
+        if not self.here:
+            raise JournalInUse("another process works on it")
+
+    async def start(self, name: str, input: Any, *, key: str, **more: Any) -> str:
+        await self.ready()
+        self.inputs[key] = input
+        return key
+
+    async def get(self, reach: str | None, run: str) -> Any:
+        return SimpleNamespace(state=self.state)
+
+    async def step(self, name: str, function: Any, *args: Any, retry: Any) -> Any:
+        return await function(*args)
+
+    async def execute(self) -> list[str]:
+        return [await self.function(self, one) for one in self.inputs.values()]
+
+
+@pytest.fixture
+def book(place: Place) -> Book:
+    made, of = Book(), task()
+    known = SimpleNamespace(find=lambda organisation, name: of if name == of.name else None)
+    place.certifying = Certifying(
+        place.records, place, SETTINGS, place.policies.fresh.now, lambda: place.now, lambda: made, lambda: known  # type: ignore[arg-type]
+    )  # fmt: skip
+    place.certifying.open()
+    return made
+
+
+async def test_a_run_that_is_done_again_writes_its_result_once(place: Place, book: Book) -> None:
+    place.outcomes = drawn(GOOD, 200)
+    begun = await place.certifying.begin(task(), "key_1")
+    assert (begun.state, begun.durable) == ("fitting", True)
+    assert await book.execute() == ["active"]
+    first = await place.stored(begun.id)
+    place.outcomes = drawn({CHEAP: 0.1, DEAR: 0.1}, 200)  # what a second fit would refuse
+    place.now += 10
+    assert await book.execute() == ["active"]
+    assert await place.stored(begun.id) == first
+    assert place.certifying.counts == {"active": 1}
+
+
+async def test_an_attempt_whose_start_got_lost_is_started_and_an_ended_run_ends_it(place: Place, book: Book) -> None:
+    place.outcomes = drawn(GOOD, 200)
+    begun = await place.certifying.begin(task(), "key_1")
+    book.inputs.clear()  # the process died before the run was there
+    await place.certifying.take_up()
+    assert book.inputs == {begun.id: {"policy": begun.id}}
+    book.state = RunState.ABANDONED
+    await place.certifying.take_up()
+    ended = await place.stored(begun.id)
+    assert ended is not None
+    assert (ended.state, "ended from outside" in ended.why) == ("failed", True)
+    assert await book.execute() == ["failed"]
+
+
+async def test_a_database_that_does_not_answer_is_asked_again_by_the_run(place: Place, book: Book) -> None:
+    begun = await place.certifying.begin(task(), "key_1")
+    place.fault = StorageError("the disk sleeps")
+    with pytest.raises(StorageError):
+        await book.execute()
+    stored = await place.stored(begun.id)
+    assert stored is not None
+    assert stored.state == "fitting"
+    place.fault, place.outcomes = None, drawn(GOOD, 200)
+    assert await book.execute() == ["active"]
+
+
+async def test_where_another_process_has_the_journal_the_attempt_is_made_here(place: Place, book: Book) -> None:
+    place.outcomes, book.here = drawn(GOOD, 200), False
+    done = await place.certify(task())
+    assert (done.state, done.durable) == ("active", False)
+    made = policy(id="policy_9", number=9, state="fitting", durable=True)  # another process'
+    await place.records.write(lambda c: store.add(c, made))
+    with pytest.raises(JournalInUse):
+        await place.certifying.take_up()

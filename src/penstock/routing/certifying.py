@@ -1,18 +1,26 @@
-"""Certification: from a task's evidence to a policy that serves, or to words that say why there is none."""
+"""Certification: from a task's evidence to a policy that serves, or to words that say why there is none.
+
+An attempt is a durable run where there is a journal: a process that dies leaves it to the next one. It has one step, which may therefore be
+done more than once; what comes of it is written once, by whoever finds the policy still being fitted.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from typing import Any
 
 import msgspec
 from sqlalchemy import Connection
 
-from penstock.kernel.errors import Conflict, PenstockError
+from penstock.kernel.errors import Conflict, JournalUnavailable, PenstockError, StepFailed, StorageError
 from penstock.kernel.ids import new_id
-from penstock.kernel.tasks import Task
+from penstock.kernel.journal import ENDED, Journal, Queue, Retry, Run
+from penstock.kernel.ports import Metric
+from penstock.kernel.tasks import Task, Tasks
 from penstock.routing import store
 from penstock.routing.evidence import Gathering, Material
 from penstock.routing.policy import Policy, claim_of
@@ -21,12 +29,15 @@ from penstock.routing.settings import RoutingSettings
 from penstock.storage.records import Records
 
 _log = logging.getLogger("penstock.routing")
+NAME = "certification"
+QUEUE = "certifications"
 GIVEN_UP_SECONDS = 1800.0
-"""After which a policy that is still being fitted belongs to a process that died."""
+"""After which a policy that is still being fitted may be left behind: without a journal, its process died."""
+PATIENT = Retry(attempts=20, first_seconds=0.5, longest_seconds=60.0)
 
 
 class Certifying:
-    """Certifies in the background, one task at a time each. ``refresh`` lets this process act on what was committed."""
+    """Certifies in the background, one attempt at a time each task. ``refresh`` lets this process act on what was committed."""
 
     def __init__(
         self,
@@ -35,20 +46,33 @@ class Certifying:
         settings: RoutingSettings,
         refresh: Callable[[], Awaitable[None]],
         clock: Callable[[], float] = time.time,
+        journal: Callable[[], Journal | None] = lambda: None,
+        tasks: Callable[[], Tasks | None] = lambda: None,
     ) -> None:
         self._records = records
         self._gathering = gathering
         self._settings = settings
         self._refresh = refresh
         self._clock = clock
+        self._journal = journal
+        self._tasks = tasks
         self._running: dict[tuple[str, str], asyncio.Task[None]] = {}
+        self._runs: dict[tuple[str, str], str] = {}
+        self.counts: Counter[str] = Counter()
+
+    def open(self) -> None:
+        """Tell the journal what an attempt is, where there is one."""
+        journal = self._journal()
+        if journal is not None:
+            journal.define(NAME, self.execute)
+            journal.declare(Queue(name=QUEUE, per_process=2))
 
     async def begin(self, task: Task, by: str) -> Policy:
         """Make the task's next policy, which is being fitted when this returns. Raises `Conflict` while another is, or without a floor."""
         key = (task.organisation, task.name)
         if task.floor is None:
             raise Conflict(f"the task {task.name!r} states no floor, so there is nothing to certify", code="no_floor")
-        now = self._clock()
+        now, journal = self._clock(), await self._working()
 
         def work(connection: Connection) -> Policy:
             last = store.of_task(connection, *key, limit=1)
@@ -56,71 +80,171 @@ class Certifying:
                 raise Conflict(f"policy {last[0].number} of {task.name!r} is being fitted; wait for it", code="being_fitted")
             number = store.next_number(connection, *key)
             made = Policy(
-                id=new_id("policy"), organisation=key[0], task=key[1], number=number, state="fitting", created_at=now, by=by, changed_at=now
+                id=new_id("policy"),
+                organisation=key[0],
+                task=key[1],
+                number=number,
+                state="fitting",
+                created_at=now,
+                by=by,
+                durable=journal is not None,
+                changed_at=now,
             )
             store.add(connection, made)
             return made
 
         policy = await self._records.write(work)
+        if journal is not None:
+            await self._start(journal, policy)
+            return policy
         running = self._running[key] = asyncio.create_task(self._run(policy, task), name=f"certifying {task.name}")
         running.add_done_callback(lambda done: self._running.pop(key, None) if self._running.get(key) is done else None)
         return policy
 
     async def wait(self, task: Task) -> None:
-        """Until nothing is being certified for the task here."""
-        running = self._running.get((task.organisation, task.name))
+        """Until what was begun here for the task has ended."""
+        key = (task.organisation, task.name)
+        running, run, journal = self._running.get(key), self._runs.get(key), self._journal()
         if running is not None:
             await asyncio.shield(running)
+        elif run is not None and journal is not None:
+            await journal.result(None, run)
 
     async def stop(self) -> None:
-        """Give up what runs; it is marked as failed."""
+        """Give up what runs without a journal; it is marked as failed. What the journal executes, another process takes up."""
         running = [*self._running.values()]
         for one in running:
             one.cancel()
         await asyncio.gather(*running, return_exceptions=True)
 
-    async def _run(self, policy: Policy, task: Task) -> None:
+    async def take_up(self) -> None:
+        """See that every durable attempt has its run, and that one whose run was ended from outside has ended too. Raises
+        `JournalUnavailable` where this process has no say."""
+        left = [policy for policy in await self._records.read(store.fitting) if policy.durable]
+        journal = self._journal()
+        if not left or journal is None:
+            return
+        for policy in left:
+            run = await self._start(journal, policy)
+            if (await journal.get(None, run)).state in ENDED:
+                await self._end(
+                    msgspec.structs.replace(policy, state="failed", why=f"its run {run} was ended from outside; ask again"), None
+                )
+
+    async def execute(self, run: Run, input: Any) -> str:
+        """The run's function: how the attempt ended."""
+        id: str = input["policy"]
         try:
-            done, arrays = await self._certified(policy, task)
+            return await run.step("certify", self._attempt, id, retry=PATIENT)
+        except StepFailed as fault:
+            return await run.step("fail", self._fail, id, f"{fault.step_code or fault.code}: {fault.message}", retry=PATIENT)
+
+    def metrics(self) -> Iterable[Metric]:
+        """Attempts that ended here."""
+        ended = tuple(({"state": state}, float(count)) for state, count in sorted(self.counts.items()))
+        yield Metric(name="penstock_routing_certifications", help="Attempts to certify, by how they ended.", kind="counter", samples=ended)
+
+    async def _working(self) -> Journal | None:
+        """The journal, where runs can be started in this process."""
+        journal = self._journal()
+        if journal is None:
+            return None
+        try:
+            await journal.ready()
+        except JournalUnavailable as fault:
+            _log.info("this attempt to certify ends with its process", extra={"fault": fault.message, "code": fault.code})
+            return None
+        return journal
+
+    async def _start(self, journal: Journal, policy: Policy) -> str:
+        run = await journal.start(
+            NAME,
+            {"policy": policy.id},
+            organisation=policy.organisation,
+            queue=QUEUE,
+            key=policy.id,
+            labels={"task": policy.task, "policy": policy.id},
+        )
+        self._runs[policy.organisation, policy.task] = run
+        return run
+
+    async def _attempt(self, id: str) -> str:
+        """The step of a run. One that is done again, since its result was not journalled, finds the policy as it was left."""
+        policy = await self._records.read(lambda c: store.one(c, id))
+        if policy is None or policy.state != "fitting":
+            return policy.state if policy is not None else "failed"
+        tasks = self._tasks()
+        task = tasks.find(policy.organisation, policy.task) if tasks is not None else None
+        if task is None:
+            return await self._fail(id, "the task is gone")
+        return (await self._end(*await self._outcome(policy, task))).state
+
+    async def _fail(self, id: str, why: str) -> str:
+        policy = await self._records.read(lambda c: store.one(c, id))
+        if policy is None:
+            return "failed"
+        return (await self._end(msgspec.structs.replace(policy, state="failed", why=why), None)).state
+
+    async def _run(self, policy: Policy, task: Task) -> None:
+        """An attempt without a journal."""
+        try:
+            done, arrays = await self._outcome(policy, task)
         except asyncio.CancelledError:
-            await self._put(msgspec.structs.replace(policy, state="failed", why="the process that fitted it was stopped"), None)
+            await self._end(msgspec.structs.replace(policy, state="failed", why="the process that fitted it was stopped"), None)
             raise
+        await self._end(done, arrays)
+
+    async def _outcome(self, policy: Policy, task: Task) -> tuple[Policy, bytes | None]:
+        """What comes of it, whatever happens. Raises `StorageError` for what a run tries again."""
+        try:
+            return await self._certified(policy, task)
         except PenstockError as fault:
-            done, arrays = msgspec.structs.replace(policy, state="failed", claim=claim_of(task), why=fault.message), None
+            if policy.durable and isinstance(fault, StorageError):
+                raise
+            return msgspec.structs.replace(policy, state="failed", claim=claim_of(task), why=fault.message), None
         except Exception as fault:  # a fault of ours must not leave the policy "fitting" for ever; the log has its trace
             _log.exception("a policy could not be fitted", extra={"policy": policy.id, "task": task.name})
             said = f"a fault of Penstock's ({type(fault).__name__}); the log has it under {policy.id}"
-            done, arrays = msgspec.structs.replace(policy, state="failed", claim=claim_of(task), why=said), None
-        await self._put(done, arrays)
-        how = {"policy": done.id, "task": done.task, "state": done.state, "kind": done.kind, "labels": done.labels, "why": done.why}
-        _log.info("certification ended", extra=how)
+            return msgspec.structs.replace(policy, state="failed", claim=claim_of(task), why=said), None
 
-    async def _put(self, policy: Policy, arrays: bytes | None) -> None:
+    async def _end(self, policy: Policy, arrays: bytes | None) -> Policy:
+        """Write down what came of an attempt, unless somebody has by now; the policy as it stands."""
         now = self._clock()
         policy = msgspec.structs.replace(policy, changed_at=now)
 
-        def work(connection: Connection) -> None:
+        def work(connection: Connection) -> tuple[Policy, bool]:
+            held = store.one(connection, policy.id)
+            if held is None or held.state != "fitting":
+                return held or policy, False
             if store.next_number(connection, policy.organisation, policy.task) > policy.number + 1:
                 # It was given up, and the next attempt has its share of the confidence by now: what this one claims would be one too many.
                 said = f"it took longer than {GIVEN_UP_SECONDS / 60:g} minutes, and another attempt was begun meanwhile"
-                store.put(connection, msgspec.structs.replace(policy, state="failed", why=said))
+                late = msgspec.structs.replace(held, state="failed", why=said, changed_at=now)
+                store.put(connection, late)
                 store.bump(connection)
-                return
+                return late, True
             if policy.state == "active":
                 for old in store.serving(connection, policy.organisation, policy.task):
                     said = f"policy {policy.number} took its place"
                     store.put(connection, msgspec.structs.replace(old, state="superseded", changed_at=now, changed_why=said))
             store.put(connection, policy, arrays)
             store.bump(connection)
+            return policy, True
 
-        await self._records.write(work)
+        done, mine = await self._records.write(work)
         await self._refresh()
+        if mine:
+            self.counts[done.state] += 1
+            how = {"policy": done.id, "task": done.task, "state": done.state, "kind": done.kind, "labels": done.labels, "why": done.why}
+            _log.info("certification ended", extra=how)
+        return done
 
     async def _certified(self, policy: Policy, task: Task) -> tuple[Policy, bytes | None]:
         def history(connection: Connection) -> list[Policy]:
             return store.of_task(connection, task.organisation, task.name, limit=1000)
 
-        assert task.floor is not None
+        if task.floor is None:
+            raise Conflict(f"the task {task.name!r} states no floor, so there is nothing to certify", code="no_floor")
         before = [one for one in await self._records.read(history) if one.id != policy.id]
         attempt = next_attempt(before, claim_of(task), task.candidates, task.floor.confidence)
         again, packed = attempt.again, None
@@ -145,7 +269,7 @@ def shown(policies: Sequence[Policy], now: float) -> list[Policy]:
     """Policies as they are told: one whose process died while it fitted has failed."""
     return [
         msgspec.structs.replace(one, state="failed", why="the process that fitted it has ended; ask again")
-        if one.state == "fitting" and now - one.created_at > GIVEN_UP_SECONDS
+        if one.state == "fitting" and not one.durable and now - one.created_at > GIVEN_UP_SECONDS
         else one
         for one in policies
     ]

@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 from penstock.console import Console, toast
 from penstock.kernel.errors import Conflict, Unavailable
+from penstock.kernel.journal import JOURNAL
 from penstock.kernel.ports import Ports
 from penstock.kernel.principal import Principal, Scope
 from penstock.kernel.web import Page, Panel
@@ -93,7 +94,7 @@ def pages(ports: Ports, routing: RoutingOf) -> Sequence[Page]:
     path = "/console/tasks/{name}"
     return (
         Page(path=f"{path}/policies", handler=policies),
-        Page(path=f"{path}/policies/certify", handler=certify, scope=Scope.ADMIN, methods=("POST",)),
+        Page(path=f"{path}/policies/certify", handler=certify, scope=Scope.ADMIN, methods=("POST",), holding=JOURNAL),
         Page(path=f"{path}/frontier", handler=frontier),
     )
 

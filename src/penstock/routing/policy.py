@@ -90,7 +90,8 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     ``claim`` is the digest of what the task said that the certificate is about, ``evidence`` the digest of the labels. ``series`` and
     ``attempt`` count certifications (`penstock.routing.series`), ``alpha`` is what this attempt could get wrong, ``until`` the moment (Unix
     seconds) of the newest label that it has seen, ``since`` that after which labels could certify. ``embedder`` names the
-    vectors that the arrays were made for, empty where none are needed; ``digest`` is SHA-256 over the arrays.
+    vectors that the arrays were made for, empty where none are needed; ``digest`` is SHA-256 over the arrays. ``durable``: the attempt is a
+    run of the journal.
     """
 
     id: str
@@ -100,6 +101,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     state: State
     created_at: float
     by: str
+    durable: bool = False
     claim: str = ""
     floor: Floor | None = None
     kind: Kind | None = None

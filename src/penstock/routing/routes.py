@@ -7,6 +7,7 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
+from penstock.kernel.journal import JOURNAL
 from penstock.kernel.principal import Scope
 from penstock.kernel.web import Ask, Route
 from penstock.routing.policy import Policy
@@ -81,6 +82,7 @@ def routes(routing: RoutingOf) -> Sequence[Route]:
             body=Empty,
             returns=Policy,
             status=202,
+            holding=JOURNAL,
         ),
         Route(method="GET", path=path + "/{id}", handler=policy, summary="Show a policy.", scope=read, returns=Policy),
         Route(

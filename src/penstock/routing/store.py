@@ -84,6 +84,12 @@ def serving(connection: Connection, organisation: str, task: str) -> list[Policy
     return [_policy(text) for (text,) in connection.execute(select(POLICIES.c.policy).where(*where))]
 
 
+def fitting(connection: Connection) -> list[Policy]:
+    """The policies that are being fitted, the oldest first."""
+    asked = select(POLICIES.c.policy).where(POLICIES.c.state == "fitting").order_by(POLICIES.c.created_at)
+    return [_policy(text) for (text,) in connection.execute(asked)]
+
+
 def watches(connection: Connection, policy: str) -> list[Watched]:
     """What every process has won against a policy."""
     return [Watched(**row) for row in connection.execute(select(WATCHES).where(WATCHES.c.policy == policy)).mappings()]

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 from collections.abc import Iterable
 
 from penstock.kernel.approvals import Approvals
 from penstock.kernel.candidates import Candidates
 from penstock.kernel.capability import House, Offer
 from penstock.kernel.circumstances import Installments, Purse, Wellbeing
+from penstock.kernel.errors import JournalInUse, PenstockError
 from penstock.kernel.evidence import Evidence
+from penstock.kernel.journal import Journal
 from penstock.kernel.ports import Metric, ModelClient
 from penstock.kernel.recall import Embedder, Prices, Replies
 from penstock.kernel.seat import Seat
@@ -30,6 +34,10 @@ from penstock.routing.shadow import Shadows
 from penstock.routing.stage import Route
 from penstock.storage.records import Records
 
+_log = logging.getLogger("penstock.routing")
+ROUND_SECONDS = 10.0
+"""Between two looks at attempts that nobody may be working on."""
+
 
 def wire(house: House) -> Offer:
     """Build routing inside ``house``."""
@@ -41,7 +49,14 @@ def wire(house: House) -> Offer:
     gathering = Gathering(
         settings, lambda: ports.get(Candidates), lambda: ports.find(Evidence), lambda: ports.find(Embedder), lambda: ports.find(Prices)
     )
-    certifying = Certifying(records, gathering, settings, policies.fresh.now)
+    certifying = Certifying(
+        records,
+        gathering,
+        settings,
+        policies.fresh.now,
+        journal=lambda: ports.find(Journal),
+        tasks=lambda: ports.find(Tasks),
+    )
     routing = RoutingOf(records, policies, certifying, gathering, settings, lambda: ports.find(Tasks))
     seat = ports.find(Seat)
     drift = Drift(records, policies, settings, house.events, seat.index if seat is not None else 0, seat.workers if seat is not None else 1)
@@ -53,7 +68,7 @@ def wire(house: House) -> Offer:
         services=(life,),
         task_checks=(Readiness(policies, lambda: ports.find(Evidence)).check,),
         task_panels=PANELS,
-        metrics=(life, policies, drift),
+        metrics=(life, policies, drift, certifying),
     )
 
 
@@ -73,6 +88,7 @@ class RoutingLife:
         self._drift = drift
         self._shadows: Shadows | None = None
         self._cascading: Cascading | None = None
+        self._round: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Join the stage to the rooms around it, and read the policies."""
@@ -103,9 +119,28 @@ class RoutingLife:
         )
         await self._policies.fresh.start()
         await self._drift.start()
+        self._certifying.open()
+        self._round = asyncio.create_task(self._rounds(), name="routing attempts")
+
+    async def _rounds(self) -> None:
+        failing = False
+        while True:
+            try:
+                await self._certifying.take_up()
+                failing = False
+            except JournalInUse:
+                pass  # whoever works on the journal sees to it
+            except PenstockError as fault:
+                if not failing:
+                    _log.warning("attempts to certify are not looked after", extra={"fault": fault.message, "code": fault.code})
+                failing = True
+            await asyncio.sleep(ROUND_SECONDS)
 
     async def stop(self) -> None:
         """Look no more, certify and explore no more; what the watch has won is saved."""
+        if self._round is not None:
+            self._round.cancel()
+            await asyncio.wait([self._round])
         if self._shadows is not None:
             await self._shadows.stop()
         await self._drift.stop()
