@@ -212,7 +212,7 @@ async def test_a_run_that_is_done_again_writes_its_result_once(place: Place, boo
     place.now += 10
     assert await book.execute() == ["active"]
     assert await place.stored(begun.id) == first
-    assert place.certifying.counts == {"active": 1}
+    assert place.certifying.counts == {("active", False): 1}
 
 
 async def test_an_attempt_whose_start_got_lost_is_started_and_an_ended_run_ends_it(place: Place, book: Book) -> None:

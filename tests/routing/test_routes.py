@@ -12,7 +12,7 @@ from tests.edge.contract import Contract
 from tests.routing.rig import LARGE, SMALL, Rig, outcomes, recorded, rig
 from typer.testing import CliRunner
 
-from penstock.kernel.tasks import Floor
+from penstock.kernel.tasks import Floor, Recertify
 from penstock.routing.commands import app
 
 OWN = (
@@ -94,7 +94,12 @@ async def test_policies_are_listed_shown_and_suspended(place: Rig) -> None:
     assert f"{SMALL} (served)" in told.output
     told = await command(place, "suspend", "other", "1", "--reason", "a test")
     assert "suspended: a test" in told.output
-    assert "a test" in (await place.house.ask("GET", "/console/tasks/other/policies")).text
+    page = await place.house.ask("GET", "/console/tasks/other/policies")
+    assert "a test" in page.text
+    assert "Certified again by itself" not in page.text
+    place.task("other", floor=Floor(level=0.6), recertify=Recertify(labels=1500, hours=6.0))
+    page = await place.house.ask("GET", "/console/tasks/other/policies")
+    assert "After 1,500 fresh labels, at most every 6 hours" in page.text
     assert "suspended" in (await command(place, "policies", "other")).output
 
 

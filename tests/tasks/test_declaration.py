@@ -8,12 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.tasks.people import declared
 
-from penstock.kernel.tasks import Floor
+from penstock.kernel.tasks import Floor, Recertify
 from penstock.tasks.declaration import (
     BudgetDeclaration,
     Declaration,
     FloorDeclaration,
     JudgeDeclaration,
+    RecertifyDeclaration,
     micro,
     task_of,
 )
@@ -32,6 +33,11 @@ def test_a_relative_floor_refers_to_the_default_unless_it_says_whom() -> None:
     assert relative == Floor(level=0.95, kind="relative", reference="up/a")
     named = task_of("org", "t", declared(floor=FloorDeclaration(level=0.95, reference="up/b"))).floor
     assert named == Floor(level=0.95, kind="relative", reference="up/b")
+
+
+def test_when_it_is_certified_again_is_taken_over() -> None:
+    assert task_of("org", "t", declared(recertify=RecertifyDeclaration(labels=200))).recertify == Recertify(labels=200, hours=24.0)
+    assert task_of("org", "t", declared()).recertify is None
 
 
 def test_money_is_counted_in_micro_dollars() -> None:

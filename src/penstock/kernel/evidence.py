@@ -124,4 +124,17 @@ class ClaimSuspended(Event):
     why: str
 
 
-__all__ = ["CallRecord", "CallRecords", "ClaimSuspended", "Evidence", "Judged", "Outcome", "Sample"]
+@dataclass(frozen=True, slots=True)
+class CertificationEnded(Event):
+    """An attempt to certify a policy of a task has ended: ``active`` where it claims the floor and serves, ``refused`` where the labels do
+    not carry it, ``failed`` where it could not be made. ``automatic``: nobody asked for it but the task's declaration."""
+
+    organisation: str
+    task: str
+    policy: str
+    state: str
+    automatic: bool
+    why: str
+
+
+__all__ = ["CallRecord", "CallRecords", "CertificationEnded", "ClaimSuspended", "Evidence", "Judged", "Outcome", "Sample"]

@@ -83,6 +83,13 @@ class Spending(msgspec.Struct, frozen=True, kw_only=True):
     period: Literal["day", "week", "month"] = "month"
 
 
+class Recertify(msgspec.Struct, frozen=True, kw_only=True):
+    """When what was certified is certified again without anybody asking: after so many fresh ``labels``, at most once in ``hours``."""
+
+    labels: int
+    hours: float
+
+
 class Task(msgspec.Struct, frozen=True, kw_only=True):
     """A task as declared. ``candidates`` are names of models as the gateway knows them (``provider/model`` or an alias of one target).
 
@@ -90,8 +97,9 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     lets evidence decide, ``cascade`` also lets a smaller one answer first. ``latency_ms`` is the objective for ``latency_quantile`` of
     the calls. ``places`` and ``regions`` say where the data may go; empty places mean what the data class allows. ``sample`` is the share
     of the served calls that is judged; ``explore`` the share that is also put to other candidates, in the shadow of the answer, for at
-    most ``explore_budget`` micro-dollars a month. ``shared`` tasks stand in the settings: they belong to the organisation that runs the
-    installation, and every other one finds them too. ``digest`` changes whenever anything here does.
+    most ``explore_budget`` micro-dollars a month. ``recertify`` None: only who asks certifies. ``shared`` tasks stand
+    in the settings: they belong to the organisation that runs the installation, and every other one finds them too. ``digest`` changes
+    whenever anything here does.
     """
 
     organisation: str
@@ -117,6 +125,7 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     sample: float = 0.0
     explore: float = 0.0
     explore_budget: int = 0
+    recertify: Recertify | None = None
     shared: bool = False
     digest: str = ""
 
@@ -160,6 +169,7 @@ __all__ = [
     "Judge",
     "JudgeKind",
     "Place",
+    "Recertify",
     "SliceFloor",
     "Spending",
     "Task",

@@ -16,7 +16,8 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection
 
-from penstock.kernel.errors import Conflict, JournalUnavailable, PenstockError, StepFailed, StorageError
+from penstock.kernel.errors import Conflict, JournalInUse, JournalUnavailable, PenstockError, StepFailed, StorageError
+from penstock.kernel.evidence import CertificationEnded
 from penstock.kernel.ids import new_id
 from penstock.kernel.journal import ENDED, Journal, Queue, Retry, Run
 from penstock.kernel.ports import Metric
@@ -48,6 +49,7 @@ class Certifying:
         clock: Callable[[], float] = time.time,
         journal: Callable[[], Journal | None] = lambda: None,
         tasks: Callable[[], Tasks | None] = lambda: None,
+        ended: Callable[[Policy], None] = lambda policy: None,
     ) -> None:
         self._records = records
         self._gathering = gathering
@@ -56,9 +58,10 @@ class Certifying:
         self._clock = clock
         self._journal = journal
         self._tasks = tasks
+        self._ended = ended
         self._running: dict[tuple[str, str], asyncio.Task[None]] = {}
         self._runs: dict[tuple[str, str], str] = {}
-        self.counts: Counter[str] = Counter()
+        self.counts: Counter[tuple[str, bool]] = Counter()
 
     def open(self) -> None:
         """Tell the journal what an attempt is, where there is one."""
@@ -67,8 +70,11 @@ class Certifying:
             journal.define(NAME, self.execute)
             journal.declare(Queue(name=QUEUE, per_process=2))
 
-    async def begin(self, task: Task, by: str) -> Policy:
-        """Make the task's next policy, which is being fitted when this returns. Raises `Conflict` while another is, or without a floor."""
+    async def begin(self, task: Task, by: str, *, after: Policy | None = None) -> Policy:
+        """Make the task's next policy, which is being fitted when this returns. Raises `Conflict` while another is, or without a floor.
+
+        ``after``: nobody asked for it, and it is made only while that one is the task's last; of several processes, one makes it.
+        """
         key = (task.organisation, task.name)
         if task.floor is None:
             raise Conflict(f"the task {task.name!r} states no floor, so there is nothing to certify", code="no_floor")
@@ -76,6 +82,8 @@ class Certifying:
 
         def work(connection: Connection) -> Policy:
             last = store.of_task(connection, *key, limit=1)
+            if after is not None and (not last or last[0].id != after.id):
+                raise Conflict(f"another attempt at {task.name!r} was begun meanwhile", code="being_fitted")
             if last and last[0].state == "fitting" and now - last[0].created_at < GIVEN_UP_SECONDS:
                 raise Conflict(f"policy {last[0].number} of {task.name!r} is being fitted; wait for it", code="being_fitted")
             number = store.next_number(connection, *key)
@@ -88,6 +96,7 @@ class Certifying:
                 created_at=now,
                 by=by,
                 durable=journal is not None,
+                automatic=after is not None,
                 changed_at=now,
             )
             store.add(connection, made)
@@ -131,6 +140,17 @@ class Certifying:
                     msgspec.structs.replace(policy, state="failed", why=f"its run {run} was ended from outside; ask again"), None
                 )
 
+    async def here(self) -> None:
+        """Return where this process may begin attempts of its own accord. Raises `JournalInUse` where another one works on the journal."""
+        journal = self._journal()
+        if journal is not None:
+            try:
+                await journal.ready()
+            except JournalInUse:
+                raise
+            except JournalUnavailable:
+                return  # there is none, so every process has as good a say as any other
+
     async def execute(self, run: Run, input: Any) -> str:
         """The run's function: how the attempt ended."""
         id: str = input["policy"]
@@ -141,7 +161,10 @@ class Certifying:
 
     def metrics(self) -> Iterable[Metric]:
         """Attempts that ended here."""
-        ended = tuple(({"state": state}, float(count)) for state, count in sorted(self.counts.items()))
+        ended = tuple(
+            ({"state": state, "by": "itself" if automatic else "request"}, float(count))
+            for (state, automatic), count in sorted(self.counts.items())
+        )
         yield Metric(name="penstock_routing_certifications", help="Attempts to certify, by how they ended.", kind="counter", samples=ended)
 
     async def _working(self) -> Journal | None:
@@ -234,9 +257,10 @@ class Certifying:
         done, mine = await self._records.write(work)
         await self._refresh()
         if mine:
-            self.counts[done.state] += 1
+            self.counts[done.state, done.automatic] += 1
             how = {"policy": done.id, "task": done.task, "state": done.state, "kind": done.kind, "labels": done.labels, "why": done.why}
-            _log.info("certification ended", extra=how)
+            _log.info("certification ended", extra={**how, "automatic": done.automatic})
+            self._ended(done)
         return done
 
     async def _certified(self, policy: Policy, task: Task) -> tuple[Policy, bytes | None]:
@@ -246,7 +270,7 @@ class Certifying:
         if task.floor is None:
             raise Conflict(f"the task {task.name!r} states no floor, so there is nothing to certify", code="no_floor")
         before = [one for one in await self._records.read(history) if one.id != policy.id]
-        attempt = next_attempt(before, claim_of(task), task.candidates, task.floor.confidence)
+        attempt = next_attempt(before, claim_of(task), task.candidates, task.floor.confidence, automatic=policy.automatic)
         again, packed = attempt.again, None
         if again is not None and again.frozen is not None:
             packed = await self._records.read(lambda c: store.arrays(c, again.id))
@@ -273,3 +297,15 @@ def shown(policies: Sequence[Policy], now: float) -> list[Policy]:
         else one
         for one in policies
     ]
+
+
+def ended(policy: Policy) -> CertificationEnded:
+    """The event of an attempt that has ended."""
+    return CertificationEnded(
+        organisation=policy.organisation,
+        task=policy.task,
+        policy=policy.id,
+        state=policy.state,
+        automatic=policy.automatic,
+        why=policy.why,
+    )

@@ -17,6 +17,7 @@ from penstock.kernel.recall import Embedder
 from penstock.kernel.tasks import Task, Tasks
 from penstock.routing import store
 from penstock.routing.memory import Key, Live, Policies
+from penstock.routing.policy import WATCH
 from penstock.routing.prompts import embedded
 from penstock.routing.service import suspend
 from penstock.routing.settings import RoutingSettings
@@ -131,7 +132,7 @@ class Drift:
 
     async def _suspend(self, watcher: Watcher, now: float) -> None:
         policy, why = watcher.policy, watcher.why()
-        if not await suspend(self._records, self._policies, policy.id, why, now):
+        if not await suspend(self._records, self._policies, policy.id, why, now, WATCH):
             return
         self.suspensions += 1
         _log.warning(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib.util
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -104,6 +105,30 @@ class Gathering:
             outcomes=outcomes,
             of_prompt=dict(zip(live, found[len(labels) :], strict=True)) if found is not None else {},
         )
+
+    async def fresh(self, task: Task, names: Sequence[str] | None, since: float, wanted: int | None) -> int:
+        """How many prompts that were judged first after ``since`` could certify: of ``names``, or of the task's candidates. Where fewer
+        were judged than ``wanted``, or none are, they are not looked at closely: the figure is then what there is at most."""
+        evidence = self._evidence()
+        if evidence is None or importlib.util.find_spec("numpy") is None:
+            return 0
+        late = len({one.item for one in await evidence.outcomes(task.organisation, task.name, since=since)})
+        if wanted is None or late < wanted:
+            return late
+        outcomes = [one for one in await evidence.outcomes(task.organisation, task.name) if 0 <= one.score <= 1]
+        floor = task.floor
+        reference = (floor.reference if floor is not None and floor.kind == "relative" else None) or task.default
+        least = self._settings.least_labels
+
+        def count() -> int:
+            among = (
+                names
+                if names is not None
+                else covered(outcomes, list(dict.fromkeys([reference, *task.candidates])), (reference,), least)[0]
+            )
+            return int((table(outcomes, among, self._settings.most_labels).at > since).sum())
+
+        return await asyncio.to_thread(count)
 
     def _affordable(
         self, task: Task, labels: Labels, reference: str, left_out: dict[str, str], *, fixed: bool

@@ -44,6 +44,7 @@ def pages(ports: Ports, routing: RoutingOf) -> Sequence[Page]:
     async def policies(request: Request, principal: Principal) -> Response:
         name = request.path_params["name"]
         found = await routing.policies(principal, name)
+        task, waiting = routing.outlook(principal, name)
         here = f"/console/tasks/{quote(name, safe='')}"
         return ports.get(Console).page(
             request,
@@ -54,6 +55,8 @@ def pages(ports: Ports, routing: RoutingOf) -> Sequence[Page]:
             rows=[_row(policy) for policy in found],
             last=next((policy for policy in found if policy.state not in ("fitting", "failed")), None),
             serving=_serving(found),
+            again=task.recertify,
+            waiting=waiting,
             tones=TONES,
             may_change=principal.may(Scope.ADMIN),
             here=f"{here}/policies",
@@ -177,6 +180,7 @@ def _row(policy: Policy) -> dict[str, Any]:
         "number": policy.number,
         "state": policy.state,
         "what": what,
+        "by_itself": policy.automatic,
         "cost": policy.cost,
         "quality": policy.quality,
         "bound": policy.bound,

@@ -16,6 +16,9 @@ from penstock.kernel.tasks import Floor, Task
 State: TypeAlias = Literal["fitting", "active", "suspended", "superseded", "refused", "failed"]
 """``refused``: the labels do not carry the floor. ``failed``: the fit could not be made. Only an active policy is routed by."""
 
+WATCH = "watch"
+"""Who suspends what the traffic contradicts."""
+
 Kind: TypeAlias = Literal["single", "router", "cascade"]
 
 
@@ -91,7 +94,9 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     ``attempt`` count certifications (`penstock.routing.series`), ``alpha`` is what this attempt could get wrong, ``until`` the moment (Unix
     seconds) of the newest label that it has seen, ``since`` that after which labels could certify. ``embedder`` names the
     vectors that the arrays were made for, empty where none are needed; ``digest`` is SHA-256 over the arrays. ``durable``: the attempt is a
-    run of the journal.
+    run of the journal. ``automatic``: nobody asked for it but the task's declaration; ``spent`` says whose share of alpha it had among all
+    that nobody asked for and the one before them (0 in policies that are older than this field). ``changed_by`` is who suspended it: a key,
+    or `WATCH` for what it saw of the traffic.
     """
 
     id: str
@@ -102,6 +107,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     created_at: float
     by: str
     durable: bool = False
+    automatic: bool = False
     claim: str = ""
     floor: Floor | None = None
     kind: Kind | None = None
@@ -123,6 +129,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     labels_wanted: int | None = None
     series: int = 1
     attempt: int = 1
+    spent: int = 0
     alpha: float = 0.0
     since: float = 0.0
     until: float = 0.0
@@ -134,6 +141,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     why: str = ""
     changed_at: float = 0.0
     changed_why: str = ""
+    changed_by: str = ""
 
     def standing(self, candidate: str) -> Standing | None:
         """What the labels say of a candidate by itself."""

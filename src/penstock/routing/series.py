@@ -9,6 +9,12 @@ one stops asking. The first attempt has six tenths of it.
 A series ends when it has certified something, or when the claim changes. The next one fits anew, on everything that there is, and
 certifies on **fresh** labels alone: those that are newer than any that certified before. So no label certifies two claims, and what one
 learned from a failed attempt cannot be used to choose a claim that fits the same labels.
+
+Attempts that nobody asks for (`penstock.kernel.tasks.Recertify`) would go on for as long as the task lives, and series after series,
+each with an alpha of its own, would at last claim something false for certain. So they share one alpha with the attempt that was asked
+for before them, over all series: the k-th of this **chain** tests at ``alpha * 6 / (pi^2 k^2)``, whatever came of the others. Whoever asks
+begins a new chain, and so does another claim. After a suspension they certify on labels alone that are newer than it, for what came before
+was other traffic, or had a part in the suspension.
 """
 
 from __future__ import annotations
@@ -22,13 +28,17 @@ from penstock.routing.policy import Policy
 
 
 class Attempt(msgspec.Struct, frozen=True, kw_only=True):
-    """What the next certification may do: test at ``alpha`` on labels after ``since`` (Unix seconds), with the fit of ``again``, if any."""
+    """What the next certification may do: test at ``alpha`` on labels after ``since`` (Unix seconds), with the fit of ``again``, if any.
+
+    ``number`` counts the series, ``spent`` the chain.
+    """
 
     series: int
     number: int
     alpha: float
     since: float
     again: Policy | None = None
+    spent: int = 1
 
 
 def share(alpha: float, attempt: int) -> float:
@@ -36,7 +46,7 @@ def share(alpha: float, attempt: int) -> float:
     return alpha * 6 / (math.pi * attempt) ** 2
 
 
-def next_attempt(before: Sequence[Policy], claim: str, candidates: Sequence[str], confidence: float) -> Attempt:
+def next_attempt(before: Sequence[Policy], claim: str, candidates: Sequence[str], confidence: float, *, automatic: bool = False) -> Attempt:
     """The attempt after those ``before`` it, newest first; such as are still being fitted, or failed, do not count."""
     counted = [policy for policy in before if policy.state not in ("fitting", "failed")]
     alpha = 1 - confidence
@@ -45,8 +55,15 @@ def next_attempt(before: Sequence[Policy], claim: str, candidates: Sequence[str]
     last = counted[0]
     same = last.state == "refused" and last.claim == claim and last.frozen is not None
     if same and last.frozen is not None and {*last.frozen.candidates, *last.frozen.left_out} == set(candidates):
-        number = last.attempt + 1
-        return Attempt(series=last.series, number=number, alpha=share(alpha, number), since=last.since, again=last)
+        spent = _spent(last) + 1
+        return Attempt(series=last.series, number=last.attempt + 1, alpha=share(alpha, spent), since=last.since, again=last, spent=spent)
     # Where nothing was tested, no label has certified anything yet.
     until = max((policy.until for policy in counted), default=0.0)
-    return Attempt(series=last.series + 1, number=1, alpha=share(alpha, 1), since=until)
+    spent = _spent(last) + 1 if automatic and last.claim == claim else 1
+    if automatic:
+        until = max([until, *(policy.changed_at for policy in counted if policy.state == "suspended")])
+    return Attempt(series=last.series + 1, number=1, alpha=share(alpha, spent), since=until, spent=spent)
+
+
+def _spent(last: Policy) -> int:
+    return max(last.spent, last.attempt)

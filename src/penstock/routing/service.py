@@ -18,6 +18,7 @@ from penstock.routing.certifying import Certifying, shown
 from penstock.routing.evidence import Gathering
 from penstock.routing.memory import Policies
 from penstock.routing.policy import Policy, claim_of
+from penstock.routing.recertifying import Recertifying, Waiting
 from penstock.routing.settings import RoutingSettings
 from penstock.routing.views import Frontier, WhatIf
 from penstock.storage.records import Records
@@ -43,6 +44,7 @@ class RoutingOf:
         gathering: Gathering,
         settings: RoutingSettings,
         tasks: Callable[[], Tasks | None],
+        again: Recertifying | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._records = records
@@ -51,6 +53,7 @@ class RoutingOf:
         self._gathering = gathering
         self._settings = settings
         self._tasks = tasks
+        self._again = again
         self._clock = clock
 
     def task(self, reader: Principal, name: str) -> Task:
@@ -70,6 +73,11 @@ class RoutingOf:
         task = self.task(reader, name)
         found = await self._records.read(lambda c: store.of_task(c, task.organisation, task.name))
         return shown(found, self._clock())
+
+    def outlook(self, reader: Principal, name: str) -> tuple[Task, Waiting | None]:
+        """The task, and how far off its next attempt of its own accord is, as far as this process knows."""
+        task = self.task(reader, name)
+        return task, self._again.waiting.get((task.organisation, task.name)) if self._again is not None else None
 
     async def policy(self, reader: Principal, name: str, id: str) -> Policy:
         """One policy, by its id or its number. Raises `NotFound`."""
@@ -118,20 +126,20 @@ class RoutingOf:
     async def suspend(self, actor: Principal, name: str, id: str, why: str) -> Policy:
         """Suspend an active policy: the default serves until something is certified anew. Raises `Conflict` for one that is not active."""
         policy = await self.policy(actor, name, id)
-        if not await suspend(self._records, self._policies, policy.id, why, self._clock()):
+        if not await suspend(self._records, self._policies, policy.id, why, self._clock(), actor.key_id):
             said = f"policy {policy.number} of {name!r} is {policy.state}, and only an active one can be suspended"
             raise Conflict(said, code="not_active")
         return await self.policy(actor, name, policy.id)
 
 
-async def suspend(records: Records, policies: Policies, id: str, why: str, now: float) -> bool:
+async def suspend(records: Records, policies: Policies, id: str, why: str, now: float, by: str) -> bool:
     """Suspend a policy if it is active; when this returns, this process acts on it, and others do within a second."""
 
     def work(connection: Connection) -> bool:
         policy = store.one(connection, id)
         if policy is None or policy.state != "active":
             return False
-        store.put(connection, msgspec.structs.replace(policy, state="suspended", changed_at=now, changed_why=why))
+        store.put(connection, msgspec.structs.replace(policy, state="suspended", changed_at=now, changed_why=why, changed_by=by))
         store.bump(connection)
         return True
 

@@ -91,6 +91,7 @@ def _filled(
         labels_wanted=proof.labels_wanted,
         series=attempt.series,
         attempt=attempt.number,
+        spent=attempt.spent,
         alpha=attempt.alpha,
         since=attempt.since,
         until=newest,
@@ -98,7 +99,7 @@ def _filled(
         evidence=labels.digest,
         embedder=material.embedder,
         digest=digest,
-        why=_why(proof, material, attempt),
+        why=_why(policy, proof, material, attempt),
     )
     if proof.kind is None:
         return filled
@@ -113,8 +114,10 @@ def _filled(
     return msgspec.structs.replace(filled, **chosen)
 
 
-def _why(proof: Proof, material: Material, attempt: Attempt) -> str:
+def _why(policy: Policy, proof: Proof, material: Material, attempt: Attempt) -> str:
     said = [proof.why]
+    if policy.automatic:
+        said.append("asked for by nobody but the task's declaration")
     if attempt.number > 1 or attempt.series > 1:
         said.append(f"attempt {attempt.number} of series {attempt.series}, at alpha {attempt.alpha:.4f}")
     if proof.kind is None and attempt.since and not (material.labels.at > attempt.since).any():

@@ -19,7 +19,7 @@ from penstock.kernel.seat import Seat
 from penstock.kernel.tasks import Tasks
 from penstock.routing.aftermath import Aftermath
 from penstock.routing.cascading import Cascading
-from penstock.routing.certifying import Certifying
+from penstock.routing.certifying import Certifying, ended
 from penstock.routing.constraints import Constraints, Ports
 from penstock.routing.drift import Drift
 from penstock.routing.evidence import Gathering
@@ -27,6 +27,7 @@ from penstock.routing.memory import Policies
 from penstock.routing.pages import PANELS, pages
 from penstock.routing.plan import Planner
 from penstock.routing.readiness import Readiness
+from penstock.routing.recertifying import Recertifying
 from penstock.routing.routes import routes
 from penstock.routing.service import RoutingOf
 from penstock.routing.settings import RoutingSettings
@@ -56,11 +57,13 @@ def wire(house: House) -> Offer:
         policies.fresh.now,
         journal=lambda: ports.find(Journal),
         tasks=lambda: ports.find(Tasks),
+        ended=lambda policy: house.events.publish(ended(policy)),
     )
-    routing = RoutingOf(records, policies, certifying, gathering, settings, lambda: ports.find(Tasks))
+    again = Recertifying(records, certifying, gathering, lambda: ports.find(Tasks))
+    routing = RoutingOf(records, policies, certifying, gathering, settings, lambda: ports.find(Tasks), again)
     seat = ports.find(Seat)
     drift = Drift(records, policies, settings, house.events, seat.index if seat is not None else 0, seat.workers if seat is not None else 1)
-    life = RoutingLife(house, settings, policies, stage, certifying, drift)
+    life = RoutingLife(house, settings, policies, stage, certifying, again, drift)
     return Offer(
         stages=(stage,),
         routes=routes(routing),
@@ -68,7 +71,7 @@ def wire(house: House) -> Offer:
         services=(life,),
         task_checks=(Readiness(policies, lambda: ports.find(Evidence)).check,),
         task_panels=PANELS,
-        metrics=(life, policies, drift, certifying),
+        metrics=(life, policies, drift, certifying, again),
     )
 
 
@@ -78,13 +81,21 @@ class RoutingLife:
     name = "routing"
 
     def __init__(
-        self, house: House, settings: RoutingSettings, policies: Policies, stage: Route, certifying: Certifying, drift: Drift
+        self,
+        house: House,
+        settings: RoutingSettings,
+        policies: Policies,
+        stage: Route,
+        certifying: Certifying,
+        again: Recertifying,
+        drift: Drift,
     ) -> None:
         self._house = house
         self._settings = settings
         self._policies = policies
         self._stage = stage
         self._certifying = certifying
+        self._again = again
         self._drift = drift
         self._shadows: Shadows | None = None
         self._cascading: Cascading | None = None
@@ -127,6 +138,7 @@ class RoutingLife:
         while True:
             try:
                 await self._certifying.take_up()
+                await self._again.round()
                 failing = False
             except JournalInUse:
                 pass  # whoever works on the journal sees to it

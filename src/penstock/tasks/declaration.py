@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 import msgspec
 from msgspec import Meta, Struct
 
-from penstock.kernel.tasks import DataClass, DetectorKind, Floor, Judge, JudgeKind, Place, SliceFloor, Spending, Task
+from penstock.kernel.tasks import DataClass, DetectorKind, Floor, Judge, JudgeKind, Place, Recertify, SliceFloor, Spending, Task
 
 Share: TypeAlias = Annotated[float, Meta(ge=0, le=1)]
 Line: TypeAlias = Annotated[str, Meta(max_length=300)]
@@ -88,6 +88,15 @@ class BudgetDeclaration(Struct, frozen=True, forbid_unknown_fields=True, kw_only
     period: Annotated[Literal["day", "week", "month"], Meta(description="Calendar periods in UTC; weeks begin on Monday.")] = "month"
 
 
+class RecertifyDeclaration(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """When the task is certified again by itself: ``recertify = { labels = 200, hours = 24 }`` (docs/routing.md)."""
+
+    labels: Annotated[
+        int, Meta(ge=30, le=1_000_000, description="Fresh prompts on which all candidates were judged that are wanted for an attempt.")
+    ]
+    hours: Annotated[float, Meta(ge=1, le=8760, description="Hours between two attempts, at least.")] = 24.0
+
+
 class Declaration(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """A task: ``[tasks.NAME]``, or the body of a request to ``/v1/tasks``."""
 
@@ -129,12 +138,16 @@ class Declaration(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
     sample: Annotated[Share, Meta(description="Share of the served calls that is judged.")] = 0.0
     explore: Annotated[Share, Meta(description="Share of the calls that is also put to other candidates, behind the answer.")] = 0.0
     explore_budget: Annotated[float, Meta(ge=0, le=LARGEST, description="Dollars a month that this may cost.")] = 0.0
+    recertify: Annotated[
+        RecertifyDeclaration | None,
+        Meta(description="When what was certified, or was suspended since, is certified again without anybody asking; default: never."),
+    ] = None
 
 
 def task_of(organisation: str, name: str, told: Declaration, *, shared: bool = False) -> Task:
     """The task that a declaration says. Raises nothing for one without faults (`penstock.tasks.validation`)."""
     default = told.default or next(iter(told.candidates), "")
-    judge, floor, budget = told.judge, told.floor, told.budget
+    judge, floor, budget, again = told.judge, told.floor, told.budget, told.recertify
     task = Task(
         organisation=organisation,
         name=name,
@@ -159,6 +172,7 @@ def task_of(organisation: str, name: str, told: Declaration, *, shared: bool = F
         sample=told.sample,
         explore=told.explore,
         explore_budget=micro(told.explore_budget),
+        recertify=Recertify(labels=again.labels, hours=again.hours) if again is not None else None,
         shared=shared,
     )
     return msgspec.structs.replace(task, digest=digest_of(task))

@@ -13,7 +13,7 @@ from penstock.kernel.candidates import places_of
 from penstock.kernel.capability import TaskPanels
 from penstock.kernel.ports import Directory, Ports
 from penstock.kernel.principal import Principal, Scope
-from penstock.kernel.tasks import Floor, Judge, Spending, Task
+from penstock.kernel.tasks import Floor, Judge, Recertify, Spending, Task
 from penstock.kernel.web import Page
 from penstock.tasks.candidates import candidates_of
 from penstock.tasks.model import TaskView
@@ -106,8 +106,13 @@ def _facts(task: Task) -> list[tuple[str, str]]:
         ("Chooses", {"default": "always the default", "route": "by evidence", "cascade": "by evidence, small first"}[task.mode]),
         ("Judged live", f"{task.sample:.2%} of the calls" if task.sample else ""),
         ("Explored", f"{task.explore:.2%} of the calls, up to {_dollars(task.explore_budget)} a month" if task.explore else ""),
+        ("Certified again", _again(task.recertify)),
     ]
     return [(label, value) for label, value in found if value]
+
+
+def _again(told: Recertify | None) -> str:
+    return f"by itself after {told.labels:,} fresh labels, at most every {told.hours:g} hours" if told is not None else ""
 
 
 def _limits(task: Task) -> list[tuple[str, str]]:

@@ -82,6 +82,10 @@ def faults(name: str, told: Declaration) -> Iterator[Fault]:
     if told.judge is not None:
         yield from _judge(told.judge)
     yield from _money(told)
+    if told.recertify is not None and (told.floor is None or told.judge is None or told.mode == "default"):
+        lacks = "floor" if told.floor is None else "judge" if told.judge is None else "mode"
+        said = {"floor": "no floor is stated", "judge": "nobody judges answers", "mode": "the mode is default, so evidence chooses nothing"}
+        yield Fault("recertify", f"{said[lacks]}, so there is nothing to certify again", "declare what is missing, or leave this out")
     yield from _places(told)
 
 
