@@ -14,7 +14,9 @@ from tests.routing.rig import LARGE, SMALL, Rig, outcomes, recorded, rig
 from penstock.kernel.evidence import ClaimSuspended, Judged, Outcome
 from penstock.kernel.ids import new_id
 from penstock.kernel.tasks import Floor
-from penstock.routing.drift import Drift, began
+from penstock.routing import store
+from penstock.routing.drift import SAVE_SECONDS, Drift, began
+from penstock.routing.policy import WATCH
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(120)]
 
@@ -116,6 +118,60 @@ async def test_what_a_watch_has_won_survives_a_restart(place: Rig) -> None:
     beside = other.watcher(policy["id"])
     assert beside is not None
     assert (beside.calls, beside.limit) == (0, pytest.approx(2 * found.limit))
+
+
+async def test_what_is_won_is_saved_seldom_and_what_is_used_up_is_said(place: Rig, caplog: pytest.LogCaptureFixture) -> None:
+    place.task("seldom", floor=Floor(level=0.6))
+    policy = await place.certify("seldom")
+    (life,) = place.house.app.offers["routing"].services
+    policies: Any = life._policies  # type: ignore[attr-defined]
+    now = 1000.0
+    one = Drift(place.house.app.store, policies, life._settings, place.house.app.events, 7, 1, lambda: now)  # type: ignore[attr-defined]
+    one._changed({(p.policy.organisation, p.policy.task): p for p in policies._live.values() if p.policy.id == policy["id"]})
+    await one._coming  # type: ignore[misc]
+    watcher = one.watcher(policy["id"])
+    assert watcher is not None
+
+    async def kept() -> Any:
+        rows = await place.house.app.store.read(lambda c: store.watches(c, policy["id"]))
+        return next((row for row in rows if row.watcher == "7"), None)
+
+    await one.flush(SAVE_SECONDS)
+    assert await kept() is None  # nothing was won
+    points = watcher._fit.points
+    watcher.call(points[0])
+    await one.flush(SAVE_SECONDS)
+    first = await kept()
+    assert (first.calls, first.unspent) == (1, watcher.left)
+    for _ in range(int(SAVE_SECONDS) - 1):
+        now += 1
+        watcher.call(points[1])
+        await one.flush(SAVE_SECONDS)
+    assert (await kept()).calls == 1
+    now += 1
+    await one.flush(SAVE_SECONDS)
+    assert (await kept()).calls == SAVE_SECONDS
+    for point in points:
+        if not watcher._witness.exhausted:
+            watcher._witness.observe(point)
+    watcher.dirty = True
+    await one.flush()
+    watcher.dirty = True
+    await one.flush()
+    assert [record.message for record in caplog.records].count(
+        "a watch has used up its evidence and sees changes of prompts less well from here on; certify the task again"
+    ) == 1
+    (left,) = [metric for metric in one.metrics() if metric.name == "penstock_routing_watch_left_ratio"]
+    assert left.samples == (({"task": "seldom", "policy": policy["id"]}, 0.0),)
+    page = await place.house.ask("GET", "/console/tasks/seldom/policies")
+    assert "The watch sees less from here on" in page.text
+    now += 1  # long before the next saving
+    while not watcher.suspended:
+        watcher._shortfall.observe(0.0)
+        watcher._watch.check()
+    watcher.dirty = True
+    await one.flush(SAVE_SECONDS)
+    assert (await place.house.ask("GET", f"/v1/tasks/seldom/policies/{policy['id']}")).json["changed_by"] == WATCH
 
 
 async def test_a_call_says_when_it_began() -> None:

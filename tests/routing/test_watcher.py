@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import zlib
+from collections.abc import Callable, Iterator
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 from tests.routing.simulated import CHEAP, DEAR, directions, outcome, policy
@@ -13,7 +16,7 @@ from penstock.kernel.tasks import Floor
 from penstock.routing.arrays import Fit
 from penstock.routing.fitting import distances
 from penstock.routing.policy import Policy
-from penstock.routing.watcher import PAIRS, Watcher
+from penstock.routing.watcher import MOST, PAIRS, Watcher
 
 SOUND = policy(floor=Floor(level=0.8, kind="absolute"))
 RELATIVE = policy(floor=Floor(level=0.9, kind="relative"), kind="router")
@@ -159,10 +162,82 @@ def test_a_state_that_cannot_be_read_is_said_to_be_so(saved: bytes) -> None:
     assert one.evidence == pytest.approx(1.0)
 
 
+def test_what_is_kept_of_twenty_thousand_calls_is_little() -> None:
+    known = directions(2000, 1, size=384)
+    one = watcher(vectors=known)
+    for vector in directions(MOST, 2, size=384)[: MOST - 1000]:
+        one.call(vector)
+    kept = one.saved()
+    assert one.calls == MOST - 1000
+    assert len(kept) < 16_000  # it was 180,000 bytes when scores were kept as they were
+    other = watcher(vectors=known)
+    other.resume(kept)
+    assert other.evidence == one.evidence
+    assert other._stranger.seen == one._stranger.seen  # type: ignore[attr-defined]
+
+
+def test_a_state_of_the_first_kind_is_taken_up() -> None:
+    """It held all scores, those of the evidence among them."""
+    one = watcher()
+    for vector in directions(20, 9):
+        one.call(vector)
+    stranger, witness, shortfall, calls, labels, _ = msgspec.msgpack.decode(one.saved())
+    scores = sorted([*(float(x) for x in one._fit.scores), *one._stranger.state().numbers])  # type: ignore[attr-defined]
+    old = msgspec.msgpack.encode([[stranger[0], scores], witness, shortfall, calls, labels])
+    other = watcher()
+    other.resume(old)
+    assert (other.evidence, other.calls) == (one.evidence, 20)
+    assert other._stranger.seen == one._stranger.seen  # type: ignore[attr-defined]
+    with pytest.raises(ValueError, match="of other evidence"):
+        watcher(vectors=directions(120, 5)).resume(old)
+
+
+def _damaged() -> Iterator[tuple[str, Any]]:
+    def of(change: Callable[[list[Any]], None]) -> Callable[[bytes], bytes]:
+        def damage(kept: bytes) -> bytes:
+            state = msgspec.msgpack.decode(kept)
+            change(state)
+            return msgspec.msgpack.encode(state)
+
+        return damage
+
+    yield "gamblers", of(lambda state: state[0].__setitem__(0, [[1.0]]))
+    yield "money that is none", of(lambda state: state[0][0][0].__setitem__(0, float("nan")))
+    yield "debts", of(lambda state: state[2][0][0].__setitem__(0, -1.0))
+    yield "fewer stakes", of(lambda state: state[2].__setitem__(0, [[1.0]]))
+    yield "no stakes", of(lambda state: state[2].__setitem__(0, []))
+    yield "a short direction", of(lambda state: state[1].__setitem__(1, [1.0]))
+    yield "no direction", of(lambda state: state[1].__setitem__(1, []))
+    yield "a direction that is none", of(lambda state: state[1][1].__setitem__(4, float("inf")))
+    yield "more points than there are", of(lambda state: state[1][1].__setitem__(0, 1e9))
+    yield "a square of nothing", of(lambda state: state[1][1].__setitem__(2, 0.0))
+    yield "fewer than no calls", of(lambda state: state.__setitem__(3, -1))
+    yield "scores that are no scores", of(lambda state: state.__setitem__(5, b"rubbish"))
+    yield "half a score", of(lambda state: state.__setitem__(5, zlib.compress(b"abc")))
+    yield "a score that is no number", of(lambda state: state.__setitem__(5, zlib.compress(b"\x00\x7e")))
+    yield "scores without end", of(lambda state: state.__setitem__(5, zlib.compress(bytes(4 * MOST))))
+    yield "half of it", lambda kept: kept[: len(kept) // 2]
+
+
+@pytest.mark.parametrize("damage", [pytest.param(damage, id=name) for name, damage in _damaged()])
+def test_damage_is_refused_and_leaves_a_watch_that_works(damage: Callable[[bytes], bytes]) -> None:
+    before = watcher()
+    for vector in directions(30, 9):
+        before.call(vector)
+        before.judged(label(0.0), 1.0, DEAR, 1)
+    one = watcher()
+    with pytest.raises(ValueError, match="cannot be read"):
+        one.resume(damage(before.saved()))
+    assert (one.evidence, one.calls, one.labels, one.left) == (pytest.approx(1.0), 0, 0, 1.0)
+    for vector in directions(5, 3):
+        one.call(vector)
+    assert one.left < 1
+
+
 def test_evidence_that_is_used_up_makes_the_policy_due() -> None:
     one = watcher()
     assert not one.due
     for vector in directions(65, 4):
         one.call(vector)
-    assert one._witness.exhausted  # type: ignore[attr-defined]
+    assert one.left == 0
     assert not one.due  # the other gambler still bets

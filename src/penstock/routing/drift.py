@@ -17,7 +17,7 @@ from penstock.kernel.recall import Embedder
 from penstock.kernel.tasks import Task, Tasks
 from penstock.routing import store
 from penstock.routing.memory import Key, Live, Policies
-from penstock.routing.policy import WATCH
+from penstock.routing.policy import WATCH, Policy
 from penstock.routing.prompts import embedded
 from penstock.routing.service import suspend
 from penstock.routing.settings import RoutingSettings
@@ -29,7 +29,10 @@ if TYPE_CHECKING:
     from penstock.routing.watcher import Watcher
 
 _log = logging.getLogger("penstock.routing")
-SAVE_SECONDS = 1.0
+LOOK_SECONDS = 1.0
+"""Between two looks at whether a watch has won enough to suspend, or waits to be saved."""
+SAVE_SECONDS = 10.0
+"""Between two savings of what one watch has won, at least; a kill loses so much of it, and no false alarm comes of that."""
 WAITING = 64
 """Prompts that wait to be embedded for the watch alone; more are not watched, which is counted."""
 
@@ -57,6 +60,8 @@ class Drift:
         self._slot = str(settings.first_process + seat)
         self._alarm = settings.alarm / max(settings.processes, workers)
         self._watchers: dict[str, Watcher] = {}
+        self._saved: dict[str, float] = {}
+        self._spent: set[str] = set()
         self._queue: asyncio.Queue[tuple[str, str]] = asyncio.Queue(WAITING)
         self._loops: list[asyncio.Task[None]] = []
         self._embedder: Embedder | None = None
@@ -106,13 +111,14 @@ class Drift:
         """Who watches a policy here."""
         return self._watchers.get(policy)
 
-    async def flush(self) -> None:
-        """Save what was won, and suspend what is contradicted. Raises `StorageError`."""
-        for watcher in list(self._watchers.values()):
-            if not watcher.dirty:
+    async def flush(self, seconds: float = 0.0) -> None:
+        """Save what was won since the last time, where that is so many seconds ago, and suspend what is contradicted, at once. Raises
+        `StorageError`."""
+        for id, watcher in list(self._watchers.items()):
+            now = self._clock()
+            if not watcher.dirty or (now - self._saved.get(id, 0.0) < seconds and not watcher.suspended):
                 continue
             watcher.dirty = False
-            now = self._clock()
             row = store.Watched(
                 policy=watcher.policy.id,
                 watcher=self._slot,
@@ -121,18 +127,30 @@ class Drift:
                 labels=watcher.labels,
                 changed_at=now,
                 state=watcher.saved(),
+                unspent=watcher.left,
             )
             try:
                 await self._records.write(lambda c, row=row: store.keep_watch(c, row))
+                self._saved[id] = now
                 if watcher.suspended:
-                    await self._suspend(watcher, now)
+                    await self.suspend(watcher.policy, watcher.why(), WATCH)
+                self._tell(watcher)
             except PenstockError:
                 watcher.dirty = True
                 raise
 
-    async def _suspend(self, watcher: Watcher, now: float) -> None:
-        policy, why = watcher.policy, watcher.why()
-        if not await suspend(self._records, self._policies, policy.id, why, now, WATCH):
+    def _tell(self, watcher: Watcher) -> None:
+        """Say once that the evidence to bet with is used up."""
+        policy = watcher.policy
+        if watcher.left > 0 or policy.id in self._spent:
+            return
+        self._spent.add(policy.id)
+        said = "a watch has used up its evidence and sees changes of prompts less well from here on; certify the task again"
+        _log.warning(said, extra={"task": policy.task, "policy": policy.id, "calls": watcher.calls})
+
+    async def suspend(self, policy: Policy, why: str, by: str) -> None:
+        """Take the claim of a policy back, and say so; unless somebody has. Raises `StorageError`."""
+        if not await suspend(self._records, self._policies, policy.id, why, self._clock(), by):
             return
         self.suspensions += 1
         _log.warning(
@@ -144,6 +162,8 @@ class Drift:
         wanted = {one.policy.id: one for one in live.values() if one.policy.state == "active" and one.fit is not None}
         for id in [id for id in self._watchers if id not in wanted]:
             del self._watchers[id]
+            self._saved.pop(id, None)
+            self._spent.discard(id)
         new = [one for id, one in wanted.items() if id not in self._watchers]
         if new:
             self._coming = asyncio.get_running_loop().create_task(self._begin(new), name="routing watch begins")
@@ -183,9 +203,9 @@ class Drift:
     async def _save(self) -> None:
         failing = False
         while True:
-            await asyncio.sleep(SAVE_SECONDS)
+            await asyncio.sleep(LOOK_SECONDS)
             try:
-                await self.flush()
+                await self.flush(SAVE_SECONDS)
                 failing = False
             except PenstockError as fault:
                 if not failing:
@@ -210,6 +230,10 @@ class Drift:
         if near:
             said = "What bets against a claim have made, as a share of what suspends it; 1 suspends."
             yield Metric(name="penstock_routing_alarm_ratio", help=said, kind="gauge", samples=near)
+        left = tuple(({"task": w.policy.task, "policy": w.policy.id}, w.left) for w in self._watchers.values())
+        if left:
+            said = "Share of the kept evidence that a watch can still bet with; at 0 the task should be certified again."
+            yield Metric(name="penstock_routing_watch_left_ratio", help=said, kind="gauge", samples=left)
         done = "Claims that this process suspended."
         yield Metric(name="penstock_routing_suspensions", help=done, kind="counter", samples=(({}, self.suspensions),))
         lost = "Calls that were to be watched and were not: too many waited for their embedding."

@@ -45,6 +45,7 @@ def pages(ports: Ports, routing: RoutingOf) -> Sequence[Page]:
         name = request.path_params["name"]
         found = await routing.policies(principal, name)
         task, waiting = routing.outlook(principal, name)
+        active = next((policy for policy in found if policy.state == "active"), None)
         here = f"/console/tasks/{quote(name, safe='')}"
         return ports.get(Console).page(
             request,
@@ -56,6 +57,7 @@ def pages(ports: Ports, routing: RoutingOf) -> Sequence[Page]:
             last=next((policy for policy in found if policy.state not in ("fitting", "failed")), None),
             serving=_serving(found),
             again=task.recertify,
+            left=await routing.left(active) if active is not None else None,
             waiting=waiting,
             tones=TONES,
             may_change=principal.may(Scope.ADMIN),

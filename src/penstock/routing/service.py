@@ -79,6 +79,11 @@ class RoutingOf:
         task = self.task(reader, name)
         return task, self._again.waiting.get((task.organisation, task.name)) if self._again is not None else None
 
+    async def left(self, policy: Policy) -> float | None:
+        """The least share of the kept evidence that any process which watches a policy can still bet with; None where none has said."""
+        found = await self._records.read(lambda c: store.watches(c, policy.id))
+        return min((one.unspent for one in found if one.unspent is not None), default=None)
+
     async def policy(self, reader: Principal, name: str, id: str) -> Policy:
         """One policy, by its id or its number. Raises `NotFound`."""
         for found in await self.policies(reader, name):

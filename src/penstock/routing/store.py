@@ -26,6 +26,8 @@ class Watched(msgspec.Struct, frozen=True, kw_only=True):
     labels: int
     changed_at: float
     state: bytes
+    unspent: float | None = None
+    """The share of the kept evidence that it can still bet with; None where an older process has written the row."""
 
 
 def add(connection: Connection, policy: Policy) -> None:

@@ -33,7 +33,8 @@ WATCHES = Table(
     Column("calls", BigInteger, nullable=False),
     Column("labels", BigInteger, nullable=False),
     Column("changed_at", Double, nullable=False),
-    Column("state", LargeBinary, nullable=False),  # the gamblers, see penstock.routing.drift
+    Column("state", LargeBinary, nullable=False),  # the gamblers, see penstock.routing.watcher
+    Column("unspent", Double),  # share of the kept evidence that can still be bet with
 )
 """What each process that watches a policy has won so far, so that a restart begins where the last one ended."""
 

@@ -10,6 +10,8 @@ scores) the gamblers rest, and the policy is due for a new certificate; `due` sa
 
 from __future__ import annotations
 
+import zlib
+from collections import Counter
 from random import Random
 from typing import Any
 
@@ -26,6 +28,7 @@ from penstock.statistics.monitor import Shortfall, State, Strangeness, Watch, Wi
 
 MOST = 20_000
 """Scores that `Strangeness` holds at most."""
+_HALF = np.dtype("<f2")
 PAIRS = 2_000
 """Calls whose shadow's judgement is waited for."""
 
@@ -36,6 +39,8 @@ class _Saved(msgspec.Struct, frozen=True, array_like=True):
     shortfall: State
     calls: int
     labels: int
+    scores: bytes | None = None
+    """The stranger's scores, sorted, as compressed half floats; older states hold them, and the evidence's, in its numbers instead."""
 
 
 class Watcher:
@@ -51,15 +56,24 @@ class Watcher:
         self.calls = 0
         self.labels = 0
         self.dirty = False
+        self._fit = fit
+        self._alarm = alarm
+        self._seed = seed
         self._known = fit.known
-        self._stranger = Strangeness([float(x) for x in fit.scores], seed, higher=True)
-        self._witness = Witness(fit.points)
-        self._shortfall = Shortfall(_level(self.floor))
-        self._watch = Watch(self._stranger, self._witness, self._shortfall, alpha=alarm)
         self._random = Random(seed)
+        self._sit_down()
         # Candidates and scores alone: what was said is not kept here.
         self._pairs: dict[str, dict[str, tuple[str, float]]] = {}
         self._limit = 1 / alarm
+
+    def _sit_down(self) -> None:
+        """Gamblers who have seen nothing. Scores have three digits, calls' like the evidence's, so that what is kept of them is little;
+        which of two equal ones is the higher, a coin decides."""
+        fit = self._fit
+        self._stranger = Strangeness([_rounded(x) for x in fit.scores], self._seed, higher=True)
+        self._witness = Witness(fit.points)
+        self._shortfall = Shortfall(_level(self.floor))
+        self._watch = Watch(self._stranger, self._witness, self._shortfall, alpha=self._alarm)
 
     @property
     def evidence(self) -> float:
@@ -69,6 +83,11 @@ class Watcher:
     @property
     def limit(self) -> float:
         return self._limit
+
+    @property
+    def left(self) -> float:
+        """The share of the kept evidence that can still be bet with; at 0 a direction in which prompts change is not seen any more."""
+        return self._witness.left
 
     @property
     def due(self) -> bool:
@@ -84,7 +103,7 @@ class Watcher:
         self.calls += 1
         self.dirty = True
         if self._stranger.seen < MOST:
-            self._stranger.observe(float(distances(self._known, vector[None, :])[0]))
+            self._stranger.observe(_rounded(distances(self._known, vector[None, :])[0]))
         self._witness.observe(vector)
         return self._watch.check()
 
@@ -132,20 +151,42 @@ class Watcher:
 
     def saved(self) -> bytes:
         """What `resume` goes on from."""
-        states = (self._stranger.state(), self._witness.state(), self._shortfall.state())
-        return msgspec.msgpack.encode(_Saved(*states, self.calls, self.labels))
+        stranger = self._stranger.state()
+        scores = zlib.compress(np.sort(np.array(stranger.numbers, dtype=_HALF)).tobytes(), 1)
+        states = (State(money=stranger.money, numbers=[]), self._witness.state(), self._shortfall.state())
+        return msgspec.msgpack.encode(_Saved(*states, self.calls, self.labels, scores))
 
     def resume(self, saved: bytes) -> None:
-        """Go on from where another process, or this one before a restart, has left off; what cannot be read is a ValueError."""
+        """Go on from where another process, or this one before a restart, has left off, before anything was seen here. What cannot be read,
+        or is no state of this watch, is a ValueError; the watch is then as if nothing had been seen."""
         try:
             found = msgspec.msgpack.decode(saved, type=_Saved)
-        except msgspec.DecodeError as fault:
+            if found.calls < 0 or found.labels < 0:
+                raise ValueError("it counts less than nothing")
+            self._stranger.resume(State(money=found.stranger.money, numbers=self._scores(found)))
+            self._witness.resume(found.witness)
+            self._shortfall.resume(found.shortfall)
+        except (msgspec.DecodeError, ValueError, zlib.error) as fault:
+            self._sit_down()
             raise ValueError(f"the state of a watch cannot be read: {fault}") from fault
-        self._stranger.resume(found.stranger)
-        self._witness.resume(found.witness)
-        self._shortfall.resume(found.shortfall)
         self.calls, self.labels = found.calls, found.labels
         self._watch.check()
+
+    def _scores(self, found: _Saved) -> list[float]:
+        """The scores that were seen, the evidence's own not among them."""
+        if found.scores is None:
+            # As it was kept once: the evidence's with the calls', whole.
+            new = Counter(found.stranger.numbers)
+            new.subtract(float(x) for x in self._fit.scores)
+            if min(new.values(), default=0) < 0:
+                raise ValueError("it is of other evidence")
+            return [_rounded(score) for score in new.elements()]
+        limit = max(0, MOST - len(self._fit.scores)) + 1
+        read = zlib.decompressobj()
+        scores = np.frombuffer(read.decompress(found.scores, 2 * limit), dtype=_HALF)
+        if len(scores) >= limit or read.unconsumed_tail:
+            raise ValueError("it holds more scores than are ever kept")
+        return [float(score) for score in scores]
 
     def why(self) -> str:
         """The evidence, in words."""
@@ -156,6 +197,10 @@ class Watcher:
         )
         most = max(told)
         return f"{most[1]}: a bet on that has made {most[0]:.0f} times its stake in {self.calls} calls and {self.labels} labels"
+
+
+def _rounded(score: Any) -> float:
+    return float(np.float16(score))
 
 
 def _level(floor: Floor) -> float:

@@ -35,6 +35,14 @@ class State(msgspec.Struct, frozen=True, array_like=True):
     numbers: list[float]
 
 
+def _sound(money: list[list[float]], like: list[list[float]]) -> None:
+    """ValueError unless it is money of gamblers with the same bets: amounts from 0 up, all of them numbers."""
+    if [len(one) for one in money] != [len(one) for one in like]:
+        raise ValueError("this is the state of a gambler with other bets")
+    if not all(math.isfinite(amount) and amount >= 0 for one in money for amount in one):
+        raise ValueError("money of a gambler is no amount")
+
+
 class Strangeness:
     """Bets that the scores of new calls are not exchangeable with ``reference``: any one number per prompt, made by a fixed rule.
 
@@ -44,6 +52,7 @@ class Strangeness:
 
     def __init__(self, reference: list[float], seed: int = 0, *, higher: bool = False) -> None:
         self._seen = sorted(reference)
+        self._new: list[float] = []
         self._random = Random(seed)
         # For each rate of jumping, the money on "lower than expected", "as expected" and "higher".
         self._bets = (0.0, 1.0) if higher else (-1.0, 0.0, 1.0)
@@ -54,14 +63,17 @@ class Strangeness:
         return sum(sum(money) for money in self._money) / len(self._money)
 
     def state(self) -> State:
-        """What a new one of the same reference goes on from."""
-        return State(money=self._money, numbers=self._seen)
+        """What a new one of the same reference goes on from: its numbers are the scores since."""
+        return State(money=self._money, numbers=self._new)
 
     def resume(self, state: State) -> None:
-        """Go on from another's `state`; ValueError for one that bets otherwise."""
-        if [len(money) for money in state.money] != [len(money) for money in self._money]:
-            raise ValueError("this is the state of a gambler with other bets")
-        self._money, self._seen = state.money, state.numbers
+        """Go on from another's `state`, for one that has seen nothing yet; ValueError, and nothing is taken over, for one that bets
+        otherwise or holds what is no number."""
+        _sound(state.money, self._money)
+        if not all(map(math.isfinite, state.numbers)):
+            raise ValueError("a score is no number")
+        self._money, self._new = state.money, list(state.numbers)
+        self._seen = sorted([*self._seen, *self._new])
 
     @property
     def seen(self) -> int:
@@ -71,6 +83,7 @@ class Strangeness:
     def observe(self, score: float) -> float:
         below, up_to = bisect_left(self._seen, score), bisect_right(self._seen, score)
         insort(self._seen, score)
+        self._new.append(score)
         # Ties are broken by chance, this score among them, so that p is exactly uniform when nothing has changed.
         p = (below + self._random.random() * (up_to - below + 1)) / len(self._seen)
         for rate, money in zip(_RATES, self._money, strict=True):
@@ -101,6 +114,11 @@ class Witness:
         return sum(sum(money) for money in self._money) / len(self._money)
 
     @property
+    def left(self) -> float:
+        """The share of the reference that is not used up."""
+        return 1 - self._used / len(self._reference) if len(self._reference) else 0.0
+
+    @property
     def exhausted(self) -> bool:
         return self._used >= len(self._reference)
 
@@ -109,10 +127,13 @@ class Witness:
         return State(money=self._money, numbers=[self._used, self._gain, self._square, *self._direction.tolist()])
 
     def resume(self, state: State) -> None:
-        """Go on from another's `state`. Raises ValueError when that had points of another length."""
-        used, self._gain, self._square, *direction = state.numbers
-        if len(direction) != self._direction.size:
+        """Go on from another's `state`; ValueError, and nothing is taken over, when that had other points or holds what is no number."""
+        _sound(state.money, self._money)
+        if len(state.numbers) != 3 + self._direction.size:
             raise ValueError("the direction is of other points")
+        if not all(map(math.isfinite, state.numbers)) or not 0 <= state.numbers[0] <= len(self._reference) or state.numbers[2] <= 0:
+            raise ValueError("what was learned of a direction is no number")
+        used, self._gain, self._square, *direction = state.numbers
         self._money, self._used, self._direction = state.money, int(used), np.array(direction, dtype=np.float64)
 
     def observe(self, point: Floats) -> float:
@@ -155,7 +176,8 @@ class Shortfall:
         return State(money=[self._money], numbers=[])
 
     def resume(self, state: State) -> None:
-        """Go on from another's `state`."""
+        """Go on from another's `state`; ValueError, and nothing is taken over, for one that bets otherwise."""
+        _sound(state.money, [self._money])
         (self._money,) = state.money
 
     def observe(self, label: float) -> float:
