@@ -169,8 +169,8 @@ def reply_of(model: str, text: str, *, stream: bool) -> bytes:
 
 
 @asynccontextmanager
-async def rig(folder: Path, more: str = "", *, database: str = "") -> AsyncIterator[Rig]:
-    """Open it; ``more`` are settings."""
+async def rig(folder: Path, more: str = "", *, database: str = "", admin: str = "") -> AsyncIterator[Rig]:
+    """Open it; ``more`` are settings, ``admin`` the key of an earlier start in the same folder."""
     served: list[str] = []
     answers = {row.prompt: row for row in recorded()}
     made: Rig | None = None
@@ -209,6 +209,7 @@ async def rig(folder: Path, more: str = "", *, database: str = "") -> AsyncItera
             settings += f'[finops.prices."{name}"]\ninput = {given}\noutput = {taken}\n'
         declared = Declared()
         async with open_house(folder, settings + more, database=database, more=[Room(declared)], without=("tasks", "quality")) as house:
+            house.admin = house.admin or admin
             made = Rig(house, declared, served)
             made.organisation = (await house.ask("GET", "/v1/organisations")).json["data"][0]["id"]
             yield made

@@ -10,6 +10,7 @@ import pytest
 from tests.routing.simulated import CHEAP, DEAR, SETTINGS, drawn, outcome, task
 
 from penstock.kernel.call import Target, Usage
+from penstock.kernel.candidates import Traits
 from penstock.kernel.errors import Conflict, PenstockError, Unavailable, UnknownModel
 from penstock.kernel.evidence import Outcome
 from penstock.kernel.tasks import Floor
@@ -40,6 +41,9 @@ class Rooms:
         provider, model = name.split("/")
         return Target(provider, model, name)
 
+    def traits(self, target: Target, organisation: str = "") -> Traits:
+        return Traits(place="vendor", version="version_1" if target.provider == "dear" else "")
+
     def estimate(self, provider: str, model: str, usage: Usage) -> int | None:
         return self.prices.get(f"{provider}/{model}")
 
@@ -56,6 +60,7 @@ async def test_labels_costs_and_vectors_are_of_the_task_s_candidates() -> None:
     assert (found.labels.candidates, found.costs, found.reference) == ((DEAR, CHEAP), (1000.0, 10.0), DEAR)
     assert found.vectors is not None
     assert found.vectors.shape == (100, 4)
+    assert found.models == {DEAR: (DEAR, "version_1"), CHEAP: (CHEAP, "")}
     assert (found.embedder, found.unembedded, found.left_out) == ("minilm", "", {})
     named = await rooms.gathering().gather(task(), ("left/task", DEAR))
     assert named.labels.candidates == ("left/task", DEAR)  # a stored policy is judged with the candidates that it had

@@ -12,6 +12,8 @@ import pytest
 from sqlalchemy import insert
 from tests.routing.simulated import CHEAP, DEAR, SETTINGS, drawn, task
 
+from penstock.kernel.call import Target
+from penstock.kernel.candidates import Traits
 from penstock.kernel.errors import JournalInUse
 from penstock.kernel.evidence import CertificationEnded, Outcome
 from penstock.kernel.tasks import Floor, Judge, Recertify, Task
@@ -20,7 +22,7 @@ from penstock.routing.certify import rejected
 from penstock.routing.certifying import Certifying, ended
 from penstock.routing.evidence import Gathering
 from penstock.routing.memory import Policies
-from penstock.routing.policy import WATCH, Policy, claim_of
+from penstock.routing.policy import VERSION, WATCH, Policy, claim_of
 from penstock.routing.recertifying import BY, LOOK_SECONDS, Recertifying
 from penstock.routing.series import next_attempt, share
 from penstock.routing.service import suspend
@@ -53,7 +55,15 @@ class Place:
         self.task: Task = ASKS
         self.known: list[Outcome] = []
         self.now = 1000.0
+        self.aliases: dict[str, str] = {}
         self.one = Process(self)
+
+    def resolve(self, name: str) -> Target:
+        provider, model = self.aliases.get(name, name).split("/")
+        return Target(provider, model, name)
+
+    def traits(self, target: Target, organisation: str = "") -> Traits:
+        return Traits(place="vendor")
 
     def all(self) -> list[Task]:
         return [self.task]
@@ -144,6 +154,23 @@ async def test_what_the_watch_suspended_is_certified_on_labels_that_are_newer(pl
     place.more(60)
     again = await place.look()
     assert (again.state, again.labels, again.since) == ("active", 60, 1120.0)
+
+
+async def test_what_was_measured_on_another_model_takes_labels_from_after_the_suspension(place: Place) -> None:
+    first = await place.ask()
+    assert first.models == {CHEAP: (CHEAP, ""), DEAR: (DEAR, "")}
+    place.now += 60
+    place.more(100)
+    place.now += 60
+    place.aliases[CHEAP] = "cheap/smaller"
+    await place.suspend(first, VERSION)
+    refused = await place.ask()  # a person, too
+    assert (refused.state, refused.since, refused.labels) == ("refused", 1120.0, 0)
+    place.now += 60
+    place.more(80)
+    again = await place.look()
+    assert (again.state, again.labels) == ("active", 80)
+    assert again.models[CHEAP] == ("cheap/smaller", "")
 
 
 async def test_what_a_person_suspended_waits_for_a_person(place: Place) -> None:

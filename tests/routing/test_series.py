@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from penstock.routing.policy import Frozen, Policy
+from penstock.routing.policy import VERSION, WATCH, Frozen, Policy
 from penstock.routing.series import next_attempt, share
 
 PAIR = ("a", "b")
@@ -43,6 +43,31 @@ def test_another_claim_takes_fresh_labels(last: Policy) -> None:
     fresh = next_attempt([last], "c", PAIR, 0.95)
     assert (fresh.series, fresh.number, fresh.since, fresh.again) == (2, 1, 100.0, None)
     assert next_attempt([policy("refused")], "c", ("a", "b", "new"), 0.95).series == 2
+
+
+def test_what_was_fitted_to_another_model_is_fitted_anew() -> None:
+    refused = policy("refused", models={"a": ("up/a", "v1")})
+    assert next_attempt([refused], "c", PAIR, 0.95, bound={"a": ("up/a", "v1")}).again is refused
+    for now in ({"a": ("up/a", "v2")}, {"a": ("down/a", "v1")}):
+        other = next_attempt([refused], "c", PAIR, 0.95, bound=now)
+        assert (other.series, other.again) == (2, None)
+
+
+def test_attempts_that_nobody_asked_for_share_one_alpha_over_all_series() -> None:
+    first = policy("active", attempt=2, spent=2, alpha=0.01)
+    second = next_attempt([first], "c", PAIR, 0.95, automatic=True)
+    assert (second.series, second.number, second.spent, second.alpha) == (2, 1, 3, share(1 - 0.95, 3))
+    assert next_attempt([first], "c", PAIR, 0.95).alpha == share(1 - 0.95, 1)  # a person begins anew
+    assert next_attempt([first], "other", PAIR, 0.95, automatic=True).spent == 1  # so does another claim
+    refused = policy("refused", series=2, attempt=1, spent=3)
+    assert next_attempt([refused], "c", PAIR, 0.95, automatic=True).spent == next_attempt([refused], "c", PAIR, 0.95).spent == 4
+
+
+def test_after_a_suspension_only_newer_labels_count() -> None:
+    watched, other = policy("suspended", changed_at=200.0, changed_by=WATCH), policy("suspended", changed_at=200.0, changed_by=VERSION)
+    assert next_attempt([watched], "c", PAIR, 0.95, automatic=True).since == 200.0
+    assert next_attempt([watched], "c", PAIR, 0.95).since == 100.0  # a person may know better about traffic
+    assert next_attempt([other], "c", PAIR, 0.95).since == 200.0
 
 
 def test_a_candidate_that_was_left_out_is_no_change() -> None:

@@ -85,6 +85,7 @@ class KnownCandidates:
             tools=facts.tools if facts.tools is not None else (known.tools if known is not None else None),
             json=facts.json,
             priced=prices is not None and prices.estimate(name, model, _A_TOKEN) is not None,
+            version=facts.version,
         )
 
 

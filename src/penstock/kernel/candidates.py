@@ -28,7 +28,7 @@ class Traits(msgspec.Struct, frozen=True, kw_only=True):
     ``place`` is where data goes that is sent there, ``region`` the region of a vendor's or an own machine's, empty where nobody said.
     ``context`` is the most tokens that an input and its answer may have together, ``inputs`` the kinds of content it takes, ``tools``
     whether it calls tools, ``json`` whether it can be held to a JSON schema; None where it is not known. ``priced`` says whether tokens
-    have a known price there, nothing included.
+    have a known price there, nothing included. ``version`` is the id of the registered version behind it, empty where none is.
     """
 
     place: Place
@@ -38,6 +38,7 @@ class Traits(msgspec.Struct, frozen=True, kw_only=True):
     tools: bool | None = None
     json: bool | None = None
     priced: bool = False
+    version: str = ""
 
 
 class Candidates(Protocol):
@@ -67,6 +68,8 @@ class ModelFacts(msgspec.Struct, frozen=True, kw_only=True):
     inputs: frozenset[Kind] | None = None
     tools: bool | None = None
     json: bool | None = None
+    version: str = ""
+    """The id of the registered version that this was written down about."""
 
 
 class Registered(Protocol):

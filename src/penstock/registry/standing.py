@@ -70,7 +70,7 @@ class Standing:
         found = self._facts.get(version.id)
         if found is None:
             kinds: frozenset[Kind] = frozenset(kind for kind in KINDS if kind in version.facts.modalities)
-            found = self._facts[version.id] = ModelFacts(context=version.facts.context or None, inputs=kinds or None)
+            found = self._facts[version.id] = ModelFacts(context=version.facts.context or None, inputs=kinds or None, version=version.id)
         return found
 
     def version_of(self, provider: str, model: str, organisation: str) -> Version | None:

@@ -270,7 +270,8 @@ class Certifying:
         if task.floor is None:
             raise Conflict(f"the task {task.name!r} states no floor, so there is nothing to certify", code="no_floor")
         before = [one for one in await self._records.read(history) if one.id != policy.id]
-        attempt = next_attempt(before, claim_of(task), task.candidates, task.floor.confidence, automatic=policy.automatic)
+        leads = self._gathering.models(task)
+        attempt = next_attempt(before, claim_of(task), task.candidates, task.floor.confidence, automatic=policy.automatic, bound=leads)
         again, packed = attempt.again, None
         if again is not None and again.frozen is not None:
             packed = await self._records.read(lambda c: store.arrays(c, again.id))

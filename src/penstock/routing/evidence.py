@@ -17,6 +17,7 @@ from penstock.kernel.errors import Conflict, PenstockError, Unavailable
 from penstock.kernel.evidence import Evidence, Outcome
 from penstock.kernel.recall import Embedder, Prices
 from penstock.kernel.tasks import Floor, Task
+from penstock.routing.binding import Bound, bound_to
 from penstock.routing.labels import Labels, covered, table
 from penstock.routing.prompts import embedded
 from penstock.routing.settings import RoutingSettings
@@ -42,6 +43,7 @@ class Material(msgspec.Struct, frozen=True, kw_only=True):
     unembedded: str
     left_out: dict[str, str]
     outcomes: Sequence[Outcome]
+    models: dict[str, tuple[str, str]] = {}
     of_prompt: Mapping[str, NDArray[Any]] = {}
     """Vectors of the prompts of judged traffic, where that was asked for."""
 
@@ -103,8 +105,13 @@ class Gathering:
             unembedded=why,
             left_out=left_out,
             outcomes=outcomes,
+            models=bound_to(self._candidates(), labels.candidates, task.organisation),
             of_prompt=dict(zip(live, found[len(labels) :], strict=True)) if found is not None else {},
         )
+
+    def models(self, task: Task) -> Bound:
+        """Where the task's candidates lead at this moment."""
+        return bound_to(self._candidates(), task.candidates, task.organisation)
 
     async def fresh(self, task: Task, names: Sequence[str] | None, since: float, wanted: int | None) -> int:
         """How many prompts that were judged first after ``since`` could certify: of ``names``, or of the task's candidates. Where fewer

@@ -68,6 +68,12 @@ class Field:
         """Why the others are not among them."""
         self.claim = claim_of(task)
         self.floor = floor_in_words(task.floor, task.default) if task.floor is not None else None
+        self.models = {
+            seat.name: (f"{seat.target.provider}/{seat.target.model}", seat.traits.version)
+            for seat in seats
+            if seat.target is not None and seat.traits is not None
+        }
+        """Where the candidates' names lead, see `penstock.routing.binding`."""
         self.usable = [seat.target for seat in seats if seat.ruled_out is None and seat.target is not None]
         traits = [seat.traits for seat in seats if seat.ruled_out is None and seat.traits is not None]
         # What every one of them takes: a call that asks for no more need not be held against each.

@@ -14,6 +14,7 @@ from penstock.kernel.ports import Metric
 from penstock.kernel.tasks import Task
 from penstock.routing import store
 from penstock.routing.arrays import Damaged, Fit, unpack
+from penstock.routing.binding import Bound, moved
 from penstock.routing.policy import Policy
 from penstock.storage.freshness import Freshness
 from penstock.storage.records import Records
@@ -32,17 +33,18 @@ class Live:
         self.policy = policy
         self.fit = fit
         self.damaged = damaged
-        self._said: tuple[Task | None, str | None] = (None, None)
+        self._said: tuple[Task | None, Bound | None, str | None] = (None, None, None)
 
-    def unusable(self, task: Task, claim: str) -> str | None:
-        """Why the policy says nothing about the task as it is now, with the digest ``claim`` (`claim_of`); None when it does."""
-        of, said = self._said
-        if of is not task:
-            said = self._unusable(task, claim)
-            self._said = (task, said)
+    def unusable(self, task: Task, claim: str, bound: Bound | None = None) -> str | None:
+        """Why the policy says nothing about the task as it is now, with the digest ``claim`` (`claim_of`) and candidates that lead where
+        ``bound`` says; None when it does."""
+        of, at, said = self._said
+        if of is not task or at is not bound:
+            said = self._unusable(task, claim, bound)
+            self._said = (task, bound, said)
         return said
 
-    def _unusable(self, task: Task, claim: str) -> str | None:
+    def _unusable(self, task: Task, claim: str, bound: Bound | None) -> str | None:
         policy = self.policy
         named = f"policy {policy.number}"
         if policy.state == "suspended":
@@ -56,7 +58,8 @@ class Live:
         gone = [one for one in policy.candidates if one not in task.candidates]
         if gone:
             return f"{named} was certified with {', '.join(gone)}, which the task has left"
-        return None
+        other = moved(policy.models, bound) if bound is not None else None
+        return f"{named} was certified for another model: {other}" if other is not None else None
 
 
 class Policies:
@@ -80,6 +83,10 @@ class Policies:
     def of(self, task: Task) -> Live | None:
         """What the task is routed by, or was."""
         return self._live.get((task.organisation, task.name))
+
+    def certified(self) -> list[Policy]:
+        """The policies that calls are routed by, or were until they were suspended."""
+        return [live.policy for live in self._live.values() if live.policy.state in ("active", "suspended")]
 
     def metrics(self) -> Iterable[Metric]:
         """Policies by state, and how old this view of them is."""

@@ -153,7 +153,7 @@ def _unproven(field: Field, live: Live | None) -> str | None:
         return "the task states no floor, so nothing can be proven"
     if live is None:
         return f"nothing is certified for this task yet; POST /v1/tasks/{task.name}/policies does"
-    return live.unusable(task, field.claim)
+    return live.unusable(task, field.claim, field.models)
 
 
 def _unproven_order(field: Field, board: Board) -> list[str]:

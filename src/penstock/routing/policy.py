@@ -19,6 +19,9 @@ State: TypeAlias = Literal["fitting", "active", "suspended", "superseded", "refu
 WATCH = "watch"
 """Who suspends what the traffic contradicts."""
 
+VERSION = "version"
+"""Who suspends what was measured on a model that is another one now."""
+
 Kind: TypeAlias = Literal["single", "router", "cascade"]
 
 
@@ -96,7 +99,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     vectors that the arrays were made for, empty where none are needed; ``digest`` is SHA-256 over the arrays. ``durable``: the attempt is a
     run of the journal. ``automatic``: nobody asked for it but the task's declaration; ``spent`` says whose share of alpha it had among all
     that nobody asked for and the one before them (0 in policies that are older than this field). ``changed_by`` is who suspended it: a key,
-    or `WATCH` for what it saw of the traffic.
+    or `WATCH` for what it saw of the traffic, or `VERSION`. ``models`` says where the candidates' names led (`penstock.routing.binding`).
     """
 
     id: str
@@ -137,6 +140,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     frozen: Frozen | None = None
     evidence: str = ""
     embedder: str = ""
+    models: dict[str, tuple[str, str]] = {}
     digest: str = ""
     why: str = ""
     changed_at: float = 0.0

@@ -19,7 +19,7 @@ from penstock.kernel.tasks import Task, Tasks
 from penstock.routing import store
 from penstock.routing.certifying import Certifying
 from penstock.routing.evidence import Gathering
-from penstock.routing.policy import WATCH, Policy, claim_of
+from penstock.routing.policy import VERSION, WATCH, Policy, claim_of
 from penstock.routing.series import next_attempt
 from penstock.storage.records import Records
 
@@ -87,7 +87,7 @@ class Recertifying:
         if not counted or before[0].state == "fitting" or _distrusted(counted):
             return None
         claim = claim_of(task)
-        attempt = next_attempt(before, claim, task.candidates, floor.confidence, automatic=True)
+        attempt = next_attempt(before, claim, task.candidates, floor.confidence, automatic=True, bound=self._gathering.models(task))
         again = attempt.again
         since = max(attempt.since, again.until) if again is not None else attempt.since
         names = again.frozen.candidates if again is not None and again.frozen is not None else None
@@ -116,4 +116,4 @@ class Recertifying:
 def _distrusted(counted: list[Policy]) -> bool:
     """Whether a person has suspended what serves: it is for a person to ask again."""
     last = next((one for one in counted if one.state in ("active", "suspended")), None)
-    return last is not None and last.state == "suspended" and last.changed_by != WATCH
+    return last is not None and last.state == "suspended" and last.changed_by not in (WATCH, VERSION)

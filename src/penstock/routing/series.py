@@ -14,7 +14,7 @@ Attempts that nobody asks for (`penstock.kernel.tasks.Recertify`) would go on fo
 each with an alpha of its own, would at last claim something false for certain. So they share one alpha with the attempt that was asked
 for before them, over all series: the k-th of this **chain** tests at ``alpha * 6 / (pi^2 k^2)``, whatever came of the others. Whoever asks
 begins a new chain, and so does another claim. After a suspension they certify on labels alone that are newer than it, for what came before
-was other traffic, or had a part in the suspension.
+was other traffic, or had a part in the suspension. So does everybody where a candidate is another model than it was.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ from collections.abc import Sequence
 
 import msgspec
 
-from penstock.routing.policy import Policy
+from penstock.routing.binding import Bound, moved
+from penstock.routing.policy import VERSION, Policy
 
 
 class Attempt(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,22 +47,32 @@ def share(alpha: float, attempt: int) -> float:
     return alpha * 6 / (math.pi * attempt) ** 2
 
 
-def next_attempt(before: Sequence[Policy], claim: str, candidates: Sequence[str], confidence: float, *, automatic: bool = False) -> Attempt:
-    """The attempt after those ``before`` it, newest first; such as are still being fitted, or failed, do not count."""
+def next_attempt(
+    before: Sequence[Policy],
+    claim: str,
+    candidates: Sequence[str],
+    confidence: float,
+    *,
+    automatic: bool = False,
+    bound: Bound | None = None,
+) -> Attempt:
+    """The attempt after those ``before`` it, newest first; such as are still being fitted, or failed, do not count. ``bound``
+    is where the candidates lead now."""
     counted = [policy for policy in before if policy.state not in ("fitting", "failed")]
     alpha = 1 - confidence
     if not counted:
         return Attempt(series=1, number=1, alpha=share(alpha, 1), since=0.0)
     last = counted[0]
-    same = last.state == "refused" and last.claim == claim and last.frozen is not None
+    # What was fitted to another model is no fit of this one.
+    same = last.state == "refused" and last.claim == claim and last.frozen is not None and moved(last.models, bound or {}) is None
     if same and last.frozen is not None and {*last.frozen.candidates, *last.frozen.left_out} == set(candidates):
         spent = _spent(last) + 1
         return Attempt(series=last.series, number=last.attempt + 1, alpha=share(alpha, spent), since=last.since, again=last, spent=spent)
     # Where nothing was tested, no label has certified anything yet.
     until = max((policy.until for policy in counted), default=0.0)
     spent = _spent(last) + 1 if automatic and last.claim == claim else 1
-    if automatic:
-        until = max([until, *(policy.changed_at for policy in counted if policy.state == "suspended")])
+    # Labels from before are of other traffic, or of another model; a person may know better about traffic.
+    until = max([until, *(one.changed_at for one in counted if one.state == "suspended" and (automatic or one.changed_by == VERSION))])
     return Attempt(series=last.series + 1, number=1, alpha=share(alpha, spent), since=until, spent=spent)
 
 

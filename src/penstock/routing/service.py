@@ -17,7 +17,7 @@ from penstock.routing import store
 from penstock.routing.certifying import Certifying, shown
 from penstock.routing.evidence import Gathering
 from penstock.routing.memory import Policies
-from penstock.routing.policy import Policy, claim_of
+from penstock.routing.policy import VERSION, WATCH, Policy, claim_of
 from penstock.routing.recertifying import Recertifying, Waiting
 from penstock.routing.settings import RoutingSettings
 from penstock.routing.views import Frontier, WhatIf
@@ -138,11 +138,16 @@ class RoutingOf:
 
 
 async def suspend(records: Records, policies: Policies, id: str, why: str, now: float, by: str) -> bool:
-    """Suspend a policy if it is active; when this returns, this process acts on it, and others do within a second."""
+    """Suspend a policy if it is active; when this returns, this process acts on it, and others do within a second.
+
+    One that the watch has suspended, and whose models are others now (`VERSION`), is suspended once more: labels count from then on.
+    """
 
     def work(connection: Connection) -> bool:
         policy = store.one(connection, id)
-        if policy is None or policy.state != "active":
+        if policy is None or not (
+            policy.state == "active" or (by == VERSION and policy.state == "suspended" and policy.changed_by == WATCH)
+        ):
             return False
         store.put(connection, msgspec.structs.replace(policy, state="suspended", changed_at=now, changed_why=why, changed_by=by))
         store.bump(connection)

@@ -83,7 +83,7 @@ class Route:
         live, field = self._policies.of(task), planner.field(task)
         prompt, unguessed = None, ""
         chances: NDArray[Any] | None = None
-        if live is not None and live.fit is not None and _by_prompt(live, task) and live.unusable(task, field.claim) is None:
+        if live is not None and live.fit is not None and _by_prompt(live, task) and live.unusable(task, field.claim, field.models) is None:
             prompt, unguessed = await self._look(call, live)
             if prompt is not None and live.policy.kind == "router":
                 chances = live.fit.estimator("router").of_one(prompt.features, prompt.embedding)

@@ -98,6 +98,7 @@ def _filled(
         fitted_until=attempt.again.fitted_until if attempt.again is not None else newest,
         evidence=labels.digest,
         embedder=material.embedder,
+        models=material.models,
         digest=digest,
         why=_why(policy, proof, material, attempt),
     )

@@ -18,6 +18,7 @@ from penstock.kernel.recall import Embedder, Prices, Replies
 from penstock.kernel.seat import Seat
 from penstock.kernel.tasks import Tasks
 from penstock.routing.aftermath import Aftermath
+from penstock.routing.binding import Bindings, of_task
 from penstock.routing.cascading import Cascading
 from penstock.routing.certifying import Certifying, ended
 from penstock.routing.constraints import Constraints, Ports
@@ -99,6 +100,7 @@ class RoutingLife:
         self._drift = drift
         self._shadows: Shadows | None = None
         self._cascading: Cascading | None = None
+        self._bindings: Bindings | None = None
         self._round: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -120,6 +122,8 @@ class RoutingLife:
             ports.get(Records), ports.get(ModelClient), lambda: ports.find(Evidence), ports.find(Prices), replies, self._settings.shadows
         )
         self._drift.open(tasks, embedder)
+        if tasks is not None:
+            self._bindings = Bindings(self._policies.certified, of_task(tasks.find, ports.get(Candidates)), self._drift.suspend)
         self._stage.open(
             tasks,
             Planner(constraints),
@@ -137,6 +141,8 @@ class RoutingLife:
         failing = False
         while True:
             try:
+                if self._bindings is not None:
+                    await self._bindings.round()
                 await self._certifying.take_up()
                 await self._again.round()
                 failing = False

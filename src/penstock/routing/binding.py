@@ -1,0 +1,77 @@
+"""What a certificate was measured on: the models behind the names of a task's candidates, and the registered versions of these.
+
+A name may be an alias, which the settings may point at another model, and another version may come to stand behind a model. What was
+certified says nothing of it: no call is routed by such a policy from the moment at which its name leads elsewhere, and within some seconds
+its claim is suspended, for good, also where the name is turned back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from typing import TypeAlias
+
+from penstock.kernel.candidates import Candidates
+from penstock.kernel.errors import PenstockError
+from penstock.kernel.tasks import Task
+from penstock.routing.policy import VERSION, WATCH, Policy
+
+Bound: TypeAlias = Mapping[str, tuple[str, str]]
+"""By candidate's name: ``provider/model``, and the id of the registered version, empty where none is registered."""
+
+
+def bound_to(candidates: Candidates, names: Sequence[str], organisation: str) -> dict[str, tuple[str, str]]:
+    """Where these names lead at this moment; those that lead nowhere are left out."""
+    found: dict[str, tuple[str, str]] = {}
+    for name in names:
+        try:
+            target = candidates.resolve(name)
+        except PenstockError:
+            continue
+        found[name] = (f"{target.provider}/{target.model}", candidates.traits(target, organisation).version)
+    return found
+
+
+def moved(was: Bound, now: Bound) -> str | None:
+    """Which candidate is another model than it was, in words; None when none is. A name that leads nowhere now is ruled out anyway, and
+    a model that was registered since is the same model."""
+    for name, (model, version) in was.items():
+        to, other = now.get(name, (model, version))
+        if to != model:
+            return f"{name} was {model} when it was certified, and is {to} now"
+        if version and other and other != version:
+            return f"{name} was the registered version {version} when it was certified, and is {other} now"
+    return None
+
+
+class Bindings:
+    """Suspends policies whose names lead elsewhere. ``suspend`` takes a policy, why, and who."""
+
+    def __init__(
+        self,
+        certified: Callable[[], Iterable[Policy]],
+        now: Callable[[Policy], Bound | None],
+        suspend: Callable[[Policy, str, str], Awaitable[None]],
+    ) -> None:
+        self._certified = certified
+        self._now = now
+        self._suspend = suspend
+
+    async def round(self) -> None:
+        """Look at every policy that is active, or that the watch has suspended. Raises `StorageError`."""
+        for policy in list(self._certified()):
+            if policy.state == "suspended" and policy.changed_by != WATCH:
+                continue
+            now = self._now(policy)
+            why = moved(policy.models, now) if now is not None else None
+            if why is not None:
+                await self._suspend(policy, why, VERSION)
+
+
+def of_task(tasks: Callable[[str, str], Task | None], candidates: Candidates) -> Callable[[Policy], Bound | None]:
+    """Where the candidates of a policy lead, None where its task is gone."""
+
+    def now(policy: Policy) -> Bound | None:
+        task = tasks(policy.organisation, policy.task)
+        return bound_to(candidates, tuple(policy.models), task.organisation) if task is not None else None
+
+    return now

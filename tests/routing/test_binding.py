@@ -1,0 +1,133 @@
+"""A certificate holds for the models that it was measured on, and for no other that comes under their names."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from tests.routing.rig import LARGE, SMALL, outcomes, recorded, rig
+from tests.routing.simulated import CHEAP, DEAR, policy, task
+
+from penstock.kernel.call import Target
+from penstock.kernel.candidates import Traits
+from penstock.kernel.errors import UnknownModel
+from penstock.kernel.evidence import ClaimSuspended
+from penstock.kernel.tasks import Floor
+from penstock.routing.binding import Bindings, bound_to, moved, of_task
+from penstock.routing.memory import Live
+from penstock.routing.policy import VERSION, WATCH, Policy, claim_of
+
+WAS = {"quick": ("cheap/small", ""), DEAR: (DEAR, "version_1")}
+
+
+@pytest.mark.parametrize(
+    ("now", "said"),
+    [
+        ({"quick": ("cheap/other", "")}, "quick was cheap/small when it was certified, and is cheap/other now"),
+        ({DEAR: (DEAR, "version_2")}, "the registered version version_1 when it was certified, and is version_2 now"),
+        ({"quick": ("cheap/small", "version_9")}, None),
+        ({DEAR: (DEAR, "")}, None),
+        ({}, None),
+    ],
+    ids=["another model", "another version", "registered since", "registered no more", "leads nowhere"],
+)
+def test_what_counts_as_another_model(now: dict[str, tuple[str, str]], said: str | None) -> None:
+    found = moved(WAS, {**WAS, **now})
+    assert found == said if said is None else said in (found or "")
+
+
+class Names:
+    """`Candidates` of two names, one of them an alias."""
+
+    version = 1
+
+    def __init__(self) -> None:
+        self.alias = "cheap/small"
+
+    def resolve(self, name: str) -> Target:
+        if name not in ("quick", DEAR):
+            raise UnknownModel("no")
+        provider, model = (self.alias if name == "quick" else name).split("/")
+        return Target(provider, model, name)
+
+    def traits(self, target: Target, organisation: str = "") -> Traits:
+        return Traits(place="vendor", version="version_1" if target.provider == "dear" else "")
+
+
+def test_names_that_lead_nowhere_are_left_out() -> None:
+    assert bound_to(Names(), ("quick", DEAR, "gone"), "o") == WAS
+
+
+@pytest.mark.parametrize(
+    ("terms", "suspended"),
+    [
+        ({"state": "active"}, True),
+        ({"state": "suspended", "changed_by": WATCH}, True),
+        ({"state": "suspended", "changed_by": VERSION}, False),
+        ({"state": "suspended", "changed_by": "key_1"}, False),
+        ({"state": "active", "models": {}}, False),
+        ({"state": "active", "task": "gone"}, False),
+    ],
+)
+async def test_whose_names_lead_elsewhere_is_suspended(terms: dict[str, str], suspended: bool) -> None:
+    names, found = Names(), list[tuple[str, str]]()
+    of = task()
+
+    async def suspend(policy: Policy, why: str, by: str) -> None:
+        found.append((why, by))
+
+    known = policy(**{"models": WAS, **terms})
+    bindings = Bindings(lambda: [known], of_task(lambda organisation, name: of if name == of.name else None, names), suspend)
+    await bindings.round()
+    assert found == []
+    names.alias = "cheap/other"
+    await bindings.round()
+    assert [by for _, by in found] == [VERSION] * suspended
+
+
+def test_no_call_is_routed_by_it_from_then_on() -> None:
+    of = task(candidates=("quick", DEAR))
+    claim = claim_of(of)
+    live = Live(policy(claim=claim, candidates=("quick", DEAR), models=WAS), None)
+    assert live.unusable(of, claim, WAS) is None
+    other = {**WAS, "quick": (CHEAP, "")}
+    assert live.unusable(of, claim, other) is None  # the same model
+    said = live.unusable(of, claim, {**WAS, "quick": ("cheap/other", "")})
+    assert "was certified for another model: quick was cheap/small" in (said or "")
+    assert live.unusable(of, claim) is None
+
+
+@pytest.mark.timeout(120)
+async def test_an_alias_that_is_turned_suspends_the_claim_for_good(tmp_path: Path) -> None:
+    def settings(target: str) -> str:
+        return f'[gateway.models.quick]\ntargets = ["{target}"]\n'
+
+    def declare(made: object) -> None:
+        made.task(candidates=("quick", LARGE), floor=Floor(level=0.5, kind="absolute"))  # type: ignore[attr-defined]
+
+    async with rig(tmp_path, settings(SMALL)) as made:
+        made.declared.known = outcomes(recorded()[:160])
+        made.declared.known = [
+            one if one.candidate == LARGE else type(one)(**{**{f: getattr(one, f) for f in one.__struct_fields__}, "candidate": "quick"})
+            for one in made.declared.known
+        ]
+        declare(made)
+        policy = await made.certify()
+        assert (policy["state"], policy["models"]["quick"]) == ("active", [SMALL, ""]), policy["why"]
+        admin = made.house.admin
+        why = await made.why(await made.call("hi"))
+        assert (why["mode"], why["chosen"]) == ("proof", "quick")
+    async with rig(tmp_path, settings(LARGE), admin=admin) as made:
+        declare(made)
+        told: list[ClaimSuspended] = []
+        made.house.app.events.subscribe(ClaimSuspended, told.append)
+        why = await made.why(await made.call("hi"))
+        assert (why["mode"], why["chosen"]) == ("default", LARGE)
+        assert "quick was cheap/small" in why["why"]
+        (life,) = made.house.app.offers["routing"].services
+        await life._bindings.round()  # type: ignore[attr-defined]
+        now = (await made.house.ask("GET", f"/v1/tasks/sums/policies/{policy['id']}")).json
+        assert (now["state"], now["changed_by"]) == ("suspended", VERSION)
+        assert [one.policy for one in told] in ([policy["id"]], [])  # it may have been told before anybody listened here
+        page = await made.house.ask("GET", "/console/tasks/sums/policies")
+        assert "and is dear/large now" in page.text
