@@ -56,7 +56,7 @@ def test_what_was_packed_estimates_the_same(made: Fit) -> None:
 def test_other_bytes_than_those_certified_are_refused(made: Fit) -> None:
     packed, digest = pack(made)
     for wrong in (None, b"", packed[:-1], packed + b"\0", bytes([packed[0] ^ 1]) + packed[1:]):
-        with pytest.raises(Damaged, match="not those that were certified"):
+        with pytest.raises(Damaged, match="not those that were certified" if wrong is not None else "its arrays are gone"):
             unpack(msgspec.structs.replace(ROUTER, digest=digest), wrong)
 
 

@@ -79,3 +79,26 @@ async def test_a_watch_is_written_over_and_read_back(records: Records) -> None:
     found = {one.watcher: one for one in await records.read(lambda c: store.watches(c, "t1"))}
     assert (found["0"].evidence, found["0"].calls, found["0"].state) == (2.5, 9, b"b")
     assert set(found) == {"0", "1"}
+
+
+async def test_arrays_of_what_serves_no_more_are_dropped_in_time(records: Records) -> None:
+    """Those of the last attempt stay: the next one may go on with them."""
+    states = (("superseded", 10.0), ("superseded", 200.0), ("active", 10.0), ("refused", 10.0), ("refused", 10.0), ("failed", 10.0))
+    for number, (state, at) in enumerate(states, 1):
+        await records.write(lambda c, n=number, s=state: store.add(c, policy(n, s)))
+        changed = msgspec.structs.replace(policy(number, state), changed_at=at)
+        await records.write(lambda c, changed=changed: store.put(c, changed, b"arrays"))
+        row = store.Watched(policy=changed.id, watcher="0", evidence=1.0, calls=1, labels=0, changed_at=at, state=b"", unspent=0.5)
+        await records.write(lambda c, row=row: store.keep_watch(c, row))
+    await records.write(lambda c: store.add(c, policy(1, "refused", "alone")))
+    await records.write(lambda c: store.put(c, policy(1, "refused", "alone"), b"arrays"))
+    assert await records.write(lambda c: store.forget_fits(c, 100.0, 1)) == 1
+    assert await records.write(lambda c: store.forget_fits(c, 100.0)) == 1
+    assert await records.write(lambda c: store.forget_fits(c, 100.0)) == 0
+    held = [await records.read(lambda c, n=n: store.arrays(c, f"t{n}")) for n in range(1, 7)]
+    assert [one is not None for one in held] == [False, True, True, False, True, True]
+    assert await records.read(lambda c: store.arrays(c, "alone1")) == b"arrays"
+    watched = [await records.read(lambda c, n=n: store.watches(c, f"t{n}")) for n in range(1, 7)]
+    assert [bool(one) for one in watched] == [False, False, True, False, False, False]
+    assert watched[2][0].unspent == 0.5
+    assert (await records.read(lambda c: store.one(c, "t1"))) is not None

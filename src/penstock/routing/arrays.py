@@ -64,7 +64,9 @@ def unpack(policy: Policy, packed: bytes | None) -> Fit:
         from penstock.routing.estimate import Estimator
     except ImportError as missing:
         raise Damaged(f"{missing.name} is not installed; pip install 'penstock[local]'") from missing
-    if packed is None or sha256(packed).hexdigest() != policy.digest:
+    if packed is None:
+        raise Damaged("its arrays are gone; those of policies that serve no more are kept for routing.keep_fits_days")
+    if sha256(packed).hexdigest() != policy.digest:
         raise Damaged("its arrays are not those that were certified")
     try:
         with np.load(io.BytesIO(packed), allow_pickle=False) as found:

@@ -35,6 +35,14 @@ class RoutingSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     first_process: Annotated[
         int, Meta(ge=0, description="The number of this machine's first process among them: 0 on the first machine, 4 on a second of four.")
     ] = 0
+    keep_fits_days: Annotated[
+        float,
+        Meta(
+            ge=0,
+            description="Days for which the arrays of policies that serve no more are kept, embeddings of prompts among them. "
+            "A what-if on an older policy says that they are gone; its figures stay.",
+        ),
+    ] = 30.0
     audit: Annotated[
         float, Meta(ge=0, le=1, description="Share of a cascade's answers, escalated or not, that are given to the task's judge.")
     ] = 0.02

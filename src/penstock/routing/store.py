@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, func, insert, or_, select, update
+from sqlalchemy import Connection, delete, func, insert, or_, select, update
 
 from penstock.routing.policy import Policy
 from penstock.routing.tables import CHANGES, EXPLORED, POLICIES, WATCHES
@@ -103,6 +103,28 @@ def keep_watch(connection: Connection, watched: Watched) -> None:
     where = (WATCHES.c.policy == watched.policy, WATCHES.c.watcher == watched.watcher)
     if not connection.execute(update(WATCHES).where(*where).values(values)).rowcount:
         connection.execute(insert(WATCHES).values(values))
+
+
+def forget_fits(connection: Connection, before: float, limit: int = 50) -> int:
+    """Drop the arrays of some policies that serve no more, and have not since ``before``; how many. Those of a task's last attempt stay:
+    the next one may go on with them. What watched policies that serve no more goes with them, at once."""
+    gone = select(POLICIES.c.id).where(POLICIES.c.state.not_in(("active", "suspended")))
+    connection.execute(delete(WATCHES).where(WATCHES.c.policy.in_(gone)))
+    tested = POLICIES.alias()
+    last = (
+        select(func.max(tested.c.number))
+        .where(
+            tested.c.organisation == POLICIES.c.organisation, tested.c.task == POLICIES.c.task, tested.c.state.not_in(("fitting", "failed"))
+        )
+        .scalar_subquery()
+    )
+    held = select(POLICIES.c.id, POLICIES.c.policy).where(
+        POLICIES.c.arrays.is_not(None), POLICIES.c.state.in_(("superseded", "refused", "failed")), POLICIES.c.number < last
+    )
+    old = [id for id, text in connection.execute(held) if _policy(text).changed_at < before][:limit]
+    if old:
+        connection.execute(update(POLICIES).where(POLICIES.c.id.in_(old)).values(arrays=None))
+    return len(old)
 
 
 def explore(connection: Connection, organisation: str, task: str, month: str, amount: int, limit: int, calls: int) -> bool:

@@ -51,8 +51,8 @@ def _unseen(call: Recorded, given: Policy | None, fit_share: float) -> bool:
 
 
 def _replayed(policy: Policy, arrays: bytes | None, material: Material, calls: list[Recorded], costs: dict[str, float]) -> Estimate:
-    fit = None
-    if policy.digest:
+    fit, by_prompt = None, policy.kind in ("router", "cascade")
+    if policy.digest and by_prompt:
         try:
             fit = unpack(policy, arrays)
         except Damaged as fault:
@@ -60,7 +60,6 @@ def _replayed(policy: Policy, arrays: bytes | None, material: Material, calls: l
     if policy.embedder != material.embedder and policy.kind != "single":
         return _nothing(len(calls), "the policy cannot be replayed: it was fitted with another embedding model than is here")
     vectors = np.stack([material.of_prompt[call.prompt] for call in calls]) if calls and material.of_prompt else None
-    by_prompt = policy.kind in ("router", "cascade")
     if by_prompt and (fit is None or vectors is None):
         return _nothing(len(calls), material.unembedded or "there is no judged traffic to replay")
     estimator = fit.estimators.get(policy.kind or "") if fit is not None else None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Iterable
 
 from penstock.kernel.approvals import Approvals
@@ -17,6 +18,7 @@ from penstock.kernel.ports import Metric, ModelClient
 from penstock.kernel.recall import Embedder, Prices, Replies
 from penstock.kernel.seat import Seat
 from penstock.kernel.tasks import Tasks
+from penstock.routing import store
 from penstock.routing.aftermath import Aftermath
 from penstock.routing.binding import Bindings, of_task
 from penstock.routing.cascading import Cascading
@@ -39,6 +41,7 @@ from penstock.storage.records import Records
 _log = logging.getLogger("penstock.routing")
 ROUND_SECONDS = 10.0
 """Between two looks at attempts that nobody may be working on."""
+FORGET_SECONDS = 3600.0
 
 
 def wire(house: House) -> Offer:
@@ -138,13 +141,16 @@ class RoutingLife:
         self._round = asyncio.create_task(self._rounds(), name="routing attempts")
 
     async def _rounds(self) -> None:
-        failing = False
+        failing, forget_at = False, 0.0
         while True:
             try:
                 if self._bindings is not None:
                     await self._bindings.round()
                 await self._certifying.take_up()
                 await self._again.round()
+                if time.monotonic() >= forget_at:
+                    forget_at = time.monotonic() + FORGET_SECONDS
+                    await self._forget()
                 failing = False
             except JournalInUse:
                 pass  # whoever works on the journal sees to it
@@ -153,6 +159,14 @@ class RoutingLife:
                     _log.warning("attempts to certify are not looked after", extra={"fault": fault.message, "code": fault.code})
                 failing = True
             await asyncio.sleep(ROUND_SECONDS)
+
+    async def _forget(self) -> None:
+        """Drop what policies that serve no more have kept of prompts."""
+        records, before, gone = self._house.ports.get(Records), time.time() - self._settings.keep_fits_days * 86_400, 1
+        while gone:  # in small pieces, so that nothing else waits long for the database
+            gone = await records.write(lambda c: store.forget_fits(c, before))
+            if gone:
+                _log.info("arrays of policies that serve no more are dropped", extra={"policies": gone})
 
     async def stop(self) -> None:
         """Look no more, certify and explore no more; what the watch has won is saved."""
