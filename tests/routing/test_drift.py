@@ -16,6 +16,7 @@ from penstock.kernel.ids import new_id
 from penstock.kernel.tasks import Floor
 from penstock.routing import store
 from penstock.routing.drift import SAVE_SECONDS, Drift, began
+from penstock.routing.numbers import LEASE_SECONDS, Fixed, Leased
 from penstock.routing.policy import WATCH
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(120)]
@@ -106,13 +107,13 @@ async def test_what_a_watch_has_won_survives_a_restart(place: Rig) -> None:
     (life,) = place.house.app.offers["routing"].services
     settings: Any = life._settings  # type: ignore[attr-defined]
     policies: Any = life._policies  # type: ignore[attr-defined]
-    again = Drift(place.house.app.store, policies, settings, place.house.app.events, 0, 1)
+    again = Drift(place.house.app.store, policies, settings, place.house.app.events, Fixed(0, 1, settings.alarm))
     again._changed({(p.policy.organisation, p.policy.task): p for p in policies._live.values()})
     await again._coming  # type: ignore[misc]
     found = again.watcher(policy["id"])
     assert found is not None
     assert (found.calls, found.evidence) == (watcher.calls, pytest.approx(watcher.evidence))
-    other = Drift(place.house.app.store, policies, settings, place.house.app.events, 1, 2)
+    other = Drift(place.house.app.store, policies, settings, place.house.app.events, Fixed(1, 2, settings.alarm))
     other._changed({(p.policy.organisation, p.policy.task): p for p in policies._live.values()})
     await other._coming  # type: ignore[misc]
     beside = other.watcher(policy["id"])
@@ -126,7 +127,7 @@ async def test_what_is_won_is_saved_seldom_and_what_is_used_up_is_said(place: Ri
     (life,) = place.house.app.offers["routing"].services
     policies: Any = life._policies  # type: ignore[attr-defined]
     now = 1000.0
-    one = Drift(place.house.app.store, policies, life._settings, place.house.app.events, 7, 1, lambda: now)  # type: ignore[attr-defined]
+    one = Drift(place.house.app.store, policies, life._settings, place.house.app.events, Fixed(7, 1, 0.05), lambda: now)  # type: ignore[attr-defined]
     one._changed({(p.policy.organisation, p.policy.task): p for p in policies._live.values() if p.policy.id == policy["id"]})
     await one._coming  # type: ignore[misc]
     watcher = one.watcher(policy["id"])
@@ -172,6 +173,37 @@ async def test_what_is_won_is_saved_seldom_and_what_is_used_up_is_said(place: Ri
     watcher.dirty = True
     await one.flush(SAVE_SECONDS)
     assert (await place.house.ask("GET", f"/v1/tasks/seldom/policies/{policy['id']}")).json["changed_by"] == WATCH
+
+
+async def test_who_was_thought_dead_watches_under_another_number(place: Rig) -> None:
+    place.task("leased", floor=Floor(level=0.6))
+    policy = await place.certify("leased")
+    (life,) = place.house.app.offers["routing"].services
+    policies: Any = life._policies  # type: ignore[attr-defined]
+    settings: Any = life._settings  # type: ignore[attr-defined]
+    records, events, now = place.house.app.store, place.house.app.events, 1000.0
+    live = {(p.policy.organisation, p.policy.task): p for p in policies._live.values() if p.policy.id == policy["id"]}
+
+    async def watching(one: Drift) -> Any:
+        await one._coming  # type: ignore[misc]
+        return one.watcher(policy["id"])
+
+    one = Drift(records, policies, settings, events, Leased(records, 0.05, lambda: now), lambda: now)
+    one._changed(live)
+    first = await watching(one)
+    first.call(first._fit.points[0])
+    await one.flush()
+    now += LEASE_SECONDS + 1
+    two = Drift(records, policies, settings, events, Leased(records, 0.05, lambda: now), lambda: now)
+    two._changed(live)
+    assert (await watching(two)).calls == 1  # it goes on where the other was
+    await one._beat()
+    other = await watching(one)
+    assert (other.calls, other.limit > first.limit) == (0, True)
+    await two.stop()
+    three = Drift(records, policies, settings, events, Leased(records, 0.05, lambda: now), lambda: now)
+    three._changed(live)
+    assert (await watching(three)).limit == first.limit  # a number that was let go is free at once
 
 
 async def test_a_call_says_when_it_began() -> None:

@@ -13,6 +13,7 @@ from penstock.tasks.declaration import (
     Declaration,
     FloorDeclaration,
     JudgeDeclaration,
+    RecertifyDeclaration,
     SliceDeclaration,
 )
 from penstock.tasks.forms import FRESH, at_field, declaration, filled
@@ -39,6 +40,7 @@ WHOLE = Declaration(
     sample=0.02,
     explore=0.000_01,
     explore_budget=7.0,
+    recertify=RecertifyDeclaration(labels=250, hours=6.5),
 )
 JUDGES = (
     None,

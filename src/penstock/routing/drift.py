@@ -17,6 +17,7 @@ from penstock.kernel.recall import Embedder
 from penstock.kernel.tasks import Task, Tasks
 from penstock.routing import store
 from penstock.routing.memory import Key, Live, Policies
+from penstock.routing.numbers import Fixed, Leased
 from penstock.routing.policy import WATCH, Policy
 from penstock.routing.prompts import embedded
 from penstock.routing.service import suspend
@@ -48,8 +49,7 @@ class Drift:
         policies: Policies,
         settings: RoutingSettings,
         events: Events,
-        seat: int,
-        workers: int,
+        number: Fixed | Leased,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._records = records
@@ -57,9 +57,9 @@ class Drift:
         self._audit = settings.audit
         self._events = events
         self._clock = clock
-        self._slot = str(settings.first_process + seat)
-        self._alarm = settings.alarm / max(settings.processes, workers)
+        self._number = number
         self._watchers: dict[str, Watcher] = {}
+        self._live: Mapping[Key, Live] = {}
         self._saved: dict[str, float] = {}
         self._spent: set[str] = set()
         self._queue: asyncio.Queue[tuple[str, str]] = asyncio.Queue(WAITING)
@@ -91,6 +91,7 @@ class Drift:
         self._loops = []
         try:
             await self.flush()
+            await self._number.leave()
         except PenstockError as fault:
             _log.warning("what watches policies have won since the last second is lost", extra={"fault": fault.message})
 
@@ -121,7 +122,7 @@ class Drift:
             watcher.dirty = False
             row = store.Watched(
                 policy=watcher.policy.id,
-                watcher=self._slot,
+                watcher=str(self._number.number),
                 evidence=watcher.evidence,
                 calls=watcher.calls,
                 labels=watcher.labels,
@@ -159,6 +160,9 @@ class Drift:
         self._events.publish(ClaimSuspended(organisation=policy.organisation, task=policy.task, policy=policy.id, why=why))
 
     def _changed(self, live: Mapping[Key, Live]) -> None:
+        if self._coming is not None and not self._coming.done() and live is self._live:
+            return
+        self._live = live
         wanted = {one.policy.id: one for one in live.values() if one.policy.state == "active" and one.fit is not None}
         for id in [id for id in self._watchers if id not in wanted]:
             del self._watchers[id]
@@ -172,13 +176,19 @@ class Drift:
         # Calls before the state is read are not bet on; nothing is claimed about every call being seen.
         from penstock.routing.watcher import Watcher  # numpy, of the extra `local`, without which no policy has a fit
 
+        try:
+            await self._number.hold()
+        except PenstockError as fault:
+            _log.warning("policies are not watched yet: this process has no number", extra={"fault": fault.message})
+            return
+        slot = str(self._number.number)
         for one in new:
             policy, fit = one.policy, one.fit
             assert fit is not None
-            watcher = Watcher(policy, fit, self._alarm, seed=int(self._slot))
+            watcher = Watcher(policy, fit, self._number.alarm, seed=self._number.number)
             try:
                 rows = await self._records.read(lambda c, id=policy.id: store.watches(c, id))
-                kept = next((row for row in rows if row.watcher == self._slot), None)
+                kept = next((row for row in rows if row.watcher == slot), None)
                 if kept is not None:
                     watcher.resume(kept.state)
             except (PenstockError, ValueError) as fault:
@@ -205,12 +215,24 @@ class Drift:
         while True:
             await asyncio.sleep(LOOK_SECONDS)
             try:
+                await self._beat()
                 await self.flush(SAVE_SECONDS)
                 failing = False
             except PenstockError as fault:
                 if not failing:
                     _log.warning("what watches policies have won cannot be saved", extra={"fault": fault.message})
                 failing = True
+
+    async def _beat(self) -> None:
+        """Hold on to this process's number where it watches anything; where another has it by now, begin anew under another one."""
+        if not self._live:
+            return
+        if not await self._number.hold() and self._watchers:
+            _log.warning(
+                "this process was thought dead, and watches under another number from here on", extra={"number": self._number.number}
+            )
+            self._watchers.clear()
+        self._changed(self._live)
 
     async def _embed(self) -> None:
         while True:

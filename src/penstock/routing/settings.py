@@ -30,10 +30,18 @@ class RoutingSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
         Meta(gt=0, lt=1, description="Chance that a sound claim is ever suspended by mistake, over all processes and its whole life."),
     ] = 0.05
     processes: Annotated[
-        int, Meta(ge=1, description="Processes that serve this installation on all machines together; each has its share of `alarm`.")
-    ] = 1
+        Annotated[int, Meta(ge=1)] | None,
+        Meta(
+            description="Processes that serve this installation on all machines together; each has an equal share of `alarm`. Default: the "
+            "workers of this machine on SQLite; on PostgreSQL each process takes a number by itself, and lower ones have more of it."
+        ),
+    ] = None
     first_process: Annotated[
-        int, Meta(ge=0, description="The number of this machine's first process among them: 0 on the first machine, 4 on a second of four.")
+        int,
+        Meta(
+            ge=0,
+            description="With `processes`: the number of this machine's first one among them, 0 on the first, 4 on a second of four.",
+        ),
     ] = 0
     keep_fits_days: Annotated[
         float,

@@ -8,7 +8,7 @@ import msgspec
 from sqlalchemy import Connection, delete, func, insert, or_, select, update
 
 from penstock.routing.policy import Policy
-from penstock.routing.tables import CHANGES, EXPLORED, POLICIES, WATCHES
+from penstock.routing.tables import CHANGES, EXPLORED, NUMBERS, POLICIES, WATCHES
 from penstock.storage.changes import ChangeCount
 from penstock.storage.schema import encode_json
 
@@ -103,6 +103,23 @@ def keep_watch(connection: Connection, watched: Watched) -> None:
     where = (WATCHES.c.policy == watched.policy, WATCHES.c.watcher == watched.watcher)
     if not connection.execute(update(WATCHES).where(*where).values(values)).rowcount:
         connection.execute(insert(WATCHES).values(values))
+
+
+def take_number(connection: Connection, holder: str, now: float, before: float) -> int:
+    """The number that ``holder`` has, beaten now, or else the lowest that nobody has, or whose holder has not beaten since ``before``."""
+    held = {number: (whose, at) for number, whose, at in connection.execute(select(NUMBERS.c.number, NUMBERS.c.holder, NUMBERS.c.beat_at))}
+    mine = next((number for number, (whose, _) in held.items() if whose == holder), None)
+    number = mine if mine is not None else next(n for n in range(len(held) + 1) if n not in held or held[n][1] < before)
+    values = {"number": number, "holder": holder, "beat_at": now}
+    connection.execute(
+        update(NUMBERS).where(NUMBERS.c.number == number).values(values) if number in held else insert(NUMBERS).values(values)
+    )
+    return number
+
+
+def leave_number(connection: Connection, holder: str) -> None:
+    """Let a number go."""
+    connection.execute(update(NUMBERS).where(NUMBERS.c.holder == holder).values(holder="", beat_at=0.0))
 
 
 def forget_fits(connection: Connection, before: float, limit: int = 50) -> int:

@@ -38,6 +38,15 @@ WATCHES = Table(
 )
 """What each process that watches a policy has won so far, so that a restart begins where the last one ended."""
 
+NUMBERS = Table(
+    "routing_numbers",
+    METADATA,
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("holder", Text, nullable=False),
+    Column("beat_at", Double, nullable=False),  # 0 once it was let go
+)
+"""Which process watches under which number, where several machines share the database."""
+
 EXPLORED = Table(
     "routing_explored",
     METADATA,

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from penstock.kernel.approvals import Approvals
 from penstock.kernel.candidates import Candidates
-from penstock.kernel.capability import House, Offer
+from penstock.kernel.capability import Finding, House, Offer
 from penstock.kernel.circumstances import Installments, Purse, Wellbeing
 from penstock.kernel.errors import JournalInUse, PenstockError
 from penstock.kernel.evidence import Evidence
@@ -27,6 +27,7 @@ from penstock.routing.constraints import Constraints, Ports
 from penstock.routing.drift import Drift
 from penstock.routing.evidence import Gathering
 from penstock.routing.memory import Policies
+from penstock.routing.numbers import Fixed, Leased
 from penstock.routing.pages import PANELS, pages
 from penstock.routing.plan import Planner
 from penstock.routing.readiness import Readiness
@@ -36,6 +37,7 @@ from penstock.routing.service import RoutingOf
 from penstock.routing.settings import RoutingSettings
 from penstock.routing.shadow import Shadows
 from penstock.routing.stage import Route
+from penstock.settings import ServerSettings, StorageSettings
 from penstock.storage.records import Records
 
 _log = logging.getLogger("penstock.routing")
@@ -65,18 +67,40 @@ def wire(house: House) -> Offer:
     )
     again = Recertifying(records, certifying, gathering, lambda: ports.find(Tasks))
     routing = RoutingOf(records, policies, certifying, gathering, settings, lambda: ports.find(Tasks), again)
-    seat = ports.find(Seat)
-    drift = Drift(records, policies, settings, house.events, seat.index if seat is not None else 0, seat.workers if seat is not None else 1)
+    seat, shared = ports.find(Seat), house.settings(StorageSettings).records.startswith("postgres")
+    drift = Drift(records, policies, settings, house.events, number_of(settings, records, shared=shared, seat=seat))
     life = RoutingLife(house, settings, policies, stage, certifying, again, drift)
     return Offer(
         stages=(stage,),
         routes=routes(routing),
         pages=pages(ports, routing),
         services=(life,),
+        checks=(life.check,),
         task_checks=(Readiness(policies, lambda: ports.find(Evidence)).check,),
         task_panels=PANELS,
         metrics=(life, policies, drift, certifying, again),
     )
+
+
+def number_of(settings: RoutingSettings, records: Records, *, shared: bool, seat: Seat | None) -> Fixed | Leased:
+    """By which number this process watches: by the settings, under a lease where machines may share the database, or by its seat."""
+    index, workers = (seat.index, seat.workers) if seat is not None else (0, 1)
+    if settings.processes is not None:
+        return Fixed(settings.first_process + index, max(settings.processes, workers), settings.alarm)
+    return Leased(records, settings.alarm) if shared else Fixed(index, workers, settings.alarm)
+
+
+def numbers_found(settings: RoutingSettings, workers: int) -> Finding:
+    """Whether the numbers of processes can be right."""
+    most, first = settings.processes, settings.first_process
+    if most is None and first:
+        what = f"routing.first_process is {first}, and means nothing without routing.processes"
+        return Finding(name="watches", status="fail", what=what, mend="set routing.processes to all processes together, or leave both out")
+    if most is not None and first and first + workers > most:
+        what = f"routing.processes is {most}, and this machine has numbers {first} to {first + workers - 1}: too many false alarms"
+        return Finding(name="watches", status="fail", what=what, mend="count all processes of all machines, or leave both settings out")
+    told = f"{most} processes on all machines" if most is not None else "each process finds its number by itself"
+    return Finding(name="watches", status="ok", what=told)
 
 
 class RoutingLife:
@@ -139,6 +163,11 @@ class RoutingLife:
         await self._drift.start()
         self._certifying.open()
         self._round = asyncio.create_task(self._rounds(), name="routing attempts")
+
+    async def check(self) -> Sequence[Finding]:
+        """Whether each process that watches policies has a number of its own."""
+        seat = self._house.ports.find(Seat)
+        return [numbers_found(self._settings, seat.workers if seat is not None else self._house.settings(ServerSettings).workers)]
 
     async def _rounds(self) -> None:
         failing, forget_at = False, 0.0

@@ -38,6 +38,7 @@ def declaration(form: Form) -> Declaration:
         "judge": read.judge(),
         "floor": read.floor(),
         "budget": read.budget(),
+        "recertify": read.recertify(),
     }
     for name in ("latency_quantile", "sample", "explore", "explore_budget"):
         values[name] = read.number(name)
@@ -75,6 +76,9 @@ def filled(told: Declaration) -> dict[str, str]:
     found["floor.kind"] = (floor.kind or "") if floor is not None else ""
     found["floor.reference"] = floor.reference if floor is not None else ""
     found["floor.confidence"] = _written(floor.confidence if floor is not None else 0.95)
+    again = told.recertify
+    found["recertify.labels"] = str(again.labels) if again is not None else ""
+    found["recertify.hours"] = _written(again.hours if again is not None else 24.0)
     found["budget.amount"] = _written(told.budget.amount) if told.budget is not None else ""
     found["budget.period"] = told.budget.period if told.budget is not None else "month"
     return found
@@ -145,6 +149,15 @@ class _Reading:
     def budget(self) -> dict[str, Any] | None:
         amount = self.number("budget.amount")
         return {"amount": amount, "period": self.text("budget.period") or "month"} if amount is not None else None
+
+    def recertify(self) -> dict[str, Any] | None:
+        labels, hours = self.number("recertify.labels"), self.number("recertify.hours")
+        if labels is None:
+            return None
+        if not labels.is_integer():
+            self._fault("recertify.labels", f"{labels:g} is no whole number", "write one such as 200")
+            return None
+        return {"labels": int(labels), **({"hours": hours} if hours is not None else {})}
 
     def _schema(self, text: str) -> object:
         try:
