@@ -105,3 +105,20 @@ def test_one_prompt_that_is_hopeless_or_not_a_number_for_a_candidate() -> None:
     hopeless = Estimator({**arrays, "shift": np.array([-1e6, 1e6])}).of_one(row, vector)
     assert hopeless == [0.0, 1.0]
     assert all(math.isnan(chance) for chance in Estimator({**arrays, "mean": np.full(2, np.nan)}).of_one(row, vector))
+
+
+def test_fewer_prompts_than_inputs_are_fitted_as_the_formula_says() -> None:
+    rng = np.random.default_rng(5)
+    features, vectors, scores = rng.normal(size=(60, 8)), rng.normal(size=(60, 90)), rng.random((60, 3)).round()
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    found = fit(features, vectors, scores, Recipe(kernel=0, strengths=(7.0,)))
+    design = np.hstack([(features - features.mean(axis=0)) / features.std(axis=0), vectors * Recipe().embedding])
+    design -= design.mean(axis=0)
+    solved = np.linalg.solve(design.T @ design + 7.0 * np.eye(98), design.T @ (scores - scores.mean(axis=0)))
+    assert np.allclose(found.estimator.arrays["weights"], solved, atol=1e-9)
+    for row in (0, 31):  # left out, by leaving it out
+        others = np.arange(60) != row
+        middle = scores[others].mean(axis=0)
+        apart = design[others] - design[others].mean(axis=0)
+        weights = np.linalg.solve(apart.T @ apart + 7.0 * np.eye(98), apart.T @ (scores[others] - middle))
+        assert np.allclose(found.left_out[row], middle + (design[row] - design[others].mean(axis=0)) @ weights, atol=1e-9)

@@ -188,8 +188,7 @@ def fit(features: Floats, embeddings: Floats, scores: Floats, recipe: Recipe | N
     design -= middle
     targets = _apart(scores)
     mean = targets.mean(axis=0)
-    values, vectors = np.linalg.eigh(design.T @ design)
-    turned = design @ vectors
+    values, vectors, turned = _turned(design)
     against = turned.T @ (targets - mean)
     squared = turned * turned
     best = np.full(targets.shape[1], np.inf)
@@ -227,6 +226,22 @@ def fit(features: Floats, embeddings: Floats, scores: Floats, recipe: Recipe | N
         strengths=tuple(float(x) for x in picked[:2]),
         error=float(best[-1]),
     )
+
+
+def _turned(design: Floats) -> tuple[Floats, Floats, Floats]:
+    """The eigenvalues of the design's [n, d] square and their vectors [d, k], and the design turned onto these [n, k].
+
+    Of fewer prompts than inputs it is the smaller square, of the prompts, that is taken apart: the others' eigenvalues are 0.
+    """
+    n, d = design.shape
+    if n >= d:
+        values, vectors = np.linalg.eigh(design.T @ design)
+        return values, vectors, design @ vectors
+    values, left = np.linalg.eigh(design @ design.T)
+    kept = values > values[-1] * 1e-10  # what is nothing but rounding has no direction
+    values, left = values[kept], left[:, kept]
+    roots = np.sqrt(values)
+    return values, design.T @ (left / roots), left * roots
 
 
 def fit_best(features: Floats, embeddings: Floats, scores: Floats, recipes: Sequence[Recipe]) -> Fitted:
