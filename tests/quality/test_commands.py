@@ -13,6 +13,7 @@ from tests.quality.house import item, quality_house
 from typer import Typer
 from typer.testing import CliRunner
 
+from penstock.kernel.errors import PenstockError
 from penstock.quality.commands import app, evaluate
 
 pytestmark = pytest.mark.timeout(90)
@@ -36,7 +37,10 @@ async def command(house: House, *words: str) -> tuple[int, str]:
     line.command()(evaluate)
     line.add_typer(app, name="quality")
     done = await asyncio.to_thread(CliRunner().invoke, line, [*words, "--running", house.url], env={"PENSTOCK_KEY": house.admin})
-    assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
+    fault = done.exception
+    if isinstance(fault, PenstockError):  # as `penstock.cli.main` tells it
+        return 1, f"{done.output}{fault.message} [{fault.code}]"
+    assert fault is None or isinstance(fault, SystemExit), fault
     return done.exit_code, done.output
 
 
