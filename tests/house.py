@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import io
+import sqlite3
 from collections.abc import AsyncGenerator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import aiohttp
 import msgspec
 
-from penstock.app import App, capabilities, load_settings, open_store
+from penstock.app import App, capabilities, data_dir, load_settings, migration_packages, open_store
 from penstock.edge.server import Server
 from penstock.kernel.capability import Capability
 from penstock.kernel.ports import FirstKey
+from penstock.settings import StorageSettings
+from penstock.storage.migrations import migrate
+from penstock.storage.records import DATABASE_FILE, open_records
 from penstock.up import dispatcher
 
 SETTINGS = "[gateway]\ndiscover = false\nlocal_embeddings = false\n"
@@ -72,6 +78,28 @@ class House:
         return secret, organisation
 
 
+@cache
+def migrated(packages: tuple[str, ...]) -> bytes:
+    """A database of SQLite with all of these migrations and nothing in it: they take longer than all else that opening a house does."""
+    with TemporaryDirectory() as folder:
+        store = open_records("", Path(folder))
+        try:
+            migrate(store, packages)
+        finally:
+            store.close()
+        with closing(sqlite3.connect(Path(folder) / DATABASE_FILE)) as connection:
+            return connection.serialize()
+
+
+def founded(data: Path, packages: tuple[str, ...]) -> None:
+    """Lay a migrated database into a folder of data that has none yet."""
+    data.mkdir(parents=True, exist_ok=True, mode=0o700)
+    file = data / DATABASE_FILE
+    if not file.exists():
+        file.touch(0o600)
+        file.write_bytes(migrated(packages))
+
+
 @asynccontextmanager
 async def open_house(
     folder: Path, settings: str = SETTINGS, *, database: str = "", more: Sequence[Capability] = (), without: Sequence[str] = ()
@@ -82,6 +110,8 @@ async def open_house(
     config.write_text(f'[server]\nport = 0\ndata_dir = "{folder}/data"\n{storage}{settings}', "utf-8")
     rooms = (*(room for room in capabilities() if room.name not in without), *more)
     tree = load_settings(rooms, config)
+    if not tree.of(StorageSettings).records:
+        founded(data_dir(tree), migration_packages(rooms))
     app = App(rooms, tree, open_store(tree))
     await app.start()
     try:

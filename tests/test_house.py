@@ -48,7 +48,6 @@ UNMIRRORED: dict[str, str] = {
     "cache/routes.py": "cache/test_semantic.py",
     "cache/service.py": "cache/test_semantic.py",
     "cache/store.py": "cache/test_shelf.py",
-    "gateway/local_embedder.py": "cache/test_semantic.py",
     "kernel/recall.py": "cache/test_stage.py",
     "kernel/delegation.py": "gateway/test_handing.py",
     "gateway/endpoints.py": "edge/test_openapi.py",

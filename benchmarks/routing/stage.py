@@ -1,7 +1,9 @@
 """What choosing costs a call: CPU time of the station alone, for a task with 20 candidates, beside a bare look-up in a dictionary.
 
-The rooms around it are the real ones of an open house (candidates, approvals, prices, budgets, circuits, the reading of prompts); the
-embedding is given, since it is a model's work and measured apart (`benchmarks.embeddings`).
+The rooms around it are the real ones of an open house (candidates, approvals, prices, budgets, circuits, the reading of prompts and of
+replies); the embedding is given, since it is a model's work and measured apart (`benchmarks.embeddings`). Of a cascade it is what the
+station does before, between and after the calls, the look at the small model's answer included; the models' replies are given, and the
+row on the ledger between two of them is the ledger's (`benchmarks.gateway`).
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ from typing import Any
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from penstock.app import App, capabilities, load_settings, open_store
 from penstock.kernel.approvals import Approvals
@@ -26,7 +29,9 @@ from penstock.kernel.circumstances import Purse, Wellbeing
 from penstock.kernel.principal import Principal
 from penstock.kernel.recall import Prices, Replies
 from penstock.kernel.tasks import Floor, Task
+from penstock.routing.answers import answer_features
 from penstock.routing.arrays import Fit
+from penstock.routing.cascading import Cascading
 from penstock.routing.constraints import Constraints, Ports
 from penstock.routing.estimate import fit
 from penstock.routing.features import prompt_features
@@ -42,6 +47,29 @@ PROMPT = (
     "Natalia sold clips to 48 of her friends in April, and then she sold half as many clips in May. How many clips did Natalia sell "
     "altogether in April and May? Think step by step, and give the number of clips at the end of your answer, on a line of its own."
 )
+
+
+ANSWER = (
+    "In April, Natalia sold 48 clips to her friends.\nIn May she sold half as many, which is 48 / 2 = 24 clips.\nAltogether, she sold "
+    "48 + 24 = 72 clips in April and May.\n\nThe answer is: 72"
+)
+REPLY = msgspec.json.encode(
+    {
+        "id": "chatcmpl-1",
+        "object": "chat.completion",
+        "created": 1_760_000_000,
+        "model": "model0",
+        "choices": [{"index": 0, "message": {"role": "assistant", "content": ANSWER}, "finish_reason": "stop"}],
+        "usage": {"prompt_tokens": 70, "completion_tokens": 62, "total_tokens": 132},
+    }
+)
+
+
+class _Unpaid:
+    """Leaves the ledger out."""
+
+    async def close(self, call: Call) -> None:
+        return
 
 
 class _Tasks:
@@ -67,6 +95,9 @@ class _Given:
 
     async def embed(self, texts: Sequence[str]) -> list[bytes]:
         return [self._vector]
+
+    def at_hand(self, text: str) -> bytes | None:
+        return self._vector
 
 
 def measure() -> dict[str, Any]:
@@ -100,24 +131,32 @@ async def _measure(folder: Path) -> dict[str, Any]:
             data_class="public",
         )
         ports = app.ports
-        planner = Planner(
-            Constraints(
-                Ports(
-                    candidates=ports.get(Candidates),
-                    approvals=ports.get(Approvals),
-                    wellbeing=ports.get(Wellbeing),
-                    purse=ports.get(Purse),
-                    prices=ports.get(Prices),
-                )
-            )
+        rooms_asked = Ports(
+            candidates=ports.get(Candidates),
+            approvals=ports.get(Approvals),
+            wellbeing=ports.get(Wellbeing),
+            purse=ports.get(Purse),
+            prices=ports.get(Prices),
         )
+        # One for each: what is known of a task is kept for as long as it stays the same.
+        planners = {mode: Planner(Constraints(rooms_asked)) for mode in ("route", "cascade")}
         found: dict[str, Any] = {"candidates": CANDIDATES, "calls": CALLS * ROUNDS}
         stages: dict[str, Route] = {}
-        for mode, live in (("default", None), ("single", _live(task, "single")), ("router", _live(task, "router"))):
+        replies = ports.get(Replies)
+        for mode, live in (
+            ("default", None),
+            ("single", _live(task, "single")),
+            ("router", _live(task, "router")),
+            ("cascade_accepted", _cascade(task, threshold=2.0)),
+            ("cascade_escalated", _cascade(task, threshold=-2.0)),
+        ):
+            asked = msgspec.structs.replace(task, mode="cascade") if mode.startswith("cascade") else task
             policies = Policies.__new__(Policies)
             policies._live = {(task.organisation, task.name): live} if live is not None else {}  # pyright: ignore[reportPrivateUsage] - what a look would have read
             stage = Route(policies, 150.0)
-            stage.open(_Tasks(task), planner, replies=ports.get(Replies), embedder=_Given())
+            stage.open(
+                _Tasks(asked), planners[asked.mode], replies=replies, embedder=_Given(), cascading=Cascading(replies, _Unpaid(), 65_536)
+            )
             stages[mode] = stage
         spent: dict[str, list[list[float]]] = {mode: [] for mode in stages}
         for _ in range(ROUNDS):  # in turn, so that what else the machine does falls on all alike
@@ -136,17 +175,28 @@ async def _measure(folder: Path) -> dict[str, Any]:
 
 
 def _live(task: Task, kind: Any) -> Live:
+    return _policy(task, kind, task.candidates, np.array([prompt_features(f"{PROMPT} {k}") for k in range(300)]))
+
+
+def _cascade(task: Task, threshold: float) -> Live:
+    """Of the first candidate and the last; no gain is above 1, nor below -1."""
+    seen = [[*prompt_features(f"{PROMPT} {k}"), *answer_features(PROMPT, f"{ANSWER}{k}")] for k in range(300)]
+    pair = task.candidates[0], task.candidates[-1]
+    return _policy(task, "cascade", pair, np.array(seen), chosen=pair[0], next=pair[1], threshold=threshold)
+
+
+def _policy(task: Task, kind: Any, candidates: Sequence[str], features: NDArray[Any], **more: Any) -> Live:
     rng = np.random.default_rng(0)
-    features = np.array([prompt_features(f"{PROMPT} {k}") for k in range(300)])
     vectors = rng.normal(size=(300, 384))
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-    estimator = fit(features, vectors, rng.random((300, CANDIDATES)).round()).estimator
-    policy = Policy(
-        id="p", organisation=task.organisation, task=task.name, number=1, state="active", created_at=0.0, by="k", claim=claim_of(task),
-        floor=task.floor, kind=kind, candidates=task.candidates, chosen=task.candidates[0], worth=50.0,
-        costs=tuple(float(k) for k in range(CANDIDATES)), singles=task.candidates, embedder="given", digest="x",
-    )  # fmt: skip
-    return Live(policy, Fit(estimators={"router": estimator}, known=vectors, scores=np.zeros(1), points=vectors))
+    estimator = fit(features, vectors, rng.random((300, len(candidates))).round()).estimator
+    known: dict[str, Any] = {
+        "id": "p", "organisation": task.organisation, "task": task.name, "number": 1, "state": "active", "created_at": 0.0, "by": "k",
+        "claim": claim_of(task), "floor": task.floor, "kind": kind, "candidates": task.candidates, "chosen": task.candidates[0],
+        "worth": 50.0, "costs": tuple(float(k) for k in range(CANDIDATES)), "singles": task.candidates, "embedder": "given", "digest": "x",
+    }  # fmt: skip
+    fitted = Fit(estimators={kind: estimator}, known=vectors, scores=np.zeros(1), points=vectors)
+    return Live(Policy(**known | more), fitted)
 
 
 async def _times(stage: Route) -> list[float]:
@@ -155,9 +205,11 @@ async def _times(stage: Route) -> list[float]:
     who = Principal(key_id="key", name="k", organisation="org")
 
     async def done(call: Call) -> Reply:
-        return Reply(body=b"{}")
+        call.target = call.targets[0]
+        return Reply(body=REPLY)
 
     spent: list[float] = []
+    modes: set[tuple[str, bool | None]] = set()
     for _ in range(CALLS):
         call = Call(operation="chat", shape="openai.chat", credential=None, deadline=time.monotonic() + 60, trace=Trace.begin(), body=body)
         call.fields, call.model, call.task, call.principal, call.input_estimate = fields, "task:sums", "sums", who, len(body) // 4
@@ -166,6 +218,8 @@ async def _times(stage: Route) -> list[float]:
             await stage(call, done)
         spent.append((time.thread_time_ns() - began) / 1e3)
         assert call.choice is not None
+        modes.add((call.choice.mode, call.choice.escalated))
+    assert len(modes) == 1, modes
     return spent
 
 

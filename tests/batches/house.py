@@ -121,16 +121,18 @@ async def started(house: House, *lines: Any, key: str | None = None, **more: Any
     return answer.json
 
 
-async def until(look: Callable[[], Any], seconds: float = 20.0) -> Any:
-    """What ``look`` gives once it is true."""
+async def until(look: Callable[[], Any], seconds: float = 45.0) -> Any:
+    """What ``look`` gives once it is true. Looks less often the longer it takes: a look may cost as much as what is waited for."""
     end = time.monotonic() + seconds
+    pause = 0.01
     while True:
         found = look()
         found = await found if asyncio.iscoroutine(found) else found
         if found:
             return found
         assert time.monotonic() < end, "it did not come to pass"
-        await asyncio.sleep(0.01)
+        await asyncio.sleep(pause)
+        pause = min(0.1, pause * 1.2)
 
 
 async def ended(house: House, id: str, *, key: str | None = None) -> dict[str, Any]:

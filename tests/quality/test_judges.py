@@ -17,7 +17,7 @@ from penstock.kernel.tasks import Judge, Task
 pytestmark = pytest.mark.timeout(90)
 
 RUBRIC = {"kind": "rubric", "model": "up/j", "rubric": "Is it right?"}
-ITEMS = 40
+ITEMS = 24
 
 
 def right(text: str) -> bool:
@@ -88,12 +88,12 @@ async def test_judges_that_lie_are_found(tmp_path: Path) -> None:
         lucky = lambda _: json.dumps({"grade": chance.choice((1, 5))})  # noqa: E731
         assert "agreement beyond chance" in await faults(lucky, {**RUBRIC, "rubric": "random"}, ["up/m"])
         fixed = lambda _: '{"grade": 5}'  # noqa: E731
-        assert "says the same of all 40" in await faults(fixed, {**RUBRIC, "rubric": "constant"}, ["up/m"])
+        assert f"says the same of all {ITEMS}" in await faults(fixed, {**RUBRIC, "rubric": "constant"}, ["up/m"])
         silent = lambda _: "I would rather not."  # noqa: E731
-        assert "it fails: 40 of 40" in await faults(silent, {**RUBRIC, "rubric": "silent"}, ["up/m"])
+        assert f"it fails: {ITEMS} of {ITEMS}" in await faults(silent, {**RUBRIC, "rubric": "silent"}, ["up/m"])
         first = lambda _: '{"better": "A"}'  # noqa: E731
         told = await faults(first, {"kind": "pairwise", "model": "up/j"}, ["up/m", "up/s"])
-        assert "stands first: 40 of 40" in told
+        assert f"stands first: {ITEMS} of {ITEMS}" in told
         listed = (await house.ask("GET", "/v1/judges")).json["data"]
         assert [one["trusted"] for one in listed] == [False] * 4
 

@@ -15,7 +15,7 @@ BOTH = [("small", costs()[SMALL]), ("large", costs()[LARGE])]
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def place(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Rig]:
-    async with rig(tmp_path_factory.mktemp("house"), "[routing]\naudit = 1.0\n") as made:
+    async with rig(tmp_path_factory.mktemp("house"), "audit = 1.0\n") as made:
         made.task(mode="cascade")
         made.declared.known = outcomes(recorded())
         policy = await made.certify()

@@ -24,7 +24,7 @@ pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(120)
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def place(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Rig]:
-    async with rig(tmp_path_factory.mktemp("house"), "[routing]\nwatch = 1.0\n") as made:
+    async with rig(tmp_path_factory.mktemp("house"), "watch = 1.0\n") as made:
         made.declared.known = outcomes(recorded())
         yield made
 

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -86,12 +88,37 @@ def test_one_prompt_is_estimated_as_among_many() -> None:
     features[::9] *= 40  # far out
     many = estimator.chances(features, vectors)
     for row in range(60):
-        assert np.allclose(estimator.of_one(features[row], vectors[row].astype(np.float32)), many[row], atol=3e-6)
+        assert np.allclose(estimator.of_one(features[row].tolist(), vectors[row].astype(np.float32).tobytes()), many[row], atol=3e-6)
 
 
 def test_one_prompt_without_a_kernel() -> None:
     features, embeddings, scores = prompts(100)
     estimator = fit(features, embeddings, scores, Recipe(kernel=0)).estimator
-    assert np.allclose(
-        estimator.of_one(features[3], embeddings[3].astype(np.float32)), estimator.chances(features[3], embeddings[3]), atol=3e-6
-    )
+    one = estimator.of_one(features[3].tolist(), embeddings[3].astype(np.float32).tobytes())
+    assert np.allclose(one, estimator.chances(features[3], embeddings[3]), atol=3e-6)
+
+
+def test_one_prompt_that_is_hopeless_or_not_a_number_for_a_candidate() -> None:
+    features, embeddings, scores = prompts(100)
+    arrays = fit(features, embeddings, scores, SMALL).estimator.arrays
+    row, vector = features[3].tolist(), embeddings[3].astype(np.float32).tobytes()
+    hopeless = Estimator({**arrays, "shift": np.array([-1e6, 1e6])}).of_one(row, vector)
+    assert hopeless == [0.0, 1.0]
+    assert all(math.isnan(chance) for chance in Estimator({**arrays, "mean": np.full(2, np.nan)}).of_one(row, vector))
+
+
+def test_fewer_prompts_than_inputs_are_fitted_as_the_formula_says() -> None:
+    rng = np.random.default_rng(5)
+    features, vectors, scores = rng.normal(size=(60, 8)), rng.normal(size=(60, 90)), rng.random((60, 3)).round()
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    found = fit(features, vectors, scores, Recipe(kernel=0, strengths=(7.0,)))
+    design = np.hstack([(features - features.mean(axis=0)) / features.std(axis=0), vectors * Recipe().embedding])
+    design -= design.mean(axis=0)
+    solved = np.linalg.solve(design.T @ design + 7.0 * np.eye(98), design.T @ (scores - scores.mean(axis=0)))
+    assert np.allclose(found.estimator.arrays["weights"], solved, atol=1e-9)
+    for row in (0, 31):  # left out, by leaving it out
+        others = np.arange(60) != row
+        middle = scores[others].mean(axis=0)
+        apart = design[others] - design[others].mean(axis=0)
+        weights = np.linalg.solve(apart.T @ apart + 7.0 * np.eye(98), apart.T @ (scores[others] - middle))
+        assert np.allclose(found.left_out[row], middle + (design[row] - design[others].mean(axis=0)) @ weights, atol=1e-9)

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 
 import msgspec
+import numpy as np
 import pytest
 import pytest_asyncio
-from tests.routing.rig import LARGE, SMALL, Rig, costs, outcomes, recorded, rig
+from tests.routing.rig import LARGE, SMALL, Rig, costs, outcomes, recorded, rig, vectors
 
+from penstock.gateway.local_embedder import LocalEmbedder
 from penstock.kernel.tasks import Floor
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(120)]
@@ -31,6 +33,14 @@ async def test_without_evidence_the_default_serves_and_says_so(place: Rig) -> No
     by_name = {one["candidate"]: one for one in why["candidates"]}
     assert by_name[LARGE]["would_have_cost"] == why["cost"] == costs()[LARGE]
     assert by_name[SMALL]["would_have_cost"] == costs()[SMALL]
+
+
+async def test_the_recorded_vectors_are_those_of_the_model(place: Rig) -> None:
+    rows = recorded()[:3]
+    found = await LocalEmbedder(place.models).embed([row.prompt for row in rows])
+    for row, vector in zip(rows, found, strict=True):
+        kept = np.frombuffer(vectors()[row.prompt], dtype=np.float32)
+        assert float(kept @ np.frombuffer(vector, dtype=np.float32)) > 0.999
 
 
 async def test_a_certified_candidate_serves(place: Rig) -> None:

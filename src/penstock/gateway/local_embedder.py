@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,10 @@ if TYPE_CHECKING:
 
 AT_ONCE = 2
 """Embeddings that run side by side; each takes a core for some milliseconds."""
+_KEPT = 512
+"""Vectors of single texts that are kept, 1.5 kB each: rooms that look at a call ask for the same ones, as do calls that come again."""
+_LONGEST = 4_000
+"""Characters of a text that is kept with its vector."""
 
 
 class LocalEmbedder:
@@ -21,18 +26,31 @@ class LocalEmbedder:
         self._directory = directory
         self._model: MiniLM | None = None
         self._turn = asyncio.Semaphore(AT_ONCE)
+        self._kept: dict[str, bytes] = {}
 
-    @property
+    @cached_property
     def id(self) -> str:
         """Model, precision, and a digest of weights, tokenizer and exporter: another one makes other vectors."""
         from penstock.gateway.minilm.cache import exported_path  # light, but only who compares texts asks
 
         return exported_path(self._directory).stem
 
+    def at_hand(self, text: str) -> bytes | None:
+        """See `Embedder.at_hand`."""
+        return self._kept.get(text)
+
     async def embed(self, texts: Sequence[str]) -> list[bytes]:
         """See `Embedder.embed`. Raises `LocalExtraMissing`, `ModelMissing`, `ModelAltered`, `ExportFailed` or `MalformedRequest`."""
+        kept = self._kept
+        if len(texts) == 1 and (known := kept.get(texts[0])) is not None:
+            return [known]
         async with self._turn:
-            return await asyncio.to_thread(self._embed, list(texts))
+            vectors = await asyncio.to_thread(self._embed, list(texts))
+        if len(texts) == 1 and len(texts[0]) <= _LONGEST:  # many at once are an evaluation's or a fit's, which looks at each once
+            if len(kept) >= _KEPT:
+                del kept[next(iter(kept))]
+            kept[texts[0]] = vectors[0]
+        return vectors
 
     def _embed(self, texts: list[str]) -> list[bytes]:
         if self._model is None:

@@ -88,7 +88,7 @@ class StoredReplies:
             try:
                 turns = _turns.decode(messages)
                 if turns and turns[-1].role == "user" and bytes(turns[-1].content)[:1] == b'"':
-                    return msgspec.json.decode(turns[-1].content, type=str)
+                    return _words.decode(turns[-1].content)
             except msgspec.DecodeError:  # whatever is unusual about it, below it is read with care
                 pass
         last = _last_message(shape, fields)
@@ -106,6 +106,7 @@ class _Turn(msgspec.Struct):
 
 _PLAIN = frozenset(("openai.chat", "anthropic.messages"))
 _turns = msgspec.json.Decoder(list[_Turn])
+_words = msgspec.json.Decoder(str)
 
 
 def _last_message(shape: str, fields: Mapping[str, Raw]) -> tuple[Request, Message] | None:

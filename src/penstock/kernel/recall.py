@@ -62,6 +62,10 @@ class Embedder(Protocol):
         """A vector for each text, float32 in the machine's order, of length 1. Raises `PenstockError` where it cannot."""
         ...
 
+    def at_hand(self, text: str) -> bytes | None:
+        """The vector of a text of which the last callers asked; None where it has to be worked out."""
+        ...
+
 
 class Prices(Protocol):
     """What models cost; from memory."""

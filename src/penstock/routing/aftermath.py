@@ -71,7 +71,7 @@ class Aftermath:
 
     def _seen(self, call: Call, *, live: Live, prompt: Prompt | None, text: str | None) -> None:
         if call.outcome == "ok":
-            self._drift.call(live, prompt.embedding.astype("float64") if prompt is not None else None, text)
+            self._drift.call(live, prompt.embedding if prompt is not None else None, text)
 
     def _ended(
         self,

@@ -98,13 +98,9 @@ class Cascading:
             return "its answer is not finished, or was refused or filtered"
         if seen.tools or not seen.text:
             return "its answer asks for tools or says nothing, which the check cannot judge"
-        import numpy as np  # lazy: of the extra `local`, without which there is no cascade
-
-        features = np.concatenate([prompt.features, answer_features(prompt.text, seen.text)])
-        from penstock.routing.cascade import LARGE, SMALL
-
-        chances = live.fit.estimator("cascade").of_one(features, prompt.embedding)
-        gain = float(chances[LARGE] - chances[SMALL])
+        features = [*prompt.features, *answer_features(prompt.text, seen.text)]
+        small, large = live.fit.estimator("cascade").of_one(features, prompt.vector)  # in the order of SMALL and LARGE of `cascade`
+        gain = large - small
         plan.choice.gain = round(gain, 6) if math.isfinite(gain) else None
         if not gain <= live.policy.threshold:  # so that what is not a number escalates
             return f"a better answer was expected ({gain:+.3f}, above the certified {live.policy.threshold:+.3f})"

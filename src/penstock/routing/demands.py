@@ -17,7 +17,7 @@ _KINDS: Final[dict[bytes, Kind]] = {
     b"image": "image", b"image_url": "image", b"audio": "audio", b"video": "video", b"video_url": "video",
     b"document": "file", b"file": "file", b"application": "file", b"text": "file",
 }  # fmt: skip
-_HINTS: Final = (b'"image', b'"input_', b'"audio"', b'"video', b'"document"', b'"file', b'"inline')
+_HINTS: Final = (b'"image', b'"input_', b'"audio"', b'"video', b'"document"', b'"file"')
 _NOTHING: Final = frozenset((b"[]", b"null", b"{}"))
 _TEXT: Final[frozenset[Kind]] = frozenset(("text",))
 OUTPUT_GUESS: Final = 256
@@ -35,13 +35,14 @@ class Demands(msgspec.Struct, frozen=True):
 
 def demands_of(call: Call) -> Demands:
     """What the call asks for, by some microseconds' look at its bytes; JSON escapes quotes, so that no text is taken for it."""
-    body, fields, kinds = call.body, call.fields, _TEXT
-    for hint in _HINTS:
-        if hint in body:
-            found: set[Kind] = {_KINDS[kind] for kind in _TYPED.findall(body)}
-            found |= {_KINDS[kind] for kind in _INLINE.findall(body) if kind in _KINDS}
-            kinds = _TEXT | found
-            break
+    body, fields = call.body, call.fields
+    kinds = _TEXT
+    if b'"type"' in body and any(hint in body for hint in _HINTS):
+        typed: set[Kind] = {_KINDS[kind] for kind in _TYPED.findall(body)}
+        kinds = kinds | typed
+    if b'"inline' in body or b'"file' in body:
+        inline: set[Kind] = {_KINDS[kind] for kind in _INLINE.findall(body) if kind in _KINDS}
+        kinds = kinds | inline
     tools = fields.get("tools")
     form = fields.get("response_format") or fields.get("text") or fields.get("output_config")
     return Demands(

@@ -14,13 +14,21 @@ _HEAD: Final = 3_000
 _TAIL: Final = 1_000
 
 _NUMBER: Final = re.compile(r"\d[\d,]*(?:\.\d+)?")
-_CODE: Final = ("```", "def ", "class ", "return ", "import ", "assert ", "=> ", "#include")
+_CODE: Final = ("def ", "class ", "return ", "import ", "assert ")
+_CODE_SIGNS: Final = {"`": "```", ">": "=> ", "#": "#include"}
 _CODE_LINES: Final = (";\n", "{\n", "}\n")
 _CHOICE: Final = re.compile(r"\n[A-E][.)]")
-_APART: Final = bytes(byte if byte in b"abcdefghijklmnopqrstuvwxyz'" else 32 for byte in range(256))
-"""Leaves words of a text in small letters, and blanks between them."""
+_APART: Final = bytes(byte if byte in b"abcdefghijklmnopqrstuvwxyz'" else 32 for byte in bytes(range(256)).lower())
+"""Leaves words of a text, in small letters, and blanks between them."""
+_FIGURES: Final = bytes(byte if byte in b"0123456789.," else 32 for byte in range(256))
+"""Leaves what numbers are written with."""
 _PLAIN: Final = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789 .'"
 """What is not counted by itself; without it, little is left to count in."""
+
+_SIGNS: Final = {
+    sign: number for number, signs in enumerate(("%", "$€£", "/", "=^+", "\\", "?", '"', "_", ",", "(", "\n", "!", "`>#")) for sign in signs
+}
+_ALL_SIGNS: Final = frozenset(_SIGNS)
 
 _GROUPS: Final[tuple[tuple[str, frozenset[str]], ...]] = tuple(
     (name, frozenset(words.split()))
@@ -37,8 +45,11 @@ _GROUPS: Final[tuple[tuple[str, frozenset[str]], ...]] = tuple(
         ("reasons", "because therefore hence thus so since why reason conclude"),
     )
 )
-_GROUP_OF: Final = {word: number for number, (_, words) in enumerate(_GROUPS) for word in words}
+_GROUP_OF: Final = {word.encode(): number for number, (_, words) in enumerate(_GROUPS, 1) for word in words}
+"""From 1, so that a word of no group is what `filter` leaves out."""
 _ASKS: Final = ("what", "who", "when", "where", "which", "how", "why", "is")
+_ASKED: Final = {word.encode(): number for number, word in enumerate(_ASKS)}
+_ASKING: Final = frozenset(_ASKED)
 
 PROMPT_FEATURES: Final[tuple[str, ...]] = (
     *("characters", "words", "lines", "word_length", "variety", "numbers", "distinct_numbers", "largest_number", "decimals"),
@@ -49,62 +60,81 @@ PROMPT_FEATURES: Final[tuple[str, ...]] = (
 )
 
 
+_LOG: Final = tuple(map(math.log1p, range(_HEAD + _TAIL + 2)))
+"""log(1 + n) of whatever can be counted in the characters that are looked at."""
+
+
+_NO_NUMBERS: Final = (0.0, 0.0, 0.0, 0.0)
+
+
 def prompt_features(text: str) -> list[float]:
     """One number for each name of `PROMPT_FEATURES`, all finite, for any text."""
     length = len(text)
     if length > _HEAD + _TAIL:
         text = f"{text[:_HEAD]}\n{text[-_TAIL:]}"
-    ascii_only = text.isascii()
-    lower = text.lower()
+    count, log = text.count, _LOG
     # Quicker than a pattern: whatever is not a letter of English, or an apostrophe, becomes a blank.
-    words = lower.encode("ascii", "replace").translate(_APART).decode("ascii").split()
+    if text.isascii():
+        plain = text.encode("ascii")
+        marks = plain.translate(None, _PLAIN).decode("ascii")
+        numbers = _NUMBER.findall(b" ".join(plain.translate(_FIGURES).split()).decode("ascii"))
+        foreign = 0.0
+    else:
+        # Some letters of other alphabets are of this one when they are small.
+        plain = text.lower().encode("ascii", "replace")
+        marks = text
+        numbers = _NUMBER.findall(text)
+        foreign = 1 - len(text.encode("ascii", "ignore")) / len(text)
+    words = plain.translate(_APART).split()
     apart = text.split()
     distinct = set(words)
-    numbers = _NUMBER.findall(text)
-    many = max(1, len(apart))
-    shown = max(1, len(text))
-    sentences = 1 + lower.count(". ") + lower.count("? ") + lower.count("! ")
-    marks = (text.encode("ascii").translate(None, _PLAIN).decode("ascii") if ascii_only else text).count
-    lines = marks("\n")
-    code = sum(map(text.count, _CODE))
+    told = len(apart)
+    many = told or 1
+    signs = [0] * 13
+    code = sum(map(count, _CODE))
+    for sign in _ALL_SIGNS.intersection(marks):
+        signs[_SIGNS[sign]] += marks.count(sign)
+        if sign in _CODE_SIGNS:
+            code += count(_CODE_SIGNS[sign])
+    percents, currency, slashes, equations, backslashes, questions, quotes, underscores, commas, brackets, lines, exclamations, *_ = signs
+    sentences = 1 + count(". ") + (questions and count("? ")) + (exclamations and count("! "))
     choices = 0
     if lines:
-        code += sum(map(text.count, _CODE_LINES))
+        code += sum(map(count, _CODE_LINES))
         choices = len(_CHOICE.findall(text))
-    blanks = text.count("__") if marks("_") else 0
-    log1p = math.log1p
-    found = [
-        log1p(length),
-        log1p(len(apart)),
-        log1p(lines),
+    grouped = [0] * (len(_GROUPS) + 1)
+    for group in filter(None, map(_GROUP_OF.get, words)):
+        grouped[group] += 1
+    asks = [0.0] * len(_ASKS)
+    for word in _ASKING & distinct:
+        asks[_ASKED[word]] = 1.0 if word == words[0] else 0.5
+    return [
+        math.log1p(length),
+        log[told],
+        log[lines],
         len("".join(apart)) / many,
         len(distinct) / many,
-        log1p(len(numbers)),
-        log1p(len(set(numbers))),
-        log1p(max(map(len, numbers), default=0)),
-        log1p("".join(numbers).count(".")),
-        log1p(marks("%")),
-        log1p(marks("$") + marks("€") + marks("£")),
-        log1p(marks("/")),
-        log1p(marks("=") + marks("^") + marks("+")),
-        log1p(marks("\\")),
-        log1p(code),
-        log1p(choices),
-        log1p(marks("?")),
-        float(text.rstrip().endswith("?")),
-        sum(map(str.istitle, apart)) / many,
-        0.0 if ascii_only else 1 - len(text.encode("ascii", "ignore")) / shown,
-        log1p(marks('"')),
-        log1p(blanks),
-        marks(",") / many,
-        log1p(marks("(")),
-        log1p(len(apart) / sentences),
+        *(_of_numbers(numbers) if numbers else _NO_NUMBERS),
+        log[percents],
+        log[currency],
+        log[slashes],
+        log[equations],
+        log[backslashes],
+        log[code],
+        log[choices],
+        log[questions],
+        1.0 if text.rstrip()[-1:] == "?" else 0.0,
+        list(map(str.istitle, apart)).count(True) / many,  # a sum of truths is slow
+        foreign,
+        log[quotes],
+        log[count("__")] if underscores else 0.0,
+        commas / many,
+        log[brackets],
+        math.log1p(told / sentences),
+        *map(log.__getitem__, grouped[1:]),
+        *asks,
     ]
-    grouped = [0] * len(_GROUPS)
-    for group in map(_GROUP_OF.get, words):
-        if group is not None:
-            grouped[group] += 1
-    found += map(log1p, grouped)
-    first = words[0] if words else ""
-    found += [1.0 if first == word else 0.5 * (word in distinct) for word in _ASKS]
-    return found
+
+
+def _of_numbers(numbers: list[str]) -> tuple[float, float, float, float]:
+    return _LOG[len(numbers)], _LOG[len(set(numbers))], _LOG[max(map(len, numbers))], _LOG["".join(numbers).count(".")]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import NoReturn
 
 import msgspec
 
@@ -19,9 +19,6 @@ from penstock.kernel.tasks import Task
 from penstock.routing.constraints import Constraints
 from penstock.routing.field import Board, Field
 from penstock.routing.memory import Live
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
 
 NOT_ALLOWED, NONE_FITS = "no_candidate_allowed", "no_candidate_fits"
 _OF_THE_REQUEST = frozenset(("context", "modality", "tools", "json", "deadline"))
@@ -52,7 +49,7 @@ class Planner:
         call: Call,
         field: Field,
         live: Live | None,
-        chances: NDArray[Any] | None = None,
+        chances: Sequence[float] | None = None,
         *,
         checkable: bool = False,
         unguessed: str = "",
@@ -68,12 +65,12 @@ class Planner:
             refuse(task, board.considered, field.left)
         guessed: dict[str, float] = {}
         if policy is not None and chances is not None:
-            guessed = dict(zip(policy.candidates, chances.tolist(), strict=True))
+            guessed = dict(zip(policy.candidates, chances, strict=True))
         default = board.default
         if default is not None and default.ruled_out == "budget" and not _affordable(live, board, field):
             # A cheaper one could be paid, and of none is it proven that it is good enough: money must not lower quality unsaid.
             raise BudgetExceeded(f"the task's default, {task.default}, {default.why}, and no candidate that is certified costs less")
-        mode, chosen, why, kept = _pick(field, live, guessed, board, checkable, unguessed)
+        mode, chosen, why, kept = _pick(field, live, chances, board, checkable, unguessed)
         if not chosen:
             refuse(task, board.considered, field.left)
         choice = Choice(
@@ -99,7 +96,7 @@ class Planner:
 def _pick(
     field: Field,
     live: Live | None,
-    guessed: dict[str, float],
+    chances: Sequence[float] | None,
     board: Board,
     checkable: bool,
     unguessed: str,
@@ -111,8 +108,8 @@ def _pick(
     policy = live.policy
     proven = f"policy {policy.number} holds {field.floor} on {policy.labels} labels"
     if policy.kind == "router":
-        if guessed:
-            pick = worthiest(guessed, policy.costs, policy.worth)
+        if chances is not None:
+            pick = worthiest(policy.candidates, chances, policy.costs, policy.worth)
             if pick in allowed:
                 return "router", pick, f"the router's pick for this prompt; {proven}", live
             unguessed = f"the router's pick for this prompt, {pick}, is ruled out"
@@ -130,14 +127,17 @@ def _pick(
     return _fallback(field, board, unguessed or f"every candidate that is certified by itself is ruled out (policy {policy.number})")
 
 
-def worthiest(guessed: Mapping[str, float], costs: Sequence[float], worth: float) -> str:
-    """The candidate with the best ``worth * chance - cost``; on a tie, the cheaper. As `penstock.routing.choice.pick`, for one call."""
-    pick, best, least = "", -math.inf, 0.0
-    for (name, chance), cost in zip(guessed.items(), costs, strict=True):
-        value = worth * chance - cost
-        if value > best or (value == best and cost < least):
-            pick, best, least = name, value, cost
-    return pick
+def worthiest(candidates: Sequence[str], chances: Sequence[float], costs: Sequence[float], worth: float) -> str:
+    """The candidate with the best ``worth * chance - cost``; on a tie, the cheaper; empty where no chance is a number.
+
+    As `penstock.routing.choice.pick`, for one call.
+    """
+    values = [worth * chance - cost for chance, cost in zip(chances, costs, strict=True)]
+    best = max(values)
+    if values.count(best) == 1 and not math.isnan(best):
+        return candidates[values.index(best)]
+    known = [(-value, cost, at) for at, (value, cost) in enumerate(zip(values, costs, strict=True)) if not math.isnan(value)]
+    return candidates[min(known)[2]] if known else ""
 
 
 def _affordable(live: Live | None, board: Board, field: Field) -> bool:

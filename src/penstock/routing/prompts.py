@@ -5,8 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from numpy.typing import NDArray
 
 LONGEST = 4_000
@@ -19,29 +17,18 @@ def embedded(text: str) -> str:
 
 
 class Prompt:
-    """``text`` as the user said it last, ``features`` [f] and ``embedding`` [d] as arrays, made when they are asked for the first time."""
+    """``text`` as the user said it last, its ``features``, and the ``vector`` of its embedding as `Embedder` gives it."""
 
-    __slots__ = ("_embedding", "_features", "_listed", "_vector", "text")
+    __slots__ = ("features", "text", "vector")
 
-    def __init__(self, text: str, features: Sequence[float], vector: bytes) -> None:
+    def __init__(self, text: str, features: list[float], vector: bytes) -> None:
         self.text = text
-        self._listed = features
-        self._vector = vector
-        self._features: NDArray[Any] | None = None
-        self._embedding: NDArray[Any] | None = None
-
-    @property
-    def features(self) -> NDArray[Any]:
-        if self._features is None:
-            import numpy as np  # lazy: of the extra `local`, without which there are no embeddings either
-
-            self._features = np.array(self._listed)
-        return self._features
+        self.features = features
+        self.vector = vector
 
     @property
     def embedding(self) -> NDArray[Any]:
-        if self._embedding is None:
-            import numpy as np
+        """The vector as an array of double precision."""
+        import numpy as np  # lazy: of the extra `local`, without which there are no embeddings either
 
-            self._embedding = np.frombuffer(self._vector, dtype=np.float32)
-        return self._embedding
+        return np.frombuffer(self.vector, dtype=np.float32).astype(np.float64)

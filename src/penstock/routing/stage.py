@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from penstock.kernel.call import Call, Reply
 from penstock.kernel.errors import PenstockError
@@ -19,8 +19,6 @@ from penstock.routing.plan import Planner
 from penstock.routing.prompts import Prompt, embedded
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from penstock.routing.aftermath import Aftermath
 
 
@@ -82,11 +80,11 @@ class Route:
             return await proceed(call)
         live, field = self._policies.of(task), planner.field(task)
         prompt, unguessed = None, ""
-        chances: NDArray[Any] | None = None
+        chances: list[float] | None = None
         if live is not None and live.fit is not None and _by_prompt(live, task) and live.unusable(task, field.claim, field.models) is None:
             prompt, unguessed = await self._look(call, live)
             if prompt is not None and live.policy.kind == "router":
-                chances = live.fit.estimator("router").of_one(prompt.features, prompt.embedding)
+                chances = live.fit.estimator("router").of_one(prompt.features, prompt.vector)
         plan = planner.plan(call, field, live, chances, checkable=prompt is not None, unguessed=unguessed)
         call.choice, call.targets = plan.choice, plan.targets
         mode = plan.choice.mode
@@ -111,13 +109,15 @@ class Route:
             return self._without("prompt", "no estimate: the call does not end with text of the user")
         if policy.kind == "cascade" and call.handover is not None:
             return self._without("handover", "no cascade: the call may be handed over to a vendor's batch, which answers once")
-        try:
-            async with asyncio.timeout(self._embed_seconds):
-                (vector,) = await embedder.embed([embedded(text)])
-        except TimeoutError:
-            return self._without("late", f"no estimate: the embedding took longer than {self._embed_seconds * 1e3:g} ms")
-        except PenstockError as fault:
-            return self._without("failed", f"no estimate: {fault.message}")
+        vector = embedder.at_hand(embedded(text))
+        if vector is None:
+            try:
+                async with asyncio.timeout(self._embed_seconds):
+                    (vector,) = await embedder.embed([embedded(text)])
+            except TimeoutError:
+                return self._without("late", f"no estimate: the embedding took longer than {self._embed_seconds * 1e3:g} ms")
+            except PenstockError as fault:
+                return self._without("failed", f"no estimate: {fault.message}")
         return Prompt(text, prompt_features(text), vector), ""
 
     def _without(self, reason: str, why: str) -> tuple[None, str]:
