@@ -129,3 +129,11 @@ def test_what_the_checks_of_the_task_find_stands_at_a_field_of_the_form_too() ->
     found = list(faults("a b", declaration({**form(), **wrong})))
     assert len(found) > 10
     assert {at_field(one.where) for one in found} <= {*FRESH, "name", "places"}
+
+
+def test_what_certifies_again_stands_at_its_labels() -> None:
+    (found,) = faults("a", declaration(form(recertify__labels="100", floor__level="", floor__kind="", floor__reference="")))
+    assert at_field(found.where) == "recertify.labels"
+    with pytest.raises(Invalid) as fault:
+        declaration(form(recertify__labels="1.5"))
+    assert [one.where for one in fault.value.faults] == ["recertify.labels"]

@@ -86,6 +86,8 @@ def filled(told: Declaration) -> dict[str, str]:
 
 def at_field(where: str) -> str:
     """The field of the form at which a fault of the declaration is told: a part of a list stands in the list's own."""
+    if where == "recertify":
+        return "recertify.labels"
     listed = re.match(r"(candidates|slices|places|regions)\b", where)
     return listed[1] if listed is not None else re.sub(r"^(judge\.schema).*", r"\1", where)
 
