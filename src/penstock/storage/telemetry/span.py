@@ -32,10 +32,10 @@ class Span(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
     (``organisation`` to ``key``) come from who sent the span, never from what it says about itself. ``session`` is the
     conversation or thread, ``run`` the durable run. ``model`` was asked for and ``answered`` is what answered. ``prompt`` is the stored
     prompt, ``name@number``. ``first_token_ns`` is the time from the start to the first token. ``cost_micros`` are millionths of
-    ``currency``. ``error_code`` is a stable code (ours, or the type that the sender gave), ``message`` what it said. ``verdict`` is the severest
-    that a guard said. ``flagged`` spans are kept like failed ones, whatever the sampling. ``attributes`` and ``resource`` are JSON objects,
-    ``events`` and ``links`` JSON arrays, each as text and empty where there is nothing; ``source`` is the instrumentation,
-    ``name@version``.
+    ``currency``. ``error_code`` is a stable code (ours, or the type that the sender gave), ``message`` what it said. ``verdict`` is the
+    severest that a guard said. ``flagged`` spans are kept like failed ones, whatever the sampling. ``attributes`` and ``resource`` are
+    JSON objects, ``events`` and ``links`` JSON arrays, each as text and empty where there is nothing; ``source`` is the
+    instrumentation, ``name@version``.
     """
 
     trace_id: str
