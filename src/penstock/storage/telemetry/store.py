@@ -6,16 +6,21 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
+from penstock.kernel.errors import SettingsError
 from penstock.storage.telemetry.questions import Facts, Filter, Group, Page, Point, Removed, Retention, Stored, Threads
 from penstock.storage.telemetry.span import Payload, Span
 
 
 class TelemetryStore(Protocol):
-    """Where spans are kept. Any number of processes may append and ask at the same time.
+    """Where spans are kept; call `start` before anything else. Any number of processes may append and ask at the same time.
 
     Errors, from every method: `StorageFull` when there is no room, `StorageError` for everything else that the engine
     says; `RequestError` for a question that makes no sense.
     """
+
+    async def start(self) -> None:
+        """Open the store. Raises `SettingsError` when its driver is not installed, `StorageError` when it cannot be opened."""
+        ...
 
     async def append(self, spans: Sequence[Span], batch: str) -> None:
         """Keep these spans; on return they survive the death of any process. Questions see them soon, not at once.
@@ -77,3 +82,24 @@ class TelemetryStore(Protocol):
     async def close(self) -> None:
         """Let go of the store; what was appended stays safe."""
         ...
+
+
+FOLDER = "telemetry"
+"""Name of the embedded store's folder inside the data folder."""
+
+
+def open_telemetry(url: str, data_dir: Path, *, memory_mb: int = 1024, durable: bool = False) -> TelemetryStore:
+    """The engine that ``url`` names: empty for the embedded one in ``data_dir``.
+
+    ``memory_mb`` is what the embedded engine may take, ``durable`` whether a batch is on the disk (and not only with the kernel) before
+    it is acknowledged. Touches neither disk nor network: `TelemetryStore.start` does. Raises `SettingsError` for a URL that is not valid;
+    the message does not repeat it, since it may hold a password.
+    """
+    if not url:
+        # Engines are imported when picked.
+        from penstock.storage.telemetry.embedded import EmbeddedTelemetry
+
+        return EmbeddedTelemetry(data_dir / FOLDER, memory_mb=memory_mb, durable=durable)
+    scheme, _, rest = url.partition("://")
+    shown = f"scheme {scheme!r}" if rest else "a text without a scheme"
+    raise SettingsError(f"storage.telemetry: {shown} is not known; leave it empty for the embedded store", param="storage.telemetry")
