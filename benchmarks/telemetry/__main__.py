@@ -105,7 +105,13 @@ def contest(name: str, source: Path, folder: Path, times: int) -> dict[str, Any]
     settled = time.perf_counter() - began
     spans = candidate.count()
     size = sum(p.stat().st_size for p in folder.rglob("*") if p.is_file())
-    second = subprocess.run([sys.executable, "-m", "benchmarks.telemetry", "--second", name, str(folder)], capture_output=True, text=True, timeout=60, check=False)
+    second = subprocess.run(
+        [sys.executable, "-m", "benchmarks.telemetry", "--second", name, str(folder)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
     batches.sort()
     waits.sort()
     result = {
@@ -121,7 +127,9 @@ def contest(name: str, source: Path, folder: Path, times: int) -> dict[str, Any]
 
 def killed(name: str, source: Path, folder: Path) -> dict[str, Any]:
     """A process that ingests is killed; what it had acknowledged must be there, and nothing twice."""
-    child = subprocess.Popen([sys.executable, "-m", "benchmarks.telemetry", "--feed", name, str(source), str(folder)], stdout=subprocess.PIPE, text=True)
+    child = subprocess.Popen(
+        [sys.executable, "-m", "benchmarks.telemetry", "--feed", name, str(source), str(folder)], stdout=subprocess.PIPE, text=True
+    )
     assert child.stdout is not None
     acknowledged = 0
     for line in child.stdout:
@@ -133,7 +141,9 @@ def killed(name: str, source: Path, folder: Path) -> dict[str, Any]:
     child.wait()
     each = len(next(iter(sorted(source.glob("*.jsonl")))).read_bytes().splitlines())
     began = time.perf_counter()
-    opened = subprocess.run([sys.executable, "-m", "benchmarks.telemetry", "--second", name, str(folder)], capture_output=True, text=True, check=False)
+    opened = subprocess.run(
+        [sys.executable, "-m", "benchmarks.telemetry", "--second", name, str(folder)], capture_output=True, text=True, check=False
+    )
     found = opened.stdout.strip().split()
     if opened.returncode or len(found) != 2:
         return {"fault": (opened.stdout + opened.stderr)[-200:], "open_s": round(time.perf_counter() - began, 2)}
@@ -204,11 +214,25 @@ def main() -> None:
 def table(report: dict[str, Any]) -> str:
     """The figures as Markdown."""
     lines = ["| | " + " | ".join(report["engines"]) + " |", "| --- |" + " ---: |" * len(report["engines"])]
-    rows = ["spans_per_s", "cpu_us_a_span", "batch_p50_ms", "batch_p99_ms", "asked_meanwhile_p95_ms", "settle_s", "bytes_a_span", "peak_mb", "after_mb"]
+    rows = [
+        "spans_per_s",
+        "cpu_us_a_span",
+        "batch_p50_ms",
+        "batch_p99_ms",
+        "asked_meanwhile_p95_ms",
+        "settle_s",
+        "bytes_a_span",
+        "peak_mb",
+        "after_mb",
+    ]
     for row in rows:
         lines.append(f"| {row} | " + " | ".join(str(e.get(row, "-")) for e in report["engines"].values()) + " |")
     for name in QUESTIONS:
-        lines.append(f"| {name}, p95 ms | " + " | ".join(str(e.get("questions", {}).get(name, {}).get("p95", "-")) for e in report["engines"].values()) + " |")
+        lines.append(
+            f"| {name}, p95 ms | "
+            + " | ".join(str(e.get("questions", {}).get(name, {}).get("p95", "-")) for e in report["engines"].values())
+            + " |"
+        )
     lines.append("| killed | " + " | ".join(json.dumps(e.get("killed", e.get("fault"))) for e in report["engines"].values()) + " |")
     lines.append("| second process | " + " | ".join(str(e.get("second_process", "-")) for e in report["engines"].values()) + " |")
     return "\n".join(lines)

@@ -16,7 +16,12 @@ import msgspec
 from penstock.storage.telemetry.span import Payload, Span
 
 DAY = 86_400 * 10**9
-MODELS = [("openai", "gpt-5-mini", 0.3), ("anthropic", "claude-sonnet-4-5", 0.3), ("google", "gemini-2.5-flash", 0.2), ("local", "qwen3-8b", 0.2)]
+MODELS = [
+    ("openai", "gpt-5-mini", 0.3),
+    ("anthropic", "claude-sonnet-4-5", 0.3),
+    ("google", "gemini-2.5-flash", 0.2),
+    ("local", "qwen3-8b", 0.2),
+]
 TASKS = ["support-answer", "summarise-ticket", "classify-intent", "extract-invoice", "code-review", "translate", "search-help", "chat"]
 
 
@@ -62,9 +67,26 @@ def generate(count: int, payloads: int, data: Path, begin: int, days: float, see
         begun = start + int(took * 0.1)
 
         def span(name: str, kind: str, at: int, length: int, **more: object) -> Span:
-            return Span(span_id=f"{rng.getrandbits(64):016x}", parent_id=root, kind=kind, name=name, start_ns=at, end_ns=at + length, **common, **more)  # type: ignore[arg-type]  # noqa: B023
+            return Span(
+                span_id=f"{rng.getrandbits(64):016x}",
+                parent_id=root,
+                kind=kind,
+                name=name,
+                start_ns=at,
+                end_ns=at + length,
+                **common,
+                **more,
+            )  # type: ignore[arg-type]  # noqa: B023
 
-        yield span("retrieve", "retrieval", start + 10**6, int(took * 0.05), tool="", attributes='{"db.collection":"help","k":8}', source="langchain@1.2")
+        yield span(
+            "retrieve",
+            "retrieval",
+            start + 10**6,
+            int(took * 0.05),
+            tool="",
+            attributes='{"db.collection":"help","k":8}',
+            source="langchain@1.2",
+        )
         yield span("lookup_order", "tool", begun, int(took * 0.03), tool=f"tool_{rng.randrange(12)}", source="langchain@1.2")
         payload = None
         if rng.random() < every:
@@ -103,6 +125,13 @@ def write(folder: Path, count: int, payloads: int, data: Path, begin: int, days:
             held.clear()
     words = ["supreme court", "music festival", "ticket 1200", "world war", "novel author", "basketball season"]
     until = begin + int(days * DAY)
-    values = {"organisation": "org_0", "since": begin, "until": until, "hour": begin + int(days * DAY * 0.6), "traces": traces, "words": words}
+    values = {
+        "organisation": "org_0",
+        "since": begin,
+        "until": until,
+        "hour": begin + int(days * DAY * 0.6),
+        "traces": traces,
+        "words": words,
+    }
     (folder / "values.json").write_text(json.dumps(values))
     return files

@@ -43,7 +43,10 @@ class Chdb:
         )
 
     def ingest(self, file: Path) -> None:
-        shape = ", ".join(f"{n} {'Int64' if n in ('start_ns', 'end_ns') else 'Nullable(Int64)' if n in _INTS else 'Bool' if n == 'flagged' else 'String'}" for n in FIELDS)
+        shape = ", ".join(
+            f"{n} {'Int64' if n in ('start_ns', 'end_ns') else 'Nullable(Int64)' if n in _INTS else 'Bool' if n == 'flagged' else 'String'}"
+            for n in FIELDS
+        )
         source = f"file('{file}', 'JSONEachRow', '{shape}, payload Tuple(input String, output String)')"
 
         def value(n: str) -> str:
@@ -54,7 +57,9 @@ class Chdb:
             return f"if({n} = '', 'ok', {n})" if n == "status" else n
 
         self.s.query(f"INSERT INTO t.spans SELECT {', '.join(value(n) for n in FIELDS)} FROM {source}")
-        self.s.query(f"INSERT INTO t.payloads SELECT unhex(trace_id), reinterpretAsUInt64(reverse(unhex(span_id))), start_ns, payload.input, payload.output FROM {source} WHERE payload.input <> ''")
+        self.s.query(
+            f"INSERT INTO t.payloads SELECT unhex(trace_id), reinterpretAsUInt64(reverse(unhex(span_id))), start_ns, payload.input, payload.output FROM {source} WHERE payload.input <> ''"
+        )
 
     def ready(self) -> None:
         self.s.query("OPTIMIZE TABLE t.spans FINAL")
@@ -66,7 +71,9 @@ class Chdb:
     def ask(self, reader: Any, name: str, q: Question, turn: int) -> int:
         org = q.organisation
         sums = "count(), countIf(status = 'failed'), sum(input_tokens), sum(output_tokens), sum(cost_micros), quantilesTDigest(0.5, 0.95, 0.99)((end_ns - start_ns) / 1e6)"
-        columns = ", ".join("hex(trace_id)" if n == "trace_id" else n for n in FIELDS if n not in ("attributes", "events", "links", "resource"))
+        columns = ", ".join(
+            "hex(trace_id)" if n == "trace_id" else n for n in FIELDS if n not in ("attributes", "events", "links", "resource")
+        )
         if name == "health":
             step = (q.until - q.since) // 60
             sql = f"SELECT intDiv(start_ns - {q.since}, {step}) AS at, model, {sums} FROM t.spans WHERE organisation = '{org}' AND kind = 'call' AND start_ns BETWEEN {q.since} AND {q.until} GROUP BY at, model"

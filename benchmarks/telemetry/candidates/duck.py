@@ -47,9 +47,13 @@ class Duck:
 
     def open(self, folder: Path) -> None:
         self.folder = folder
-        self.con = duckdb.connect(str(folder / "t.duckdb"), config={"checkpoint_threshold": "2GB", "memory_limit": "2GB", "preserve_insertion_order": True})
+        self.con = duckdb.connect(
+            str(folder / "t.duckdb"), config={"checkpoint_threshold": "2GB", "memory_limit": "2GB", "preserve_insertion_order": True}
+        )
         self.con.execute(f"CREATE TABLE IF NOT EXISTS spans ({', '.join(f'{n} {kind(n)}' for n in FIELDS)})")
-        self.con.execute("CREATE TABLE IF NOT EXISTS payloads (id BIGINT, trace_id UUID, span_id UBIGINT, start_ns BIGINT, input VARCHAR USING COMPRESSION zstd, output VARCHAR USING COMPRESSION zstd)")
+        self.con.execute(
+            "CREATE TABLE IF NOT EXISTS payloads (id BIGINT, trace_id UUID, span_id UBIGINT, start_ns BIGINT, input VARCHAR USING COMPRESSION zstd, output VARCHAR USING COMPRESSION zstd)"
+        )
         self.con.execute("CREATE SEQUENCE IF NOT EXISTS payload_ids")
         self.writer = self.con.cursor()
         self.words = sqlite3.connect(folder / "words.db", check_same_thread=False, isolation_level=None)
@@ -64,7 +68,9 @@ class Duck:
         w.execute("BEGIN")
         w.execute(f"CREATE OR REPLACE TEMP TABLE fresh AS SELECT * FROM {read(file)}")
         w.execute(f"INSERT INTO spans SELECT {', '.join(_value(n) for n in FIELDS)} FROM fresh")
-        w.execute("INSERT INTO payloads SELECT nextval('payload_ids'), trace_id::UUID, ('0x' || span_id)::UBIGINT, start_ns, payload.input, payload.output FROM fresh WHERE payload IS NOT NULL")
+        w.execute(
+            "INSERT INTO payloads SELECT nextval('payload_ids'), trace_id::UUID, ('0x' || span_id)::UBIGINT, start_ns, payload.input, payload.output FROM fresh WHERE payload IS NOT NULL"
+        )
         w.execute("COMMIT")
         rows = w.execute("SELECT id, input || ' ' || output FROM payloads WHERE id > ?", [self.indexed]).fetchall()
         if rows:
@@ -99,15 +105,23 @@ class Duck:
         if name == "trace":
             return len(con.execute(f"SELECT * FROM {self.spans} WHERE trace_id = ?::UUID", [q.traces[turn % len(q.traces)]]).fetchall())
         if name == "top":
-            return len(con.execute(f"SELECT task, model, {sums} FROM {self.spans} WHERE organisation = ? GROUP BY ALL ORDER BY 3 DESC LIMIT 50", [org]).fetchall())
+            return len(
+                con.execute(
+                    f"SELECT task, model, {sums} FROM {self.spans} WHERE organisation = ? GROUP BY ALL ORDER BY 3 DESC LIMIT 50", [org]
+                ).fetchall()
+            )
         if name == "threads":
             sql = f"SELECT session, min(start_ns), max(end_ns), count(DISTINCT trace_id), count(*), sum(cost_micros) FROM {self.spans} WHERE organisation = ? AND session <> '' GROUP BY session ORDER BY 3 DESC LIMIT 50"
             return len(con.execute(sql, [org]).fetchall())
-        found = words.execute("SELECT rowid FROM words WHERE words MATCH ? ORDER BY rowid DESC LIMIT 2000", [q.words[turn % len(q.words)]]).fetchall()
+        found = words.execute(
+            "SELECT rowid FROM words WHERE words MATCH ? ORDER BY rowid DESC LIMIT 2000", [q.words[turn % len(q.words)]]
+        ).fetchall()
         if not found:
             return 0
         ids = ", ".join(str(row[0]) for row in found)
-        at = con.execute(f"SELECT trace_id, span_id, start_ns FROM {self.payloads} WHERE id BETWEEN {found[-1][0]} AND {found[0][0]} AND id IN ({ids})").fetchall()
+        at = con.execute(
+            f"SELECT trace_id, span_id, start_ns FROM {self.payloads} WHERE id BETWEEN {found[-1][0]} AND {found[0][0]} AND id IN ({ids})"
+        ).fetchall()
         spans = ", ".join(str(row[1]) for row in at)
         first, last = min(row[2] for row in at), max(row[2] for row in at)
         sql = f"SELECT {columns} FROM {self.spans} WHERE start_ns BETWEEN {first} AND {last} AND span_id IN ({spans}) AND organisation = ? ORDER BY start_ns DESC LIMIT 50"
@@ -132,7 +146,9 @@ class DuckParquet(Duck):
             first, last = con.execute(f"SELECT min(start_ns) // {day}, max(start_ns) // {day} FROM {table}").fetchone()  # type: ignore[misc]
             for number in range(first, last + 1):
                 where = f"start_ns >= {number * day} AND start_ns < {(number + 1) * day}"
-                con.execute(f"COPY (SELECT * FROM {table} WHERE {where}) TO '{folder}/{table}/{number}.parquet' (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 20000)")
+                con.execute(
+                    f"COPY (SELECT * FROM {table} WHERE {where}) TO '{folder}/{table}/{number}.parquet' (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 20000)"
+                )
             con.execute(f"DELETE FROM {table}")
         con.execute("CHECKPOINT")
         con.execute("SET validate_external_file_cache='NO_VALIDATION'")

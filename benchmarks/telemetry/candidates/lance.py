@@ -51,14 +51,30 @@ class Lance:
         if name == "trace":
             return data.to_table(filter=f"trace_id = '{q.traces[turn % len(q.traces)]}'").num_rows
         if name == "search":
-            found = data.to_table(columns=["trace_id", "span_id", "start_ns"], filter=f"organisation = '{q.organisation}' AND status = 'failed' AND task = 'summarise-ticket'")
+            found = data.to_table(
+                columns=["trace_id", "span_id", "start_ns"],
+                filter=f"organisation = '{q.organisation}' AND status = 'failed' AND task = 'summarise-ticket'",
+            )
             return found.sort_by([("start_ns", "descending")]).slice(0, 50).num_rows
         if name == "text":
             wanted = MatchQuery(q.words[turn % len(q.words)], "text", operator=FullTextOperator.AND)
             texts = lance.dataset(self.payloads).to_table(columns=["span_id"], full_text_query=wanted, limit=2000)
             ids = ", ".join(f"'{i}'" for i in texts["span_id"].to_pylist()) or "''"
             return data.to_table(filter=f"span_id IN ({ids}) AND organisation = '{q.organisation}'").num_rows
-        columns = ["organisation", "start_ns", "end_ns", "status", "input_tokens", "output_tokens", "cost_micros", "model", "task", "session", "trace_id", "kind"]
+        columns = [
+            "organisation",
+            "start_ns",
+            "end_ns",
+            "status",
+            "input_tokens",
+            "output_tokens",
+            "cost_micros",
+            "model",
+            "task",
+            "session",
+            "trace_id",
+            "kind",
+        ]
         since, until = (q.hour, q.hour + 3600 * 10**9) if name == "hour" else (q.since, q.until)
         wanted = f"organisation = '{q.organisation}' AND start_ns >= {since} AND start_ns <= {until}"
         table = data.to_table(columns=columns, filter=wanted)

@@ -38,7 +38,9 @@ class Sqlite:
         c.execute("BEGIN IMMEDIATE")
         row = c.execute("SELECT coalesce(max(rowid), 0) FROM spans").fetchone()[0]
         spans = _decode(file.read_bytes())
-        c.executemany(f"INSERT INTO spans VALUES ({', '.join('?' * len(FIELDS))})", [msgspec.structs.astuple(s)[: len(FIELDS)] for s in spans])
+        c.executemany(
+            f"INSERT INTO spans VALUES ({', '.join('?' * len(FIELDS))})", [msgspec.structs.astuple(s)[: len(FIELDS)] for s in spans]
+        )
         held = [(row + 1 + i, s.payload.input, s.payload.output) for i, s in enumerate(spans) if s.payload is not None]
         c.executemany("INSERT INTO payloads(id, span, input, output) VALUES (?1, ?1, ?2, ?3)", held)
         c.executemany("INSERT INTO words(rowid, text) VALUES (?, ?)", [(i, f"{a} {b}") for i, a, b in held])

@@ -55,8 +55,8 @@ class Questions:
         values = self._dialect.values()
         condition = sql.where(which, values, self._dialect)
         text = (
-            f"SELECT {sql.columns(FIELDS, self._dialect)}, coalesce(payload IN (SELECT id FROM payloads), false) FROM spans WHERE {condition} "
-            f"ORDER BY start_ns, span_id LIMIT {int(limit)}"
+            f"SELECT {sql.columns(FIELDS, self._dialect)}, coalesce(payload IN (SELECT id FROM payloads), false) "
+            f"FROM spans WHERE {condition} ORDER BY start_ns, span_id LIMIT {int(limit)}"
         )
         return [Stored(span=_span(FIELDS, row), payload=bool(row[-1])) for row in self._engine.rows(text, values.given)]
 

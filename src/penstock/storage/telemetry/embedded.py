@@ -77,6 +77,12 @@ class EmbeddedTelemetry:
         self._task = asyncio.create_task(self._run(), name="telemetry store")
 
     def _make(self) -> Inbox:
+        try:
+            # Files of the engines are as open as the process's umask says: nobody else gets into the folder.
+            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self.folder.chmod(0o700)
+        except OSError as fault:
+            raise StorageError(f"{self.folder}: the telemetry store cannot be made: {fault.strerror}") from fault
         return Inbox(self.folder / "inbox", most_bytes=self._most, durable=self._durable)
 
     async def append(self, spans: Sequence[Span], batch: str) -> None:
@@ -199,7 +205,7 @@ class EmbeddedTelemetry:
             self._lease = lease
             assert self._inbox is not None
             try:
-                self._held = await self._on(self._writer, _opened, self.folder, self._inbox, self._memory_mb)
+                self._held = await self._on(self._writer, _open, self.folder, self._inbox, self._memory_mb)
                 self._answers = Answers(self.folder, self._serve)
                 await self._answers.start()
                 os.pwrite(lease, self._answers.path.encode(), 0)
@@ -247,7 +253,5 @@ class EmbeddedTelemetry:
                 self._failing = True
 
 
-def _opened(folder: Path, inbox: Inbox, memory_mb: int) -> Held:
-    held = Held(folder, inbox, memory_mb=memory_mb)
-    held.store_waiting()
-    return held
+def _open(folder: Path, inbox: Inbox, memory_mb: int) -> Held:
+    return Held(folder, inbox, memory_mb=memory_mb)

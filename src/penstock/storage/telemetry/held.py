@@ -25,7 +25,7 @@ from penstock.storage.telemetry.words import Text, Words, remove_files
 _log = logging.getLogger("penstock.telemetry")
 
 TOGETHER_BYTES = 8 << 20
-TOGETHER = 64
+TOGETHER = 256
 """How much, and how many batches, are stored in one transaction."""
 
 INDEXED = 1000
