@@ -76,7 +76,7 @@ class Questions:
     def series(self, which: Filter, step_ns: int, by: str, groups: int) -> list[Point]:
         step = sql.step_of(which, step_ns, self._dialect)
         payloads = self._some(which)
-        wanted = [group.values[0] for group in self._groups(which, (by,), groups, payloads)] if by else []
+        wanted = self._largest(which, by, groups, payloads) if by else []
         since = which.since_ns or 0
 
         def keys(values: Values) -> list[str]:
@@ -87,6 +87,13 @@ class Questions:
             Point(at_ns=since + int(row[0]) * step_ns, group=str(row[1]) if by else "", measures=sql.measured(row[len(row) - 11 :], waited))
             for row, waited in found
         ]
+
+    def _largest(self, which: Filter, by: str, count: int, payloads: Sequence[int] | None) -> list[str]:
+        sql.grouped_by((by,))
+        values = self._dialect.values()
+        condition = sql.where(which, values, self._dialect, payloads)
+        text = f"SELECT {by} AS k0, count(*) FROM spans WHERE {condition} GROUP BY k0 ORDER BY count(*) DESC, k0 LIMIT {sql.capped(count)}"
+        return [str(row[0]) for row in self._engine.rows(text, values.given)]
 
     def groups(self, which: Filter, by: Sequence[str], limit: int) -> list[Group]:
         sql.capped(limit)
@@ -117,9 +124,14 @@ class Questions:
 
     def threads(self, which: Filter, limit: int, cursor: str) -> Threads:
         values = self._dialect.values()
-        text = sql.threads(which, values, self._dialect, limit, cursor, self._some(which))
+        payloads = self._some(which)
+        text = sql.threads(which, values, self._dialect, limit, cursor, payloads)
         rows = self._engine.rows(text, values.given)
-        found = [Thread(**dict(zip(Thread.__struct_fields__, _thread(row), strict=True))) for row in rows[:limit]]
+        # Apart, for those that are shown: telling traces apart costs twice as much as all the rest.
+        values = self._dialect.values()
+        text = sql.traces_of([(row[0], row[1]) for row in rows[:limit]], which, values, self._dialect, payloads)
+        traces = {(row[0], row[1]): int(row[2]) for row in self._engine.rows(text, values.given)} if rows else {}
+        found = [_thread(row, traces.get((row[0], row[1]), 0)) for row in rows[:limit]]
         more = len(rows) > limit
         return Threads(threads=found, cursor=f"{found[-1].last_ns}.{found[-1].session}" if more else "")
 
@@ -144,5 +156,7 @@ def _span(names: Sequence[str], row: Sequence[Any]) -> Span:
     return Span(**dict(zip(names, row, strict=False)))
 
 
-def _thread(row: Sequence[Any]) -> tuple[Any, ...]:
-    return (row[0], row[1], *(int(one) for one in row[2:10]), row[10], row[11])
+def _thread(row: Sequence[Any], traces: int) -> Thread:
+    names = ("first_ns", "last_ns", "spans", "failed", "input_tokens", "output_tokens", "cost_micros")
+    counts = {name: int(value) for name, value in zip(names, row[2:9], strict=True)}
+    return Thread(session=row[0], organisation=row[1], traces=traces, person=row[9], agent=row[10], **counts)

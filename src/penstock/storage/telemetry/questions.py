@@ -96,7 +96,7 @@ class Group(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Thread(msgspec.Struct, frozen=True, kw_only=True):
-    """A conversation: all spans of one session. ``person`` and ``agent`` are of its latest span that has one."""
+    """A conversation: all spans of one session. Of several persons or agents in it, the last by name are shown."""
 
     session: str
     organisation: str

@@ -186,11 +186,21 @@ def threads(which: Filter, values: Values, dialect: Dialect, limit: int, cursor:
             raise RequestError("the cursor is none that this list gave", param="cursor")
         outer = f" HAVING (max(end_ns) < {int(at)} OR (max(end_ns) = {int(at)} AND session > {values.bind(session)}))"
     return (
-        "SELECT session, organisation, min(start_ns), max(end_ns), count(DISTINCT trace_id), count(*), "
+        "SELECT session, organisation, min(start_ns), max(end_ns), count(*), "
         "count(*) FILTER (WHERE status = 'failed'), sum(coalesce(input_tokens, 0)), sum(coalesce(output_tokens, 0)), "
         "sum(coalesce(cost_micros, 0)), max(person), max(agent) "
         f"FROM spans WHERE {condition} AND session <> '' GROUP BY session, organisation{outer} ORDER BY max(end_ns) DESC, session "
         f"LIMIT {capped(limit) + 1}"
+    )
+
+
+def traces_of(sessions: Sequence[tuple[str, str]], which: Filter, values: Values, dialect: Dialect, payloads: Sequence[int] | None) -> str:
+    """How many traces each of these sessions (with its organisation) has within the filter."""
+    condition = where(which, values, dialect, payloads)
+    wanted = ", ".join(values.bind(session) for session, _ in sessions)
+    return (
+        f"SELECT session, organisation, count(DISTINCT trace_id) FROM spans WHERE {condition} AND session IN ({wanted}) "
+        "GROUP BY session, organisation"
     )
 
 
