@@ -119,7 +119,7 @@ def contest(name: str, source: Path, folder: Path, times: int) -> dict[str, Any]
         "batch_p50_ms": round(statistics.median(batches), 1), "batch_p99_ms": round(batches[int(len(batches) * 0.99)], 1),
         "asked_meanwhile": len(waits), "asked_meanwhile_p95_ms": round(waits[int(len(waits) * 0.95)], 1) if waits else None,
         "settle_s": round(settled, 1), "bytes_a_span": round(size / spans), "peak_mb": round(rss(peak=True)), "after_mb": round(rss()),
-        "questions": ask_all(candidate, candidate.reader(), q, times), "second_process": (second.stdout + second.stderr).strip()[-160:],
+        "questions": ask_all(candidate, candidate.reader(), q, times), "second_process": (second.stdout + second.stderr).strip().replace(str(folder), "FOLDER")[:160],
     }  # fmt: skip
     candidate.close()
     return result

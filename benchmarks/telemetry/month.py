@@ -25,6 +25,7 @@ from penstock.storage.telemetry.span import FIELDS, Span
 BEGIN = 1_789_000_000 * 10**9
 HOUR = 3600 * 10**9
 BATCH = 500
+MOVED = ("trace_id", "start_ns", "end_ns", "session")
 
 
 def questions(store: EmbeddedTelemetry, until: int, trace: str) -> dict[str, Callable[[], Awaitable[Any]]]:
@@ -117,19 +118,20 @@ def copied(store: EmbeddedTelemetry, spans: int, days: float) -> None:
     have = int(duck.rows("SELECT count(*) FROM spans")[0][0])
     width = int(days * DAY)
     payloads = int(duck.rows("SELECT coalesce(max(id), 0) FROM payloads")[0][0])
-    rest = [name for name in FIELDS if name not in ("trace_id", "start_ns", "end_ns", "session")]
+    rest = [name for name in FIELDS if name not in MOVED]
     for number in range(1, spans // have):
         with held._writing, duck.transaction() as con:
             con.execute(
-                f"INSERT INTO spans ({', '.join(['trace_id', 'start_ns', 'end_ns', 'session', *rest, 'took', 'waited', 'payload', 'arrived'])}) "
-                f"SELECT md5(trace_id::VARCHAR || '{number}')::UUID, start_ns + {number * width}, end_ns + {number * width}, session || '.{number}', "
-                f"{', '.join(rest)}, took, waited, payload + {number * payloads}, arrived FROM spans WHERE start_ns < {BEGIN + width}"
+                f"INSERT INTO spans ({', '.join([*MOVED, *rest, 'took', 'waited', 'payload', 'arrived'])}) "
+                f"SELECT md5(trace_id::VARCHAR || '{number}')::UUID, start_ns + {number * width}, end_ns + {number * width}, "
+                f"session || '.{number}', {', '.join(rest)}, took, waited, payload + {number * payloads}, arrived "
+                f"FROM spans WHERE start_ns < {BEGIN + width}"
             )
             # The texts are cut anew, so that copies are not compressed for being copies.
             con.execute(
                 f"INSERT INTO payloads SELECT id + {number * payloads}, organisation, start_ns + {number * width}, "
-                f"substr(input, 40 + {number * 17}) || md5(input || '{number}') || substr(input, 1, {number * 17}), substr(output, {number * 11}) || id "
-                f"FROM payloads WHERE start_ns < {BEGIN + width} ORDER BY id"
+                f"substr(input, 40 + {number * 17}) || md5(input || '{number}') || substr(input, 1, {number * 17}), "
+                f"substr(output, {number * 11}) || id FROM payloads WHERE start_ns < {BEGIN + width} ORDER BY id"
             )
     duck._last = payloads * (spans // have)
     with held._writing:

@@ -49,7 +49,8 @@ def generate(count: int, payloads: int, data: Path, begin: int, days: float, see
     library, usage = texts(data), tokens(data)
     every = 4 * payloads / count
     step = days * DAY / (count / 4)
-    for number in range(count // 4):
+
+    def one(number: int) -> Iterator[Span]:
         start = begin + int(number * step + rng.random() * step)
         trace, root = f"{rng.getrandbits(128):032x}", f"{rng.getrandbits(64):016x}"
         org = f"org_{min(int(rng.expovariate(0.5)), 9)}"
@@ -60,10 +61,11 @@ def generate(count: int, payloads: int, data: Path, begin: int, days: float, see
         took = int(rng.lognormvariate(0, 0.6) * (0.3 + made * 0.012) * 1e9)
         failed = rng.random() < 0.02
         session = f"sess_{number // 5 % 60000:06x}"
-        common = dict(
-            trace_id=trace, organisation=org, team=team, project=f"{team}_p{rng.randrange(3)}", person=person, key=f"key_{rng.randrange(40)}",
-            service="assistant", release=f"1.{number * 8 // (count // 4)}.0", environment="production", task=task, session=session,
-        )  # fmt: skip
+        common: dict[str, str] = {
+            "trace_id": trace, "organisation": org, "team": team, "project": f"{team}_p{rng.randrange(3)}", "person": person,
+            "key": f"key_{rng.randrange(40)}", "service": "assistant", "release": f"1.{number * 8 // (count // 4)}.0",
+            "environment": "production", "task": task, "session": session,
+        }  # fmt: skip
         begun = start + int(took * 0.1)
 
         def span(name: str, kind: str, at: int, length: int, **more: object) -> Span:
@@ -76,7 +78,7 @@ def generate(count: int, payloads: int, data: Path, begin: int, days: float, see
                 end_ns=at + length,
                 **common,
                 **more,
-            )  # type: ignore[arg-type]  # noqa: B023
+            )  # type: ignore[arg-type]
 
         yield span(
             "retrieve",
@@ -99,13 +101,19 @@ def generate(count: int, payloads: int, data: Path, begin: int, days: float, see
             input_tokens=given, output_tokens=made, cached_tokens=given // 3 if rng.random() < 0.3 else 0,
             cost_micros=given // 3 + made * 2, currency="USD", first_token_ns=int(took * 0.15), status="failed" if failed else "ok",
             error_code="provider_timeout" if failed else "", message="the provider did not answer in time" if failed else "",
-            attributes=json.dumps({"gen_ai.request.temperature": 0.2, "gen_ai.request.max_tokens": 1024, "gen_ai.response.id": f"resp_{rng.getrandbits(96):024x}", "http.route": "/v1/chat/completions"}),
+            attributes=json.dumps({
+                "gen_ai.request.temperature": 0.2, "gen_ai.request.max_tokens": 1024, "http.route": "/v1/chat/completions",
+                "gen_ai.response.id": f"resp_{rng.getrandbits(96):024x}",
+            }),
             source="openai@2.1", payload=payload,
         )  # fmt: skip
         yield Span(
             span_id=root, kind="agent", name="support agent", agent="support", start_ns=start, end_ns=start + int(took * 1.2),
             status="failed" if failed else "ok", attributes='{"graph.node":"root","user.plan":"pro"}', source="langchain@1.2", **common,
         )  # type: ignore[arg-type]  # fmt: skip
+
+    for number in range(count // 4):
+        yield from one(number)
 
 
 def write(folder: Path, count: int, payloads: int, data: Path, begin: int, days: float, batch: int) -> list[Path]:

@@ -143,6 +143,39 @@ async def test_a_batch_that_is_too_large_is_refused(tmp_path: Path, monkeypatch:
     await store.close()
 
 
+async def test_a_file_that_is_no_database_stops_nobody_from_taking_batches_in(tmp_path: Path) -> None:
+    (tmp_path / "spans.duckdb").write_bytes(b"not a database" * 1000)
+    store = opened(tmp_path)
+    await store.start()
+    await store.append([a_span()], "one")
+    with pytest.raises(StorageError, match=r"spans\.duckdb"):
+        await store.search(Filter())
+    (tmp_path / "spans.duckdb").unlink()
+    await until(lambda: store.holds)
+    await store.flush()
+    assert (await store.facts()).spans == 1
+    await store.close()
+
+
+async def test_nothing_of_a_person_who_was_erased_is_left_in_any_file(tmp_path: Path) -> None:
+    store = opened(tmp_path)
+    await store.start()
+    for number in range(30):
+        await store.append([a_span(person="ann", payload=said(f"quetzalcoatl {number}"), message="quetzalcoatl")], f"ann-{number}")
+        await store.append([a_span(person="bob", payload=said(f"ordinary {number}"))], f"bob-{number}")
+    await store.flush()
+    await store.append([a_span(person="ann", payload=said("quetzalcoatl waits"))], "waits")
+    assert any(b"quetzal" in path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
+
+    removed = await store.erase("org_a", "ann")
+
+    assert (removed.spans, removed.payloads) == (31, 31)
+    files = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert [path.name for path in files if b"quetzal" in path.read_bytes()] == []
+    assert (await store.groups(Filter(text="ordinary"), ["person"]))[0].measures.spans == 30
+    await store.close()
+
+
 def test_a_url_picks_the_engine(tmp_path: Path) -> None:
     assert isinstance(open_telemetry("", tmp_path), EmbeddedTelemetry)
     assert list(tmp_path.iterdir()) == []

@@ -140,7 +140,9 @@ class Duck:
         self._local = threading.local()
         self._generation = 0
         self.broken = False
-        self._fresh_file().unlink(missing_ok=True)
+        self._whole = self.path.with_name("storing.jsonl")
+        for left in (self._fresh_file(), self._whole):
+            left.unlink(missing_ok=True)
         self._open()
 
     def _fresh_file(self) -> Path:
@@ -229,6 +231,8 @@ class Duck:
             if isinstance(fault.__cause__, self._duckdb.DataError | self._duckdb.ProgrammingError):
                 raise ValueError(str(fault)) from fault
             raise
+        finally:
+            self._whole.unlink(missing_ok=True)
         self._last = max(self._last, int(row[1]))
         return int(row[0]), count - int(row[0])
 
@@ -236,9 +240,11 @@ class Duck:
         if len(batches) == 1:
             return batches[0].path
         # One file: the reader takes 5 ms to begin another.
-        whole = self.path.with_name("storing.jsonl")
-        whole.write_bytes(b"".join(one.path.read_bytes() for one in batches))
-        return whole
+        descriptor = os.open(self._whole, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            for one in batches:
+                file.write(one.path.read_bytes())
+        return self._whole
 
     def _counts(self, con: DuckDBPyConnection, now: int) -> tuple[int, int, int]:
         row = con.execute(
@@ -273,6 +279,7 @@ class Duck:
                 self.writer.execute("SET preserve_insertion_order = false")
                 self.writer.execute("DETACH fresh")
         with self._alone():
+            self.broken = True  # until it is open again
             self._shut()
             descriptor = os.open(fresh, os.O_RDONLY | os.O_CLOEXEC)
             try:
@@ -282,6 +289,7 @@ class Duck:
             fresh.chmod(0o600)
             fresh.replace(self.path)
             self._open()
+            self.broken = False
 
     def slack(self) -> float:
         """The share of the file that holds nothing."""

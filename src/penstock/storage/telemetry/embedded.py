@@ -71,9 +71,17 @@ class EmbeddedTelemetry:
         return self._held is not None
 
     async def start(self) -> None:
-        """Make the folder, take the lease when it is free, and begin to store what waits. Raises `StorageError`, `SettingsError`."""
+        """Make the folder, take the lease when it is free, and begin to store what waits.
+
+        Raises `StorageError` when there can be no folder, `SettingsError` when the engine is not installed. An engine that cannot open
+        its file is no reason not to start: batches wait in the inbox until it can, and questions say what is wrong.
+        """
         self._inbox = await asyncio.to_thread(self._make)
-        await self._take()
+        try:
+            await self._take()
+        except StorageError as fault:
+            self._failing = True
+            _log.error("the telemetry store cannot be opened; what comes in waits in the inbox", extra={"fault": fault.message})
         self._task = asyncio.create_task(self._run(), name="telemetry store")
 
     def _make(self) -> Inbox:

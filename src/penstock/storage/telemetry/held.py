@@ -45,7 +45,11 @@ class Held:
         self.inbox = inbox
         self._duck = Duck(folder, memory_mb=memory_mb)
         self.dialect: Dialect = self._duck.dialect
-        self._words = self._open_words()
+        try:
+            self._words = self._open_words()
+        except BaseException:  # whatever it is, the next try must be able to open the engine
+            self._duck.close()
+            raise
         self.questions = Questions(self)
         self._writing = threading.Lock()
         self.repeated = 0
@@ -204,6 +208,7 @@ class Held:
                 f"'{str(unfinished).replace(chr(39), chr(39) * 2)}' (FORMAT parquet, COMPRESSION zstd)",
                 values.given,
             )
+            unfinished.chmod(0o600)
             unfinished.rename(path)
         finally:
             unfinished.unlink(missing_ok=True)
