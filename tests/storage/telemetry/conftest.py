@@ -1,8 +1,12 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import subprocess
+import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from importlib.util import find_spec
 from itertools import count
 from pathlib import Path
 
@@ -10,7 +14,7 @@ import pytest
 
 from penstock.storage.telemetry.embedded import EmbeddedTelemetry
 from penstock.storage.telemetry.span import Payload, Span
-from penstock.storage.telemetry.store import TelemetryStore
+from penstock.storage.telemetry.store import TelemetryStore, open_telemetry
 
 NOW = int(time.time()) * 10**9
 HOUR = 3600 * 10**9
@@ -36,9 +40,27 @@ def said(text: str, reply: str = "") -> Payload:
     return Payload(input=text, output=reply)
 
 
-@pytest.fixture
-async def store(tmp_path: Path) -> AsyncIterator[TelemetryStore]:
-    opened = EmbeddedTelemetry(tmp_path / "telemetry", memory_mb=256)
+CHDB = os.environ.get("PENSTOCK_CHDB_PYTHON") or (sys.executable if find_spec("chdb") else "")
+"""A Python that has chDB, which is half a gigabyte: without one, nothing here asks ClickHouse's engine."""
+
+
+@pytest.fixture(scope="session")
+def clickhouse() -> Iterator[str]:
+    if not CHDB:
+        pytest.skip("no chDB: install it, or name a Python that has it in PENSTOCK_CHDB_PYTHON")
+    script = str(Path(__file__).with_name("chdb_server.py"))
+    with subprocess.Popen([CHDB, script], stdout=subprocess.PIPE, text=True) as server:
+        assert server.stdout is not None
+        yield f"clickhouse://user@127.0.0.1:{server.stdout.readline().strip()}"
+        server.kill()
+
+
+@pytest.fixture(params=["embedded", "clickhouse"])
+async def store(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[TelemetryStore]:
+    if request.param == "embedded":
+        opened: TelemetryStore = EmbeddedTelemetry(tmp_path / "telemetry", memory_mb=256)
+    else:
+        opened = open_telemetry(f"{request.getfixturevalue('clickhouse')}/t{next(_numbers)}", tmp_path)
     await opened.start()
     yield opened
     await opened.close()

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
 from penstock.storage.telemetry import sql
-from penstock.storage.telemetry.dialect import Dialect, Values
+from penstock.storage.telemetry.dialect import Dialect
 from penstock.storage.telemetry.questions import Filter, Group, Page, Point, Stored, Thread, Threads
 from penstock.storage.telemetry.span import FIELDS, Payload, Span
 
@@ -23,6 +24,10 @@ class Engine(Protocol):
     dialect: Dialect
 
     def rows(self, sql: str, values: Any) -> list[tuple[Any, ...]]: ...
+
+    def once(self, sql: str, values: Any) -> AbstractContextManager[tuple[str, Any]]:
+        """Read what this statement gives once, if it can: where it is then asked from, and the values that such questions begin with."""
+        ...
 
     def find(self, text: str, organisation: str | None, limit: int, before: int | None) -> list[int]:
         """Ids of payloads that have these words, the latest first, below ``before``."""
@@ -75,51 +80,40 @@ class Questions:
 
     def series(self, which: Filter, step_ns: int, by: str, groups: int) -> list[Point]:
         step = sql.step_of(which, step_ns, self._dialect)
-        payloads = self._some(which)
-        wanted = self._largest(which, by, groups, payloads) if by else []
         since = which.since_ns or 0
-
-        def keys(values: Values) -> list[str]:
-            return [step, sql.among(by, wanted, values)] if by else [step]
-
-        found = self._measured(which, keys, payloads, "k0, k1" if by else "k0", None)
+        named = sql.grouped_by((by,) if by else ())
+        with self._narrowed(which, [step, *named]) as (source, values):
+            keys = ["b0"]
+            if by:
+                wanted = [str(row[0]) for row in self._engine.rows(sql.largest(source, "b1", groups), values.given)]
+                keys.append(sql.among("b1", wanted, values))
+            found = self._measured(source, keys, values, "k0, k1" if by else "k0", None)
         return [
-            Point(at_ns=since + int(row[0]) * step_ns, group=str(row[1]) if by else "", measures=sql.measured(row[len(row) - 11 :], waited))
+            Point(at_ns=since + int(row[0]) * step_ns, group=str(row[1]) if by else "", measures=sql.measured(row[len(keys) :], waited))
             for row, waited in found
         ]
 
-    def _largest(self, which: Filter, by: str, count: int, payloads: Sequence[int] | None) -> list[str]:
-        sql.grouped_by((by,))
-        values = self._dialect.values()
-        condition = sql.where(which, values, self._dialect, payloads)
-        text = f"SELECT {by} AS k0, count(*) FROM spans WHERE {condition} GROUP BY k0 ORDER BY count(*) DESC, k0 LIMIT {sql.capped(count)}"
-        return [str(row[0]) for row in self._engine.rows(text, values.given)]
-
     def groups(self, which: Filter, by: Sequence[str], limit: int) -> list[Group]:
         sql.capped(limit)
-        return self._groups(which, sql.grouped_by(by), limit, self._some(which))
-
-    def _groups(self, which: Filter, by: Sequence[str], limit: int, payloads: Sequence[int] | None) -> list[Group]:
-        sql.grouped_by(by)
-        names = [f"k{number}" for number in range(len(by))]
-        order = ", ".join(["spans_ DESC", *names]) if by else ""
-        found = self._measured(which, lambda _: list(by), payloads, order, limit if by else None)
+        named = sql.grouped_by(by)
+        keys = [f"b{number}" for number in range(len(named))]
+        order = ", ".join(["spans_ DESC", *(f"k{number}" for number in range(len(named)))]) if named else ""
+        with self._narrowed(which, named) as (source, values):
+            found = self._measured(source, keys, values, order, limit if named else None)
         return [
             Group(values=tuple(str(one) for one in row[: len(by)]), measures=sql.measured(row[len(by) :], waited)) for row, waited in found
         ]
 
+    def _narrowed(self, which: Filter, keys: Sequence[str]) -> AbstractContextManager[tuple[str, Any]]:
+        values = self._dialect.values()
+        return self._engine.once(sql.narrowed(sql.where(which, values, self._dialect, self._some(which)), keys), values)
+
     def _measured(
-        self, which: Filter, keys: Callable[[Values], list[str]], payloads: Sequence[int] | None, order: str, limit: int | None
+        self, source: str, keys: Sequence[str], values: Any, order: str, limit: int | None
     ) -> list[tuple[tuple[Any, ...], tuple[Any, ...]]]:
-        values = self._dialect.values()
-        expressions = keys(values)
-        text = sql.measures(sql.where(which, values, self._dialect, payloads), expressions, order, limit)
-        rows = self._engine.rows(text, values.given)
-        values = self._dialect.values()
-        expressions = keys(values)
-        text = sql.first_tokens(sql.where(which, values, self._dialect, payloads), expressions)
-        count = len(expressions)
-        waited = {row[:count]: row[count:] for row in self._engine.rows(text, values.given)}
+        rows = self._engine.rows(sql.measures(source, keys, order, limit), values.given)
+        count = len(keys)
+        waited = {row[:count]: row[count:] for row in self._engine.rows(sql.first_tokens(source, keys), values.given)}
         return [(row, waited.get(row[:count], (None, None))) for row in rows if count or row[0]]
 
     def threads(self, which: Filter, limit: int, cursor: str) -> Threads:

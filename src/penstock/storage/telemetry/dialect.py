@@ -37,3 +37,7 @@ class Dialect(Protocol):
     def attribute(self, column: str, path: str) -> str:
         """What a JSON object has at a key (bound), as text; empty where there is nothing."""
         ...
+
+    def digest(self, text: str) -> str:
+        """The MD5 of a text, as 32 lower-case hex digits."""
+        ...

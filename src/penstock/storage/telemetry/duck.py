@@ -119,6 +119,9 @@ class DuckDialect:
     def attribute(self, column: str, path: str) -> str:
         return f"coalesce(json_extract_string(nullif({column}, ''), '$.\"' || replace({path}, '\"', '') || '\"'), '')"
 
+    def digest(self, text: str) -> str:
+        return f"md5({text})"
+
 
 class Duck:
     """The file, open. Methods block; `write` is for one thread at a time, `rows` for any. Raises `StorageError` and `StorageFull`."""
@@ -180,6 +183,15 @@ class Duck:
             if getattr(self._local, "generation", 0) != self._generation:
                 self._local.cursor, self._local.generation = self._con.cursor(), self._generation
             return self._local.cursor.execute(sql, list(values)).fetchall()
+
+    @contextlib.contextmanager
+    def once(self, sql: str, values: DuckValues) -> Generator[tuple[str, DuckValues]]:
+        """What a question of several parts looks at, read once; a table that only this thread sees, until the end of the block."""
+        self.rows(f"CREATE OR REPLACE TEMP TABLE asked AS {sql}", values.given)
+        try:
+            yield "asked", DuckValues()
+        finally:
+            self.rows("DROP TABLE IF EXISTS asked")
 
     @contextlib.contextmanager
     def transaction(self) -> Generator[DuckDBPyConnection]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +73,9 @@ class Held:
 
     def rows(self, sql: str, values: Any) -> list[tuple[Any, ...]]:
         return self._duck.rows(sql, values)
+
+    def once(self, sql: str, values: Any) -> AbstractContextManager[tuple[str, Any]]:
+        return self._duck.once(sql, values)
 
     def find(self, text: str, organisation: str | None, limit: int, before: int | None) -> list[int]:
         return self._words.find(text, organisation, limit, before)
@@ -151,11 +155,7 @@ class Held:
                 spans += removed.spans
                 values = DuckValues()
                 before = now_ns - int(min(rule.payload_days, max(rule.span_days, rule.keep_days)) * _DAY_NS)
-                condition = f"start_ns < {before}"
-                if rule.organisation is not None:
-                    condition += f" AND organisation = {values.bind(rule.organisation)}"
-                elif own:
-                    condition += f" AND organisation NOT IN ({', '.join(values.bind(one) for one in own)})"
+                condition = f"start_ns < {before} AND {sql.ruled(rule, own, values)}"
                 payloads += removed.payloads + self._drop_payloads(condition, values)
             self._duck.forget_batches()
             self._duck.checkpoint()

@@ -22,6 +22,7 @@ _IDS = frozenset({"trace_id", "parent_id"})
 _DAY_NS = 86_400 * 10**9
 
 SUMS = ("spans", "failed", "refused", "flagged", "input_tokens", "output_tokens", "cached_tokens", "cost_micros")
+_COUNTED = ("took", "waited", "status", "flagged", "input_tokens", "output_tokens", "cached_tokens", "cost_micros")
 _CELLS = (
     "count(*) AS spans, count(*) FILTER (WHERE status = 'failed') AS failed, count(*) FILTER (WHERE status = 'refused') AS refused, "
     "count(*) FILTER (WHERE flagged) AS flagged, sum(coalesce(input_tokens, 0)) AS input_tokens, "
@@ -116,26 +117,37 @@ def grouped_by(by: Sequence[str]) -> Sequence[str]:
     return by
 
 
-def measures(condition: str, keys: Sequence[str], order: str = "", limit: int | None = None) -> str:
-    """`Measures` by ``keys`` (SQL expressions): the keys, `SUMS`, then the buckets of p50, p95 and p99."""
-    names, cells = _ranks(condition, keys, "took", _CELLS)
+def narrowed(condition: str, keys: Sequence[str]) -> str:
+    """What measures are made of: the keys (SQL expressions), named b0, b1 ..., and the columns that are counted."""
+    named = [f"{expression} AS b{number}" for number, expression in enumerate(keys)]
+    return f"SELECT {', '.join([*named, *_COUNTED])} FROM spans WHERE {condition}"
+
+
+def largest(source: str, key: str, count: int) -> str:
+    """The values of a key of `narrowed` that most spans have."""
+    return f"SELECT {key}, count(*) FROM {source} GROUP BY {key} ORDER BY count(*) DESC, {key} LIMIT {capped(count)}"
+
+
+def measures(source: str, keys: Sequence[str], order: str = "", limit: int | None = None) -> str:
+    """`Measures` by ``keys`` (SQL over `narrowed`): the keys, `SUMS`, then the buckets of p50, p95 and p99."""
+    names, cells = _ranks(source, keys, "took", _CELLS)
     shown = [*names, *(f"sum({name}) AS {name}_" for name in SUMS), *_quantiles("took", (0.5, 0.95, 0.99))]
     tail = (f" ORDER BY {order}" if order else "") + (f" LIMIT {limit}" if limit else "")
     return f"{cells} SELECT {', '.join(shown)} FROM ranks{_by(names)}{tail}"
 
 
-def first_tokens(condition: str, keys: Sequence[str]) -> str:
+def first_tokens(source: str, keys: Sequence[str]) -> str:
     """The keys, then the buckets of p50 and p95 of the time to the first token."""
-    names, cells = _ranks(f"{condition} AND waited IS NOT NULL", keys, "waited", "count(*) AS spans")
+    names, cells = _ranks(f"{source} WHERE waited IS NOT NULL", keys, "waited", "count(*) AS spans")
     return f"{cells} SELECT {', '.join([*names, *_quantiles('waited', (0.5, 0.95))])} FROM ranks{_by(names)}"
 
 
-def _ranks(condition: str, keys: Sequence[str], bucket: str, counts: str) -> tuple[list[str], str]:
+def _ranks(source: str, keys: Sequence[str], bucket: str, counts: str) -> tuple[list[str], str]:
     """Spans counted by keys and bucket, and how many there are up to each bucket of its keys: quantiles without sorting any span."""
     names = [f"k{number}" for number in range(len(keys))]
     named = [f"{expression} AS {name}" for expression, name in zip(keys, names, strict=True)]
     part = f"PARTITION BY {', '.join(names)} " if names else ""
-    cells = f"SELECT {', '.join([*named, bucket, counts])} FROM spans WHERE {condition} GROUP BY {', '.join([*names, bucket])}"
+    cells = f"SELECT {', '.join([*named, bucket, counts])} FROM {source} GROUP BY {', '.join([*names, bucket])}"
     upto = f"sum(spans) OVER ({part}ORDER BY {bucket} ROWS UNBOUNDED PRECEDING) AS upto"
     return names, f"WITH cells AS ({cells}), ranks AS (SELECT *, {upto}, sum(spans) OVER ({part}) AS total FROM cells)"
 
@@ -206,9 +218,7 @@ def traces_of(sessions: Sequence[tuple[str, str]], which: Filter, values: Values
 
 def expired(rule: Retention, others: Sequence[str], values: Values, dialect: Dialect, now_ns: int) -> str:
     """Spans that the rule lets go; ``others`` are the organisations that have rules of their own."""
-    owner = f"organisation = {values.bind(rule.organisation)}" if rule.organisation is not None else "true"
-    if rule.organisation is None and others:
-        owner = f"organisation NOT IN ({', '.join(values.bind(one) for one in others)})"
+    owner = ruled(rule, others, values)
     marks = ["status <> 'ok'", "flagged"]
     if rule.slow_ms is not None:
         marks.append(f"end_ns - start_ns >= {int(rule.slow_ms * 1e6)}")
@@ -227,7 +237,14 @@ def expired(rule: Retention, others: Sequence[str], values: Values, dialect: Dia
     return f"{owner} AND ({before(kept)} OR (({' OR '.join(ordinary)}) AND trace_id NOT IN ({interesting})))"
 
 
+def ruled(rule: Retention, others: Sequence[str], values: Values) -> str:
+    """What belongs to the organisations that the rule is for."""
+    if rule.organisation is not None:
+        return f"organisation = {values.bind(rule.organisation)}"
+    return f"organisation NOT IN ({', '.join(values.bind(one) for one in others)})" if others else "true"
+
+
 def lot(dialect: Dialect) -> str:
     """A number below 2^32 that a trace always draws, on every machine and engine: what the middle digits of its MD5 say."""
-    digits = f"substr(md5({dialect.shown('trace_id')}), 9, 8)"
+    digits = f"substr({dialect.digest(dialect.shown('trace_id'))}, 9, 8)"
     return dialect.span(f"concat('00000000', {digits})")

@@ -89,7 +89,8 @@ FOLDER = "telemetry"
 
 
 def open_telemetry(url: str, data_dir: Path, *, memory_mb: int = 1024, durable: bool = False) -> TelemetryStore:
-    """The engine that ``url`` names: empty for the embedded one in ``data_dir``.
+    """The engine that ``url`` names: empty for the embedded one in ``data_dir``, or
+    ``clickhouse://user:password@host:8123/database`` (``clickhouses`` for TLS) for ClickHouse by its HTTP interface.
 
     ``memory_mb`` is what the embedded engine may take, ``durable`` whether a batch is on the disk (and not only with the kernel) before
     it is acknowledged. Touches neither disk nor network: `TelemetryStore.start` does. Raises `SettingsError` for a URL that is not valid;
@@ -101,5 +102,12 @@ def open_telemetry(url: str, data_dir: Path, *, memory_mb: int = 1024, durable: 
 
         return EmbeddedTelemetry(data_dir / FOLDER, memory_mb=memory_mb, durable=durable)
     scheme, _, rest = url.partition("://")
+    if scheme in {"clickhouse", "clickhouses"}:
+        from penstock.storage.telemetry.clickhouse import ClickhouseTelemetry
+
+        return ClickhouseTelemetry(url)
     shown = f"scheme {scheme!r}" if rest else "a text without a scheme"
-    raise SettingsError(f"storage.telemetry: {shown} is not known; leave it empty for the embedded store", param="storage.telemetry")
+    raise SettingsError(
+        f"storage.telemetry: {shown} is not known; leave it empty for the embedded store, or give clickhouse://user@host:8123/database",
+        param="storage.telemetry",
+    )

@@ -120,15 +120,20 @@ class Words:
 
 def query(text: str) -> str:
     """What FTS5 is asked: every word, phrases in quotation marks, ``word*`` by its beginning. Raises `RequestError` for no word at all."""
-    parts: list[str] = []
+    asked = [f'"{said}"{"*" if beginning else ""}' for said, beginning in parts(text)]
+    return f"text : ({' AND '.join(asked)})"
+
+
+def parts(text: str) -> list[tuple[str, bool]]:
+    """The words and phrases that are looked for, each with whether it is a beginning only. Raises `RequestError` for none."""
+    found: list[tuple[str, bool]] = []
     for phrase, word in _PART.findall(text):
-        said = phrase or word.strip('"')
-        beginning = not phrase and said.endswith("*")
+        said = (phrase or word.rstrip("*")).replace('"', "")
         if any(character.isalnum() for character in said):
-            parts.append('"' + said.rstrip("*").replace('"', "") + '"' + ("*" if beginning else ""))
-    if not parts:
+            found.append((said, not phrase and word.endswith("*")))
+    if not found:
         raise RequestError("there is no word to look for", param="text")
-    return f"text : ({' AND '.join(parts)})"
+    return found
 
 
 def _owner(organisation: str) -> str:
