@@ -161,6 +161,8 @@ UNMIRRORED: dict[str, str] = {
     "storage/sqlite.py": "storage/test_records.py",
     "storage/telemetry/asked.py": "storage/telemetry/test_conformance.py",
     "storage/telemetry/asking.py": "storage/telemetry/test_embedded.py",
+    "storage/telemetry/clickhouse.py": "storage/telemetry/test_conformance.py",
+    "storage/telemetry/clickhouse_tables.py": "storage/telemetry/test_conformance.py",
     "storage/telemetry/dialect.py": "storage/telemetry/test_conformance.py",
     "storage/telemetry/duck.py": "storage/telemetry/test_conformance.py",
     "storage/telemetry/held.py": "storage/telemetry/test_conformance.py",

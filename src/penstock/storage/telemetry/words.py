@@ -29,6 +29,7 @@ class Words:
         """Opens or makes the file. Raises `StorageError` when it cannot be read: it may be deleted, and is then made again."""
         self._path = path
         self._readers = threading.local()
+        self._reading: list[sqlite3.Connection] = []
         try:
             with closing(self._connect()) as con:
                 con.execute("CREATE VIRTUAL TABLE IF NOT EXISTS words USING fts5(owner, text, content='', columnsize=0)")
@@ -83,6 +84,7 @@ class Words:
         """Ids of payloads that have all these words, the latest first, below ``before``."""
         if not hasattr(self._readers, "con"):
             self._readers.con = self._connect()
+            self._reading.append(self._readers.con)
         wanted = query(text)
         if organisation is not None:
             wanted = f'owner : "{_owner(organisation)}" AND {wanted}'
@@ -94,10 +96,9 @@ class Words:
         return [int(row[0]) for row in rows]
 
     def close(self) -> None:
-        """Let go of the file."""
-        self._writer.close()
-        if hasattr(self._readers, "con"):
-            self._readers.con.close()
+        """Let go of the file; no thread may be looking for anything."""
+        for con in (self._writer, *self._reading):
+            con.close()
 
     def _transaction(self, *statements: tuple[str, Sequence[tuple[object, ...]]]) -> None:
         con = self._writer
