@@ -45,7 +45,7 @@ def questions(store: EmbeddedTelemetry, until: int, trace: str) -> dict[str, Cal
         "one trace": lambda: store.trace(trace, "org_0"),
         "conversations": lambda: store.threads(Filter(organisation="org_0", since_ns=until - DAY, until_ns=until), 50),
         "conversations of a month": lambda: store.threads(month, 50),
-        "words, few": lambda: store.search(Filter(organisation="org_0", text="ticket 120*"), 50),
+        "words, few": lambda: store.search(Filter(organisation="org_0", text="order 120*"), 50),
         "words, many": lambda: store.search(Filter(organisation="org_0", text="world war"), 50),
     }  # fmt: skip
 

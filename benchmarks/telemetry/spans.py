@@ -95,7 +95,7 @@ def generate(count: int, payloads: int, data: Path, begin: int, days: float, see
             text = rng.choice(library)
             at = rng.randrange(max(1, len(text) - 2000))
             cut = text[at : at + 2000].ljust(1200, ".")
-            payload = Payload(input=json.dumps([{"role": "user", "content": cut[:1400]}]), output=f"{cut[1400:]} ticket {number}")
+            payload = Payload(input=json.dumps([{"role": "user", "content": cut[:1400]}]), output=f"{cut[1400:]} order {number}")
         yield span(
             f"chat {model}", "call", begun, took, operation="chat", provider=provider, model=model, answered=f"{model}-2026-08",
             input_tokens=given, output_tokens=made, cached_tokens=given // 3 if rng.random() < 0.3 else 0,
@@ -131,7 +131,7 @@ def write(folder: Path, count: int, payloads: int, data: Path, begin: int, days:
             files.append(folder / f"{len(files):05d}.jsonl")
             files[-1].write_bytes(encode(held))
             held.clear()
-    words = ["supreme court", "music festival", "ticket 1200", "world war", "novel author", "basketball season"]
+    words = ["supreme court", "music festival", "order 1200", "world war", "novel author", "basketball season"]
     until = begin + int(days * DAY)
     values = {
         "organisation": "org_0",
