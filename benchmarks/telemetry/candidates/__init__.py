@@ -1,0 +1,1 @@
+"""The contestants, each in one file, each run in a process of its own."""

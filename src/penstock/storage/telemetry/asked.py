@@ -1,0 +1,156 @@
+"""The questions, asked of an engine in SQL: blocking, for threads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
+from typing import Any, Protocol
+
+from penstock.storage.telemetry import sql
+from penstock.storage.telemetry.dialect import Dialect
+from penstock.storage.telemetry.questions import Filter, Group, Page, Point, Stored, Thread, Threads
+from penstock.storage.telemetry.span import FIELDS, Payload, Span
+
+FOUND = 2000
+"""Payloads with the words looked for that are taken at once, the latest first."""
+
+COUNTED = 20_000
+"""Most payloads with these words that a chart counts: the latest ones."""
+
+
+class Engine(Protocol):
+    """What the questions need of an engine."""
+
+    dialect: Dialect
+
+    def rows(self, sql: str, values: Any) -> list[tuple[Any, ...]]: ...
+
+    def once(self, sql: str, values: Any) -> AbstractContextManager[tuple[str, Any]]:
+        """Read what this statement gives once, if it can: where it is then asked from, and the values that such questions begin with."""
+        ...
+
+    def find(self, text: str, organisation: str | None, limit: int, before: int | None) -> list[int]:
+        """Ids of payloads that have these words, the latest first, below ``before``."""
+        ...
+
+
+class Questions:
+    """See `penstock.storage.telemetry.store.TelemetryStore` for what each answers."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._dialect = engine.dialect
+
+    def search(self, which: Filter, limit: int, cursor: str) -> Page:
+        found: list[Span] = []
+        for payloads in self._payloads(which):
+            values = self._dialect.values()
+            text = sql.search(which, values, self._dialect, limit, cursor, payloads)
+            found.extend(_span(sql.BRIEF, row) for row in self._engine.rows(text, values.given))
+            if len(found) > limit:
+                break
+        # Payloads are found in the order in which they came, spans are shown in that of their starts.
+        found.sort(key=lambda span: (span.start_ns, span.span_id), reverse=True)
+        more = len(found) > limit
+        del found[limit:]
+        return Page(spans=found, cursor=sql.cursor_of(found[-1].start_ns, found[-1].span_id) if more else "")
+
+    def trace(self, trace_id: str, organisation: str | None, limit: int) -> list[Stored]:
+        which = Filter(organisation=organisation, equal={"trace_id": (trace_id,)})
+        values = self._dialect.values()
+        condition = sql.where(which, values, self._dialect)
+        text = (
+            f"SELECT {sql.columns(FIELDS, self._dialect)}, coalesce(payload IN (SELECT id FROM payloads), false) "
+            f"FROM spans WHERE {condition} ORDER BY start_ns, span_id LIMIT {int(limit)}"
+        )
+        return [Stored(span=_span(FIELDS, row), payload=bool(row[-1])) for row in self._engine.rows(text, values.given)]
+
+    def payload(self, trace_id: str, span_id: str, organisation: str | None) -> Payload | None:
+        which = Filter(organisation=organisation, equal={"trace_id": (trace_id,)})
+        values = self._dialect.values()
+        condition = sql.where(which, values, self._dialect)
+        found = self._engine.rows(
+            f"SELECT {self._dialect.shown('span_id')}, payload FROM spans WHERE {condition} AND payload IS NOT NULL", values.given
+        )
+        for shown, payload in found:
+            if shown == span_id:
+                rows = self._engine.rows(f"SELECT input, output FROM payloads WHERE id = {int(payload)}", [])
+                return Payload(input=rows[0][0], output=rows[0][1]) if rows else None
+        return None
+
+    def series(self, which: Filter, step_ns: int, by: str, groups: int) -> list[Point]:
+        step = sql.step_of(which, step_ns, self._dialect)
+        since = which.since_ns or 0
+        named = sql.grouped_by((by,) if by else ())
+        with self._narrowed(which, [step, *named]) as (source, values):
+            keys = ["b0"]
+            if by:
+                wanted = [str(row[0]) for row in self._engine.rows(sql.largest(source, "b1", groups), values.given)]
+                keys.append(sql.among("b1", wanted, values))
+            found = self._measured(source, keys, values, "k0, k1" if by else "k0", None)
+        return [
+            Point(at_ns=since + int(row[0]) * step_ns, group=str(row[1]) if by else "", measures=sql.measured(row[len(keys) :], waited))
+            for row, waited in found
+        ]
+
+    def groups(self, which: Filter, by: Sequence[str], limit: int) -> list[Group]:
+        sql.capped(limit)
+        named = sql.grouped_by(by)
+        keys = [f"b{number}" for number in range(len(named))]
+        order = ", ".join(["spans_ DESC", *(f"k{number}" for number in range(len(named)))]) if named else ""
+        with self._narrowed(which, named) as (source, values):
+            found = self._measured(source, keys, values, order, limit if named else None)
+        return [
+            Group(values=tuple(str(one) for one in row[: len(by)]), measures=sql.measured(row[len(by) :], waited)) for row, waited in found
+        ]
+
+    def _narrowed(self, which: Filter, keys: Sequence[str]) -> AbstractContextManager[tuple[str, Any]]:
+        values = self._dialect.values()
+        return self._engine.once(sql.narrowed(sql.where(which, values, self._dialect, self._some(which)), keys), values)
+
+    def _measured(
+        self, source: str, keys: Sequence[str], values: Any, order: str, limit: int | None
+    ) -> list[tuple[tuple[Any, ...], tuple[Any, ...]]]:
+        rows = self._engine.rows(sql.measures(source, keys, order, limit), values.given)
+        count = len(keys)
+        waited = {row[:count]: row[count:] for row in self._engine.rows(sql.first_tokens(source, keys), values.given)}
+        return [(row, waited.get(row[:count], (None, None))) for row in rows if count or row[0]]
+
+    def threads(self, which: Filter, limit: int, cursor: str) -> Threads:
+        values = self._dialect.values()
+        payloads = self._some(which)
+        text = sql.threads(which, values, self._dialect, limit, cursor, payloads)
+        rows = self._engine.rows(text, values.given)
+        # Apart, for those that are shown: telling traces apart costs twice as much as all the rest.
+        values = self._dialect.values()
+        text = sql.traces_of([(row[0], row[1]) for row in rows[:limit]], which, values, self._dialect, payloads)
+        traces = {(row[0], row[1]): int(row[2]) for row in self._engine.rows(text, values.given)} if rows else {}
+        found = [_thread(row, traces.get((row[0], row[1]), 0)) for row in rows[:limit]]
+        more = len(rows) > limit
+        return Threads(threads=found, cursor=f"{found[-1].last_ns}.{found[-1].session}" if more else "")
+
+    def _payloads(self, which: Filter) -> Iterator[Sequence[int] | None]:
+        if not which.text:
+            yield None
+            return
+        before: int | None = None
+        while True:
+            found = self._engine.find(which.text, which.organisation, FOUND, before)
+            if found:
+                yield found
+                before = found[-1]
+            if len(found) < FOUND:
+                return
+
+    def _some(self, which: Filter) -> Sequence[int] | None:
+        return self._engine.find(which.text, which.organisation, COUNTED, None) if which.text else None
+
+
+def _span(names: Sequence[str], row: Sequence[Any]) -> Span:
+    return Span(**dict(zip(names, row, strict=False)))
+
+
+def _thread(row: Sequence[Any], traces: int) -> Thread:
+    names = ("first_ns", "last_ns", "spans", "failed", "input_tokens", "output_tokens", "cost_micros")
+    counts = {name: int(value) for name, value in zip(names, row[2:9], strict=True)}
+    return Thread(session=row[0], organisation=row[1], traces=traces, person=row[9], agent=row[10], **counts)

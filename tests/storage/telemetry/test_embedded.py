@@ -1,0 +1,184 @@
+"""The embedded store between processes: one holds it, all append and ask, and any may be killed at any moment."""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+
+import pytest
+
+from penstock.kernel.errors import RequestError, SettingsError, StorageError
+from penstock.storage.telemetry.asked import COUNTED
+from penstock.storage.telemetry.embedded import EmbeddedTelemetry
+from penstock.storage.telemetry.questions import Filter, Retention
+from penstock.storage.telemetry.store import open_telemetry
+
+from .conftest import DAY, HOUR, NOW, a_span, said, until
+from .drill import BATCH, acknowledged, drill, rest, writer
+
+
+def opened(folder: Path) -> EmbeddedTelemetry:
+    return EmbeddedTelemetry(folder, memory_mb=256, drain_seconds=0.05)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(180)
+async def test_what_was_acknowledged_survives_kill_9_once(tmp_path: Path) -> None:
+    found = await drill(tmp_path, 3, seed=11)
+
+    assert found["wrong"] == {}
+    assert (found["waiting"], found["unreadable"]) == (0, 0)
+    assert isinstance(found["spans"], int)
+    assert found["found_by_words"] == min(found["spans"] // BATCH, COUNTED) > 10
+    assert found["payloads"] == found["spans"] // BATCH
+
+
+async def test_another_process_asks_the_one_that_holds_the_store(tmp_path: Path) -> None:
+    one, two = opened(tmp_path), opened(tmp_path)
+    await one.start()
+    await two.start()
+    assert (one.holds, two.holds) == (True, False)
+    trace = "ab" * 16
+    await two.append([a_span(trace_id=trace, session="s", payload=said("hello there"))], "two")
+    await one.append([a_span(trace_id=trace)], "one")
+    await two.flush()
+
+    which = Filter(organisation="org_a", since_ns=NOW - DAY, until_ns=NOW, equal={"model": ("gpt",)})
+    assert await two.search(which, 10) == await one.search(which, 10)
+    assert len(await two.trace(trace, "org_a")) == 2
+    assert await two.series(which, HOUR, "task") == await one.series(which, HOUR, "task") != []
+    assert await two.groups(which, ["task"]) == await one.groups(which, ["task"]) != []
+    assert await two.threads(which) == await one.threads(which)
+    stored = (await two.search(Filter(text="hello"))).spans[0]
+    assert await two.payload(trace, stored.span_id, "org_a") == said("hello there")
+    assert await two.payload(trace, "0" * 16, "org_a") is None
+    assert await two.export(which, tmp_path / "out.parquet") == 2
+    assert (await two.retain([Retention()], NOW)).spans == 0
+    assert (await two.facts()).spans == 2
+    with pytest.raises(RequestError, match="two ends"):
+        await two.series(Filter(), HOUR)
+    assert (await two.erase("org_a", "ann")).spans == 2
+    await two.close()
+    await one.close()
+
+
+async def test_whoever_is_left_takes_the_store_over(tmp_path: Path) -> None:
+    one, two = opened(tmp_path), opened(tmp_path)
+    await one.start()
+    await two.start()
+    await one.append([a_span()], "first")
+    await one.close()
+    await two.append([a_span()], "second")
+    await two.flush()
+    assert two.holds
+    assert (await two.facts()).spans == 2
+    await two.close()
+    with pytest.raises(StorageError, match="closed"):
+        await two.search(Filter())
+    with pytest.raises(StorageError, match="closed"):
+        await two.append([a_span()], "third")
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(60)
+async def test_a_holder_that_is_killed_is_replaced(tmp_path: Path) -> None:
+    holder = await writer(tmp_path, "holder")
+    last = await acknowledged(holder, 3)
+    store = opened(tmp_path)
+    await store.start()
+    assert not store.holds
+    assert (await store.facts()).engine == "duckdb"
+    holder.send_signal(signal.SIGKILL)
+    last = await rest(holder, last)
+    await store.flush()
+    assert (await store.facts()).spans >= last * BATCH
+    await until(lambda: store.holds)
+    await store.close()
+
+
+async def test_a_long_path_still_has_a_socket(tmp_path: Path) -> None:
+    folder = tmp_path / ("deep" * 20) / ("deeper" * 10)
+    one, two = opened(folder), opened(folder)
+    await one.start()
+    await two.start()
+    assert (await two.facts()).spans == 0
+    place = Path((folder / "lease").read_text())
+    assert not place.is_relative_to(tmp_path)
+    await two.close()
+    await one.close()
+    assert not place.parent.exists()
+
+
+async def test_nobody_else_on_the_machine_can_read_it(tmp_path: Path) -> None:
+    store = opened(tmp_path / "telemetry")
+    await store.start()
+    await store.append([a_span(payload=said("x"))], "one")
+    await store.flush()
+    assert (tmp_path / "telemetry").stat().st_mode & 0o077 == 0
+    await store.close()
+
+
+async def test_an_index_of_words_that_was_lost_is_made_again(tmp_path: Path) -> None:
+    store = opened(tmp_path)
+    await store.start()
+    await store.append([a_span(payload=said("needle")), a_span(payload=said("hay"))], "one")
+    await store.close()
+    (tmp_path / "words.db").write_bytes(b"not a database" * 500)
+
+    store = opened(tmp_path)
+    await store.start()
+    await store.flush()
+    assert len((await store.search(Filter(text="needle"))).spans) == 1
+    await store.close()
+
+
+async def test_a_batch_that_is_too_large_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("penstock.storage.telemetry.embedded.LARGEST_BATCH", 1000)
+    store = opened(tmp_path)
+    await store.start()
+    with pytest.raises(RequestError, match="fewer"):
+        await store.append([a_span(message="x" * 2000)], "one")
+    await store.append([], "nothing")
+    assert (await store.facts()).waiting == 0
+    await store.close()
+
+
+async def test_a_file_that_is_no_database_stops_nobody_from_taking_batches_in(tmp_path: Path) -> None:
+    (tmp_path / "spans.duckdb").write_bytes(b"not a database" * 1000)
+    store = opened(tmp_path)
+    await store.start()
+    await store.append([a_span()], "one")
+    with pytest.raises(StorageError, match=r"spans\.duckdb"):
+        await store.search(Filter())
+    (tmp_path / "spans.duckdb").unlink()
+    await until(lambda: store.holds)
+    await store.flush()
+    assert (await store.facts()).spans == 1
+    await store.close()
+
+
+async def test_nothing_of_a_person_who_was_erased_is_left_in_any_file(tmp_path: Path) -> None:
+    store = opened(tmp_path)
+    await store.start()
+    for number in range(30):
+        await store.append([a_span(person="ann", payload=said(f"quetzalcoatl {number}"), message="quetzalcoatl")], f"ann-{number}")
+        await store.append([a_span(person="bob", payload=said(f"ordinary {number}"))], f"bob-{number}")
+    await store.flush()
+    await store.append([a_span(person="ann", payload=said("quetzalcoatl waits"))], "waits")
+    assert any(b"quetzal" in path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
+
+    removed = await store.erase("org_a", "ann")
+
+    assert (removed.spans, removed.payloads) == (31, 31)
+    files = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert [path.name for path in files if b"quetzal" in path.read_bytes()] == []
+    assert (await store.groups(Filter(text="ordinary"), ["person"]))[0].measures.spans == 30
+    await store.close()
+
+
+def test_a_url_picks_the_engine(tmp_path: Path) -> None:
+    assert isinstance(open_telemetry("", tmp_path), EmbeddedTelemetry)
+    assert list(tmp_path.iterdir()) == []
+    with pytest.raises(SettingsError) as caught:
+        open_telemetry("mysql://user:hidden@host/db", tmp_path)
+    assert "hidden" not in caught.value.message
