@@ -66,6 +66,10 @@ class Redactor:
         self._rules = [(frozenset(scouts), pattern, _mark(name)) for name, scouts, pattern in rules]
         self._own = [(_compile(name, text), _mark(name)) for name, text in (patterns or {}).items()]
 
+    def suspects(self, data: bytes) -> bool:
+        """Whether there may be anything to replace in ``data``, which may be many texts at once; False is certain."""
+        return bool(self._own) or any(search(data) is not None for _, search in self._scouts)
+
     def bytes(self, data: bytes) -> tuple[bytes, int]:
         """The data with secrets replaced, and how many were."""
         found = 0

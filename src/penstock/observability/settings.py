@@ -23,6 +23,32 @@ class OtelSettings(Struct, frozen=True, forbid_unknown_fields=True):
     timeout_seconds: Annotated[float, Meta(gt=0, description="How long one export may take.")] = 10.0
 
 
+class OtlpSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """Spans that other programs send over OTLP: by HTTP at /v1/traces, and by gRPC where it has a port (extra ``otlp``)."""
+
+    max_body_bytes: Annotated[
+        int, Meta(ge=1024, description="Most bytes of one export, packed and unpacked; a larger one is refused with 413.")
+    ] = 67_108_864
+    waiting_bytes: Annotated[
+        int,
+        Meta(
+            ge=1024,
+            description="Bytes of exports that may be in work at once. Beyond half of it for one organisation 429 is answered, "
+            "beyond all of it 503, each with Retry-After.",
+        ),
+    ] = 268_435_456
+    attribute_max_bytes: Annotated[int, Meta(ge=64, description="Longest text of an attribute; a longer one is cut, counted.")] = 131_072
+    span_max_bytes: Annotated[int, Meta(ge=1024, description="All texts of one span together; more is cut and counted.")] = 4_194_304
+    span_attributes: Annotated[int, Meta(ge=1, description="Most attributes of a span; further ones are left out and counted.")] = 512
+    future_seconds: Annotated[
+        float, Meta(ge=0, description="How far ahead of ours a sender's clock may be; spans from further ahead are moved back and counted.")
+    ] = 60.0
+    grpc_host: Annotated[str, Meta(description="Address that gRPC listens on.")] = "127.0.0.1"
+    grpc_port: Annotated[
+        int | None, Meta(ge=0, le=65535, description="Port for OTLP over gRPC, usually 4317; 0 for a free one. Unset: no gRPC.")
+    ] = None
+
+
 class ObservabilitySettings(Struct, frozen=True, forbid_unknown_fields=True):
     """Records of calls: payloads, redaction, retention, the queue before the store, metrics and OpenTelemetry."""
 
@@ -63,3 +89,4 @@ class ObservabilitySettings(Struct, frozen=True, forbid_unknown_fields=True):
         Meta(ge=1, description="Most combinations of task, model, provider and outcome in /metrics; later ones are counted as 'other'."),
     ] = 500
     otel: Annotated[OtelSettings, Meta(description="Where spans are sent, if anywhere: [observability.otel].")] = OtelSettings()
+    otlp: Annotated[OtlpSettings, Meta(description="Spans from other programs: [observability.otlp].")] = OtlpSettings()

@@ -7,11 +7,16 @@ from collections.abc import Iterable, Sequence
 from penstock.kernel.capability import Check, Finding, House, Offer
 from penstock.kernel.events import CallEnded
 from penstock.kernel.evidence import CallRecords
-from penstock.kernel.ports import Metric, MetricSources, Peers
+from penstock.kernel.ports import Authenticator, Metric, MetricSources, Peers
+from penstock.kernel.recall import Prices
 from penstock.kernel.web import NavItem
 from penstock.observability.live import Live
 from penstock.observability.metrics import CallMeasures, Exposition
 from penstock.observability.otel import OtelOut, endpoint
+from penstock.observability.otlp.grpc import GrpcIn
+from penstock.observability.otlp.http import TracesIn
+from penstock.observability.otlp.intake import Intake
+from penstock.observability.otlp.routes import intake_routes
 from penstock.observability.pages import pages
 from penstock.observability.payloads import PayloadKeeper, keep_bytes
 from penstock.observability.record import RecordStage
@@ -22,6 +27,7 @@ from penstock.observability.routes import routes
 from penstock.observability.service import Questions
 from penstock.observability.settings import ObservabilitySettings
 from penstock.storage.records import Records
+from penstock.storage.telemetry.store import TelemetryStore
 
 
 def wire(house: House) -> Offer:
@@ -45,19 +51,23 @@ def wire(house: House) -> Offer:
     out = [OtelOut(settings.otel, url)] if url else []
     for sender in out:
         house.events.subscribe(CallEnded, sender.ended)
+    intake = Intake(settings, redactor, lambda: house.ports.find(TelemetryStore), lambda: house.ports.find(Prices))
+    traces = TracesIn(intake, lambda: house.ports.get(Authenticator), settings.otlp.max_body_bytes)
+    grpc = [GrpcIn(intake, lambda: house.ports.get(Authenticator), settings.otlp)] if settings.otlp.grpc_port is not None else []
     keep = keep_bytes(settings.payloads, settings.payload_max_bytes)
     return Offer(
         stages=(RecordStage(recorder, house.events, keep),),
-        routes=routes(questions, house.ports),
+        endpoints=(traces.endpoint(),),
+        routes=(*routes(questions, house.ports), *intake_routes(intake)),
         pages=pages(house.ports, questions, exposition, live, recorder.drops, metrics_open=settings.metrics_open),
         nav=(
             NavItem("Overview", "/console/", "overview", "Observe", 10, "o"),
             NavItem("Calls", "/console/calls", "calls", "Observe", 20, "c"),
         ),
-        services=(recorder, *out),
+        services=(recorder, *out, *grpc),
         drains=(live,),
         checks=(_check(settings),),
-        metrics=(_RecorderMetrics(recorder), *out),
+        metrics=(_RecorderMetrics(recorder), *out, intake),
         ports={CallRecords: Recorded(records, recorder.flush, redactor, settings.payloads)},
     )
 

@@ -1,0 +1,346 @@
+"""A span as somebody sent it becomes a span as we know it, whatever convention it was written in."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from penstock.kernel.call import Usage
+from penstock.observability.otlp import messages
+from penstock.observability.otlp.contents import Contents
+from penstock.observability.otlp.messages import Message, decoded, text
+from penstock.observability.otlp.sent import Attributes, Origin, Sent, SentEvent, Tally
+from penstock.observability.otlp.table import (
+    CONTENT,
+    COST,
+    COUNT,
+    DETAILS,
+    KIND,
+    MOMENT,
+    NOISE,
+    NUMBERED,
+    PLAIN,
+    PROVIDERS,
+    SECONDS,
+    TEXT,
+    Rule,
+    Table,
+)
+from penstock.storage.telemetry.span import Payload, Span
+
+COUNTING = frozenset({"call", "embedding", "rerank", "guard", "evaluation"})
+"""Kinds whose tokens and costs count. Others tell the sums of those within them again; they keep them as attributes."""
+
+ESTIMATED = "penstock.cost_estimated"
+"""Attribute of a span whose cost is ours, from the list of prices, since its sender told none."""
+
+COUNTED_WITHIN = "penstock.counted_within"
+"""Attribute of a call whose tokens and cost are those of a call within it, which was recorded as well."""
+
+_COUNTS = ("input_tokens", "output_tokens", "cached_tokens", "reasoning_tokens")
+_LONGEST = 256
+_MOST_COUNT = 1 << 40
+_encode = msgspec.json.encode
+
+Price = Callable[[str, str, Usage], int | None]
+
+
+class Owner(msgspec.Struct, frozen=True):
+    """Whose key sent the spans."""
+
+    organisation: str
+    team: str = ""
+    project: str = ""
+    person: str = ""
+    key: str = ""
+
+
+class _Source(msgspec.Struct, frozen=True):
+    service: str
+    release: str
+    environment: str
+    resource: str
+    name: str
+
+
+class Normaliser:
+    """Makes spans for one request. ``price`` estimates a cost in micro-dollars; ``clean`` replaces secrets in text that is stored, and
+    ``payloads`` False keeps no prompts and replies. ``payload_bytes`` are kept of each side."""
+
+    def __init__(
+        self, table: Table, owner: Owner, tally: Tally, price: Price | None, *, payloads: bool = True, payload_bytes: int = 131_072
+    ) -> None:
+        self._rules = table.rules
+        self._table = table
+        self._owner = owner
+        self._tally = tally
+        self._price = price
+        self._payloads = payloads
+        self._payload_bytes = payload_bytes
+        self._sources: dict[int, tuple[Origin, _Source]] = {}
+
+    def span(self, sent: Sent) -> Span:
+        """The span in our words."""
+        held = self._sources.get(id(sent.origin))
+        if held is None:
+            held = self._sources[id(sent.origin)] = (sent.origin, _source(sent.origin))
+        source = held[1]
+        found: dict[str, Any] = {}
+        ranks: dict[str, int] = {}
+        left: Attributes = {}
+        contents = Contents(self._tally.repaired)
+        self._attributes(sent.attributes, found, ranks, left, contents, sent.start)
+        events = self._events(sent, found, ranks, left, contents) if sent.events else ""
+        kind = found.get("kind") or _guess(found)
+        found["kind"] = kind
+        if "provider" in found:
+            found["provider"] = _provider(found["provider"])
+        number = found.pop("prompt_version", None)
+        if number is not None and "prompt" in found:
+            found["prompt"] = f"{found['prompt']}@{number}"
+        self._money(kind, found, left)
+        if sent.status == 2 or found.get("error_code"):
+            found["status"] = "failed"
+            if sent.message or "message" not in found:
+                found["message"] = sent.message
+        owner = self._owner
+        if owner.person or "person" not in found:
+            found["person"] = owner.person
+        if "environment" not in found:
+            found["environment"] = source.environment
+        if "release" not in found:
+            found["release"] = source.release
+        payload = self._payload(contents, kind, left) if self._payloads else None
+        return Span(
+            trace_id=sent.trace,
+            span_id=sent.span,
+            parent_id=sent.parent,
+            start_ns=sent.start,
+            end_ns=sent.end,
+            name=sent.name[:_LONGEST],
+            organisation=owner.organisation,
+            team=owner.team,
+            project=owner.project,
+            key=owner.key,
+            service=source.service,
+            source=source.name,
+            resource=source.resource,
+            attributes=_encode(left).decode() if left else "",
+            events=events,
+            links=_encode([{"trace": one.trace, "span": one.span, "attributes": one.attributes} for one in sent.links]).decode()
+            if sent.links
+            else "",
+            payload=payload,
+            **found,
+        )
+
+    def _attributes(
+        self, attributes: Attributes, found: dict[str, Any], ranks: dict[str, int], left: Attributes, contents: Contents, start: int
+    ) -> None:
+        get = self._rules.get
+        for name, value in attributes.items():
+            rule = get(name)
+            if rule is None:
+                rule = self._table.find(name)
+            does = rule.does
+            if does == PLAIN:
+                left[name] = value
+            elif does == TEXT:
+                if rule.kinds:
+                    kind = rule.kinds.get(str(value).lower())
+                    if kind is not None and ("kind" not in found or rule.rank < ranks["kind"]):
+                        found["kind"], ranks["kind"] = kind, rule.rank
+                target = rule.target
+                if target not in found or rule.rank < ranks[target]:
+                    if value not in (None, ""):
+                        found[target], ranks[target] = (value if isinstance(value, str) else text(value))[:_LONGEST], rule.rank
+                elif found[target] != value:
+                    left[name] = value
+            elif does == COUNT:
+                self._count(rule.target, rule.rank, value, found, ranks)
+            elif does == CONTENT:
+                contents.put(rule.target, rule.rank, value)
+            elif does == NUMBERED:
+                contents.number(rule.target, rule.rank, rule.wrap, rule.path, value)
+            elif does != NOISE:
+                self._rarely(rule, name, value, found, ranks, left, start)
+
+    def _count(self, target: str, rank: int, value: Any, found: dict[str, Any], ranks: dict[str, int]) -> None:
+        if isinstance(value, float) and value.is_integer():
+            value = int(value)
+        if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < _MOST_COUNT:
+            self._tally.repaired["token_count"] += 1
+        elif target not in found or rank < ranks[target]:
+            found[target], ranks[target] = value, rank
+
+    def _rarely(
+        self, rule: Rule, name: str, value: Any, found: dict[str, Any], ranks: dict[str, int], left: Attributes, start: int
+    ) -> None:
+        does, target = rule.does, rule.target
+        if does == KIND:
+            kind = rule.values.get(str(value).lower()) or rule.values.get("")
+            if kind is None:
+                left[name] = value
+            elif "kind" not in found or rule.rank < ranks["kind"]:
+                found["kind"], ranks["kind"] = kind, rule.rank
+            if kind is not None and ("" in rule.values or found["kind"] != kind):
+                left[name] = value
+        elif does == DETAILS:
+            told = decoded(value)
+            for entry, field in rule.values.items():
+                if messages.is_dictionary(told) and entry in told:
+                    if field == "cost":
+                        _cost(told[entry], rule.rank, found, ranks)
+                    elif field not in found or ranks.get(field) != rule.rank:
+                        self._count(field, rule.rank, told[entry], found, ranks)
+            left[name] = value
+        elif does == COST:
+            if not _cost(value, rule.rank, found, ranks):
+                left[name] = value
+        elif does == SECONDS:
+            if isinstance(value, int | float) and 0 <= value * rule.scale < 1e18:
+                found.setdefault(target, int(value * rule.scale))
+            else:
+                left[name] = value
+        elif does == MOMENT:
+            moment = _moment(value)
+            if moment is not None and moment >= start:
+                found.setdefault(target, moment - start)
+            else:
+                left[name] = value
+
+    def _events(self, sent: Sent, found: dict[str, Any], ranks: dict[str, int], left: Attributes, contents: Contents) -> str:
+        kept: list[dict[str, Any]] = []
+        for event in sent.events:
+            role = self._table.event_roles.get(event.name)
+            if role is not None:
+                _event_message(role, event, contents)
+            elif event.name in self._table.event_contents:
+                self._attributes(event.attributes, found, ranks, {}, contents, sent.start)
+            else:
+                if event.name == "exception":
+                    self._exception(event, found, sent)
+                kept.append({"name": event.name, "at_ns": event.at, "attributes": event.attributes})
+        return _encode(kept).decode() if kept else ""
+
+    @staticmethod
+    def _exception(event: SentEvent, found: dict[str, Any], sent: Sent) -> None:
+        if sent.status == 2:
+            kind = event.attributes.get("exception.type")
+            if isinstance(kind, str) and kind:
+                found.setdefault("error_code", kind[:_LONGEST])
+            said = event.attributes.get("exception.message")
+            if isinstance(said, str) and not sent.message:
+                found["message"] = said
+
+    def _money(self, kind: str, found: dict[str, Any], left: Attributes) -> None:
+        if kind not in COUNTING:
+            for name in (*_COUNTS, "cost_micros"):
+                if name in found:
+                    left[f"sum.{name}"] = found.pop(name)
+            return
+        if "cost_micros" in found:
+            found["currency"] = "USD"
+        elif self._price is not None and ("input_tokens" in found or "output_tokens" in found):
+            model = found.get("answered") or found.get("model")
+            if model:
+                usage = Usage(
+                    input=found.get("input_tokens", 0),
+                    output=found.get("output_tokens", 0),
+                    cached=found.get("cached_tokens", 0),
+                    reasoning=found.get("reasoning_tokens", 0),
+                )
+                cost = self._price(found.get("provider", ""), model, usage)
+                if cost is not None:
+                    found["cost_micros"], found["currency"] = cost, "USD"
+                    left[ESTIMATED] = True
+
+    def _payload(self, contents: Contents, kind: str, left: Attributes) -> Payload | None:
+        came, went = contents.side("input", kind), contents.side("output", kind)
+        if not came and not went:
+            return None
+        most = self._payload_bytes
+        if len(came) > most or len(went) > most:
+            self._tally.repaired["text_cut"] += (len(came) > most) + (len(went) > most)
+            left["penstock.payload_cut"] = True
+            came, went = came[:most], went[:most]
+        return Payload(input=came, output=went)
+
+
+def _source(origin: Origin) -> _Source:
+    resource = dict(origin.resource)
+    service = resource.pop("service.name", "")
+    release = resource.pop("service.version", "")
+    environment = resource.pop("deployment.environment.name", resource.pop("deployment.environment", ""))
+    name = f"{origin.scope}@{origin.version}" if origin.version else origin.scope
+    if origin.attributes:
+        resource["scope"] = origin.attributes
+    return _Source(
+        text(service)[:_LONGEST],
+        text(release)[:_LONGEST],
+        text(environment)[:_LONGEST],
+        _encode(resource).decode() if resource else "",
+        name[:_LONGEST],
+    )
+
+
+def _guess(found: dict[str, Any]) -> str:
+    if "model" in found and "output_tokens" in found:
+        return "call"
+    if "tool" in found and "model" not in found:
+        return "tool"
+    return "span"
+
+
+def _provider(name: str) -> str:
+    name = name.lower()
+    ours = PROVIDERS.get(name)
+    if ours is not None:
+        return ours
+    # The Vercel AI SDK names the API as well: openai.chat, anthropic.messages.
+    first = name.partition(".")[0]
+    return PROVIDERS.get(first, first)
+
+
+def _cost(value: Any, rank: int, found: dict[str, Any], ranks: dict[str, int]) -> bool:
+    try:
+        dollars = float(value)
+    except (TypeError, ValueError):
+        return False
+    if not 0 <= dollars < 1e9:
+        return False
+    if "cost_micros" not in found or rank < ranks["cost_micros"]:
+        found["cost_micros"], ranks["cost_micros"] = round(dollars * 1e6), rank
+    return True
+
+
+def _moment(value: Any) -> int | None:
+    """ISO 8601 (in quotation marks, as some senders have it) as Unix nanoseconds."""
+    try:
+        moment = datetime.datetime.fromisoformat(str(value).strip('"'))
+    except ValueError:
+        return None
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=datetime.UTC)
+    return int(moment.timestamp() * 1e6) * 1000
+
+
+def _event_message(role: str, event: SentEvent, contents: Contents) -> None:
+    told: Message = dict(event.attributes)
+    body = decoded(told.pop("gen_ai.event.content", None))
+    if messages.is_dictionary(body):
+        told |= body
+    inner = decoded(told.get("message"))
+    if role == "choice":
+        message = messages.read({**told, **(inner if messages.is_dictionary(inner) else {}), "role": "assistant"}, "assistant")
+        side = "output"
+    else:
+        if role == "tool" and "id" in told:
+            told.setdefault("tool_call_id", told["id"])
+        message = messages.read({"content": "", **told, "role": role}, role)
+        side = "input"
+    for one in message or []:
+        contents.say(side, one)
