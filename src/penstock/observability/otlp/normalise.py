@@ -150,9 +150,9 @@ class Normaliser:
                 left[name] = value
             elif does == TEXT:
                 if rule.kinds:
-                    kind = rule.kinds.get(str(value).lower())
-                    if kind is not None and ("kind" not in found or rule.rank < ranks["kind"]):
-                        found["kind"], ranks["kind"] = kind, rule.rank
+                    kind = rule.kinds.get(str(value).lower()) or rule.kinds.get("")
+                    if kind is not None and ("kind" not in found or rule.kind_rank < ranks["kind"]):
+                        found["kind"], ranks["kind"] = kind, rule.kind_rank
                 target = rule.target
                 if target not in found or rule.rank < ranks[target]:
                     if value not in (None, ""):

@@ -58,7 +58,8 @@ class Rule(msgspec.Struct, frozen=True):
     wrap: str = ""
     path: tuple[str | int, ...] = ()
     kinds: dict[str, str] = {}
-    """For a text that also says the kind: by value in lower case."""
+    """For a text that also says the kind: by value in lower case, the empty text for any."""
+    kind_rank: int = 0
 
 
 PLAIN_RULE = Rule(PLAIN)
@@ -101,7 +102,7 @@ class Table:
         if held is None:
             self.rules[name] = rule
         elif rule.does == KIND and held.does == TEXT:
-            self.rules[name] = msgspec.structs.replace(held, kinds={**rule.values, **held.kinds})
+            self.rules[name] = msgspec.structs.replace(held, kinds={**rule.values, **held.kinds}, kind_rank=rule.rank)
 
 
 def _rules(one: Convention, rank: int) -> Iterator[tuple[str, Rule]]:
