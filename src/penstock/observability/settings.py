@@ -45,7 +45,8 @@ class OtlpSettings(Struct, frozen=True, forbid_unknown_fields=True):
     ] = 60.0
     grpc_host: Annotated[str, Meta(description="Address that gRPC listens on.")] = "127.0.0.1"
     grpc_port: Annotated[
-        int | None, Meta(ge=0, le=65535, description="Port for OTLP over gRPC, usually 4317; 0 for a free one. Unset: no gRPC.")
+        Annotated[int, Meta(ge=0, le=65535)] | None,
+        Meta(description="Port for OTLP over gRPC, usually 4317; 0 for a free one. Unset: no gRPC."),
     ] = None
 
 
