@@ -1,10 +1,10 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import pytest
+import pytest_asyncio
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 from tests.house import House
 from tests.observability.otlp.exports import a_span, request
@@ -18,12 +18,29 @@ grpc: Any = pytest.importorskip("grpc")
 WHEN = {"start": 1_790_000_000_000_000_000, "end": 1_790_000_001_000_000_000}
 
 
-@pytest.fixture
-async def open_(tmp_path: Path) -> AsyncIterator[tuple[House, Keeping, Any]]:
-    async with keeping_house(tmp_path, "[observability.otlp]\ngrpc_port = 0\nmax_body_bytes = 20000\n") as (house, store):
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(60)]
+
+
+SETTINGS = "[observability.otlp]\ngrpc_port = 0\nmax_body_bytes = 20000\n"
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def shared(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[tuple[House, Keeping, Any]]:
+    async with keeping_house(tmp_path_factory.mktemp("house"), SETTINGS) as (
+        house,
+        store,
+    ):
         service = next(one for one in house.app.offers["observability"].services if isinstance(one, GrpcIn))
         async with grpc.aio.insecure_channel(f"127.0.0.1:{service.port}") as channel:
             yield house, store, channel.unary_unary(f"/{SERVICE}/Export")
+
+
+@pytest.fixture
+def open_(shared: tuple[House, Keeping, Any]) -> tuple[House, Keeping, Any]:
+    """The house with an empty store."""
+    shared[1].spans.clear()
+    shared[1].batches.clear()
+    return shared
 
 
 @pytest.mark.parametrize("header", ["authorization", "x-api-key"])

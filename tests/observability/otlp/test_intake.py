@@ -150,3 +150,13 @@ def test_only_what_is_suspected_is_cleaned() -> None:
     spans[1].message, spans[2].events = f"it was {secret}", f'[{{"name":"{secret}"}}]'
     clean(spans, Redactor())
     assert (spans[1].message, spans[2].events) == ("it was [redacted: api-key]", '[{"name":"[redacted: api-key]"}]')
+
+
+async def test_a_large_export_is_appended_in_pieces_which_are_the_same_the_next_time() -> None:
+    store = Keeping()
+    taking = intake(store, payload_max_bytes=1 << 20)
+    body = export(*(a_span({"input.value": "x" * 120_000}, id=n + 1) for n in range(100)))
+    for _ in range(2):
+        assert (await taking.take(ANN, body, "", PROTOBUF)).stored == 100
+    assert [span.span_id for span in store.spans] == [f"{n + 1:016x}" for n in range(100)]
+    assert len(store.batches) == 3

@@ -55,7 +55,8 @@ def test_a_span_has_all_that_was_sent() -> None:
     (sent,), tally = read(body(told, another=1))
     assert (sent.trace, sent.span, sent.end - sent.start, sent.status, sent.message) == (TRACE, "b7ad6b7169203331", 10**9, 2, "no")
     assert sent.attributes == {
-        "text": "t", "whole": 12, "number": -3, "float": 0.5, "yes": True, "list": ["a", 1], "map": {"k": "v"}, "bytes": "aGk=", "none": None,
+        "text": "t", "whole": 12, "number": -3, "float": 0.5, "yes": True, "list": ["a", 1], "map": {"k": "v"}, "bytes": "aGk=",
+        "none": None,
     }  # fmt: skip
     assert (sent.events[0].attributes, sent.links[0].span, sent.origin.scope) == ({"text": "t"}, "b7ad6b7169203332", "lib")
     assert (tally.spans, tally.repaired, tally.refused) == (1, {}, {})
@@ -75,7 +76,11 @@ def test_what_is_too_long_or_deep_is_cut_and_counted() -> None:
     deep: dict[str, Any] = {"stringValue": "x"}
     for _ in range(40):
         deep = {"arrayValue": {"values": [deep]}}
-    pairs = [{"key": "deep", "value": deep}, {"key": "long", "value": {"stringValue": "é" * 90}}, {"key": "nul", "value": {"stringValue": "\0"}}]
+    pairs = [
+        {"key": "deep", "value": deep},
+        {"key": "long", "value": {"stringValue": "é" * 90}},
+        {"key": "nul", "value": {"stringValue": "\0"}},
+    ]
     (sent,), tally = read(body(span(attributes=pairs)), Limits(text_bytes=65))
     assert sent.attributes["long"] == "é" * 32
     assert sent.attributes["nul"] == "\ufffd"
@@ -97,7 +102,9 @@ def test_any_json_is_read_or_refused(told: object) -> None:
         pass
 
 
-@pytest.mark.parametrize("data", [b"", b"[]", b'{"resourceSpans": 5}', b"{" * 500, b'{"resourceSpans":[{"scopeSpans":[{"spans":[\xff]}]}]}'])
+@pytest.mark.parametrize(
+    "data", [b"", b"[]", b'{"resourceSpans": 5}', b"{" * 500, b'{"resourceSpans":[{"scopeSpans":[{"spans":[\xff]}]}]}']
+)
 def test_what_is_no_export_is_malformed(data: bytes) -> None:
     with pytest.raises(MalformedRequest):
         read(data)

@@ -69,9 +69,7 @@ def test_numbers_that_are_no_times_are_refused(start: int, end: int) -> None:
 
 def test_a_clock_that_is_ahead_is_set_back_for_all_spans_together() -> None:
     hour = 60 * MINUTE
-    kept, tally = mended(
-        a_span(start=NOW + hour, end=NOW + hour + 100), a_span(id=2, parent=1, start=NOW + hour + 10, end=NOW + hour + 50)
-    )
+    kept, tally = mended(a_span(start=NOW + hour, end=NOW + hour + 100), a_span(id=2, parent=1, start=NOW + hour + 10, end=NOW + hour + 50))
     assert [(span.start - NOW, span.end - NOW) for span in kept] == [(-100, 0), (-90, -50)]
     assert kept[0].attributes["penstock.moved_back_ns"] == hour + 100
     assert tally.repaired == {"clock_skew": 2}
@@ -97,7 +95,11 @@ def test_one_id_in_two_traces_is_two_spans() -> None:
 
 def test_a_circle_of_parents_is_opened_at_its_earliest_span() -> None:
     kept, tally = mended(
-        a_span(id=1, parent=3), a_span(id=2, parent=1, start=NOW - 2 * 10**9), a_span(id=3, parent=2), a_span(id=4, parent=1), a_span(id=5, parent=5)
+        a_span(id=1, parent=3),
+        a_span(id=2, parent=1, start=NOW - 2 * 10**9),
+        a_span(id=3, parent=2),
+        a_span(id=4, parent=1),
+        a_span(id=5, parent=5),
     )
     assert {int(span.span, 16): int(span.parent or "0", 16) for span in kept} == {1: 3, 2: 0, 3: 2, 4: 1, 5: 0}
     assert tally.repaired == {"cyclic_parent": 2}
@@ -121,7 +123,12 @@ def test_a_call_within_a_call_is_counted_once() -> None:
 
     spans = [call("a", "", cost_micros=9, currency="USD", attributes='{"x":1}'), call("b", "a"), call("c", "")]
     count_once(spans)
-    assert [(span.kind, span.input_tokens, span.cost_micros) for span in spans] == [("step", None, None), ("call", 5, None), ("call", 5, None)]
+    told = [(span.kind, span.input_tokens, span.cost_micros) for span in spans]
+    assert told == [
+        ("step", None, None),
+        ("call", 5, None),
+        ("call", 5, None),
+    ]
     assert msgspec.json.decode(spans[0].attributes) == {
         "x": 1, "penstock.counted_within": "b", "sum.input_tokens": 5, "sum.output_tokens": 2, "sum.cost_micros": 9,
     }  # fmt: skip

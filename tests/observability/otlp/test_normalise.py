@@ -235,7 +235,12 @@ def test_langfuse_says_when_the_first_token_came() -> None:
 
 
 def test_langsmith_of_a_run() -> None:
-    lc = {"lc": 1, "type": "constructor", "id": ["langchain", "schema", "messages", "HumanMessage"], "kwargs": {"content": "hi", "type": "human"}}
+    lc = {
+        "lc": 1,
+        "type": "constructor",
+        "id": ["langchain", "schema", "messages", "HumanMessage"],
+        "kwargs": {"content": "hi", "type": "human"},
+    }
     span = normal(
         {
             "langsmith.span.kind": "llm",
@@ -297,7 +302,9 @@ def test_pydantic_ai_of_an_agent_and_its_tool() -> None:
 
 
 def test_what_no_convention_knows_stays_as_it_was() -> None:
-    span = normal({"http.route": "/x", "n": 1, "list": ["a"]}, resource={"service.name": "web", "deployment.environment": "prod", "host": "h"})
+    span = normal(
+        {"http.route": "/x", "n": 1, "list": ["a"]}, resource={"service.name": "web", "deployment.environment": "prod", "host": "h"}
+    )
     has(span, kind="span", service="web", environment="prod", resource='{"host":"h"}', source="a.library@3", payload=None)
     assert attributes(span) == {"http.route": "/x", "n": 1, "list": ["a"]}
 
@@ -352,7 +359,9 @@ def test_a_payload_is_kept_as_far_as_there_is_room_or_not_at_all() -> None:
 
 def test_every_kind_that_a_convention_means_is_a_kind_of_ours() -> None:
     table = Table()
-    meant = {kind for rule in table.rules.values() for kind in (*(rule.values.values() if rule.target == "kind" else ()), *rule.kinds.values())}
+    meant = {
+        kind for rule in table.rules.values() for kind in (*(rule.values.values() if rule.target == "kind" else ()), *rule.kinds.values())
+    }
     assert meant <= set(KINDS)
     fields = {rule.target for rule in table.rules.values() if rule.does <= 5} - {"", "prompt_version"}
     assert fields <= set(Span.__struct_fields__)

@@ -32,7 +32,7 @@ leaves = st.none() | st.booleans() | st.integers(-(2**63), 2**63 - 1) | st.float
 values = st.recursive(leaves, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(texts, inner, max_size=3), max_leaves=6)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(st.lists(st.dictionaries(texts, values, max_size=6), min_size=1, max_size=3))
 def test_what_is_read_is_what_opentelemetry_reads(spans: list[dict[str, Any]]) -> None:
     made = request(*(a_span(one, id=n + 1, events=[("e", one)]) for n, one in enumerate(spans)))
@@ -58,7 +58,7 @@ def test_a_span_has_all_that_was_sent() -> None:
     assert tally.spans == 1
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.data())
 def test_damaged_bytes_are_refused_and_nothing_else_happens(data: st.DataObject) -> None:
     whole = request(a_span({"a": "b", "n": [1, {"k": "v"}]}, events=[("e", {"x": 1})]), a_span({"c": 2.5}, id=2)).SerializeToString()
