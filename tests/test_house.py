@@ -37,6 +37,7 @@ SEEN_THROUGH = {
     "tables.py": "columns; tests/storage/test_migrations.py compares them with the migrations",
     "wiring.py": "puts the parts together; tests/house.py opens the whole",
     "migrations/*.py": "tests/storage/test_migrations.py runs them",
+    "observability/otlp/conventions/*.py": "names of attributes; tests/observability/otlp/test_normalise.py has spans of each",
     "gateway/schemas/*.py": "words of the OpenAPI document; tests/edge/test_openapi.py holds real answers against them",
 }
 """Kinds of files that state something and do nothing, by pattern: what looks at them instead of a test file of their own."""
@@ -115,6 +116,12 @@ UNMIRRORED: dict[str, str] = {
     "journal/context.py": "journal/test_conformance.py",
     "journal/pages.py": "journal/test_routes.py",
     "quality/asking.py": "quality/test_evaluations.py",
+    "observability/otlp/contents.py": "observability/otlp/test_normalise.py",
+    "observability/otlp/messages.py": "observability/otlp/test_normalise.py",
+    "observability/otlp/reasons.py": "observability/otlp/test_http.py",
+    "observability/otlp/routes.py": "observability/otlp/test_http.py",
+    "observability/otlp/sent.py": "observability/otlp/test_protobuf.py",
+    "observability/otlp/table.py": "observability/otlp/test_normalise.py",
     "observability/recorded.py": "quality/test_sampling.py",
     "quality/evidence.py": "quality/test_sampling.py",
     "quality/feedback.py": "quality/test_sampling.py",

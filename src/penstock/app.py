@@ -10,6 +10,7 @@ import importlib
 import logging
 from collections.abc import Sequence
 from importlib.metadata import entry_points
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
@@ -27,6 +28,7 @@ from penstock.settings import ServerSettings, Settings, StorageSettings
 if TYPE_CHECKING:
     from penstock.storage.counters import Counters
     from penstock.storage.records import Records
+    from penstock.storage.telemetry.store import TelemetryStore
 
 _log = logging.getLogger("penstock.app")
 S = TypeVar("S", bound=msgspec.Struct)
@@ -103,6 +105,26 @@ def open_broadcast(settings: Settings, nearby: Broadcast | None) -> Broadcast | 
     return ValkeyBroadcast(url, nearby)
 
 
+def open_spans(settings: Settings) -> TelemetryStore | None:
+    """The store of spans that the settings name; None where they say `off`, or the extra of the embedded one is not installed."""
+    from penstock.storage.telemetry.store import open_telemetry
+
+    url = settings.of(StorageSettings).telemetry
+    if url == "off" or (not url and find_spec("duckdb") is None):
+        return None
+    return open_telemetry(url, data_dir(settings))
+
+
+class _Spans:
+    """The life of the store of spans."""
+
+    name = "telemetry"
+
+    def __init__(self, store: TelemetryStore) -> None:
+        self.start = store.start
+        self.stop = store.close
+
+
 def data_dir(settings: Settings) -> Path:
     """The data folder, made when missing, readable by its owner alone."""
     path = Path(settings.of(ServerSettings).data_dir)
@@ -126,6 +148,7 @@ class App(House):
         from penstock.storage.blobs import Blobs, open_blobs
         from penstock.storage.counters import Counters
         from penstock.storage.records import Records
+        from penstock.storage.telemetry.store import TelemetryStore
 
         self.rooms = tuple(rooms)
         self.tree = settings
@@ -141,6 +164,10 @@ class App(House):
         self.ports.provide(Console, self.console)
         self.ports.provide(Events, self.events)
         self.offers: dict[str, Offer] = {"storage": _offer_of(counters)}
+        spans = open_spans(settings)
+        if spans is not None:
+            self.ports.provide(TelemetryStore, spans)
+            self.offers["telemetry"] = Offer(services=(_Spans(spans),))
         nearby: Broadcast | None = None
         if seat is not None:
             from penstock.edge.peers import PeerBroadcast, WorkerPeers

@@ -58,6 +58,10 @@ class StorageSettings(Struct, frozen=True, forbid_unknown_fields=True):
         str,
         Meta(description="Blobs (the bytes of files): empty for the folder `blobs` in the data folder, or file:///path for another one."),
     ] = ""
+    telemetry: Annotated[
+        str,
+        Meta(description="Spans: empty for the embedded store in the data folder, which needs the extra `telemetry`; `off` for none."),
+    ] = ""
     migrate_on_start: Annotated[
         bool | None,
         Meta(description="Bring the schema up to date at start. Default: yes for SQLite, no elsewhere (run `penstock migrate`)."),

@@ -54,5 +54,5 @@ class StoreRoom:
 async def keeping_house(folder: Path, more: str = "") -> AsyncGenerator[tuple[House, Keeping]]:
     """A house that takes spans."""
     store = Keeping()
-    async with open_house(folder, SETTINGS + more, more=[StoreRoom(store)]) as house:
+    async with open_house(folder, SETTINGS + '[storage]\ntelemetry = "off"\n' + more, more=[StoreRoom(store)]) as house:
         yield house, store
