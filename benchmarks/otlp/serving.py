@@ -1,0 +1,83 @@
+"""The process that is measured: a whole Penstock on one core, asked the pages' questions while spans come in.
+
+``python -m benchmarks.otlp.serving FOLDER CORE``: prints one JSON line with its URL and key, and one with what it saw when standard
+input closes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import resource
+import sys
+import time
+from pathlib import Path
+
+import msgspec
+
+from penstock.app import App, capabilities, load_settings, open_store
+from penstock.edge.server import Server
+from penstock.kernel.ports import FirstKey
+from penstock.storage.telemetry.questions import Filter
+from penstock.storage.telemetry.store import TelemetryStore
+from penstock.up import dispatcher, spare_collector
+
+PAUSE = 0.5
+"""Seconds between two rounds of questions: a person who clicks twice a second."""
+
+
+async def ask(store: TelemetryStore, waits: list[float]) -> None:
+    """What the pages ask, over and over."""
+    while True:
+        now = time.time_ns()
+        hour = Filter(since_ns=now - 3600 * 10**9, until_ns=now)
+        for question in (
+            lambda which=hour: store.series(which, 60 * 10**9, "model"),
+            lambda which=hour: store.groups(which, ("task", "model")),
+            lambda which=hour: store.search(which),
+        ):
+            begin = time.perf_counter()
+            await question()
+            waits.append((time.perf_counter() - begin) * 1e3)
+            await asyncio.sleep(PAUSE / 3)
+
+
+async def serve(folder: Path) -> None:
+    """Until standard input closes."""
+    config = folder / "penstock.toml"
+    config.write_text(f'[server]\nport = 0\ndata_dir = "{folder}/data"\n[gateway]\ndiscover = false\nlocal_embeddings = false\n', "utf-8")
+    settings = load_settings(capabilities(), config)
+    app = App(capabilities(), settings, open_store(settings))
+    await app.start()
+    server = Server(dispatcher(app), host="127.0.0.1", port=0, backlog=128, head_seconds=10)
+    await server.start()
+    spare_collector()
+    store = app.ports.get(TelemetryStore)
+    waits: list[float] = []
+    asking = asyncio.create_task(ask(store, waits))
+    key = await app.ports.get(FirstKey).ensure() or ""
+    cpu = time.process_time()
+    print(msgspec.json.encode({"url": server.url, "key": key}).decode(), flush=True)
+    await asyncio.to_thread(sys.stdin.readline)
+    cpu = time.process_time() - cpu
+    begin = time.perf_counter()
+    await store.flush()
+    behind = time.perf_counter() - begin
+    asking.cancel()
+    facts = await store.facts()
+    waits.sort()
+    seen = {
+        "stored": facts.spans, "cpu_s": cpu, "behind_s": behind, "questions": len(waits),
+        "question_p50_ms": waits[len(waits) // 2] if waits else None, "question_p95_ms": waits[int(len(waits) * 0.95)] if waits else None,
+        "rss_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+    }  # fmt: skip
+    print(msgspec.json.encode(seen).decode(), flush=True)
+    await server.stop()
+    await app.stop()
+
+
+if __name__ == "__main__":
+    os.sched_setaffinity(0, {int(sys.argv[2])})
+    import uvloop
+
+    uvloop.run(serve(Path(sys.argv[1])))
