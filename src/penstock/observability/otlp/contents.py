@@ -26,6 +26,9 @@ class Contents:
         self._said: dict[str, list[Message]] = {}
         self.repaired = repaired
 
+    def __bool__(self) -> bool:
+        return bool(self._held or self._lists or self._said)
+
     def put(self, side: str, rank: int, value: Any) -> None:
         """``value`` for a side; the least ``rank`` stays, the first among equals."""
         held = self._held.get(side)

@@ -217,9 +217,11 @@ class Intake:
 
 def clean(spans: Sequence[Span], redactor: Redactor) -> None:
     """Replace secrets in what spans say. Most hold none, which one look at all of them tells."""
-    texts: list[str] = []
+    texts: list[str] = list({span.resource for span in spans})
     for span in spans:
-        texts += (span.name, span.message, span.attributes, span.events, span.links, span.resource)
+        texts += (span.name, span.attributes)
+        if span.message or span.events or span.links:
+            texts += (span.message, span.events, span.links)
         if span.payload is not None:
             texts += (span.payload.input, span.payload.output)
     if not redactor.suspects("\n".join(texts).encode("utf-8", "replace")):

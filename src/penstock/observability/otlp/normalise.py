@@ -58,14 +58,6 @@ class Owner(msgspec.Struct, frozen=True):
     key: str = ""
 
 
-class _Source(msgspec.Struct, frozen=True):
-    service: str
-    release: str
-    environment: str
-    resource: str
-    name: str
-
-
 class Normaliser:
     """Makes spans for one request. ``price`` estimates a cost in micro-dollars; ``clean`` replaces secrets in text that is stored, and
     ``payloads`` False keeps no prompts and replies. ``payload_bytes`` are kept of each side."""
@@ -80,62 +72,52 @@ class Normaliser:
         self._price = price
         self._payloads = payloads
         self._payload_bytes = payload_bytes
-        self._sources: dict[int, tuple[Origin, _Source]] = {}
+        self._sources: dict[int, tuple[Origin, dict[str, Any]]] = {}
+        self._contents = Contents(tally.repaired)
 
     def span(self, sent: Sent) -> Span:
         """The span in our words."""
         held = self._sources.get(id(sent.origin))
         if held is None:
-            held = self._sources[id(sent.origin)] = (sent.origin, _source(sent.origin))
-        source = held[1]
-        found: dict[str, Any] = {}
+            held = self._sources[id(sent.origin)] = (sent.origin, _source(sent.origin, self._owner))
+        found = held[1].copy()
         ranks: dict[str, int] = {}
         left: Attributes = {}
-        contents = Contents(self._tally.repaired)
+        contents = self._contents
         self._attributes(sent.attributes, found, ranks, left, contents, sent.start)
-        events = self._events(sent, found, ranks, left, contents) if sent.events else ""
+        if sent.events:
+            found["events"] = self._events(sent, found, ranks, left, contents)
+        if sent.links:
+            found["links"] = _encode([{"trace": one.trace, "span": one.span, "attributes": one.attributes} for one in sent.links]).decode()
         kind = found.get("kind") or _guess(found)
         found["kind"] = kind
-        if "provider" in found:
-            found["provider"] = _provider(found["provider"])
-        number = found.pop("prompt_version", None)
-        if number is not None and "prompt" in found:
-            found["prompt"] = f"{found['prompt']}@{number}"
+        provider = found.get("provider")
+        if provider is not None:
+            found["provider"] = _PROVIDERS.get(provider) or _provider(provider)
+        if "prompt_version" in found:
+            number = found.pop("prompt_version")
+            if "prompt" in found:
+                found["prompt"] = f"{found['prompt']}@{number}"
         self._money(kind, found, left)
-        if sent.status == 2 or found.get("error_code"):
+        if sent.status == 2 or "error_code" in found:
             found["status"] = "failed"
             if sent.message or "message" not in found:
                 found["message"] = sent.message
-        owner = self._owner
-        if owner.person or "person" not in found:
-            found["person"] = owner.person
-        if "environment" not in found:
-            found["environment"] = source.environment
-        if "release" not in found:
-            found["release"] = source.release
-        payload = self._payload(contents, kind, left) if self._payloads else None
-        return Span(
-            trace_id=sent.trace,
-            span_id=sent.span,
-            parent_id=sent.parent,
-            start_ns=sent.start,
-            end_ns=sent.end,
-            name=sent.name[:_LONGEST],
-            organisation=owner.organisation,
-            team=owner.team,
-            project=owner.project,
-            key=owner.key,
-            service=source.service,
-            source=source.name,
-            resource=source.resource,
-            attributes=_encode(left).decode() if left else "",
-            events=events,
-            links=_encode([{"trace": one.trace, "span": one.span, "attributes": one.attributes} for one in sent.links]).decode()
-            if sent.links
-            else "",
-            payload=payload,
-            **found,
-        )
+        if self._owner.person:
+            found["person"] = self._owner.person
+        if contents:
+            if self._payloads:
+                found["payload"] = self._payload(contents, kind, left)
+            self._contents = Contents(self._tally.repaired)
+        if left:
+            found["attributes"] = _encode(left).decode()
+        found["trace_id"] = sent.trace
+        found["span_id"] = sent.span
+        found["parent_id"] = sent.parent
+        found["start_ns"] = sent.start
+        found["end_ns"] = sent.end
+        found["name"] = sent.name[:_LONGEST]
+        return Span(**found)
 
     def _attributes(
         self, attributes: Attributes, found: dict[str, Any], ranks: dict[str, int], left: Attributes, contents: Contents, start: int
@@ -149,14 +131,16 @@ class Normaliser:
             if does == PLAIN:
                 left[name] = value
             elif does == TEXT:
+                rank = rule.rank
                 if rule.kinds:
                     kind = rule.kinds.get(str(value).lower()) or rule.kinds.get("")
-                    if kind is not None and ("kind" not in found or rule.kind_rank < ranks["kind"]):
+                    if kind is not None and ("kind" not in ranks or rule.kind_rank < ranks["kind"]):
                         found["kind"], ranks["kind"] = kind, rule.kind_rank
                 target = rule.target
-                if target not in found or rule.rank < ranks[target]:
-                    if value not in (None, ""):
-                        found[target], ranks[target] = (value if isinstance(value, str) else text(value))[:_LONGEST], rule.rank
+                if target not in ranks or rank < ranks[target]:
+                    if value:
+                        found[target] = value if isinstance(value, str) and len(value) < _LONGEST else text(value)[:_LONGEST]
+                        ranks[target] = rank
                 elif found[target] != value:
                     left[name] = value
             elif does == COUNT:
@@ -173,7 +157,7 @@ class Normaliser:
             value = int(value)
         if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < _MOST_COUNT:
             self._tally.repaired["token_count"] += 1
-        elif target not in found or rank < ranks[target]:
+        elif target not in ranks or rank < ranks[target]:
             found[target], ranks[target] = value, rank
 
     def _rarely(
@@ -184,7 +168,7 @@ class Normaliser:
             kind = rule.values.get(str(value).lower()) or rule.values.get("")
             if kind is None:
                 left[name] = value
-            elif "kind" not in found or rule.rank < ranks["kind"]:
+            elif "kind" not in ranks or rule.rank < ranks["kind"]:
                 found["kind"], ranks["kind"] = kind, rule.rank
             if kind is not None and ("" in rule.values or found["kind"] != kind):
                 left[name] = value
@@ -194,7 +178,7 @@ class Normaliser:
                 if messages.is_dictionary(told) and entry in told:
                     if field == "cost":
                         _cost(told[entry], rule.rank, found, ranks)
-                    elif field not in found or ranks.get(field) != rule.rank:
+                    elif ranks.get(field) != rule.rank:
                         self._count(field, rule.rank, told[entry], found, ranks)
             left[name] = value
         elif does == COST:
@@ -247,13 +231,10 @@ class Normaliser:
         elif self._price is not None and ("input_tokens" in found or "output_tokens" in found):
             model = found.get("answered") or found.get("model")
             if model:
-                usage = Usage(
-                    input=found.get("input_tokens", 0),
-                    output=found.get("output_tokens", 0),
-                    cached=found.get("cached_tokens", 0),
-                    reasoning=found.get("reasoning_tokens", 0),
-                )
-                cost = self._price(found.get("provider", ""), model, usage)
+                get = found.get
+                usage = Usage(input=get("input_tokens", 0), output=get("output_tokens", 0))
+                usage.cached, usage.reasoning = get("cached_tokens", 0), get("reasoning_tokens", 0)
+                cost = self._price(get("provider", ""), model, usage)
                 if cost is not None:
                     found["cost_micros"], found["currency"] = cost, "USD"
                     left[ESTIMATED] = True
@@ -270,21 +251,26 @@ class Normaliser:
         return Payload(input=came, output=went)
 
 
-def _source(origin: Origin) -> _Source:
+def _source(origin: Origin, owner: Owner) -> dict[str, Any]:
+    """What all spans of an origin have in common, by field; nothing that is empty."""
     resource = dict(origin.resource)
     service = resource.pop("service.name", "")
     release = resource.pop("service.version", "")
     environment = resource.pop("deployment.environment.name", resource.pop("deployment.environment", ""))
-    name = f"{origin.scope}@{origin.version}" if origin.version else origin.scope
     if origin.attributes:
         resource["scope"] = origin.attributes
-    return _Source(
-        text(service)[:_LONGEST],
-        text(release)[:_LONGEST],
-        text(environment)[:_LONGEST],
-        _encode(resource).decode() if resource else "",
-        name[:_LONGEST],
-    )
+    common = {
+        "organisation": owner.organisation,
+        "team": owner.team,
+        "project": owner.project,
+        "key": owner.key,
+        "service": text(service)[:_LONGEST],
+        "release": text(release)[:_LONGEST],
+        "environment": text(environment)[:_LONGEST],
+        "resource": _encode(resource).decode() if resource else "",
+        "source": (f"{origin.scope}@{origin.version}" if origin.version else origin.scope)[:_LONGEST],
+    }
+    return {field: told for field, told in common.items() if told}
 
 
 def _guess(found: dict[str, Any]) -> str:
@@ -295,14 +281,18 @@ def _guess(found: dict[str, Any]) -> str:
     return "span"
 
 
+_PROVIDERS: dict[str, str] = {}
+"""Names that were seen, with ours."""
+
+
 def _provider(name: str) -> str:
-    name = name.lower()
-    ours = PROVIDERS.get(name)
-    if ours is not None:
-        return ours
+    lower = name.lower()
     # The Vercel AI SDK names the API as well: openai.chat, anthropic.messages.
-    first = name.partition(".")[0]
-    return PROVIDERS.get(first, first)
+    first = lower.partition(".")[0]
+    ours = PROVIDERS.get(lower) or PROVIDERS.get(first, first)
+    if len(_PROVIDERS) < 1000:
+        _PROVIDERS[name] = ours
+    return ours
 
 
 def _cost(value: Any, rank: int, found: dict[str, Any], ranks: dict[str, int]) -> bool:
@@ -312,7 +302,7 @@ def _cost(value: Any, rank: int, found: dict[str, Any], ranks: dict[str, int]) -
         return False
     if not 0 <= dollars < 1e9:
         return False
-    if "cost_micros" not in found or rank < ranks["cost_micros"]:
+    if "cost_micros" not in ranks or rank < ranks["cost_micros"]:
         found["cost_micros"], ranks["cost_micros"] = round(dollars * 1e6), rank
     return True
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 import base64
 import struct
 from collections.abc import Iterator
+from itertools import islice
 from typing import Any
 
 from penstock.kernel.errors import MalformedRequest
@@ -141,7 +142,7 @@ class Reader:
         attributes: Attributes = {}
         events: list[SentEvent] = []
         links: list[SentLink] = []
-        most = self._limits.attributes
+        small = _SMALL
         while at < end:
             tag = data[at]
             at += 1
@@ -153,14 +154,15 @@ class Reader:
                 stop = at + length
                 if stop > end:
                     raise Wrong("an attribute is longer than its span")
-                pair = seen(data[at:stop]) if length < _SMALL else None
-                if pair is None:
-                    pair = self._small(data, at, stop) if length < _SMALL else self._pair(data, at, stop, 0)
+                if length < small:
+                    pair = seen(data[at:stop])
+                    if pair is None:
+                        pair = self._small(data, at, stop)
+                else:
+                    pair = self._pair(data, at, stop, 0)
                 at = stop
-                attributes[pair[0]] = pair[1]
-                if len(attributes) > most:
-                    attributes.popitem()
-                    self._tally.repaired["attributes_dropped"] += 1
+                key, value = pair
+                attributes[key] = value
                 continue
             wire = tag & 7
             if wire == 2:
@@ -212,6 +214,9 @@ class Reader:
                 at = skip(data, at - 1)
         if at != end:
             raise Wrong("a span ends inside a field")
+        if len(attributes) > self._limits.attributes:
+            self._tally.repaired["attributes_dropped"] += len(attributes) - self._limits.attributes
+            attributes = dict(islice(attributes.items(), self._limits.attributes))
         return Sent(trace.hex(), span.hex(), parent.hex(), name, kind, start, stopped, attributes, events, links, status, message, origin)
 
     def _small(self, data: bytes, at: int, stop: int) -> tuple[str, Any]:
