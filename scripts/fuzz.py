@@ -167,6 +167,15 @@ SEEDS: dict[str, list[bytes]] = {
         b"\x05\x81\x8e\0\0\0\0" + b'{"type": "xyz"}'[:14] + b"\x88\x82\0\0\0\0\x03\xe8",
     ],
     "head": [b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", b"a=b, c=d", b"Bearer psk_x"],
+    "otlp": [
+        b"\x00"
+        + bytes.fromhex("0a380a140a120a0c736572766963652e6e616d6512020a0012201a1e0a10")
+        + bytes(range(16))
+        + b"\x12\x08"
+        + b"abcdefgh",
+        b'\x01{"resourceSpans": [{"scopeSpans": [{"spans": [{"traceId": "0af7651916cd43dd8448eb211c80319c", "spanId": "b7ad6b7169203331", "startTimeUnixNano": "1700000000000000000", "attributes": [{"key": "gen_ai.input.messages", "value": {"stringValue": "[{\\"role\\": \\"user\\", \\"content\\": \\"hi\\"}]"}}, {"key": "llm.input_messages.0.message.content", "value": {"arrayValue": {"values": [{"intValue": "1"}]}}}]}]}]}]}',
+        b'\x02{"gen_ai.prompt.0.tool_calls.0.arguments": "{}", "gen_ai.completion": {"choices": [{"message": {"role": "a", "content": [{"type": "tool_use"}]}}]}, "ai.response.toolCalls": "[{}]", "langfuse.observation.usage_details": "{\\"input\\": -1}", "gen_ai.usage.input_tokens": 1.5, "gen_ai.system_instructions": [{"type": "text"}]}',
+    ],
     "spool": [b"\xd5PJ1\x03\x00\x00\x00abcdxyz"],
     "answer": [
         b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}",
@@ -363,6 +372,37 @@ def target(name: str) -> Callable[[bytes], None]:
         estimate_tokens(data)
         with contextlib.suppress(RequestError):
             parse_labels(text)
+
+    def otlp(data: bytes) -> None:
+        from penstock.observability.otlp.json_form import JsonReader
+        from penstock.observability.otlp.mend import count_once, mend
+        from penstock.observability.otlp.normalise import Normaliser, Owner
+        from penstock.observability.otlp.protobuf import Reader
+        from penstock.observability.otlp.sent import Limits, Origin, Sent, Tally
+        from penstock.observability.otlp.table import Table
+
+        tally, limits, now = Tally(), Limits(text_bytes=500, attributes=20, events=5), 1_800_000_000_000_000_000
+        kind, body = data[:1], data[1:]
+        sent: list[Sent] = []
+        with contextlib.suppress(RequestError):
+            if kind == b"\x02":  # attributes as they are, past the readers
+                with contextlib.suppress(ValueError, RecursionError):
+                    told = json.loads(body)
+                    if isinstance(told, dict):
+                        sent = [Sent("1" * 32, "2" * 16, "", "", 0, now, now, told, [], [], 0, "", Origin({}))]
+            else:
+                reader = JsonReader(body, limits, tally) if kind == b"\x01" else Reader(body, limits, tally)
+                sent = [one for one in reader.spans() if one is not None]
+                if len(sent) + tally.refused.total() != tally.spans:
+                    raise AssertionError(tally.refused)
+        normaliser = Normaliser(Table(), Owner("o"), tally, lambda provider, model, usage: usage.total)
+        spans = [normaliser.span(one) for one in mend(sent, now, 1, tally)]
+        count_once(spans)
+        for span in spans:
+            for text in (span.attributes, span.resource, span.events, span.links):
+                json.loads(text or "null")
+            if not (0 < span.start_ns <= span.end_ns <= now + 1 and len(span.trace_id) == 32):
+                raise AssertionError(span)
 
     def spool(data: bytes) -> None:
         from penstock.storage.segments import scan

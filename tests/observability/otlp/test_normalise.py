@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import random
 from typing import Any
 
 import msgspec
@@ -365,3 +366,44 @@ def test_every_kind_that_a_convention_means_is_a_kind_of_ours() -> None:
     assert meant <= set(KINDS)
     fields = {rule.target for rule in table.rules.values() if rule.does <= 5} - {"", "prompt_version"}
     assert fields <= set(Span.__struct_fields__)
+
+
+KNOWN = sorted(name for name, rule in Table().rules.items() if rule.does != 10)
+LISTS = ("gen_ai.prompt.", "gen_ai.completion.", "llm.input_messages.", "llm.output_messages.", "retrieval.documents.")
+LEAVES = ("role", "content", "message.role", "message.content", "message.tool_calls.0.tool_call.id", "tool_calls.0.name", "0.0")
+WORDS = ("role", "content", "parts", "type", "text", "tool_calls", "message", "messages", "kwargs", "lc", "id", "function", "choices")
+
+
+def anything(draw: random.Random, depth: int = 0) -> Any:
+    """A value of any shape, many of which look like messages."""
+    kind = draw.randrange(9 if depth < 4 else 6)
+    if kind < 6:
+        return (
+            None,
+            draw.random() < 0.5,
+            draw.randrange(-5, 5),
+            draw.random(),
+            draw.choice(["user", "text", "tool_use", "{", '["a"]']),
+            "",
+        )[kind]
+    if kind == 6:
+        return [anything(draw, depth + 1) for _ in range(draw.randrange(4))]
+    return {draw.choice(WORDS): anything(draw, depth + 1) for _ in range(draw.randrange(5))}
+
+
+def test_whatever_is_said_in_known_names_becomes_a_span() -> None:
+    draw = random.Random(5)
+    for turn in range(600):
+        said: dict[str, Any] = {}
+        for _ in range(draw.randrange(1, 6)):
+            numbered = f"{draw.choice(LISTS)}{draw.randrange(3)}.{draw.choice(LEAVES)}"
+            value = anything(draw)
+            said[draw.choice([draw.choice(KNOWN), numbered])] = draw.choice([value, msgspec.json.encode(value).decode()])
+        names = ("gen_ai.choice", "gen_ai.tool.message", "gen_ai.client.inference.operation.details", "exception")
+        span = normal(said, events=[(draw.choice(names), said)], status=2 * (turn % 2), price=lambda *_: 1)
+        assert span.kind in KINDS
+        for text in (span.attributes, span.events):
+            msgspec.json.decode(text or "null")
+        assert all(
+            isinstance(getattr(span, name), str) for name in ("model", "provider", "session", "agent", "tool", "operation", "person")
+        )

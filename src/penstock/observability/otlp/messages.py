@@ -171,12 +171,17 @@ _OTHERS = frozenset(
 _TYPES = _CALLS | _ANSWERS | _TEXTS | _THOUGHTS | _OTHERS
 
 
+def _kind(value: Message) -> str:
+    kind = value.get("type")
+    return kind if isinstance(kind, str) else ""
+
+
 def _is_part(value: Message) -> bool:
     if "message_content" in value or ("text" in value and "role" not in value):
         return True
     if "functionCall" in value or "functionResponse" in value or "tool_call" in value:
         return True
-    return "role" not in value and value.get("type") in _TYPES
+    return "role" not in value and _kind(value) in _TYPES
 
 
 def _parts(content: Any) -> list[Message]:
@@ -196,7 +201,7 @@ def _part(value: Any) -> Message:
     inner = value.get("message_content")
     if is_dictionary(inner):
         value = inner
-    kind = value.get("type")
+    kind = _kind(value)
     if kind in _CALLS or "tool_call" in value:
         return _call(value)
     if is_dictionary(value.get("functionCall")):
@@ -211,7 +216,7 @@ def _part(value: Any) -> Message:
             "type": "reasoning",
             "content": text(value.get("content") or value.get("thinking") or value.get("text") or value.get("summary")),
         }
-    if kind in _TEXTS or kind is None:
+    if kind in _TEXTS or not kind:
         said = value.get("text", value.get("content"))
         if said is not None:
             return {"type": "text", "content": text(said)}
