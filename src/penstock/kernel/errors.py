@@ -77,7 +77,7 @@ What one class tells apart has a code of its own::
     unknown_url                 404  NotFound          nothing answers at this path
     recording_miss              404  UnknownModel      the recording holds no reply to this request
     previous_response_not_found  400  NotFound         the response to follow, or one before it, is not stored any more
-    encoding_not_taken          415  RequestError      spans came in a content-encoding that is not understood here, or needs the extra 'otlp'
+    encoding_not_taken          415  RequestError      spans came in an encoding that is not understood here, or needs the extra 'otlp'
     media_type_not_taken        415  RequestError      spans came neither as protobuf nor as JSON
     file_quota_exceeded         403  Forbidden         the organisation's files have no more room (files.max_organisation_*)
     client_secrets_not_served   501  RequestError      no secrets for browsers are made here; make a key with an end instead

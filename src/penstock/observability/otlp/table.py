@@ -15,9 +15,10 @@ from penstock.observability.otlp.conventions.langsmith import LANGSMITH
 from penstock.observability.otlp.conventions.logfire import LOGFIRE
 from penstock.observability.otlp.conventions.openinference import OPENINFERENCE
 from penstock.observability.otlp.conventions.openllmetry import OPENLLMETRY
+from penstock.observability.otlp.conventions.ours import OURS
 from penstock.observability.otlp.conventions.vercel import VERCEL
 
-CONVENTIONS: tuple[Convention, ...] = (LANGFUSE, LANGSMITH, OPENINFERENCE, VERCEL, GENAI, OPENLLMETRY, LOGFIRE, GENAI_OLD)
+CONVENTIONS: tuple[Convention, ...] = (OURS, LANGFUSE, LANGSMITH, OPENINFERENCE, VERCEL, GENAI, OPENLLMETRY, LOGFIRE, GENAI_OLD)
 """Where two say the same thing differently, the first decides: what names itself comes before what is said in passing."""
 
 PROVIDERS: dict[str, str] = {

@@ -23,7 +23,6 @@ GENAI = Convention(
         "session.id": "session",
         "user.id": "person",
         "enduser.id": "person",
-        "penstock.task": "task",
     },
     counts={
         "gen_ai.usage.input_tokens": "input_tokens",
@@ -42,7 +41,7 @@ GENAI = Convention(
             "invoke_workflow": "chain",
             "execute_tool": "tool",
             "retrieval": "retrieval",
-        }
+        },
     },
     first_token={"gen_ai.response.time_to_first_chunk": 1e9, "gen_ai.server.time_to_first_token": 1e9},
     contents={
