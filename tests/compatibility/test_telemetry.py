@@ -31,7 +31,7 @@ SETTINGS = """[gateway.providers.chat]
 profile = "openai-compatible"
 base_url = "{chat}"
 models = ["m"]
-[finops.prices."chat/m"]
+[finops.prices."openai/m"]
 input = 1.0
 output = 2.0
 [observability.otlp]
@@ -129,6 +129,7 @@ def check(rig: Rig, service: str, *, agent: bool = True) -> None:
         assert (call.service, call.model, call.status) == (service, "m", "ok")
         assert call.input_tokens
         assert call.output_tokens
+        assert call.cost_micros == call.input_tokens + 2 * call.output_tokens
         assert call.payload is not None
         messages = said(call.payload.input)
         assert any(part.get("content") == ASKED for message in messages if message["role"] == "user" for part in message["parts"])
@@ -224,7 +225,7 @@ def test_llama_index_with_openinference(rig: Rig, instrumented: Callable[[Any, A
 
     assert asyncio.run(ask()) == WEATHER
     provider.shutdown()
-    check(rig, "llama")
+    check(rig, "llama", agent=False)
 
 
 def test_openai_agents_with_openinference(rig: Rig, instrumented: Callable[[Any, Any], None]) -> None:
@@ -250,13 +251,14 @@ def test_openai_agents_with_openinference(rig: Rig, instrumented: Callable[[Any,
 def test_pydantic_ai(rig: Rig) -> None:
     pytest.importorskip("pydantic_ai", reason="make test-compatibility installs it")
     from pydantic_ai import Agent
-    from pydantic_ai.models.instrumented import InstrumentationSettings
+    from pydantic_ai.models.instrumented import InstrumentationSettings, InstrumentedModel
     from pydantic_ai.models.openai import OpenAIChatModel
     from pydantic_ai.providers.openai import OpenAIProvider
 
     provider = rig.provider("pydantic")
     model = OpenAIChatModel("m", provider=OpenAIProvider(base_url=f"{rig.url}/v1", api_key=rig.key))
-    agent = Agent(model, name="planner", tools=[weather], instrument=InstrumentationSettings(tracer_provider=provider))
+    seen = InstrumentedModel(model, InstrumentationSettings(tracer_provider=provider))
+    agent = Agent(seen, name="planner", tools=[weather])
     assert asyncio.run(agent.run(ASKED)).output == WEATHER
     provider.shutdown()
     check(rig, "pydantic")

@@ -132,3 +132,10 @@ def test_a_call_within_a_call_is_counted_once() -> None:
     assert msgspec.json.decode(spans[0].attributes) == {
         "x": 1, "penstock.counted_within": "b", "sum.input_tokens": 5, "sum.output_tokens": 2, "sum.cost_micros": 9,
     }  # fmt: skip
+
+
+def test_a_call_without_tokens_around_a_call_is_none() -> None:
+    spans = [Span(trace_id="t", span_id=id, parent_id=parent, start_ns=0, end_ns=1, kind="call") for id, parent in ("ab", "b ", "cb", "d ")]
+    spans[1].parent_id = ""
+    count_once(spans)
+    assert [(span.span_id, span.kind) for span in spans] == [("a", "call"), ("b", "step"), ("c", "call"), ("d", "call")]

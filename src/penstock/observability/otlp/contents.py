@@ -29,6 +29,11 @@ class Contents:
     def __bool__(self) -> bool:
         return bool(self._held or self._lists or self._said)
 
+    @property
+    def talks(self) -> bool:
+        """Whether there are messages, said as such."""
+        return bool(self._said) or any(f"{side}.messages" in held for held in (self._held, self._lists) for side in SIDES)
+
     def put(self, side: str, rank: int, value: Any) -> None:
         """``value`` for a side; the least ``rank`` stays, the first among equals."""
         held = self._held.get(side)

@@ -118,17 +118,18 @@ def _cycles(spans: Sequence[Sent], known: dict[str, Sent], tally: Tally) -> None
 
 
 def count_once(spans: Sequence[Span]) -> None:
-    """Where a call was recorded twice, by a framework and by the client beneath it, only the inner one's tokens and cost count."""
-    calls = {span.span_id: span for span in spans if span.kind == "call" and span.output_tokens is not None}
-    for inner in list(calls.values()):
-        outer = calls.get(inner.parent_id)
-        if outer is not None and outer.trace_id == inner.trace_id and outer.kind == "call":
-            left: Attributes = msgspec.json.decode(outer.attributes) if outer.attributes else {}
-            left[COUNTED_WITHIN] = inner.span_id
-            for name in ("input_tokens", "output_tokens", "cached_tokens", "reasoning_tokens", "cost_micros"):
-                value = getattr(outer, name)
-                if value is not None:
-                    left[f"sum.{name}"] = value
-                    setattr(outer, name, None)
-            outer.kind, outer.currency = "step", ""
-            outer.attributes = msgspec.json.encode(left).decode()
+    """Where a call was recorded twice, by a framework and by the client beneath it, only the inner one is a call with tokens and a cost."""
+    calls = {span.span_id: span for span in spans if span.kind == "call"}
+    outer_of = [(outer, inner) for inner in calls.values() if (outer := calls.get(inner.parent_id)) is not None]
+    for outer, inner in outer_of:
+        if outer.kind != "call" or outer.trace_id != inner.trace_id or outer is inner:
+            continue
+        left: Attributes = msgspec.json.decode(outer.attributes) if outer.attributes else {}
+        left[COUNTED_WITHIN] = inner.span_id
+        for name in ("input_tokens", "output_tokens", "cached_tokens", "reasoning_tokens", "cost_micros"):
+            value = getattr(outer, name)
+            if value is not None:
+                left[f"sum.{name}"] = value
+                setattr(outer, name, None)
+        outer.kind, outer.currency = "step", ""
+        outer.attributes = msgspec.json.encode(left).decode()

@@ -56,7 +56,10 @@ def text(value: Any) -> str:
 
 def ready(value: Any) -> TypeGuard[str]:
     """Whether ``value`` is JSON text in our shape already, as far as a look can tell."""
-    return isinstance(value, str) and value.startswith('[{"role":') and '"parts":' in value[:200] and value.endswith("}]")
+    if not isinstance(value, str) or not value.startswith('[{"role":') or '"parts":' not in value[:200] or not value.endswith("}]"):
+        return False
+    # Some have the arguments of a tool as text.
+    return '"arguments":"' not in value and '"arguments": "' not in value
 
 
 def _messages(value: Any, role: str, depth: int) -> list[Message]:

@@ -90,6 +90,8 @@ class Normaliser:
         if sent.links:
             found["links"] = _encode([{"trace": one.trace, "span": one.span, "attributes": one.attributes} for one in sent.links]).decode()
         kind = found.get("kind") or _guess(found)
+        if kind == "call?":
+            kind = "call" if "output_tokens" in found or "input_tokens" in found or contents.talks else "step"
         found["kind"] = kind
         provider = found.get("provider")
         if provider is not None:

@@ -23,7 +23,7 @@ class Convention(msgspec.Struct, frozen=True, kw_only=True):
     """One convention. What two say differently, the one that comes first in `penstock.observability.otlp.table.CONVENTIONS` decides.
 
     ``texts`` names fields of text by attribute, ``counts`` fields that count tokens. ``kinds`` gives kinds by attribute and by its value in
-    lower case, ``kinds_by_presence`` those that an attribute means by being there. ``costs`` are attributes in dollars. ``first_token``
+    lower case (``call?`` is a call where it has messages or tokens, else a step), ``kinds_by_presence`` those that an attribute means by being there. ``costs`` are attributes in dollars. ``first_token``
     are attributes with the time to the first token, and nanoseconds of their unit; ``first_token_at`` have the moment itself in
     ISO 8601.
 

@@ -30,7 +30,8 @@ OPENINFERENCE = Convention(
     },
     kinds={
         "openinference.span.kind": {
-            "llm": "call",
+            # LlamaIndex calls what prepares a request an LLM, too.
+            "llm": "call?",
             "chain": "chain",
             "agent": "agent",
             "tool": "tool",
@@ -43,7 +44,7 @@ OPENINFERENCE = Convention(
         }
     },
     costs=("llm.cost.total",),
-    contents={"input.value": "input", "output.value": "output", "tool.parameters": "input"},
+    contents={"input.value": "input", "output.value": "output"},
     numbered=(
         Numbered("llm.input_messages.", "input.messages", "message"),
         Numbered("llm.output_messages.", "output.messages", "message"),
