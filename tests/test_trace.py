@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import asyncio
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +14,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from tests.observability.otlp.exports import OWNER, read
+from tests.observability.otlp.keeping import keeping_house
 
 from penstock.observability.otlp.normalise import Normaliser
 from penstock.observability.otlp.table import Table
@@ -110,6 +113,22 @@ def test_content_may_be_kept_out_and_never_has_no_end(exported: InMemorySpanExpo
     assert payload is not None
     assert len(payload.input) == LONGEST
     assert payload.output == "[[...]]"
+
+
+async def test_the_examples_of_the_document_send_what_they_say(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = (Path(__file__).parent.parent / "docs" / "tracing.md").read_text("utf-8")
+    examples = [part.split("```")[0] for part in text.split("```python\n")[1:]]
+    assert len(examples) == 2
+    monkeypatch.setattr(otel, "set_tracer_provider", lambda provider: monkeypatch.setattr(otel, "get_tracer", provider.get_tracer))
+    async with keeping_house(tmp_path) as (house, store):
+        for example in examples:
+            code = example.replace("http://127.0.0.1:8080", house.url).replace("psk_...", house.admin)
+            await asyncio.to_thread(exec, code, {})
+    assert [(span.name, span.kind, span.session, span.service) for span in sorted(store.spans, key=lambda span: span.start_ns)] == [
+        ("answer", "span", "s-17", "support-bot"),
+        ("answer", "agent", "s-17", "support-bot"),
+        ("weather", "tool", "s-17", "support-bot"),
+    ]
 
 
 def test_nothing_of_the_server_is_imported() -> None:
