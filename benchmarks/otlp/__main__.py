@@ -64,7 +64,8 @@ def over_http(bodies: list[bytes], seconds: float) -> dict[str, Any]:
     waits.sort()
     return {
         "spans": sum(sent), "seconds": took, "spans_per_second": sum(sent) / took,
-        "cpu_us_per_span": seen["cpu_s"] / sum(sent) * 1e6, "export_p50_ms": waits[len(waits) // 2], "export_p95_ms": waits[int(len(waits) * 0.95)],
+        "cpu_us_per_span": seen["cpu_s"] / sum(sent) * 1e6,
+        "export_p50_ms": waits[len(waits) // 2], "export_p95_ms": waits[int(len(waits) * 0.95)],
         **seen,
     }  # fmt: skip
 
@@ -88,7 +89,8 @@ def main() -> None:
     for name, figure in found.items():
         print(f"  {name:20} {figure:12,.1f}")
     result = {
-        "date": time.strftime("%Y-%m-%d"), "machine": {"cpus": os.cpu_count(), "python": platform.python_version(), "load": os.getloadavg()[0]},
+        "date": time.strftime("%Y-%m-%d"),
+        "machine": {"cpus": os.cpu_count(), "python": platform.python_version(), "load": os.getloadavg()[0]},
         "spans_per_export": SPANS, "bytes_per_span": len(bodies[0]) / SPANS, "cpu_us_per_span": reading, "http": found,
         "bar": {"spans_per_second": BAR, "holds": found["spans_per_second"] >= BAR},
     }  # fmt: skip

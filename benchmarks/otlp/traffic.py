@@ -8,7 +8,7 @@ from typing import Any
 
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-WORDS = "the a customer order refund delivery asks when will it arrive please tell me about model answer from of to and is was".split()
+SENTENCE = "the a customer order refund delivery asks when will it arrive please tell me about model answer from of to and is was"
 
 
 def export(seed: int, spans: int = 500, payloads: float = 0.1) -> bytes:
@@ -51,7 +51,7 @@ def export(seed: int, spans: int = 500, payloads: float = 0.1) -> bytes:
             "thread.id": 140_000_000_000_000 + draw.randrange(8),
         }
         if draw.random() < payloads:
-            asked, said = (" ".join(draw.choices(WORDS, k=n)) for n in (260, 120))
+            asked, said = (" ".join(draw.choices(SENTENCE.split(), k=n)) for n in (260, 120))
             attributes["gen_ai.input.messages"] = f'[{{"role":"user","parts":[{{"type":"text","content":"{asked}"}}]}}]'
             attributes["gen_ai.output.messages"] = f'[{{"role":"assistant","parts":[{{"type":"text","content":"{said}"}}]}}]'
         _say(span.attributes, attributes)

@@ -22,10 +22,10 @@ class Numbered(msgspec.Struct, frozen=True):
 class Convention(msgspec.Struct, frozen=True, kw_only=True):
     """One convention. What two say differently, the one that comes first in `penstock.observability.otlp.table.CONVENTIONS` decides.
 
-    ``texts`` names fields of text by attribute, ``counts`` fields that count tokens. ``kinds`` gives kinds by attribute and by its value in
-    lower case (``call?`` is a call where it has messages or tokens, else a step), ``kinds_by_presence`` those that an attribute means by being there. ``costs`` are attributes in dollars. ``first_token``
-    are attributes with the time to the first token, and nanoseconds of their unit; ``first_token_at`` have the moment itself in
-    ISO 8601.
+    ``texts`` names fields of text by attribute, ``counts`` fields that count tokens. ``kinds`` gives kinds by attribute and by its value
+    in lower case (``call?`` is a call where it has messages or tokens, else a step), ``kinds_by_presence`` those that an attribute means
+    by being there. ``costs`` are attributes in dollars. ``first_token`` are attributes with the time to the first token, and nanoseconds
+    of their unit; ``first_token_at`` have the moment itself in ISO 8601.
 
     ``contents`` says where an attribute's text goes: ``input`` and ``output`` are what went in and came out, ``input.messages``
     and ``output.messages`` the same as messages, ``system`` instructions before the messages, ``tools`` calls of tools in the reply,
