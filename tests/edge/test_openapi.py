@@ -397,6 +397,7 @@ async def test_every_other_route_answers_what_the_document_says(rig: Rig) -> Non
         ("GET", f"/v1/calls/{call}/payload", None),
         ("GET", f"/v1/calls/{call}/why", None),
         ("GET", "/v1/overview?group=task", None),
+        ("GET", "/v1/traces/intake", None),
         ("GET", "/v1/ledger", None),
         ("GET", "/v1/ledger/export", None),
         ("GET", f"/v1/ledger/{call}", None),
@@ -410,6 +411,9 @@ async def test_every_other_route_answers_what_the_document_says(rig: Rig) -> Non
         ("POST", f"/v1/ledger/{call}/corrections", {"amount": 5, "reason": "as the invoice says"}),
     ):
         await done(method, path, body)
+    span = {"traceId": "0af7651916cd43dd8448eb211c80319c", "spanId": "0", "name": "refused, for its id"}
+    export = {"resourceSpans": [{"scopeSpans": [{"spans": [span]}]}]}
+    assert (await done("POST", "/v1/traces", export, content_type="application/json"))["partialSuccess"]["rejectedSpans"] == "1"
     budget = (await done("POST", "/v1/budgets", {"name": "Monthly", "limit": 10_000_000}))["budget"]["id"]
     await done("GET", f"/v1/budgets/{budget}")
     await done("PUT", f"/v1/budgets/{budget}", {"name": "Monthly", "limit": 20_000_000})
