@@ -60,7 +60,10 @@ class StorageSettings(Struct, frozen=True, forbid_unknown_fields=True):
     ] = ""
     telemetry: Annotated[
         str,
-        Meta(description="Spans: empty for the embedded store in the data folder, which needs the extra `telemetry`; `off` for none."),
+        Meta(
+            description="Spans: empty for the embedded store in the data folder, which needs the extra `telemetry`, or "
+            "clickhouse://user@host:8123/database; `off` for none."
+        ),
     ] = ""
     migrate_on_start: Annotated[
         bool | None,
