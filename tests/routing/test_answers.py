@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from penstock.routing import answers
 from penstock.routing.answers import ANSWER_FEATURES, answer_features, arithmetic
 
 
@@ -48,3 +49,8 @@ def test_what_an_answer_is_shows() -> None:
     assert (bad["states_result"], bad["cut_off"], bad["any_wrong"]) == (0, 1, 1)
     assert bad["given_unused"] > 0
     assert bad["doubts"] > 0
+
+
+@given(st.from_regex(r"[0-9]{1,4}(\.[0-9]{0,2})? ?[-+*/] ?[0-9]{1,3}(\.[0-9]{0,2})?", fullmatch=True))
+def test_a_plain_sum_is_what_the_parser_says(written: str) -> None:
+    assert answers._sum(written) == answers._parsed(written)

@@ -14,6 +14,8 @@ from typing import Final
 _NUMBER: Final = re.compile(r"\d[\d,]*(?:\.\d+)?")
 _CLAIM: Final = re.compile(r"=\s*\$?\s*(-?\d[\d,]*(?:\.\d+)?)")
 _OF_SUMS: Final = "0123456789.,$ ()+-*/x×÷%"
+_TWO: Final = re.compile(r"((?:0|[1-9]\d{0,14})(?:\.\d+)?) *([-+*/]) *((?:0|[1-9]\d{0,14})(?:\.\d+)?)", re.ASCII)
+"""Two plain numbers and what is between them, as most sums are: read in a fifth of the time that a parser takes."""
 _LONGEST: Final = 80
 _FINAL: Final = re.compile(r"(?is)(?:####|\\boxed\{|answer(?: is)?\s*:?)\s*\$?\s*(.{0,60})")
 _SPELLED: Final = str.maketrans({"x": "*", "×": "*", "÷": "/", "$": None, ",": None})
@@ -89,6 +91,22 @@ def arithmetic(answer: str) -> tuple[int, int]:
 
 def _sum(written: str) -> float | None:
     """The value of a sum with at least one operator, or None. Parsed, not run: nothing but the four operators on numbers is known."""
+    plain = _TWO.fullmatch(written)
+    if plain is not None:
+        left, right = float(plain[1]), float(plain[3])
+        match plain[2]:
+            case "+":
+                return left + right
+            case "-":
+                return left - right
+            case "*":
+                return left * right
+            case _:
+                return left / right if right else None
+    return _parsed(written)
+
+
+def _parsed(written: str) -> float | None:
     try:
         tree = ast.parse(written, mode="eval").body
     except (SyntaxError, ValueError, MemoryError, RecursionError):  # what ast says of text that is no expression
