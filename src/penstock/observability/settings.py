@@ -50,6 +50,34 @@ class OtlpSettings(Struct, frozen=True, forbid_unknown_fields=True):
     ] = None
 
 
+class SpanRetention(Struct, frozen=True, forbid_unknown_fields=True):
+    """How long spans are kept. Traces stay or go whole, and the same ones on every machine."""
+
+    days: Annotated[float, Meta(gt=0, description="How long ordinary spans are kept.")] = 30.0
+    interesting_days: Annotated[
+        float,
+        Meta(gt=0, description="How long traces in which something failed, was refused, flagged, slow or costly are kept."),
+    ] = 90.0
+    payload_days: Annotated[float, Meta(gt=0, description="How long their prompts and replies are kept.")] = 14.0
+    sample: Annotated[float, Meta(ge=0, le=1, description="Share of the ordinary traces that outlives `whole_days`.")] = 1.0
+    whole_days: Annotated[float, Meta(ge=0, description="How long all ordinary traces are kept, whatever `sample` says.")] = 1.0
+    slow_ms: Annotated[
+        Annotated[float, Meta(gt=0)] | None, Meta(description="A span that takes as long is interesting. Unset: none is for its time.")
+    ] = None
+    costly_usd: Annotated[
+        Annotated[float, Meta(gt=0)] | None, Meta(description="A span that costs as much is interesting. Unset: none is for its cost.")
+    ] = None
+
+
+class SpansSettings(SpanRetention, frozen=True, forbid_unknown_fields=True):
+    """The store of spans: how long they are kept, in all and for single organisations."""
+
+    organisations: Annotated[
+        dict[str, SpanRetention],
+        Meta(description="Whole rules of single organisations by id: [observability.spans.organisations.org_...]."),
+    ] = {}
+
+
 class ObservabilitySettings(Struct, frozen=True, forbid_unknown_fields=True):
     """Records of calls: payloads, redaction, retention, the queue before the store, metrics and OpenTelemetry."""
 
@@ -90,4 +118,5 @@ class ObservabilitySettings(Struct, frozen=True, forbid_unknown_fields=True):
         Meta(ge=1, description="Most combinations of task, model, provider and outcome in /metrics; later ones are counted as 'other'."),
     ] = 500
     otel: Annotated[OtelSettings, Meta(description="Where spans are sent, if anywhere: [observability.otel].")] = OtelSettings()
+    spans: Annotated[SpansSettings, Meta(description="How long spans are kept: [observability.spans].")] = SpansSettings()
     otlp: Annotated[OtlpSettings, Meta(description="Spans from other programs: [observability.otlp].")] = OtlpSettings()

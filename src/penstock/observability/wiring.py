@@ -9,6 +9,7 @@ from penstock.kernel.events import CallEnded
 from penstock.kernel.evidence import CallRecords
 from penstock.kernel.ports import Authenticator, Metric, MetricSources, Peers
 from penstock.kernel.recall import Prices
+from penstock.kernel.seat import Seat
 from penstock.kernel.web import NavItem
 from penstock.observability.live import Live
 from penstock.observability.metrics import CallMeasures, Exposition
@@ -26,6 +27,7 @@ from penstock.observability.redaction import Redactor
 from penstock.observability.routes import routes
 from penstock.observability.service import Questions
 from penstock.observability.settings import ObservabilitySettings
+from penstock.observability.spans_kept import SpansKept, rules_of
 from penstock.storage.records import Records
 from penstock.storage.telemetry.store import TelemetryStore
 
@@ -54,6 +56,10 @@ def wire(house: House) -> Offer:
     intake = Intake(settings, redactor, lambda: house.ports.find(TelemetryStore), lambda: house.ports.find(Prices))
     traces = TracesIn(intake, lambda: house.ports.get(Authenticator), settings.otlp.max_body_bytes)
     grpc = [GrpcIn(intake, lambda: house.ports.get(Authenticator), settings.otlp)] if settings.otlp.grpc_port is not None else []
+    seat = house.ports.find(Seat)
+    # One of several workers takes spans away; all tell how many there are.
+    rules = rules_of(settings.spans) if seat is None or seat.index == 0 else ()
+    spans = SpansKept(lambda: house.ports.find(TelemetryStore), rules)
     keep = keep_bytes(settings.payloads, settings.payload_max_bytes)
     return Offer(
         stages=(RecordStage(recorder, house.events, keep),),
@@ -64,10 +70,10 @@ def wire(house: House) -> Offer:
             NavItem("Overview", "/console/", "overview", "Observe", 10, "o"),
             NavItem("Calls", "/console/calls", "calls", "Observe", 20, "c"),
         ),
-        services=(recorder, *out, *grpc),
+        services=(recorder, *out, *grpc, spans),
         drains=(live,),
         checks=(_check(settings),),
-        metrics=(_RecorderMetrics(recorder), *out, intake),
+        metrics=(_RecorderMetrics(recorder), *out, intake, spans),
         ports={CallRecords: Recorded(records, recorder.flush, redactor, settings.payloads)},
     )
 

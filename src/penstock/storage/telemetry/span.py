@@ -29,7 +29,8 @@ class Span(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
     ``end_ns`` never before ``start_ns``. The sender of wrong ones repairs or refuses them: the store trusts what it is given.
 
     ``status`` is one of `STATUSES`, ``kind`` one of `KINDS`. ``service``, ``release`` and ``environment`` say which program ran. The owners
-    (``organisation`` to ``key``) come from who sent the span, never from what it says about itself. ``session`` is the
+    (``organisation`` to ``key``) come from who sent the span, never from what it says about itself; only the ``person``, where the key has
+    none, is the user that it names, so that one can be asked for and erased. ``session`` is the
     conversation or thread, ``run`` the durable run. ``model`` was asked for and ``answered`` is what answered. ``prompt`` is the stored
     prompt, ``name@number``. ``first_token_ns`` is the time from the start to the first token. ``cost_micros`` are millionths of
     ``currency``. ``error_code`` is a stable code (ours, or the type that the sender gave), ``message`` what it said. ``verdict`` is the
