@@ -58,16 +58,39 @@ def test_attempts_that_nobody_asked_for_share_one_alpha_over_all_series() -> Non
     second = next_attempt([first], "c", PAIR, 0.95, automatic=True)
     assert (second.series, second.number, second.spent, second.alpha) == (2, 1, 3, share(1 - 0.95, 3))
     assert next_attempt([first], "c", PAIR, 0.95).alpha == share(1 - 0.95, 1)  # a person begins anew
-    assert next_attempt([first], "other", PAIR, 0.95, automatic=True).spent == 1  # so does another claim
+    assert next_attempt([first], "other", PAIR, 0.95, automatic=True).spent == 3  # another claim does not
     refused = policy("refused", series=2, attempt=1, spent=3)
     assert next_attempt([refused], "c", PAIR, 0.95, automatic=True).spent == next_attempt([refused], "c", PAIR, 0.95).spent == 4
 
 
-def test_after_a_suspension_only_newer_labels_count() -> None:
-    watched, other = policy("suspended", changed_at=200.0, changed_by=WATCH), policy("suspended", changed_at=200.0, changed_by=VERSION)
-    assert next_attempt([watched], "c", PAIR, 0.95, automatic=True).since == 200.0
-    assert next_attempt([watched], "c", PAIR, 0.95).since == 100.0  # a person may know better about traffic
-    assert next_attempt([other], "c", PAIR, 0.95).since == 200.0
+def test_a_task_that_is_declared_to_and_fro_spends_no_more_than_one_alpha() -> None:
+    before, spent = [policy("active", spent=1, alpha=share(0.05, 1))], share(0.05, 1)
+    for number in range(2, 30):
+        claim = "cd"[number % 2]
+        attempt = next_attempt(before, claim, PAIR, 0.95, automatic=True)
+        assert attempt.spent == number
+        spent += attempt.alpha
+        made = policy("refused", number=number, claim=claim, series=attempt.series, attempt=attempt.number, spent=attempt.spent)
+        before.insert(0, made)
+    assert spent <= 0.05
+
+
+@pytest.mark.parametrize("by", [WATCH, VERSION, "key_1"])
+@pytest.mark.parametrize("automatic", [True, False])
+def test_after_a_suspension_only_newer_labels_count_whoever_suspended_and_whoever_asks(by: str, automatic: bool) -> None:
+    gone = policy("suspended", changed_at=200.0, changed_by=by)
+    assert next_attempt([gone], "c", PAIR, 0.95, automatic=automatic).since == 200.0
+
+
+@pytest.mark.parametrize("automatic", [True, False])
+def test_a_suspension_ends_the_series_of_a_refusal_from_before_it(automatic: bool) -> None:
+    gone = policy("suspended", changed_at=8740.0, changed_by=WATCH)
+    refused = policy("refused", number=2, series=2, since=1000.0, until=5000.0, spent=2)
+    next_one = next_attempt([refused, gone], "c", PAIR, 0.95, automatic=automatic)
+    assert (next_one.series, next_one.number, next_one.since, next_one.again) == (3, 1, 8740.0, None)
+    after = policy("refused", number=3, series=3, since=8740.0, until=9000.0, spent=3)
+    again = next_attempt([after, refused, gone], "c", PAIR, 0.95, automatic=automatic)
+    assert (again.series, again.number, again.since, again.again) == (3, 2, 8740.0, after)
 
 
 def test_a_candidate_that_was_left_out_is_no_change() -> None:
