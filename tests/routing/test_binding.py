@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.routing.rig import LARGE, SMALL, outcomes, recorded, rig
@@ -13,9 +14,12 @@ from penstock.kernel.candidates import Traits
 from penstock.kernel.errors import UnknownModel
 from penstock.kernel.evidence import ClaimSuspended
 from penstock.kernel.tasks import Floor
-from penstock.routing.binding import Bindings, bound_to, moved, of_task
-from penstock.routing.memory import Live
+from penstock.routing import store
+from penstock.routing.binding import Bindings, Bound, bound_to, moved, of_task, seen, unbound
+from penstock.routing.memory import Live, Policies
 from penstock.routing.policy import VERSION, WATCH, Policy, claim_of
+from penstock.routing.service import bind, suspend
+from penstock.storage.records import Records
 
 WAS = {"quick": ("cheap/small", ""), DEAR: (DEAR, "version_1")}
 
@@ -43,6 +47,7 @@ class Names:
 
     def __init__(self) -> None:
         self.alias = "cheap/small"
+        self.version_of = "version_1"
 
     def resolve(self, name: str) -> Target:
         if name not in ("quick", DEAR):
@@ -51,7 +56,7 @@ class Names:
         return Target(provider, model, name)
 
     def traits(self, target: Target, organisation: str = "") -> Traits:
-        return Traits(place="vendor", version="version_1" if target.provider == "dear" else "")
+        return Traits(place="vendor", version=self.version_of if target.provider == "dear" else "")
 
 
 def test_names_that_lead_nowhere_are_left_out() -> None:
@@ -65,7 +70,6 @@ def test_names_that_lead_nowhere_are_left_out() -> None:
         ({"state": "suspended", "changed_by": WATCH}, True),
         ({"state": "suspended", "changed_by": VERSION}, False),
         ({"state": "suspended", "changed_by": "key_1"}, False),
-        ({"state": "active", "models": {}}, False),
         ({"state": "active", "task": "gone"}, False),
     ],
 )
@@ -76,13 +80,53 @@ async def test_whose_names_lead_elsewhere_is_suspended(terms: dict[str, str], su
     async def suspend(policy: Policy, why: str, by: str) -> None:
         found.append((why, by))
 
-    known = policy(**{"models": WAS, **terms})
-    bindings = Bindings(lambda: [known], of_task(lambda organisation, name: of if name == of.name else None, names), suspend)
+    known = policy(**{"models": WAS, "candidates": ("quick", DEAR), "singles": (DEAR,), "chosen": "quick", **terms})
+
+    async def bind(policy: Policy, models: Bound) -> None:
+        raise AssertionError(models)
+
+    bindings = Bindings(lambda: [known], of_task(lambda organisation, name: of if name == of.name else None, names), suspend, bind)
     await bindings.round()
     assert found == []
     names.alias = "cheap/other"
     await bindings.round()
     assert [by for _, by in found] == [VERSION] * suspended
+
+
+async def test_where_names_lead_is_written_down_at_first_sight_and_holds_from_then_on(records: Records) -> None:
+    names, of, policies = Names(), task(), Policies(records, 1.0)
+    names.version_of = ""
+    terms: dict[str, Any] = {"candidates": ("quick", DEAR), "singles": (DEAR,), "chosen": "quick"}
+    await records.write(lambda c: store.add(c, policy(**terms)))
+    await policies.fresh.now()
+
+    async def write(policy: Policy, models: Bound) -> None:
+        await bind(records, policies, policy.id, models)
+
+    async def end(policy: Policy, why: str, by: str) -> None:
+        await suspend(records, policies, policy.id, why, 9.0, by)
+
+    bindings = Bindings(policies.certified, of_task(lambda organisation, name: of, names), end, write)
+
+    async def look() -> Policy:
+        await bindings.round()
+        (found,) = policies.certified()
+        return found
+
+    assert unbound(policies.certified()[0]) == ["quick", DEAR]
+    assert (await look()).models == {"quick": ("cheap/small", ""), DEAR: (DEAR, "")}
+    names.version_of = "version_1"  # registered, or the registry was not read yet
+    found = await look()
+    assert (found.state, found.models[DEAR], set(found.presumed)) == ("active", (DEAR, "version_1"), {"quick", DEAR})
+    names.version_of = "version_2"
+    found = await look()
+    assert (found.state, found.changed_by, found.models[DEAR]) == ("suspended", VERSION, (DEAR, "version_1"))
+
+
+def test_no_more_is_written_down_than_is_missing() -> None:
+    known = policy(candidates=("quick", DEAR), singles=(DEAR,), chosen="quick", models={"quick": ("cheap/small", "")})
+    assert seen(known, WAS) == {DEAR: WAS[DEAR]}
+    assert seen(policy(singles=(), chosen="quick", models=WAS), {DEAR: (DEAR, "version_2"), "quick": ("cheap/other", "v")}) == {}
 
 
 def test_no_call_is_routed_by_it_from_then_on() -> None:

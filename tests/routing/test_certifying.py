@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,12 +15,14 @@ from tests.routing.simulated import CHEAP, DEAR, SETTINGS, drawn, material, poli
 
 from penstock.kernel.errors import Conflict, JournalInUse, StorageError, Unavailable
 from penstock.kernel.journal import RunState
-from penstock.kernel.tasks import Task
+from penstock.kernel.tasks import Floor, Recertify, Task
 from penstock.routing import store
 from penstock.routing.certifying import GIVEN_UP_SECONDS, Certifying, shown
 from penstock.routing.evidence import Material
 from penstock.routing.memory import Policies
-from penstock.routing.policy import Policy
+from penstock.routing.policy import VERSION, WATCH, Policy
+from penstock.routing.series import share
+from penstock.routing.service import suspend
 from penstock.routing.tables import CHANGES, METADATA
 from penstock.storage.records import Records, open_records
 
@@ -39,11 +42,11 @@ class Place:
         self.policies = Policies(records, 1.0)
         self.certifying = Certifying(records, self, SETTINGS, self.policies.fresh.now, lambda: self.now)  # type: ignore[arg-type]
 
-    async def gather(self, of: Task, names: Sequence[str] | None = None, *, traffic: bool = False) -> Material:
+    async def gather(self, of: Task, names: Sequence[str] | None = None, *, traffic: bool = False, until: float = math.inf) -> Material:
         await self.gate.wait()
         if self.fault is not None:
             raise self.fault
-        return material(of, self.outcomes)
+        return material(of, [one for one in self.outcomes if one.at <= until])
 
     def models(self, of: Task) -> dict[str, tuple[str, str]]:
         return {}
@@ -162,6 +165,65 @@ async def test_an_attempt_that_was_given_up_claims_nothing_when_it_ends_after_al
     assert "another attempt was begun meanwhile" in given_up.why
 
 
+@pytest.mark.parametrize("by", [WATCH, VERSION, "key_2"])
+@pytest.mark.parametrize("automatic", [True, False])
+async def test_what_was_suspended_while_another_attempt_ran_stays_suspended(place: Place, by: str, automatic: bool) -> None:
+    of = task()
+    place.outcomes = drawn(GOOD, 200)
+    first = await place.certify(of)
+    place.outcomes += drawn(GOOD, 200, seed=1, at=2.0)
+    place.gate.clear()
+    place.now += 100
+    second = await place.certifying.begin(of, "key_1", after=first if automatic else None)
+    assert await suspend(place.records, place.policies, first.id, "other prompts", place.now + 1, by)
+    place.gate.set()
+    await place.certifying.wait(of)
+    stands, ended = await place.stored(first.id), await place.stored(second.id)
+    assert stands is not None
+    assert ended is not None
+    assert (stands.state, stands.changed_by) == ("suspended", by)
+    assert (ended.state, ended.kind) == ("refused", None)
+    assert "policy 1 was suspended meanwhile" in ended.why
+    place.now += 100
+    third = await place.certify(of)  # the labels are those of before
+    assert (third.state, third.labels, third.since) == ("refused", 0, 1101.0)
+
+
+async def test_what_was_suspended_before_an_attempt_is_lifted_by_newer_labels(place: Place) -> None:
+    of = task()
+    place.outcomes = drawn(GOOD, 200)
+    first = await place.certify(of)
+    assert await suspend(place.records, place.policies, first.id, "other prompts", 1001.0, WATCH)
+    place.outcomes += drawn(GOOD, 200, seed=1, at=1002.0)
+    place.now = 1003.0
+    assert (await place.certify(of)).state == "active"
+
+
+@pytest.mark.parametrize("terms", [{"recertify": None}, {"floor": Floor(level=0.9, kind="absolute")}, {"name": "gone"}])
+async def test_what_nobody_asked_for_must_still_be_wanted_when_it_ends(place: Place, terms: dict[str, Any]) -> None:
+    of = task(recertify=Recertify(labels=60, hours=1))
+    known = {"sums": of}
+    found = SimpleNamespace(find=lambda organisation, name: known.get(name))
+    place.certifying = Certifying(
+        place.records, place, SETTINGS, place.policies.fresh.now, lambda: place.now, tasks=lambda: found  # type: ignore[arg-type]
+    )  # fmt: skip
+    place.outcomes = drawn(GOOD, 200)
+    first = await place.certify(of)
+    place.outcomes += drawn(GOOD, 200, seed=1, at=2.0)
+    place.gate.clear()
+    second = await place.certifying.begin(of, "routing", after=first)
+    changed = task(**{"recertify": of.recertify, **terms})
+    known.clear()
+    known[changed.name] = changed
+    place.gate.set()
+    await place.certifying.wait(of)
+    stands, ended = await place.stored(first.id), await place.stored(second.id)
+    assert stands is not None
+    assert ended is not None
+    assert (stands.state, ended.state) == ("active", "refused")
+    assert "nobody asked for it" in ended.why
+
+
 class Book:
     """The part of a journal that an attempt needs: runs are kept, and executed when a test says so, as often as it says."""
 
@@ -216,6 +278,29 @@ async def test_a_run_that_is_done_again_writes_its_result_once(place: Place, boo
     assert await book.execute() == ["active"]
     assert await place.stored(begun.id) == first
     assert place.certifying.counts == {("active", False): 1}
+
+
+async def test_what_an_attempt_may_do_is_settled_when_it_is_begun(place: Place, book: Book) -> None:
+    place.outcomes = drawn({CHEAP: 0.1, DEAR: 0.1}, 200)
+    begun = await place.certifying.begin(task(), "key_1")
+    assert (begun.alpha, begun.series, begun.attempt, begun.spent) == (share(1 - 0.95, 1), 1, 1, 1)
+    place.now += 10
+    place.outcomes += drawn(GOOD, 2000, seed=1, at=place.now)  # while the process that fitted it was dead
+    place.outcomes += drawn(GOOD, 1, seed=2, at=begun.created_at)
+    assert await book.execute() == ["refused"]
+    ended = await place.stored(begun.id)
+    assert ended is not None
+    assert (ended.until, ended.fitted_on + ended.labels) == (begun.created_at, 201)
+    assert ended.alpha == begun.alpha
+
+
+async def test_an_attempt_at_a_claim_that_is_none_any_more_tests_nothing(place: Place, book: Book) -> None:
+    place.outcomes = drawn(GOOD, 200)
+    begun = await place.certifying.begin(task(floor=Floor(level=0.7, kind="absolute")), "key_1")
+    assert await book.execute() == ["failed"]
+    ended = await place.stored(begun.id)
+    assert ended is not None
+    assert "declared otherwise after this was begun" in ended.why
 
 
 async def test_an_attempt_whose_start_got_lost_is_started_and_an_ended_run_ends_it(place: Place, book: Book) -> None:

@@ -136,3 +136,13 @@ def test_what_came_out_is_written_down() -> None:
     assert done.quality == pytest.approx(0.97, abs=0.03)
     assert "gone/model has no part in it: no known price" in done.why
     assert "no model" in done.why
+
+
+def test_a_policy_is_bound_to_the_models_that_it_serves_by_and_a_refusal_to_all() -> None:
+    of = task(candidates=(CHEAP, DEAR, "spare/one"))
+    models = {name: (name, "") for name in of.candidates}
+    known = drawn({CHEAP: 0.97, DEAR: 0.99, "spare/one": 0.3}, 300)
+    made, _ = tried(SHELL, material(of, known, models=models), first(), None, SETTINGS)
+    assert (made.kind, made.chosen, sorted(made.models)) == ("single", CHEAP, [CHEAP, DEAR])
+    refused, _ = tried(SHELL, material(of, drawn(dict.fromkeys(of.candidates, 0.3), 300), models=models), first(), None, SETTINGS)
+    assert (refused.state, sorted(refused.models)) == ("refused", sorted(models))

@@ -2,7 +2,7 @@
 
 A name may be an alias, which the settings may point at another model, and another version may come to stand behind a model. What was
 certified says nothing of it: no call is routed by such a policy from the moment at which its name leads elsewhere, and within some seconds
-its claim is suspended, for good, also where the name is turned back.
+its claim is suspended, for good, also where the name is turned back. Only the names that a policy serves by bind it: the others may move.
 """
 
 from __future__ import annotations
@@ -43,18 +43,36 @@ def moved(was: Bound, now: Bound) -> str | None:
     return None
 
 
+def unbound(policy: Policy) -> list[str]:
+    """Names that a policy serves by, of which it does not say where they led."""
+    return [name for name in policy.served if name not in policy.models]
+
+
+def seen(policy: Policy, now: Bound) -> dict[str, tuple[str, str]]:
+    """What is to be written down of where the policy's names lead: names that it says nothing of, and versions that were registered since;
+    nothing of a name that leads elsewhere."""
+    found: dict[str, tuple[str, str]] = {}
+    for name in dict.fromkeys((*policy.served, *policy.models)):
+        led, leads = policy.models.get(name), now.get(name)
+        if leads is not None and (led is None or (led[0] == leads[0] and leads[1] and not led[1])):
+            found[name] = leads
+    return found
+
+
 class Bindings:
-    """Suspends policies whose names lead elsewhere. ``suspend`` takes a policy, why, and who."""
+    """Suspends policies whose names lead elsewhere. ``suspend`` takes a policy, why, and who; ``bind`` writes down what is `seen`."""
 
     def __init__(
         self,
         certified: Callable[[], Iterable[Policy]],
         now: Callable[[Policy], Bound | None],
         suspend: Callable[[Policy, str, str], Awaitable[None]],
+        bind: Callable[[Policy, Bound], Awaitable[None]],
     ) -> None:
         self._certified = certified
         self._now = now
         self._suspend = suspend
+        self._bind = bind
 
     async def round(self) -> None:
         """Look at every policy that is active, or that the watch has suspended. Raises `StorageError`."""
@@ -65,6 +83,8 @@ class Bindings:
             why = moved(policy.models, now) if now is not None else None
             if why is not None:
                 await self._suspend(policy, why, VERSION)
+            elif now is not None and (found := seen(policy, now)):
+                await self._bind(policy, found)
 
 
 def of_task(tasks: Callable[[str, str], Task | None], candidates: Candidates) -> Callable[[Policy], Bound | None]:
@@ -72,6 +92,6 @@ def of_task(tasks: Callable[[str, str], Task | None], candidates: Candidates) ->
 
     def now(policy: Policy) -> Bound | None:
         task = tasks(policy.organisation, policy.task)
-        return bound_to(candidates, tuple(policy.models), task.organisation) if task is not None else None
+        return bound_to(candidates, tuple({*policy.served, *policy.models}), task.organisation) if task is not None else None
 
     return now

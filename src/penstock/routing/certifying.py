@@ -78,7 +78,8 @@ class Certifying:
         key = (task.organisation, task.name)
         if task.floor is None:
             raise Conflict(f"the task {task.name!r} states no floor, so there is nothing to certify", code="no_floor")
-        now, journal = self._clock(), await self._working()
+        journal = await self._working()
+        now, claim, confidence, leads = self._clock(), claim_of(task), task.floor.confidence, self._gathering.models(task)
 
         def work(connection: Connection) -> Policy:
             last = store.of_task(connection, *key, limit=1)
@@ -87,6 +88,8 @@ class Certifying:
             if last and last[0].state == "fitting" and now - last[0].created_at < GIVEN_UP_SECONDS:
                 raise Conflict(f"policy {last[0].number} of {task.name!r} is being fitted; wait for it", code="being_fitted")
             number = store.next_number(connection, *key)
+            before = store.of_task(connection, *key, limit=1000)
+            attempt = next_attempt(before, claim, task.candidates, confidence, automatic=after is not None, bound=leads)
             made = Policy(
                 id=new_id("policy"),
                 organisation=key[0],
@@ -98,6 +101,14 @@ class Certifying:
                 durable=journal is not None,
                 automatic=after is not None,
                 changed_at=now,
+                claim=claim,
+                series=attempt.series,
+                attempt=attempt.number,
+                spent=attempt.spent,
+                alpha=attempt.alpha,
+                since=attempt.since,
+                again=attempt.again.id if attempt.again is not None else "",
+                doubts=_doubts(store.serving(connection, *key)),
             )
             store.add(connection, made)
             return made
@@ -246,13 +257,18 @@ class Certifying:
                 store.put(connection, late)
                 store.bump(connection)
                 return late, True
+            ended, serving = policy, store.serving(connection, policy.organisation, policy.task)
             if policy.state == "active":
-                for old in store.serving(connection, policy.organisation, policy.task):
+                void = self._void(held, serving)
+                if void is not None:
+                    ended = msgspec.structs.replace(policy, state="refused", kind=None, why=void)
+                    serving = []
+                for old in serving:
                     said = f"policy {policy.number} took its place"
                     store.put(connection, msgspec.structs.replace(old, state="superseded", changed_at=now, changed_why=said))
-            store.put(connection, policy, arrays)
+            store.put(connection, ended, arrays)
             store.bump(connection)
-            return policy, True
+            return ended, True
 
         done, mine = await self._records.write(work)
         await self._refresh()
@@ -263,23 +279,42 @@ class Certifying:
             self._ended(done)
         return done
 
-    async def _certified(self, policy: Policy, task: Task) -> tuple[Policy, bytes | None]:
-        def history(connection: Connection) -> list[Policy]:
-            return store.of_task(connection, task.organisation, task.name, limit=1000)
+    def _void(self, begun: Policy, serving: Sequence[Policy]) -> str | None:
+        """Why what an attempt has found must not serve, for what happened since it was ``begun``; None when it may. Its share of alpha is
+        spent all the same."""
+        said = "the labels carried the floor, but"
+        for one in serving:
+            if one.state == "suspended" and begun.doubts.get(one.id) != one.changed_at:
+                return f"{said} policy {one.number} was suspended meanwhile, and these labels are from before that"
+        tasks = self._tasks() if begun.automatic else None
+        if tasks is None:
+            return None
+        task = tasks.find(begun.organisation, begun.task)
+        if task is None or task.recertify is None:
+            return f"{said} nobody asked for it, and the task is not certified again by itself any more"
+        if claim_of(task) != begun.claim:
+            return f"{said} nobody asked for it, and the task has another floor, judge or slices by now"
+        return None
 
+    async def _certified(self, policy: Policy, task: Task) -> tuple[Policy, bytes | None]:
         if task.floor is None:
             raise Conflict(f"the task {task.name!r} states no floor, so there is nothing to certify", code="no_floor")
-        before = [one for one in await self._records.read(history) if one.id != policy.id]
-        leads = self._gathering.models(task)
-        attempt = next_attempt(before, claim_of(task), task.candidates, task.floor.confidence, automatic=policy.automatic, bound=leads)
-        again, packed = attempt.again, None
-        if again is not None and again.frozen is not None:
-            packed = await self._records.read(lambda c: store.arrays(c, again.id))
-            material = await self._gathering.gather(task, again.frozen.candidates)
-        else:
-            material = await self._gathering.gather(task)
+        if claim_of(task) != policy.claim:
+            raise Conflict(f"the task {task.name!r} was declared otherwise after this was begun; ask again")
+        again, packed = None, None
+        if policy.again:
+            again, packed = await self._records.read(lambda c: (store.one(c, policy.again), store.arrays(c, policy.again)))
+        names = again.frozen.candidates if again is not None and again.frozen is not None else None
+        material = await self._gathering.gather(task, names, until=policy.created_at)
+        attempt = Attempt(
+            series=policy.series, number=policy.attempt, alpha=policy.alpha, since=policy.since, again=again, spent=policy.spent
+        )
         # Minutes of a core at worst, and numpy lets go of the interpreter while it works.
         return await asyncio.to_thread(_tried, policy, material, attempt, packed, self._settings)
+
+
+def _doubts(serving: Sequence[Policy]) -> dict[str, float]:
+    return {one.id: one.changed_at for one in serving if one.state == "suspended"}
 
 
 def _tried(

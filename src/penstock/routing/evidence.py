@@ -68,8 +68,9 @@ class Gathering:
         self._vectors: dict[bytes, bytes] = {}
         self._vectors_of = ""
 
-    async def gather(self, task: Task, names: Sequence[str] | None = None, *, traffic: bool = False) -> Material:
-        """Everything of the task's candidates, or of those named, which may have left it; of judged ``traffic`` the vectors too.
+    async def gather(self, task: Task, names: Sequence[str] | None = None, *, traffic: bool = False, until: float = math.inf) -> Material:
+        """Everything of the task's candidates, or of those named, which may have left it, ``until`` a moment (Unix seconds); of judged
+        ``traffic`` the vectors too.
 
         Raises `Conflict` for a task without a floor, or whose reference nobody judged or priced, and `Unavailable` where nobody keeps
         evidence.
@@ -85,7 +86,7 @@ class Gathering:
         reference = (floor.reference or task.default) if floor.kind == "relative" else task.default
         wanted = list(dict.fromkeys([reference, *(names or task.candidates)])) if names is None else list(names)
         # What is no score from 0 to 1 would spoil every mean, and the bounds that rest on that range.
-        outcomes = [one for one in await evidence.outcomes(task.organisation, task.name) if 0 <= one.score <= 1]
+        outcomes = [one for one in await evidence.outcomes(task.organisation, task.name) if 0 <= one.score <= 1 and one.at <= until]
         kept, left_out = covered(outcomes, wanted, (reference,), self._settings.least_labels)
         labels = table(outcomes, kept, self._settings.most_labels)
         kept, costs = self._affordable(task, labels, reference, left_out, fixed=names is not None)
@@ -110,8 +111,10 @@ class Gathering:
         )
 
     def models(self, task: Task) -> Bound:
-        """Where the task's candidates lead at this moment."""
-        return bound_to(self._candidates(), task.candidates, task.organisation)
+        """Where the task's candidates lead at this moment, its default and its floor's reference too."""
+        floor = task.floor
+        reference = floor.reference if floor is not None and floor.reference else task.default
+        return bound_to(self._candidates(), tuple({*task.candidates, task.default, reference}), task.organisation)
 
     async def fresh(self, task: Task, names: Sequence[str] | None, since: float, wanted: int | None) -> int:
         """How many prompts that were judged first after ``since`` could certify: of ``names``, or of the task's candidates. Where fewer

@@ -1,7 +1,8 @@
 """A policy: what was fitted and certified for a task, as it is stored, served and told.
 
-Policies are never changed, except in their state; a new certification makes a new one. What a policy claims belongs to the task as it
-was declared then (`claim_of`): with another floor, judge or slices, or without one of its candidates, it is stale and serves nobody.
+Policies are never changed, except in their state, and in where names lead as long as they do not say; a new certification makes a new one.
+What a policy claims belongs to the task as it was declared then (`claim_of`): with another floor, judge or slices, or without one of its
+candidates, it is stale and serves nobody.
 """
 
 from __future__ import annotations
@@ -99,7 +100,12 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     vectors that the arrays were made for, empty where none are needed; ``digest`` is SHA-256 over the arrays. ``durable``: the attempt is a
     run of the journal. ``automatic``: nobody asked for it but the task's declaration; ``spent`` says whose share of alpha it had among all
     that nobody asked for and the one before them (0 in policies that are older than this field). ``changed_by`` is who suspended it: a key,
-    or `WATCH` for what it saw of the traffic, or `VERSION`. ``models`` says where the candidates' names led (`penstock.routing.binding`).
+    or `WATCH` for what it saw of the traffic, or `VERSION`. ``models`` says where the names that it serves by
+    led (`penstock.routing.binding`); those in ``presumed`` were written down when somebody looked, after it was certified.
+
+    What an attempt may do is settled when it is begun, and not changed by whatever happens until it is executed: ``claim``, ``series``,
+    ``attempt``, ``spent``, ``alpha``, ``since``, ``again`` (the id of the policy whose fit it tests once more); outcomes from after
+    ``created_at`` have no part in it. ``doubts`` are the task's policies that were suspended then, with the moment of that.
     """
 
     id: str
@@ -135,17 +141,31 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     spent: int = 0
     alpha: float = 0.0
     since: float = 0.0
+    again: str = ""
+    doubts: dict[str, float] = {}
     until: float = 0.0
     fitted_until: float = 0.0
     frozen: Frozen | None = None
     evidence: str = ""
     embedder: str = ""
     models: dict[str, tuple[str, str]] = {}
+    presumed: tuple[str, ...] = ()
     digest: str = ""
     why: str = ""
     changed_at: float = 0.0
     changed_why: str = ""
     changed_by: str = ""
+
+    @property
+    def served(self) -> tuple[str, ...]:
+        """The candidates that a certified policy may send calls to, or whose score its floor refers to, as far as it says so; all of one
+        that certified nothing."""
+        if self.kind is None:
+            return self.frozen.candidates if self.frozen is not None else self.candidates
+        picked = self.candidates if self.kind == "router" else (self.chosen, self.next)
+        floor = self.floor
+        reference = floor.reference if floor is not None and floor.kind == "relative" else None
+        return tuple(dict.fromkeys(one for one in (*picked, *self.singles, reference) if one is not None))
 
     def standing(self, candidate: str) -> Standing | None:
         """What the labels say of a candidate by itself."""

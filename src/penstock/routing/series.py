@@ -13,8 +13,8 @@ certifies two claims, and what one learned from a failed attempt cannot be used 
 
 Attempts that nobody asks for (`penstock.kernel.tasks.Recertify`) would go on for as long as the task lives, and series after series,
 each with an alpha of its own, would at last claim something false for certain. So they share one alpha with the attempt that was asked
-for before them, over all series and all claims: the k-th of this **chain** tests at ``alpha * 6 / (pi^2 k^2)``, whatever came of the others,
-and however often the task is declared otherwise and back. Only who asks begins a new chain, with a new series.
+for before them, over all series and all claims: the k-th of this **chain** tests at ``alpha * 6 / (pi^2 k^2)``, whatever came of the
+others, and however often the task is declared otherwise and back. Only who asks begins a new chain, with a new series.
 """
 
 from __future__ import annotations

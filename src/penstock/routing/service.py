@@ -14,6 +14,7 @@ from penstock.kernel.errors import Conflict, Forbidden, NotFound, RequestError, 
 from penstock.kernel.principal import Principal
 from penstock.kernel.tasks import Floor, Task, Tasks
 from penstock.routing import store
+from penstock.routing.binding import Bound, seen
 from penstock.routing.certifying import Certifying, shown
 from penstock.routing.evidence import Gathering
 from penstock.routing.memory import Policies
@@ -100,7 +101,7 @@ class RoutingOf:
         task = self.task(reader, name)
         material = await self._gathering.gather(task)
         live = self._policies.of(task)
-        policy = live.policy if live is not None and live.unusable(task, claim_of(task)) is None else None
+        policy = live.policy if live is not None and live.unusable(task, claim_of(task), self._gathering.models(task)) is None else None
         from penstock.routing.frontier import frontier  # numpy, of the extra `local`; `gather` has said so where it is missing
 
         return await asyncio.to_thread(frontier, material, policy, self._settings)
@@ -129,25 +130,26 @@ class RoutingOf:
         return await asyncio.to_thread(what_if, material, shell, given, packed, self._settings)
 
     async def suspend(self, actor: Principal, name: str, id: str, why: str) -> Policy:
-        """Suspend an active policy: the default serves until something is certified anew. Raises `Conflict` for one that is not active."""
+        """Suspend an active policy: the default serves until something is certified anew; or say so of one that the watch has suspended, or
+        whose models are others now, so that it is not certified again until a person asks. Raises `Conflict` for any other."""
         policy = await self.policy(actor, name, id)
         if not await suspend(self._records, self._policies, policy.id, why, self._clock(), actor.key_id):
-            said = f"policy {policy.number} of {name!r} is {policy.state}, and only an active one can be suspended"
+            said = f"policy {policy.number} of {name!r} is {policy.state}; only what is active, or no person has suspended yet, can be"
             raise Conflict(said, code="not_active")
         return await self.policy(actor, name, policy.id)
 
 
 async def suspend(records: Records, policies: Policies, id: str, why: str, now: float, by: str) -> bool:
-    """Suspend a policy if it is active; when this returns, this process acts on it, and others do within a second.
+    """Suspend a policy if it is active, or suspended by nobody; when this returns, this process acts on it, and others do within a second.
 
-    One that the watch has suspended, and whose models are others now (`VERSION`), is suspended once more: labels count from then on.
+    One that the watch has suspended, and whose models are others now (`VERSION`), is suspended once more: labels count from then on. So is
+    one that either of them has suspended, by a person, whose word it takes from then on to certify again.
     """
 
     def work(connection: Connection) -> bool:
         policy = store.one(connection, id)
-        if policy is None or not (
-            policy.state == "active" or (by == VERSION and policy.state == "suspended" and policy.changed_by == WATCH)
-        ):
+        over = {WATCH: (), VERSION: (WATCH,)}.get(by, (WATCH, VERSION))
+        if policy is None or not (policy.state == "active" or (policy.state == "suspended" and policy.changed_by in over)):
             return False
         store.put(connection, msgspec.structs.replace(policy, state="suspended", changed_at=now, changed_why=why, changed_by=by))
         store.bump(connection)
@@ -156,3 +158,21 @@ async def suspend(records: Records, policies: Policies, id: str, why: str, now: 
     done = await records.write(work)
     await policies.fresh.now()
     return done
+
+
+async def bind(records: Records, policies: Policies, id: str, models: Bound) -> None:
+    """Write down where names of a policy lead: of names that it says nothing of, or that had no registered version."""
+
+    def work(connection: Connection) -> None:
+        policy = store.one(connection, id)
+        if policy is None or policy.state not in ("active", "suspended"):
+            return
+        found = {name: models[name] for name in seen(policy, models) if name in models}
+        if not found:
+            return  # another process was faster
+        presumed = tuple(dict.fromkeys([*policy.presumed, *(name for name in found if name not in policy.models)]))
+        store.put(connection, msgspec.structs.replace(policy, models={**policy.models, **found}, presumed=presumed))
+        store.bump(connection)
+
+    await records.write(work)
+    await policies.fresh.now()

@@ -22,7 +22,7 @@ POLICIES = Table(
     UniqueConstraint("organisation", "task", "number"),
     Index("ix_routing_policies_state", "state"),
 )
-"""A row changes in its state alone; its digest guards the arrays."""
+"""A row changes in its state, and in where names lead as long as it does not say; its digest guards the arrays."""
 
 WATCHES = Table(
     "routing_watches",

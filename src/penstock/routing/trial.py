@@ -103,7 +103,7 @@ def _filled(
         why=_why(policy, proof, material, attempt),
     )
     if proof.kind is None:
-        return filled
+        return filled  # bound to every candidate that was tested: another attempt may test the same fit again
     column = proof.column
     chosen: dict[str, Any] = {"kind": proof.kind, "cost": proof.cost, "quality": proof.quality, "bound": proof.bound}
     if proof.kind == "single":
@@ -112,7 +112,9 @@ def _filled(
         chosen["worth"] = frozen.worths[column]
     elif frozen.pair is not None:
         chosen |= {"chosen": frozen.pair[0], "next": frozen.pair[1], "threshold": frozen.thresholds[column]}
-    return msgspec.structs.replace(filled, **chosen)
+    made = msgspec.structs.replace(filled, **chosen)
+    bound = {*made.served, material.reference} if material.floor.kind == "relative" else {*made.served}
+    return msgspec.structs.replace(made, models={name: led for name, led in material.models.items() if name in bound})
 
 
 def _why(policy: Policy, proof: Proof, material: Material, attempt: Attempt) -> str:

@@ -20,7 +20,7 @@ from penstock.kernel.seat import Seat
 from penstock.kernel.tasks import Tasks
 from penstock.routing import store
 from penstock.routing.aftermath import Aftermath
-from penstock.routing.binding import Bindings, of_task
+from penstock.routing.binding import Bindings, Bound, of_task
 from penstock.routing.cascading import Cascading
 from penstock.routing.certifying import Certifying, ended
 from penstock.routing.constraints import Constraints, Ports
@@ -30,10 +30,11 @@ from penstock.routing.memory import Policies
 from penstock.routing.numbers import Fixed, Leased
 from penstock.routing.pages import PANELS, pages
 from penstock.routing.plan import Planner
+from penstock.routing.policy import Policy
 from penstock.routing.readiness import Readiness
 from penstock.routing.recertifying import Recertifying
 from penstock.routing.routes import routes
-from penstock.routing.service import RoutingOf
+from penstock.routing.service import RoutingOf, bind
 from penstock.routing.settings import RoutingSettings
 from penstock.routing.shadow import Shadows
 from penstock.routing.stage import Route
@@ -76,7 +77,7 @@ def wire(house: House) -> Offer:
         pages=pages(ports, routing),
         services=(life,),
         checks=(life.check,),
-        task_checks=(Readiness(policies, lambda: ports.find(Evidence)).check,),
+        task_checks=(Readiness(policies, lambda: ports.find(Evidence), gathering.models).check,),
         task_panels=PANELS,
         metrics=(life, policies, drift, certifying, again),
     )
@@ -150,7 +151,7 @@ class RoutingLife:
         )
         self._drift.open(tasks, embedder)
         if tasks is not None:
-            self._bindings = Bindings(self._policies.certified, of_task(tasks.find, ports.get(Candidates)), self._drift.suspend)
+            self._bindings = Bindings(self._policies.certified, of_task(tasks.find, ports.get(Candidates)), self._drift.suspend, self._bind)
         self._stage.open(
             tasks,
             Planner(constraints),
@@ -188,6 +189,9 @@ class RoutingLife:
                     _log.warning("attempts to certify are not looked after", extra={"fault": fault.message, "code": fault.code})
                 failing = True
             await asyncio.sleep(ROUND_SECONDS)
+
+    async def _bind(self, policy: Policy, models: Bound) -> None:
+        await bind(self._house.ports.get(Records), self._policies, policy.id, models)
 
     async def _forget(self) -> None:
         """Drop what policies that serve no more have kept of prompts."""
