@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 from tests.routing.simulated import CHEAP, DEAR, SETTINGS, drawn, outcome, task
 
 from penstock.kernel.call import Target, Usage
@@ -14,6 +15,7 @@ from penstock.kernel.candidates import Traits
 from penstock.kernel.errors import Conflict, PenstockError, Unavailable, UnknownModel
 from penstock.kernel.evidence import Outcome
 from penstock.kernel.tasks import Floor
+from penstock.routing.binding import moved, of_model
 from penstock.routing.evidence import BATCH, Gathering
 
 
@@ -27,7 +29,7 @@ class Rooms:
         self.prices: dict[str, int] = {}
 
     async def outcomes(self, organisation: str, task: str, *, since: float = 0.0) -> Sequence[Outcome]:
-        return self.known
+        return [replace(one, version="version_1") if one.candidate == DEAR and one.answered_by != "old" else one for one in self.known]
 
     async def embed(self, texts: Sequence[str]) -> list[bytes]:
         if self.broken is not None:
@@ -132,3 +134,37 @@ async def test_a_relative_floor_s_reference_need_not_be_a_candidate() -> None:
     found = await Rooms(rows).gathering().gather(task(floor=Floor(level=0.9, reference="gold/model")))
     assert found.reference == "gold/model"
     assert "gold/model" in found.labels.candidates
+
+
+async def test_answers_of_another_model_or_version_have_no_part() -> None:
+    known = drawn({CHEAP: 0.9, DEAR: 0.9}, 120)
+    rows = [
+        replace(one, answered_by="cheap/other") if one.candidate == CHEAP and number % 4 == 0 else replace(one, answered_by=one.candidate)
+        for number, one in enumerate(known)
+    ]
+    found = await Rooms(rows).gathering().gather(task())
+    assert (len(found.labels), dict(found.others)) == (60, {CHEAP: 60})
+    unversioned = [replace(one, candidate=DEAR, answered_by=DEAR, version="version_0") for one in known if one.candidate == DEAR]
+    assert not of_model(unversioned[0], found.models)
+    assert of_model(replace(unversioned[0], version="version_1"), found.models)
+
+
+async def test_an_alias_takes_only_answers_of_which_is_known_who_gave_them() -> None:
+    models = {"quick": ("cheap/small", ""), CHEAP: (CHEAP, "")}
+    assert not of_model(outcome("1", "quick"), models)
+    assert of_model(outcome("1", "quick", answered_by="cheap/small"), models)
+    assert of_model(outcome("1", CHEAP), models)
+    assert not of_model(outcome("1", "unheard/of"), models)
+
+
+async def test_what_came_after_the_moment_has_no_part() -> None:
+    rooms = Rooms([*drawn({CHEAP: 0.9, DEAR: 0.9}, 60, at=1.0), *drawn({CHEAP: 0.9, DEAR: 0.9}, 60, seed=1, at=2.0)])
+    assert len((await rooms.gathering().gather(task(), until=1.0)).labels) == 60
+    assert len((await rooms.gathering().gather(task())).labels) == 120
+
+
+async def test_a_name_that_leads_nowhere_is_bound_to_what_it_says() -> None:
+    rows = drawn({"local": 0.9, DEAR: 0.9}, 60)
+    found = await Rooms(rows).gathering().gather(task(candidates=("local", DEAR)))
+    assert found.models["local"] == ("local", "")
+    assert moved(found.models, {"local": ("cheap/small", "")}) is not None

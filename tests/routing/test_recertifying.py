@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 from sqlalchemy import insert
@@ -72,8 +73,10 @@ class Place:
         return [one for one in self.known if one.at >= since]
 
     def more(self, n: int, rates: dict[str, float] = GOOD) -> None:
-        """So many fresh labels."""
-        self.known += drawn(rates, n, at=self.now)
+        """So many fresh labels, of the models to which the names lead now."""
+        self.known += [
+            msgspec.structs.replace(one, answered_by=self.aliases.get(one.candidate, "")) for one in drawn(rates, n, at=self.now)
+        ]
 
     async def ask(self) -> Policy:
         """A person certifies."""
@@ -164,13 +167,48 @@ async def test_what_was_measured_on_another_model_takes_labels_from_after_the_su
     place.now += 60
     place.aliases[CHEAP] = "cheap/smaller"
     await place.suspend(first, VERSION)
-    refused = await place.ask()  # a person, too
-    assert (refused.state, refused.since, refused.labels) == ("refused", 1120.0, 0)
     place.now += 60
-    place.more(80)
+    place.more(160)
     again = await place.look()
-    assert (again.state, again.labels) == ("active", 80)
+    assert (again.state, again.since, again.labels + again.fitted_on) == ("active", 1120.0, 160)
+    assert f"300 judged answers of {CHEAP} are of another model or version" in again.why
     assert again.models[CHEAP] == ("cheap/smaller", "")
+
+
+@pytest.mark.parametrize("before", ["refused", "suspended", "active", "nothing"])
+@pytest.mark.parametrize("automatic", [True, False])
+async def test_labels_of_the_model_that_was_certify_nothing_of_the_one_that_is(place: Place, before: str, *, automatic: bool) -> None:
+    if before != "nothing":
+        if before == "refused":
+            place.known.clear()
+            place.more(200, {CHEAP: 0.5, DEAR: 0.6})
+        first = await place.ask()
+        assert first.state == ("refused" if before == "refused" else "active")
+        if before == "suspended":
+            await place.suspend(first, "key_1")
+    place.now += 60
+    place.more(200)  # all of them of what CHEAP was
+    place.now += 60
+    place.aliases[CHEAP] = "cheap/smaller"
+    number = len(await place.all_of())
+    made = await place.look() if automatic and number else await place.ask()
+    if made.number > number:  # the dear one is what it was, and may be certified anew
+        assert CHEAP not in made.served
+        assert made.chosen in (None, DEAR)
+    else:
+        assert automatic
+
+
+async def test_prompts_that_were_put_to_the_model_that_was_are_not_fresh(place: Place) -> None:
+    first = await place.ask()
+    place.now += 60
+    place.aliases[CHEAP] = "cheap/smaller"
+    await place.suspend(first, VERSION)
+    place.now += 60
+    again = [msgspec.structs.replace(one, item=f"again-{one.item}", at=place.now) for one in place.known]
+    place.known += [msgspec.structs.replace(one, answered_by=place.aliases.get(one.candidate, "")) for one in again]
+    refused = await place.ask()
+    assert (refused.state, refused.labels, refused.fitted_on) == ("refused", 0, 200)
 
 
 async def test_what_a_person_suspended_waits_for_a_person(place: Place) -> None:

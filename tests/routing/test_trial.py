@@ -146,3 +146,11 @@ def test_a_policy_is_bound_to_the_models_that_it_serves_by_and_a_refusal_to_all(
     assert (made.kind, made.chosen, sorted(made.models)) == ("single", CHEAP, [CHEAP, DEAR])
     refused, _ = tried(SHELL, material(of, drawn(dict.fromkeys(of.candidates, 0.3), 300), models=models), first(), None, SETTINGS)
     assert (refused.state, sorted(refused.models)) == ("refused", sorted(models))
+
+
+def test_without_older_labels_the_fresh_ones_are_parted() -> None:
+    of = task()
+    known = material(of, drawn({CHEAP: 0.97, DEAR: 0.99}, 300, at=9.0))
+    fits, proves = parts(known, Attempt(series=2, number=1, alpha=0.05, since=5.0), 0.5)
+    assert fits.any()
+    assert (fits != proves).all()

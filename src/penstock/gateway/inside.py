@@ -154,6 +154,7 @@ def _answer(call: Call, status: int, body: bytes, fault: PenstockError | None = 
         usage=call.usage,
         cost=None if call.cost is None else call.cost.amount,
         full=None if call.cost is None else call.cost.full,
+        answered_by="" if call.target is None else f"{call.target.provider}/{call.target.model}",
     )
 
 

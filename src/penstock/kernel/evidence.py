@@ -22,6 +22,9 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     is from: an evaluation, a call that was served, or one in its shadow. ``propensity`` is the probability with which this answer came to
     be judged at all, and by this candidate (1 for evaluations). ``cost`` is micro-dollars, ``latency_ms`` the whole answer's time.
     ``groups`` are its slices by kind (``{"language": "de"}``). ``at`` is Unix seconds.
+
+    ``answered_by`` is the model that answered (``provider/model``), whatever the name leads to by now, and ``version`` the registered
+    version that stood behind it then; empty where nobody noted it, or none was registered.
     """
 
     item: str
@@ -38,13 +41,16 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     input_tokens: int = 0
     output_tokens: int = 0
     groups: dict[str, str] = {}  # msgspec gives each its own
+    answered_by: str = ""
+    version: str = ""
 
 
 class Sample(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """An answer that is to be judged. ``shape``, ``request``, ``reply``: as they went over the wire, the reply as a stream where ``stream``
     says so. ``call``: the id on the record.
 
-    ``item`` is the call that was served, and ``call`` the one that gave this answer: the same, or its shadow.
+    ``item`` is the call that was served, and ``call`` the one that gave this answer: the same, or its shadow. ``answered_by`` is the model
+    that gave it (``provider/model``).
     """
 
     organisation: str
@@ -64,6 +70,7 @@ class Sample(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     input_tokens: int = 0
     output_tokens: int = 0
     groups: dict[str, str] = {}  # msgspec gives each its own
+    answered_by: str = ""
 
 
 class Evidence(Protocol):

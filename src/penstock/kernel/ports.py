@@ -166,7 +166,8 @@ class ModelAnswer(msgspec.Struct, frozen=True, kw_only=True):
 
     ``call`` is the call's id on the record, ``retry_after`` the seconds after which a refusal may be over, ``cost`` micro-dollars, None
     where nothing was charged. ``error`` is the code of the error tree, None when all went well. ``handed`` says that there is no answer
-    yet: it was handed over for a vendor's batch. ``full`` is what it would have cost in real time, where that is more.
+    yet: it was handed over for a vendor's batch. ``full`` is what it would have cost in real time, where that is more. ``answered_by`` is
+    the model that answered (``provider/model``), empty where none did.
     """
 
     status: int
@@ -178,6 +179,7 @@ class ModelAnswer(msgspec.Struct, frozen=True, kw_only=True):
     cost: int | None = None
     full: int | None = None
     handed: Handed | None = None
+    answered_by: str = ""
 
 
 class ModelClient(Protocol):

@@ -12,6 +12,9 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
+from penstock.kernel.call import Target
+from penstock.kernel.candidates import Candidates
+from penstock.kernel.errors import PenstockError
 from penstock.kernel.pace import LONGEST_PAUSE, Pace, again, rest
 from penstock.kernel.ports import Holders, ModelAnswer, ModelAsk, ModelClient
 from penstock.kernel.principal import Principal, Scope
@@ -47,7 +50,8 @@ class Asked(Struct, frozen=True, kw_only=True):
 
 
 class Said(Struct, frozen=True, kw_only=True):
-    """What came back. ``error`` is a code where no answer did; ``paid`` is what was not paid before."""
+    """What came back. ``error`` is a code where no answer did; ``paid`` is what was not paid before. ``answered_by`` is the model
+    that said it (``provider/model``), and ``version`` the registered version behind it then, empty where nobody knows."""
 
     text: str = ""
     finish: str = ""
@@ -60,6 +64,8 @@ class Said(Struct, frozen=True, kw_only=True):
     latency_ms: float = 0.0
     input_tokens: int = 0
     output_tokens: int = 0
+    answered_by: str = ""
+    version: str = ""
 
 
 class _Message(Struct):
@@ -92,20 +98,32 @@ _failure = msgspec.json.Decoder(_Failure)
 class Asking:
     """Asks for all evaluations of one process."""
 
-    def __init__(self, records: Records, client: ModelClient, holders: Holders, pace: Pace, writer: Writer, tries: int) -> None:
+    def __init__(
+        self,
+        records: Records,
+        client: ModelClient,
+        holders: Holders,
+        pace: Pace,
+        writer: Writer,
+        tries: int,
+        candidates: Candidates | None = None,
+    ) -> None:
         self._records = records
         self._client = client
         self._holders = holders
         self._pace = pace
         self._writer = writer
         self._tries = tries
+        self._candidates = candidates
 
     async def ask(self, asked: Asked, model: str, messages: list[dict[str, Any]], params: Mapping[str, Any]) -> Said:
         """The answer. Raises `CapReached`, `OutOfMoney`, and `Unauthenticated` when the key behind it is gone."""
         body = msgspec.json.encode({**params, "model": model, "messages": messages}, order="deterministic")
         id = hashlib.sha256(b"\0".join((asked.organisation.encode(), PATH.encode(), body))).hexdigest()
         kept = await self._records.read(lambda c: store.answer(c, id, asked.since))
-        if kept is not None:
+        leads = self._leads(model, asked.organisation)
+        # What another model, or another version, has said under this name is no answer of the one that stands behind it now.
+        if kept is not None and (leads is None or (kept.answered_by or model, kept.version) == leads):
             return Said(
                 text=kept.text,
                 finish=kept.finish,
@@ -115,8 +133,26 @@ class Asking:
                 latency_ms=kept.latency_ms,
                 input_tokens=kept.input_tokens,
                 output_tokens=kept.output_tokens,
+                answered_by=kept.answered_by,
+                version=kept.version,
             )
         return await self._call(asked, id, model, body, params)
+
+    def _leads(self, name: str, organisation: str) -> tuple[str, str] | None:
+        """Model and registered version behind a name at this moment; None where that is not one model, or nobody knows."""
+        if self._candidates is None:
+            return None
+        try:
+            target = self._candidates.resolve(name)
+        except PenstockError:
+            return None
+        return f"{target.provider}/{target.model}", self._candidates.traits(target, organisation).version
+
+    def _version_of(self, answered_by: str, organisation: str) -> str:
+        provider, _, model = answered_by.partition("/")
+        if self._candidates is None or not model:
+            return ""
+        return self._candidates.traits(Target(provider, model, answered_by), organisation).version
 
     async def _call(self, asked: Asked, id: str, model: str, body: bytes, params: Mapping[str, Any]) -> Said:
         limit = params.get("max_completion_tokens", params.get("max_tokens"))
@@ -155,7 +191,8 @@ class Asking:
                 failures += retry and not refused
                 refusals += refused
                 if not retry or failures >= self._tries:
-                    return await self._kept(asked, id, model, _said(told, took, paid))
+                    version = self._version_of(told.answered_by, asked.organisation)
+                    return await self._kept(asked, id, model, _said(told, took, paid, version))
                 pause = max(told.retry_after or 0.0, min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** min(failures + refusals - 1, 10)))
                 strained = told.error or str(told.status) if refused or told.status == 504 else None
             finally:
@@ -182,12 +219,14 @@ class Asking:
                     input_tokens=said.input_tokens,
                     output_tokens=said.output_tokens,
                     created_at=time.time(),
+                    answered_by=said.answered_by,
+                    version=said.version,
                 )
             )
         return said
 
 
-def _said(told: ModelAnswer, took: float, paid: int) -> Said:
+def _said(told: ModelAnswer, took: float, paid: int, version: str) -> Said:
     used = told.usage
     said = Said(
         call=told.call,
@@ -196,6 +235,8 @@ def _said(told: ModelAnswer, took: float, paid: int) -> Said:
         latency_ms=took,
         input_tokens=used.input if used is not None else 0,
         output_tokens=used.output if used is not None else 0,
+        answered_by=told.answered_by,
+        version=version,
     )
     if told.error is not None or not 200 <= told.status < 300:
         code = told.error or f"http_{told.status}"

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from functools import cached_property
 
 from penstock.kernel.approvals import VersionEvaluations
+from penstock.kernel.candidates import Candidates
 from penstock.kernel.capability import House
 from penstock.kernel.errors import JournalInUse, PenstockError
 from penstock.kernel.evidence import CallRecords
@@ -83,6 +84,7 @@ class QualityLife:
             lambda: ports.find(Replies),
             lambda: ports.find(CallRecords),
             self.judgement.wake,
+            candidates=lambda: ports.find(Candidates),
         )
         self.exchange = Exchange(records, self.datasets, self.evaluations, self.runs, lambda: ports.find(Files))
         self.evidence = Gathered(records, self.sampling, lambda: ports.find(Tasks), self.judges.trusted)
@@ -99,7 +101,9 @@ class QualityLife:
     def asking(self) -> Asking:
         """Who asks them."""
         ports = self._house.ports
-        return Asking(self._records, ports.get(ModelClient), ports.get(Holders), self.pace, self._writer, self.settings.tries)
+        return Asking(
+            self._records, ports.get(ModelClient), ports.get(Holders), self.pace, self._writer, self.settings.tries, ports.find(Candidates)
+        )
 
     async def _finished(self, evaluation: Evaluation, results: Results) -> None:
         """Results have come in: what do they say of a judge that is a model, and of the versions behind the candidates?"""

@@ -145,6 +145,8 @@ class Answer(Struct, frozen=True, kw_only=True):
     input_tokens: int
     output_tokens: int
     created_at: float
+    answered_by: str = ""
+    version: str = ""
 
 
 class Score(Struct, frozen=True, kw_only=True):
@@ -171,6 +173,8 @@ class Score(Struct, frozen=True, kw_only=True):
     input_tokens: int
     output_tokens: int
     at: float
+    answered_by: str = ""
+    version: str = ""
 
 
 class TwinScore(Struct, frozen=True, kw_only=True):

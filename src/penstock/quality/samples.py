@@ -42,6 +42,8 @@ class Kept(Struct, frozen=True, kw_only=True):
     reason: str = ""
     judging_cost: int = 0
     judged_at: float | None = None
+    answered_by: str = ""
+    version: str = ""
 
 
 class Feedback(Struct, frozen=True, kw_only=True):
@@ -178,8 +180,8 @@ def said(
 
 
 def of_evaluations(connection: Connection, organisation: str, task: str, judge: str, since: float) -> list[Outcome]:
-    """Judged answers of a task's evaluations by this judge, oldest first: of each candidate and item the last, at the moment of the
-    first (what is evaluated again is no fresh example)."""
+    """Judged answers of a task's evaluations by this judge, oldest first: of each candidate and item, and each model that answered
+    under the candidate's name, the last, at the moment of the first (what is evaluated again is no fresh example)."""
     asked = (
         select(SCORES, DATASET_ITEMS.c.body)
         .join(EVALUATIONS, EVALUATIONS.c.id == SCORES.c.evaluation)
@@ -193,10 +195,10 @@ def of_evaluations(connection: Connection, organisation: str, task: str, judge: 
         )
         .order_by(SCORES.c.at)
     )
-    found: dict[tuple[str, str], Outcome] = {}
+    found: dict[tuple[str, ...], Outcome] = {}
     for row in connection.execute(asked).mappings():
         item = item_decoder.decode(row["body"]) if row["body"] is not None else None
-        key = (row["item"], row["candidate"])
+        key = (row["item"], row["candidate"], row["answered_by"], row["version"])
         before = found.pop(key, None)
         found[key] = Outcome(
             item=row["item"],
@@ -212,6 +214,8 @@ def of_evaluations(connection: Connection, organisation: str, task: str, judge: 
             input_tokens=row["input_tokens"],
             output_tokens=row["output_tokens"],
             groups=item.groups if item is not None else {},
+            answered_by=row["answered_by"],
+            version=row["version"],
         )
     return list(found.values())
 
@@ -239,4 +243,6 @@ def outcome_of(kept: Kept, score: float, judge: str) -> Outcome:
         input_tokens=kept.input_tokens,
         output_tokens=kept.output_tokens,
         groups=kept.groups,
+        answered_by=kept.answered_by,
+        version=kept.version,
     )

@@ -16,7 +16,8 @@ from typing import Any, cast
 
 import msgspec
 
-from penstock.kernel.call import Call
+from penstock.kernel.call import Call, Target
+from penstock.kernel.candidates import Candidates
 from penstock.kernel.errors import PenstockError
 from penstock.kernel.events import CallEnded
 from penstock.kernel.evidence import CallRecords, Sample
@@ -54,6 +55,7 @@ class Sampling:
         kept: Callable[[], CallRecords | None],
         written: Callable[[set[str]], Awaitable[None]],
         chance: Callable[[], float] = random.random,
+        candidates: Callable[[], Candidates | None] = lambda: None,
     ) -> None:
         self._records = records
         self._settings = settings
@@ -62,9 +64,10 @@ class Sampling:
         self._find_kept = kept
         self._written = written
         self._chance = chance
+        self._candidates = candidates
         self._version = -1
         self._taking: dict[tuple[str, str], Task | None] = {}
-        self._queue: deque[Sample] = deque()
+        self._queue: deque[tuple[Sample, str]] = deque()
         self._bytes = 0
         self._wake = asyncio.Event()
         self._one_at_a_time = asyncio.Lock()
@@ -154,6 +157,7 @@ class Sampling:
                 input_tokens=call.usage.input if call.usage is not None else 0,
                 output_tokens=call.usage.output if call.usage is not None else 0,
                 groups=groups,
+                answered_by=named,
             )
         )
 
@@ -164,10 +168,16 @@ class Sampling:
             self.counts["queue_full"] += 1
             return False
         self._bytes += size
-        self._queue.append(sample)
+        self._queue.append((sample, self._version_of(sample)))
         if len(self._queue) == 1:
             self._wake.set()
         return True
+
+    def _version_of(self, sample: Sample) -> str:
+        """The registered version behind the model that answered, now that it has."""
+        candidates = self._candidates()
+        provider, _, model = sample.answered_by.partition("/")
+        return candidates.traits(Target(provider, model, sample.candidate), sample.organisation).version if candidates and model else ""
 
     async def flush(self) -> None:
         """Write down what is queued at this moment. Raises `StorageError` when the database does not take it."""
@@ -187,7 +197,7 @@ class Sampling:
                 self.counts["taken"] += await self._records.write(lambda c, kept=kept: samples.put(c, kept))
             self.counts.update(lost)
             # Only now: what was not written stays in the queue.
-            for one in batch:
+            for one, _ in batch:
                 self._queue.popleft()
                 self._bytes -= len(one.request) + len(one.reply)
             organisations.update(one.organisation for one in kept if one.state == "queued")
@@ -207,12 +217,12 @@ class Sampling:
                         await self._wake.wait()
                 self._wake.set()
 
-    def _read(self, batch: Sequence[Sample]) -> tuple[list[Kept], Counter[str]]:
+    def _read(self, batch: Sequence[tuple[Sample, str]]) -> tuple[list[Kept], Counter[str]]:
         """What is kept of samples: their texts, as the record may keep them. On a thread."""
         lost: Counter[str] = Counter()
         made: list[Kept] = []
         records, replies, tasks = self._find_kept(), self._find_replies(), self._find_tasks()
-        for one in batch:
+        for one, version in batch:
             if records is None or replies is None or not records.keeps:
                 lost["not_kept"] += 1
                 continue
@@ -249,6 +259,8 @@ class Sampling:
                     output_tokens=one.output_tokens,
                     at=one.at,
                     state="waiting" if waits else "queued",
+                    answered_by=one.answered_by,
+                    version=version,
                 )
             )
         return made, lost

@@ -78,6 +78,8 @@ ANSWERS = Table(
     Column("input_tokens", Integer, nullable=False),
     Column("output_tokens", Integer, nullable=False),
     Column("created_at", Double, nullable=False),
+    Column("answered_by", Text, nullable=False, server_default=""),  # provider/model
+    Column("version", Text, nullable=False, server_default=""),  # the registered one behind it then
 )
 Index("ix_evaluation_answers_created", ANSWERS.c.created_at)
 
@@ -105,6 +107,8 @@ SCORES = Table(
     Column("input_tokens", Integer, nullable=False),
     Column("output_tokens", Integer, nullable=False),
     Column("at", Double, nullable=False),
+    Column("answered_by", Text, nullable=False, server_default=""),  # provider/model
+    Column("version", Text, nullable=False, server_default=""),  # the registered one behind it then
     PrimaryKeyConstraint("evaluation", "position", "candidate", name="pk_evaluation_scores"),
 )
 
@@ -152,6 +156,8 @@ SAMPLES = Table(
     Column("reason", Text, nullable=False),
     Column("judging_cost", BigInteger, nullable=False),
     Column("judged_at", Double),
+    Column("answered_by", Text, nullable=False, server_default=""),  # provider/model
+    Column("version", Text, nullable=False, server_default=""),  # the registered one behind it then
 )
 Index("ix_quality_samples_organisation_task_at", SAMPLES.c.organisation, SAMPLES.c.task, SAMPLES.c.at)
 Index("ix_quality_samples_state_organisation", SAMPLES.c.state, SAMPLES.c.organisation)

@@ -179,6 +179,8 @@ class Working:
             input_tokens=said.input_tokens,
             output_tokens=said.output_tokens,
             at=time.time(),
+            answered_by=said.answered_by,
+            version=said.version,
         )
         await self._writer.score(score)
         self._count(score)

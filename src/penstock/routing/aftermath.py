@@ -111,6 +111,7 @@ class Aftermath:
             usage=call.usage,
             max_output=call.max_output,
             groups=groups,
+            answered_by=f"{call.target.provider}/{call.target.model}" if call.target is not None else "",
         )
         if audit:
             self._shadows.audit(served, self._audited)

@@ -12,6 +12,7 @@ from typing import TypeAlias
 
 from penstock.kernel.candidates import Candidates
 from penstock.kernel.errors import PenstockError
+from penstock.kernel.evidence import Outcome
 from penstock.kernel.tasks import Task
 from penstock.routing.policy import VERSION, WATCH, Policy
 
@@ -29,6 +30,19 @@ def bound_to(candidates: Candidates, names: Sequence[str], organisation: str) ->
             continue
         found[name] = (f"{target.provider}/{target.model}", candidates.traits(target, organisation).version)
     return found
+
+
+def measured(candidates: Candidates, names: Sequence[str], organisation: str) -> dict[str, tuple[str, str]]:
+    """Where these names lead, for what is measured of them; one that leads nowhere stands for the model that is called so itself."""
+    found = bound_to(candidates, names, organisation)
+    return {name: found.get(name, (name, "")) for name in names}
+
+
+def of_model(outcome: Outcome, models: Bound) -> bool:
+    """Whether an outcome is one of the very model and version that stands behind its candidate's name. Where nobody noted who answered it
+    is taken for that of the model that is called like the candidate, and for no other."""
+    led = models.get(outcome.candidate)
+    return led is not None and (outcome.answered_by or outcome.candidate, outcome.version) == led
 
 
 def moved(was: Bound, now: Bound) -> str | None:

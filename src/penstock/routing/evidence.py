@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import importlib.util
 import math
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
@@ -17,7 +18,7 @@ from penstock.kernel.errors import Conflict, PenstockError, Unavailable
 from penstock.kernel.evidence import Evidence, Outcome
 from penstock.kernel.recall import Embedder, Prices
 from penstock.kernel.tasks import Floor, Task
-from penstock.routing.binding import Bound, bound_to
+from penstock.routing.binding import Bound, bound_to, measured, of_model
 from penstock.routing.labels import Labels, covered, table
 from penstock.routing.prompts import embedded
 from penstock.routing.settings import RoutingSettings
@@ -44,6 +45,8 @@ class Material(msgspec.Struct, frozen=True, kw_only=True):
     left_out: dict[str, str]
     outcomes: Sequence[Outcome]
     models: dict[str, tuple[str, str]] = {}
+    others: Mapping[str, int] = {}
+    """Judged answers, by candidate, that are of another model or version than its name leads to, and have no part in anything."""
     of_prompt: Mapping[str, NDArray[Any]] = {}
     """Vectors of the prompts of judged traffic, where that was asked for."""
 
@@ -86,12 +89,15 @@ class Gathering:
         reference = (floor.reference or task.default) if floor.kind == "relative" else task.default
         wanted = list(dict.fromkeys([reference, *(names or task.candidates)])) if names is None else list(names)
         # What is no score from 0 to 1 would spoil every mean, and the bounds that rest on that range.
-        outcomes = [one for one in await evidence.outcomes(task.organisation, task.name) if 0 <= one.score <= 1 and one.at <= until]
+        judged = [one for one in await evidence.outcomes(task.organisation, task.name) if 0 <= one.score <= 1 and one.at <= until]
+        # Names may lead elsewhere than when their answers were judged.
+        models = measured(self._candidates(), wanted, task.organisation)
+        outcomes = [one for one in judged if of_model(one, models)]
         kept, left_out = covered(outcomes, wanted, (reference,), self._settings.least_labels)
-        labels = table(outcomes, kept, self._settings.most_labels)
+        labels = table(outcomes, kept, self._settings.most_labels, judged)
         kept, costs = self._affordable(task, labels, reference, left_out, fixed=names is not None)
         if len(kept) < len(labels.candidates):
-            labels = table(outcomes, kept, self._settings.most_labels)
+            labels = table(outcomes, kept, self._settings.most_labels, judged)
         live = [one.prompt for one in outcomes if one.source != "evaluation"] if traffic else []
         found, embedder, why = await self._embed([*labels.prompts, *live])
         vectors = found[: len(labels)] if found is not None else None
@@ -106,7 +112,8 @@ class Gathering:
             unembedded=why,
             left_out=left_out,
             outcomes=outcomes,
-            models=bound_to(self._candidates(), labels.candidates, task.organisation),
+            models={name: models[name] for name in labels.candidates},
+            others=Counter(one.candidate for one in judged if one.candidate in models and not of_model(one, models)),
             of_prompt=dict(zip(live, found[len(labels) :], strict=True)) if found is not None else {},
         )
 
@@ -125,7 +132,9 @@ class Gathering:
         late = len({one.item for one in await evidence.outcomes(task.organisation, task.name, since=since)})
         if wanted is None or late < wanted:
             return late
-        outcomes = [one for one in await evidence.outcomes(task.organisation, task.name) if 0 <= one.score <= 1]
+        judged = [one for one in await evidence.outcomes(task.organisation, task.name) if 0 <= one.score <= 1]
+        models = measured(self._candidates(), tuple({one.candidate for one in judged}), task.organisation)
+        outcomes = [one for one in judged if of_model(one, models)]
         floor = task.floor
         reference = (floor.reference if floor is not None and floor.kind == "relative" else None) or task.default
         least = self._settings.least_labels
@@ -136,7 +145,7 @@ class Gathering:
                 if names is not None
                 else covered(outcomes, list(dict.fromkeys([reference, *task.candidates])), (reference,), least)[0]
             )
-            return int((table(outcomes, among, self._settings.most_labels).at > since).sum())
+            return int((table(outcomes, among, self._settings.most_labels, judged).at > since).sum())
 
         return await asyncio.to_thread(count)
 

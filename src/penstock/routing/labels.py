@@ -80,14 +80,16 @@ def covered(outcomes: Sequence[Outcome], candidates: Sequence[str], must: Sequen
     return kept, left_out
 
 
-def table(outcomes: Sequence[Outcome], candidates: Sequence[str], most: int) -> Labels:
-    """The labels of ``candidates``, at most so many, the newest."""
+def table(outcomes: Sequence[Outcome], candidates: Sequence[str], most: int, judged: Sequence[Outcome] = ()) -> Labels:
+    """The labels of ``candidates``, at most so many, the newest. ``judged`` are more outcomes, by which a prompt is not fresh, as one of
+    them is not that was put to another model."""
     import numpy as np  # lazy: of the extra `local`
 
     items: dict[str, dict[str, Outcome]] = {}
     first: dict[str, float] = {}
-    for outcome in outcomes:
+    for outcome in judged or outcomes:
         first[outcome.prompt] = min(outcome.at, first.get(outcome.prompt, outcome.at))
+    for outcome in outcomes:
         if outcome.candidate in candidates:
             held = items.setdefault(outcome.item, {})
             old = held.get(outcome.candidate)

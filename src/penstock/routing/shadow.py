@@ -58,6 +58,7 @@ class Served(msgspec.Struct, frozen=True, kw_only=True):
     usage: Usage
     max_output: int | None
     groups: dict[str, str]
+    answered_by: str
 
 
 class Shadows:
@@ -172,6 +173,7 @@ class Shadows:
             input_tokens=answer.usage.input,
             output_tokens=answer.usage.output,
             groups=served.groups,
+            answered_by=answer.answered_by,
         )
         self._submit(shadow, "")
 
@@ -193,6 +195,7 @@ class Shadows:
             input_tokens=served.usage.input,
             output_tokens=served.usage.output,
             groups=served.groups,
+            answered_by=served.answered_by,
         )
 
     def _submit(self, sample: Sample, what: str) -> None:

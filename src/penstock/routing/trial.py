@@ -57,7 +57,9 @@ def parts(material: Material, attempt: Attempt, fit_share: float) -> tuple[NDArr
         return (labels.at <= again.fitted_until) & ((drawn < fit_share) | (labels.at <= attempt.since)), (labels.at > attempt.since) & (
             (labels.at > again.fitted_until) | (drawn >= fit_share)
         )
-    if attempt.since == 0:
+    if (
+        attempt.since == 0 or not (labels.at <= attempt.since).any()
+    ):  # nothing is older: at first, or where another model came behind a name
         return drawn < fit_share, drawn >= fit_share
     return labels.at <= attempt.since, labels.at > attempt.since
 
@@ -127,5 +129,7 @@ def _why(policy: Policy, proof: Proof, material: Material, attempt: Attempt) -> 
         said.append("no label is newer than those that have certified before: judge fresh prompts")
     if material.unembedded:
         said.append(material.unembedded)
+    for name, count in sorted(material.others.items()):
+        said.append(f"{count:,} judged answers of {name} are of another model or version than it leads to now, and do not count")
     said += [f"{name} has no part in it: {why}" for name, why in sorted(material.left_out.items())]
     return "; ".join(said)
