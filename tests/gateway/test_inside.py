@@ -55,6 +55,7 @@ async def test_the_answer_is_what_a_client_would_have_had(house: House) -> None:
     house.app.ports.get(Events).subscribe(CallEnded, ended.append)
     answer = await call(house, key, priority="batch", labels={"why": "test"})
     assert (answer.status, answer.error, answer.cost) == (200, None, 13)
+    assert answer.answered_by == f"{ended[-1].call.target.provider}/{ended[-1].call.target.model}"  # type: ignore[union-attr]
     assert msgspec.json.decode(answer.body)["choices"][0]["message"]["content"] == "good"
     assert answer.usage is not None
     assert (answer.usage.input, answer.usage.output) == (7, 3)

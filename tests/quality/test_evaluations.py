@@ -6,9 +6,11 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from tests.house import House
 from tests.quality.house import Known, answers, dataset, ended, evaluation, give, item, of, quality_house, until
 from tests.registry.people import weights
 
+from penstock.kernel.evidence import Evidence
 from penstock.kernel.tasks import Floor, Judge, SliceFloor, Task
 
 pytestmark = pytest.mark.timeout(90)
@@ -48,6 +50,36 @@ async def test_candidates_are_asked_once_and_compared(tmp_path: Path) -> None:
 
         calls = (await house.ask("GET", "/v1/calls?limit=1000")).json["data"]
         assert {call["labels"]["evaluation"] for call in calls} == {told["id"], fresh["id"]}
+
+
+async def test_what_another_model_said_under_a_name_is_no_answer_of_the_new_one(tmp_path: Path) -> None:
+    def alias(model: str) -> str:
+        return f'[gateway.models.quick]\ntargets = ["up/{model}"]\n'
+
+    async def outcomes(house: House, tasks: Known) -> set[tuple[str, str]]:
+        give(house, tasks)
+        found = await house.app.ports.get(Evidence).outcomes(organisation, "sums")
+        return {(one.candidate, one.answered_by) for one in found}
+
+    tasks = Known()
+    async with quality_house(tmp_path, alias("m")) as (house, provider):
+        admin = house.admin
+        organisation = (await dataset(house, [item(f"{n}") for n in range(5)]))["organisation"]
+        tasks.put(
+            Task(organisation=organisation, name="sums", owner="ada", default="quick", candidates=("quick",), judge=Judge(kind="exact"))
+        )
+        give(house, tasks)
+        await evaluation(house, dataset="set", task="sums")
+        assert provider.seen == {"m": 5}
+        again = await evaluation(house, dataset="set", task="sums")
+        assert (again["cached"], provider.seen) == (5, {"m": 5})
+        assert await outcomes(house, tasks) == {("quick", "up/m")}
+    async with quality_house(tmp_path, alias("s")) as (house, provider):
+        house.admin = admin
+        give(house, tasks)
+        other = await evaluation(house, dataset="set", task="sums")
+        assert (other["cached"], provider.seen) == (0, {"s": 5})
+        assert await outcomes(house, tasks) == {("quick", "up/m"), ("quick", "up/s")}
 
 
 async def test_a_task_says_what_is_not_said(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from tests.house import House
 from tests.quality.house import Known, dataset, evaluation, give, item, quality_house, until
 
 from penstock.kernel.call import Call, Cost, Target, Trace
+from penstock.kernel.candidates import Traits
 from penstock.kernel.events import CallEnded, Events
 from penstock.kernel.evidence import Evidence, Judged, Outcome, Sample
 from penstock.kernel.principal import Principal
@@ -86,6 +87,7 @@ async def test_calls_are_drawn_judged_and_told(tmp_path: Path) -> None:
             (nice, 1.0, "live", "a good"),
             (bad, 0.0, "live", "a bad "),
         }
+        assert {(one.answered_by, one.version) for one in known} == {("up/m", "")}
         assert {one.outcome.item: one.outcome for one in heard} == {one.item: one for one in known}
 
         # A person's word goes before the judge's.
@@ -201,6 +203,25 @@ def line(tasks: Known, most: int = 1000) -> Sampling:
         return None
 
     return Sampling(None, QualitySettings(sample_queue=most), lambda: tasks, lambda: None, lambda: None, nobody)  # type: ignore[arg-type]
+
+
+async def test_the_version_is_the_one_that_stands_behind_the_model_when_it_has_answered() -> None:
+    class Registered:
+        version = "version_1"
+
+        def traits(self, target: Target, organisation: str) -> Traits:
+            return Traits(
+                place="vendor", version=self.version if (target.provider, target.model, organisation) == ("up", "m", "org") else ""
+            )
+
+    tasks, registered = Known(), Registered()
+    tasks.put(task("org"))
+    sampling = line(tasks)
+    sampling._candidates = lambda: registered  # type: ignore[assignment,return-value]
+    sampling.heard(ended("live"))
+    registered.version = "version_2"
+    sampling.heard(ended("live"))
+    assert [(one.answered_by, version) for one, version in sampling._queue] == [("up/m", "version_1"), ("up/m", "version_2")]
 
 
 async def test_a_full_queue_drops_and_counts() -> None:

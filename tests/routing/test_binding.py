@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 from tests.routing.rig import LARGE, SMALL, outcomes, recorded, rig
 from tests.routing.simulated import CHEAP, DEAR, policy, task
 
@@ -152,8 +153,7 @@ async def test_an_alias_that_is_turned_suspends_the_claim_for_good(tmp_path: Pat
     async with rig(tmp_path, settings(SMALL)) as made:
         made.declared.known = outcomes(recorded()[:160])
         made.declared.known = [
-            one if one.candidate == LARGE else type(one)(**{**{f: getattr(one, f) for f in one.__struct_fields__}, "candidate": "quick"})
-            for one in made.declared.known
+            one if one.candidate == LARGE else replace(one, candidate="quick", answered_by=SMALL) for one in made.declared.known
         ]
         declare(made)
         policy = await made.certify()

@@ -41,6 +41,7 @@ async def test_an_explored_call_is_put_to_another_and_both_answers_are_judged(pl
         assert (why["served"], why["explored"], why["cost"]) == (LARGE, SMALL, costs()[LARGE])
         live, shadow = place.declared.samples
         assert (live.source, live.candidate, shadow.source, shadow.candidate) == ("live", LARGE, "shadow", SMALL)
+        assert (live.answered_by, shadow.answered_by) == (LARGE, SMALL)
         assert live.item == live.call == shadow.item == answer.headers["x-request-id"] != shadow.call
         assert live.propensity == shadow.propensity == 1.0
         assert row.large.encode()[-20:] in live.reply
