@@ -157,8 +157,6 @@ UNMIRRORED: dict[str, str] = {
     "routing/aftermath.py": "routing/test_shadow.py",
     "routing/commands.py": "routing/test_routes.py",
     "routing/pages.py": "routing/test_routes.py",
-    "routing/readiness.py": "routing/test_together.py",
-    "routing/service.py": "routing/test_routes.py",
     "routing/views.py": "routing/test_routes.py",
     "storage/environment/env.py": "storage/test_migrations.py",
     "storage/postgres.py": "storage/test_records.py",
