@@ -19,7 +19,7 @@ import msgspec
 from penstock import settings as settings_module
 from penstock.kernel.capability import ENTRY_POINT_GROUP, Capability, House, Offer, Service, TaskChecks, TaskPanels
 from penstock.kernel.errors import PenstockError, SchemaMismatch, SettingsError
-from penstock.kernel.events import Events
+from penstock.kernel.events import Events, HouseStarted
 from penstock.kernel.ports import Broadcast, MetricSources, Peers, Ports
 from penstock.kernel.seat import Seat
 from penstock.kernel.stage import Line
@@ -219,6 +219,7 @@ class App(House):
         except BaseException:
             await self.stop()
             raise
+        self.events.publish(HouseStarted())
 
     async def stop(self) -> None:
         """Stop every running service in reverse, each of them whatever the others do, and let go of the store."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from sqlalchemy.exc import OperationalError
 from tests.journal.conftest import migrated
 
 from penstock.journal import service as service_module
@@ -71,4 +72,22 @@ async def test_a_database_without_our_table_is_told(tmp_path: Path, postgres: st
         await journal.start("nothing", organisation="org")
     migrated(postgres, tmp_path)
     assert await journal.result(None, await journal.start("nothing", organisation="org"), 20) == "org"
+    await journal.close()
+
+
+async def test_a_database_that_fails_later_is_told_without_what_was_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    journal = JournalService(JournalSettings(), "", tmp_path)
+    journal.define("nothing", nothing)
+    run = await journal.start("nothing", organisation="org")
+    await journal.result(None, run, 20)
+    reader = journal._reader  # pyright: ignore[reportPrivateUsage]
+
+    def broken(*_: object) -> object:
+        raise OperationalError("SELECT", {"key": "hunter2"}, Exception("hunter2"))
+
+    monkeypatch.setattr(reader, "get", broken)
+    with pytest.raises(JournalUnavailable, match=r"does not answer \(OperationalError\)") as caught:
+        await journal.get(None, run)
+    assert "hunter2" not in caught.value.message
+    assert caught.value.__suppress_context__
     await journal.close()

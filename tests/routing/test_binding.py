@@ -6,8 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from msgspec.structs import replace
-from tests.routing.rig import LARGE, SMALL, outcomes, recorded, rig
+from tests.routing.rig import LARGE, SMALL, rig
 from tests.routing.simulated import CHEAP, DEAR, policy, task
 
 from penstock.kernel.call import Target
@@ -15,7 +14,7 @@ from penstock.kernel.candidates import Traits
 from penstock.kernel.errors import UnknownModel
 from penstock.kernel.evidence import ClaimSuspended
 from penstock.kernel.tasks import Floor
-from penstock.routing import store
+from penstock.routing import patience, store
 from penstock.routing.binding import Bindings, Bound, bound_to, moved, of_task, seen, unbound
 from penstock.routing.memory import Live, Policies
 from penstock.routing.policy import VERSION, WATCH, Policy, claim_of
@@ -130,6 +129,24 @@ def test_no_more_is_written_down_than_is_missing() -> None:
     assert seen(policy(singles=(), chosen="quick", models=WAS), {DEAR: (DEAR, "version_2"), "quick": ("cheap/other", "v")}) == {}
 
 
+async def test_one_policy_that_cannot_be_suspended_keeps_no_other() -> None:
+    names, found = Names(), list[str]()
+    terms: dict[str, Any] = {"models": WAS, "candidates": ("quick", DEAR), "singles": (DEAR,), "chosen": "quick"}
+
+    async def suspend(policy: Policy, why: str, by: str) -> None:
+        found.append(policy.id)
+        if policy.id == "first":
+            raise ValueError("its row cannot be read")
+
+    async def bind(policy: Policy, models: Bound) -> None: ...
+
+    both = [policy(id="first", **terms), policy(id="second", **terms)]
+    names.alias = "cheap/other"
+    with pytest.raises(ValueError, match="cannot be read"):
+        await Bindings(lambda: both, of_task(lambda organisation, name: task(), names), suspend, bind).round()
+    assert found == ["first", "second"]
+
+
 def test_no_call_is_routed_by_it_from_then_on() -> None:
     of = task(candidates=("quick", DEAR))
     claim = claim_of(of)
@@ -143,35 +160,31 @@ def test_no_call_is_routed_by_it_from_then_on() -> None:
 
 
 @pytest.mark.timeout(120)
-async def test_an_alias_that_is_turned_suspends_the_claim_for_good(tmp_path: Path) -> None:
-    def settings(target: str) -> str:
-        return f'[gateway.models.quick]\ntargets = ["{target}"]\n'
-
-    def declare(made: object) -> None:
-        made.task(candidates=("quick", LARGE), floor=Floor(level=0.5, kind="absolute"))  # type: ignore[attr-defined]
-
-    async with rig(tmp_path, settings(SMALL)) as made:
-        made.declared.known = outcomes(recorded()[:160])
-        made.declared.known = [
-            one if one.candidate == LARGE else replace(one, candidate="quick", answered_by=SMALL) for one in made.declared.known
-        ]
-        declare(made)
-        policy = await made.certify()
-        assert (policy["state"], policy["models"]["quick"]) == ("active", [SMALL, ""]), policy["why"]
-        admin = made.house.admin
-        why = await made.why(await made.call("hi"))
-        assert (why["mode"], why["chosen"]) == ("proof", "quick")
-    async with rig(tmp_path, settings(LARGE), admin=admin) as made:
-        declare(made)
+async def test_an_alias_that_is_turned_suspends_the_claim_for_good(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with rig(tmp_path, f'[gateway.models.quick]\ntargets = ["{LARGE}"]\n') as made:
+        (life,) = made.house.app.offers["routing"].services
+        for name, led in (("turned", SMALL), ("stayed", LARGE)):  # as they were certified when the alias led there
+            of = made.task(name, candidates=("quick", LARGE), floor=Floor(level=0.5, kind="absolute"))
+            terms: dict[str, Any] = {"organisation": of.organisation, "task": name, "claim": claim_of(of), "floor": of.floor}
+            held = policy(
+                id=f"policy_{name}", **terms, chosen="quick", candidates=of.candidates, singles=("quick",), models={"quick": (led, "")}
+            )
+            await made.house.app.store.write(lambda c, held=held: (store.add(c, held), store.bump(c)))
+        await life._policies.fresh.now()  # type: ignore[attr-defined]
         told: list[ClaimSuspended] = []
         made.house.app.events.subscribe(ClaimSuspended, told.append)
-        why = await made.why(await made.call("hi"))
+        why = await made.why(await made.call("hi", "stayed"))
+        assert (why["mode"], why["chosen"]) == ("proof", "quick")
+        why = await made.why(await made.call("hi", "turned"))
         assert (why["mode"], why["chosen"]) == ("default", LARGE)
         assert "quick was cheap/small" in why["why"]
-        (life,) = made.house.app.offers["routing"].services
+        base = "/v1/tasks/turned/policies/policy_turned"
         await life._bindings.round()  # type: ignore[attr-defined]
-        now = (await made.house.ask("GET", f"/v1/tasks/sums/policies/{policy['id']}")).json
+        assert (await made.house.ask("GET", base)).json["state"] == "active"  # it may turn back: not every model was found yet
+        monkeypatch.setattr(patience, "SETTLE_SECONDS", 0.0)
+        await life._bindings.round()  # type: ignore[attr-defined]
+        now = (await made.house.ask("GET", base)).json
         assert (now["state"], now["changed_by"]) == ("suspended", VERSION)
-        assert [one.policy for one in told] in ([policy["id"]], [])  # it may have been told before anybody listened here
-        page = await made.house.ask("GET", "/console/tasks/sums/policies")
+        assert [one.policy for one in told] == ["policy_turned"]
+        page = await made.house.ask("GET", "/console/tasks/turned/policies")
         assert "and is dear/large now" in page.text

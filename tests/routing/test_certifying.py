@@ -165,6 +165,35 @@ async def test_an_attempt_that_was_given_up_claims_nothing_when_it_ends_after_al
     assert "another attempt was begun meanwhile" in given_up.why
 
 
+async def test_an_attempt_whose_process_died_without_a_journal_is_ended(place: Place) -> None:
+    for number, name in enumerate(("sums", "young")):
+        made = policy(
+            id=f"policy_{name}", task=name, number=1, state="fitting", durable=False, created_at=place.now + number * GIVEN_UP_SECONDS
+        )
+        await place.records.write(lambda c, made=made: store.add(c, made))
+    place.now += GIVEN_UP_SECONDS + 1
+    await place.certifying.take_up()
+    left, young = await place.stored("policy_sums"), await place.stored("policy_young")
+    assert left is not None
+    assert young is not None
+    assert (left.state, left.why, young.state) == ("failed", "the process that fitted it has ended; ask again", "fitting")
+    assert place.certifying.counts == {("failed", False): 1}
+
+
+async def test_an_end_is_told_though_what_comes_after_it_fails(place: Place) -> None:
+    told: list[Policy] = []
+
+    async def refresh() -> None:
+        raise StorageError("the disk sleeps")
+
+    place.outcomes = drawn(GOOD, 200)
+    place.certifying = Certifying(place.records, place, SETTINGS, refresh, lambda: place.now, ended=told.append)  # type: ignore[arg-type]
+    begun = await place.certifying.begin(task(), "key_1")
+    with pytest.raises(StorageError):
+        await place.certifying.wait(task())
+    assert [(one.id, one.state) for one in told] == [(begun.id, "active")]
+
+
 @pytest.mark.parametrize("by", [WATCH, VERSION, "key_2"])
 @pytest.mark.parametrize("automatic", [True, False])
 async def test_what_was_suspended_while_another_attempt_ran_stays_suspended(place: Place, by: str, automatic: bool) -> None:
@@ -203,7 +232,7 @@ async def test_what_was_suspended_before_an_attempt_is_lifted_by_newer_labels(pl
 async def test_what_nobody_asked_for_must_still_be_wanted_when_it_ends(place: Place, terms: dict[str, Any]) -> None:
     of = task(recertify=Recertify(labels=60, hours=1))
     known = {"sums": of}
-    found = SimpleNamespace(find=lambda organisation, name: known.get(name))
+    found = SimpleNamespace(version=1, find=lambda organisation, name: known.get(name))
     place.certifying = Certifying(
         place.records, place, SETTINGS, place.policies.fresh.now, lambda: place.now, tasks=lambda: found  # type: ignore[arg-type]
     )  # fmt: skip
@@ -231,6 +260,7 @@ class Book:
         self.inputs: dict[str, Any] = {}
         self.state = RunState.RUNNING
         self.here = True
+        self.tasks: Any = None
 
     def define(self, name: str, function: Any) -> None:
         self.function = function
@@ -259,7 +289,7 @@ class Book:
 @pytest.fixture
 def book(place: Place) -> Book:
     made, of = Book(), task()
-    known = SimpleNamespace(find=lambda organisation, name: of if name == of.name else None)
+    made.tasks = known = SimpleNamespace(version=1, find=lambda organisation, name: of if name == of.name and known.version else None)
     place.certifying = Certifying(
         place.records, place, SETTINGS, place.policies.fresh.now, lambda: place.now, lambda: made, lambda: known  # type: ignore[arg-type]
     )  # fmt: skip
@@ -327,6 +357,36 @@ async def test_a_database_that_does_not_answer_is_asked_again_by_the_run(place: 
     assert stored.state == "fitting"
     place.fault, place.outcomes = None, drawn(GOOD, 200)
     assert await book.execute() == ["active"]
+
+
+async def test_a_run_that_goes_on_before_tasks_are_read_is_tried_again(place: Place, book: Book) -> None:
+    place.outcomes = drawn(GOOD, 200)
+    begun = await place.certifying.begin(task(), "key_1")
+    book.tasks.version = 0
+    with pytest.raises(Unavailable, match="not read yet"):
+        await book.execute()
+    stored = await place.stored(begun.id)
+    assert stored is not None
+    assert stored.state == "fitting"
+    book.tasks.version = 1
+    assert await book.execute() == ["active"]
+
+
+async def test_one_attempt_that_cannot_be_seen_to_keeps_no_other(place: Place, book: Book, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = await place.certifying.begin(task(), "key_1")
+    second = await place.certifying.begin(task(name="another"), "key_1")
+    book.inputs.clear()
+    start = book.start
+
+    async def fails(name: str, input: Any, *, key: str, **more: Any) -> str:
+        if key == first.id:
+            raise ValueError("what was kept cannot be read")
+        return await start(name, input, key=key, **more)
+
+    monkeypatch.setattr(book, "start", fails)
+    with pytest.raises(ValueError, match="cannot be read"):
+        await place.certifying.take_up()
+    assert list(book.inputs) == [second.id]
 
 
 async def test_where_another_process_has_the_journal_the_attempt_is_made_here(place: Place, book: Book) -> None:

@@ -206,6 +206,43 @@ async def test_who_was_thought_dead_watches_under_another_number(place: Rig) -> 
     assert (await watching(three)).limit == first.limit  # a number that was let go is free at once
 
 
+async def test_who_takes_another_number_for_a_new_policy_watches_the_old_ones_anew(place: Rig) -> None:
+    policies_of: list[Any] = []
+    for name in ("older", "newer"):
+        place.task(name, floor=Floor(level=0.6))
+        policies_of.append(await place.certify(name))
+    older, newer = policies_of
+    (life,) = place.house.app.offers["routing"].services
+    policies: Any = life._policies  # type: ignore[attr-defined]
+    settings: Any = life._settings  # type: ignore[attr-defined]
+    records, events, now = place.house.app.store, place.house.app.events, 1000.0
+    live = {(p.policy.organisation, p.policy.task): p for p in policies._live.values() if p.policy.id in (older["id"], newer["id"])}
+    first = {key: one for key, one in live.items() if one.policy.id == older["id"]}
+    one, two = (Drift(records, policies, settings, events, Leased(records, 0.03, lambda: now), lambda: now) for _ in range(2))
+    one._changed(first)
+    await one._coming  # type: ignore[misc]
+    watcher = one.watcher(older["id"])
+    assert watcher is not None
+    watcher.call(watcher._fit.points[0])
+    await one.flush()
+    now += LEASE_SECONDS + 1
+    two._changed(first)
+    await two._coming  # type: ignore[misc]
+    two.watcher(older["id"]).call(watcher._fit.points[1])  # type: ignore[union-attr]
+    await two.flush()
+    one._changed(live)  # a policy is new, before the next beat
+    await one._coming  # type: ignore[misc]
+    assert one._number.number != two._number.number
+    assert (one.watcher(older["id"]), one.watcher(newer["id"]).calls) == (None, 0)  # type: ignore[union-attr]
+    await one._beat()
+    await one._coming  # type: ignore[misc]
+    again = one.watcher(older["id"])
+    assert again is not None
+    assert (again.calls, again.limit > watcher.limit) == (0, True)
+    await one.stop()
+    await two.stop()
+
+
 async def test_a_call_says_when_it_began() -> None:
     assert began("call_" + f"{1_700_000_000_123:012x}" + "0" * 20) == 1_700_000_000.123
     assert began("gsm8k-1") == began("call_zz") == 0.0

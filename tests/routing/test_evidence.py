@@ -136,6 +136,31 @@ async def test_a_relative_floor_s_reference_need_not_be_a_candidate() -> None:
     assert "gold/model" in found.labels.candidates
 
 
+async def test_a_count_of_fresh_prompts_is_not_made_again_before_there_can_be_enough() -> None:
+    class Read(Rooms):
+        whole = 0
+
+        async def outcomes(self, organisation: str, task: str, *, since: float = 0.0) -> Sequence[Outcome]:
+            self.whole += since == 0.0
+            return [one for one in await super().outcomes(organisation, task) if one.at >= since]
+
+    rooms = Read(drawn(dict.fromkeys((CHEAP, DEAR), 1.0), 100, at=1.0))
+    rooms.known += [  # the same prompts, judged every night
+        Outcome(**{**{name: getattr(one, name) for name in Outcome.__struct_fields__}, "item": f"again-{one.item}", "at": 10.0})
+        for one in rooms.known
+    ]
+    gathering = rooms.gathering()
+    for _ in range(3):
+        assert await gathering.fresh(task(), None, 5.0, 60) == 0
+    assert rooms.whole == 1
+    rooms.known += drawn(dict.fromkeys((CHEAP, DEAR), 1.0), 25, at=11.0, seed=3)
+    assert await gathering.fresh(task(), None, 5.0, 60) <= 50  # at most one for each new judgement
+    assert rooms.whole == 1
+    rooms.known += drawn(dict.fromkeys((CHEAP, DEAR), 1.0), 40, at=12.0, seed=4)
+    assert await gathering.fresh(task(), None, 5.0, 60) == 65
+    assert rooms.whole == 2
+
+
 async def test_answers_of_another_model_or_version_have_no_part() -> None:
     known = drawn({CHEAP: 0.9, DEAR: 0.9}, 120)
     rows = [

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from penstock.kernel.seat import Seat
+from penstock.routing import store
 from penstock.routing.numbers import BEAT_SECONDS, LEASE_SECONDS, Fixed, Leased
 from penstock.routing.settings import RoutingSettings
 from penstock.routing.wiring import number_of, numbers_found
@@ -52,6 +54,17 @@ async def test_a_number_goes_on_when_its_process_beats_no_more_and_at_once_when_
     await one.leave()
     assert not await one.hold()
     assert one.number == 0
+
+
+async def test_a_machine_whose_clock_is_ahead_takes_no_number_of_another(records: Records, monkeypatch: pytest.MonkeyPatch) -> None:
+    one, two = Leased(records, 0.05), Leased(records, 0.05)
+    await one.hold()
+    ahead = time.time() + LEASE_SECONDS + 10
+    monkeypatch.setattr(time, "time", lambda: ahead)
+    await two.hold()
+    assert (one.number, two.number) == (0, 1)
+    monkeypatch.undo()
+    assert await records.read(store.moment) == pytest.approx(time.time(), abs=30)
 
 
 def test_the_settings_come_first_then_the_database_then_the_seat(records: Records) -> None:

@@ -20,7 +20,7 @@ from penstock.kernel.evidence import CertificationEnded, Outcome
 from penstock.kernel.tasks import Floor, Judge, Recertify, Task
 from penstock.routing import store
 from penstock.routing.certify import rejected
-from penstock.routing.certifying import Certifying, ended
+from penstock.routing.certifying import GIVEN_UP_SECONDS, Certifying, ended
 from penstock.routing.evidence import Gathering
 from penstock.routing.memory import Policies
 from penstock.routing.policy import VERSION, WATCH, Policy, claim_of
@@ -287,6 +287,37 @@ async def test_an_attempt_that_runs_is_waited_for(place: Place) -> None:
     place.more(60)
     await place.look(hours=100)
     assert [one.id for one in await place.all_of()] == ["policy_2", first.id]
+
+
+async def test_an_attempt_that_was_left_behind_blocks_no_other(place: Place) -> None:
+    await place.ask()
+    left = Policy(id="policy_2", organisation="o", task="sums", number=2, state="fitting", created_at=place.now, by=BY, automatic=True)
+    await place.records.write(lambda c: store.add(c, left))
+    place.now += 60
+    place.more(60)
+    place.now += GIVEN_UP_SECONDS
+    await place.one.certifying.take_up()
+    assert (await place.look()).number == 3
+
+
+async def test_a_task_that_cannot_be_looked_at_keeps_no_other(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    await place.ask()
+    place.now += 60
+    place.more(60)
+    monkeypatch.setattr(Place, "all", lambda self: [task(name="broken", recertify=Recertify(labels=1, hours=HOURS)), ASKS])
+    read, looked = place.records.read, list[object]()
+
+    async def fails(work: Any) -> Any:
+        if not looked:
+            looked.append(work)
+            raise ValueError("a row cannot be read")
+        return await read(work)
+
+    monkeypatch.setattr(place.records, "read", fails)
+    place.now += HOURS * 3600
+    with pytest.raises(ValueError, match="cannot be read"):
+        await place.one.again.round()
+    assert (await place.settled()).automatic
 
 
 def test_a_chain_that_goes_on_for_ever_claims_something_false_as_rarely_as_it_says() -> None:

@@ -36,7 +36,14 @@ async def place(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Rig]:
         made.task(mode="cascade", floor=Floor(level=0.8))
         policy = await made.certify()
         assert policy["state"] == "active", policy["why"]
+        assert policy["models"] == {name: [name, ""] for name in (SMALL, LARGE)}  # what it was measured on
         yield made
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def stranger(place: Rig) -> str:
+    """The key of another organisation's admin: a house has one other organisation."""
+    return (await place.house.outsider())[0]
 
 
 def command(place: Rig, *words: str) -> Any:
@@ -103,17 +110,25 @@ async def test_policies_are_listed_shown_and_suspended(place: Rig) -> None:
     assert "suspended" in (await command(place, "policies", "other")).output
 
 
-async def test_nobody_else_sees_or_certifies_them(place: Rig) -> None:
-    key, _ = await place.house.outsider()
+async def test_nobody_else_sees_or_certifies_them(place: Rig, stranger: str) -> None:
     for method, path in (("GET", "policies"), ("POST", "policies"), ("GET", "frontier"), ("POST", "what-if")):
-        answer = await place.house.ask(method, f"/v1/tasks/sums/{path}", {} if method == "POST" else None, key=key)
+        answer = await place.house.ask(method, f"/v1/tasks/sums/{path}", {} if method == "POST" else None, key=stranger)
         assert answer.status == 403, (path, answer.text)
     reader, _ = await place.house.key(name="reader", scopes=["read"])
     assert (await place.house.ask("POST", "/v1/tasks/sums/policies", {}, key=reader)).status == 403
 
 
-async def test_the_document_is_true(place: Rig) -> None:
+async def test_the_document_is_true(place: Rig, stranger: str, monkeypatch: pytest.MonkeyPatch) -> None:
     contract = await Contract.of(place.house)
+    (life,) = place.house.app.offers["routing"].services
+    certifying, asked = life._certifying, asyncio.Event()  # type: ignore[attr-defined]
+    outcome = certifying._outcome
+
+    async def held(policy: Any, task: Any) -> Any:
+        await asked.wait()  # so that the clash is certain, however fast a fit is
+        return await outcome(policy, task)
+
+    monkeypatch.setattr(certifying, "_outcome", held)
 
     async def ask(method: str, path: str, body: Any = None, *, status: int = 200, key: str | None = None) -> Any:
         answer = await place.house.ask(method, path, body, key=key)
@@ -133,8 +148,8 @@ async def test_the_document_is_true(place: Rig) -> None:
     assert (begun["state"], begun["number"]) == ("fitting", 1)
     clash = await ask("POST", f"{base}/policies", {}, status=409)
     assert clash["error"]["code"] == "being_fitted"
-    (life,) = place.house.app.offers["routing"].services
-    await life._certifying.wait(place.declared.tasks["held"])  # type: ignore[attr-defined]
+    asked.set()
+    await certifying.wait(place.declared.tasks["held"])
     assert (await ask("GET", f"{base}/policies/1"))["state"] == "active"
     assert [one["number"] for one in (await ask("GET", f"{base}/policies"))["data"]] == [1]
     assert (await ask("GET", f"{base}/frontier"))["policy"]
@@ -142,7 +157,6 @@ async def test_the_document_is_true(place: Rig) -> None:
     late = await ask("POST", f"{base}/policies/1/suspension", {"reason": "again"}, status=409)
     assert late["error"]["code"] == "not_active"
 
-    stranger, _ = await place.house.outsider()
     reader, _ = await place.house.key(name="only reads", scopes=["read"])
     for method, path, body in (
         *(("GET", "frontier", None), ("POST", "what-if", {}), ("GET", "policies", None), ("POST", "policies", {})),

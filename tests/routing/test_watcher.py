@@ -215,6 +215,8 @@ def _damaged() -> Iterator[tuple[str, Any]]:
     yield "scores that are no scores", of(lambda state: state.__setitem__(5, b"rubbish"))
     yield "half a score", of(lambda state: state.__setitem__(5, zlib.compress(b"abc")))
     yield "a score that is no number", of(lambda state: state.__setitem__(5, zlib.compress(b"\x00\x7e")))
+    yield "scores that are cut off", of(lambda state: state.__setitem__(5, state[5][:-3]))
+    yield "something after the scores", of(lambda state: state.__setitem__(5, state[5] + b"more"))
     yield "scores without end", of(lambda state: state.__setitem__(5, zlib.compress(bytes(4 * MOST))))
     yield "half of it", lambda kept: kept[: len(kept) // 2]
 

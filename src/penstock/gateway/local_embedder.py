@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from functools import cached_property
+from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,9 +15,10 @@ if TYPE_CHECKING:
 AT_ONCE = 2
 """Embeddings that run side by side; each takes a core for some milliseconds."""
 _KEPT = 512
-"""Vectors of single texts that are kept, 1.5 kB each: rooms that look at a call ask for the same ones, as do calls that come again."""
+"""Vectors of single texts that are kept, 1.5 kB each: rooms that look at a call ask for the same ones, as do calls that come again.
+By digest: what was said is not the embedder's to keep."""
 _LONGEST = 4_000
-"""Characters of a text that is kept with its vector."""
+"""Characters of a text whose vector is kept: a digest is worked out for each that is asked for."""
 
 
 class LocalEmbedder:
@@ -26,7 +28,7 @@ class LocalEmbedder:
         self._directory = directory
         self._model: MiniLM | None = None
         self._turn = asyncio.Semaphore(AT_ONCE)
-        self._kept: dict[str, bytes] = {}
+        self._kept: dict[bytes, bytes] = {}
 
     @cached_property
     def id(self) -> str:
@@ -37,19 +39,21 @@ class LocalEmbedder:
 
     def at_hand(self, text: str) -> bytes | None:
         """See `Embedder.at_hand`."""
-        return self._kept.get(text)
+        return self._kept.get(_key(text)) if len(text) <= _LONGEST else None
 
     async def embed(self, texts: Sequence[str]) -> list[bytes]:
         """See `Embedder.embed`. Raises `LocalExtraMissing`, `ModelMissing`, `ModelAltered`, `ExportFailed` or `MalformedRequest`."""
-        kept = self._kept
-        if len(texts) == 1 and (known := kept.get(texts[0])) is not None:
-            return [known]
+        kept, key = self._kept, b""
+        if len(texts) == 1 and len(texts[0]) <= _LONGEST:  # many at once are an evaluation's or a fit's, which looks at each once
+            key = _key(texts[0])
+            if (known := kept.get(key)) is not None:
+                return [known]
         async with self._turn:
             vectors = await asyncio.to_thread(self._embed, list(texts))
-        if len(texts) == 1 and len(texts[0]) <= _LONGEST:  # many at once are an evaluation's or a fit's, which looks at each once
+        if key:
             if len(kept) >= _KEPT:
                 del kept[next(iter(kept))]
-            kept[texts[0]] = vectors[0]
+            kept[key] = vectors[0]
         return vectors
 
     def _embed(self, texts: list[str]) -> list[bytes]:
@@ -61,3 +65,7 @@ class LocalEmbedder:
             model.load()
             self._model = model
         return [vector.tobytes() for vector in self._model.embed(texts).vectors]
+
+
+def _key(text: str) -> bytes:
+    return blake2b(text.encode("utf-8", "replace"), digest_size=16).digest()

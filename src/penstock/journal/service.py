@@ -10,6 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from sqlalchemy.exc import SQLAlchemyError
+
 from penstock.journal.settings import JournalSettings
 from penstock.journal.terms import Definition, file_of, is_shared, keyed, missing
 from penstock.kernel.errors import Conflict, JournalInUse, JournalNotInstalled, JournalUnavailable, NotFound, RequestError
@@ -270,7 +272,12 @@ class JournalService:
         return engine, await self._ask(lambda: reader.get(reach, run))
 
     async def _ask(self, work: Callable[[], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+        """Ask the database on a thread. Raises `JournalUnavailable` where it does not answer, besides what the question itself raises."""
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+        except SQLAlchemyError as fault:
+            # Without its cause: the text of a database's fault may hold what was asked with.
+            raise JournalUnavailable(f"the journal's database does not answer ({type(fault).__name__})", retry_after=1.0) from None
 
 
 def installed() -> bool:

@@ -24,6 +24,11 @@ class Event:
 
 
 @dataclass(frozen=True, slots=True)
+class HouseStarted(Event):
+    """Every room has started: what works by itself on what other rooms know may begin."""
+
+
+@dataclass(frozen=True, slots=True)
 class CallEnded(Event):
     """A call has left the line: replied, refused, failed or cancelled; ``call`` is complete and must not be changed any more."""
 

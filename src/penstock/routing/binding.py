@@ -1,8 +1,9 @@
 """What a certificate was measured on: the models behind the names of a task's candidates, and the registered versions of these.
 
 A name may be an alias, which the settings may point at another model, and another version may come to stand behind a model. What was
-certified says nothing of it: no call is routed by such a policy from the moment at which its name leads elsewhere, and within some seconds
-its claim is suspended, for good, also where the name is turned back. Only the names that a policy serves by bind it: the others may move.
+certified says nothing of it: no call is routed by such a policy from the moment at which its name leads elsewhere, and once that has
+lasted (`penstock.routing.patience`) its claim is suspended, for good, also where the name is turned back. Only the names that a policy
+serves by bind it: the others may move.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from penstock.kernel.errors import PenstockError
 from penstock.kernel.evidence import Outcome
 from penstock.kernel.tasks import Task
 from penstock.routing.policy import VERSION, WATCH, Policy
+from penstock.routing.rounds import each
 
 Bound: TypeAlias = Mapping[str, tuple[str, str]]
 """By candidate's name: ``provider/model``, and the id of the registered version, empty where none is registered."""
@@ -89,16 +91,18 @@ class Bindings:
         self._bind = bind
 
     async def round(self) -> None:
-        """Look at every policy that is active, or that the watch has suspended. Raises `StorageError`."""
-        for policy in list(self._certified()):
-            if policy.state == "suspended" and policy.changed_by != WATCH:
-                continue
-            now = self._now(policy)
-            why = moved(policy.models, now) if now is not None else None
-            if why is not None:
-                await self._suspend(policy, why, VERSION)
-            elif now is not None and (found := seen(policy, now)):
-                await self._bind(policy, found)
+        """Look at every policy that is active, or that the watch has suspended. Raises `StorageError`, once all were looked at."""
+        await each(list(self._certified()), self._look, lambda policy: f"policy {policy.number} of the task {policy.task!r}")
+
+    async def _look(self, policy: Policy) -> None:
+        if policy.state == "suspended" and policy.changed_by != WATCH:
+            return
+        now = self._now(policy)
+        why = moved(policy.models, now) if now is not None else None
+        if why is not None:
+            await self._suspend(policy, why, VERSION)
+        elif now is not None and (found := seen(policy, now)):
+            await self._bind(policy, found)
 
 
 def of_task(tasks: Callable[[str, str], Task | None], candidates: Candidates) -> Callable[[Policy], Bound | None]:

@@ -11,12 +11,13 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from functools import partial
 from typing import Any
 
 import msgspec
 from sqlalchemy import Connection
 
-from penstock.kernel.errors import Conflict, JournalInUse, JournalUnavailable, PenstockError, StepFailed, StorageError
+from penstock.kernel.errors import Conflict, JournalInUse, JournalUnavailable, PenstockError, StepFailed, StorageError, Unavailable
 from penstock.kernel.evidence import CertificationEnded
 from penstock.kernel.ids import new_id
 from penstock.kernel.journal import ENDED, Journal, Queue, Retry, Run
@@ -25,6 +26,7 @@ from penstock.kernel.tasks import Task, Tasks
 from penstock.routing import store
 from penstock.routing.evidence import Gathering, Material
 from penstock.routing.policy import Policy, claim_of
+from penstock.routing.rounds import each
 from penstock.routing.series import Attempt, next_attempt
 from penstock.routing.settings import RoutingSettings
 from penstock.storage.records import Records
@@ -34,6 +36,7 @@ NAME = "certification"
 QUEUE = "certifications"
 GIVEN_UP_SECONDS = 1800.0
 """After which a policy that is still being fitted may be left behind: without a journal, its process died."""
+LEFT_BEHIND = "the process that fitted it has ended; ask again"
 PATIENT = Retry(attempts=20, first_seconds=0.5, longest_seconds=60.0)
 
 
@@ -138,18 +141,21 @@ class Certifying:
         await asyncio.gather(*running, return_exceptions=True)
 
     async def take_up(self) -> None:
-        """See that every durable attempt has its run, and that one whose run was ended from outside has ended too. Raises
-        `JournalUnavailable` where this process has no say."""
-        left = [policy for policy in await self._records.read(store.fitting) if policy.durable]
+        """See that every durable attempt has its run, and that one has ended whose run was ended from outside, or whose process died
+        without a run. Raises `JournalUnavailable` where this process has no say over runs."""
+        left, now = await self._records.read(store.fitting), self._clock()
+        await each([one for one in left if _left_behind(one, now)], self._give_up, _about)
         journal = self._journal()
-        if not left or journal is None:
-            return
-        for policy in left:
-            run = await self._start(journal, policy)
-            if (await journal.get(None, run)).state in ENDED:
-                await self._end(
-                    msgspec.structs.replace(policy, state="failed", why=f"its run {run} was ended from outside; ask again"), None
-                )
+        if journal is not None:
+            await each([one for one in left if one.durable], partial(self._see_to, journal), _about)
+
+    async def _give_up(self, policy: Policy) -> None:
+        await self._end(msgspec.structs.replace(policy, state="failed", why=LEFT_BEHIND), None)
+
+    async def _see_to(self, journal: Journal, policy: Policy) -> None:
+        run = await self._start(journal, policy)
+        if (await journal.get(None, run)).state in ENDED:
+            await self._end(msgspec.structs.replace(policy, state="failed", why=f"its run {run} was ended from outside; ask again"), None)
 
     async def here(self) -> None:
         """Return where this process may begin attempts of its own accord. Raises `JournalInUse` where another one works on the journal."""
@@ -208,6 +214,8 @@ class Certifying:
         if policy is None or policy.state != "fitting":
             return policy.state if policy is not None else "failed"
         tasks = self._tasks()
+        if tasks is not None and not tasks.version:
+            raise Unavailable("tasks are not read yet", retry_after=1.0)  # what is not known to be there is not known to be gone
         task = tasks.find(policy.organisation, policy.task) if tasks is not None else None
         if task is None:
             return await self._fail(id, "the task is gone")
@@ -271,12 +279,13 @@ class Certifying:
             return ended, True
 
         done, mine = await self._records.write(work)
-        await self._refresh()
         if mine:
+            # First of all: this process alone knows that it was the one, and a kill from here on loses it (`ended` is told at most once).
             self.counts[done.state, done.automatic] += 1
             how = {"policy": done.id, "task": done.task, "state": done.state, "kind": done.kind, "labels": done.labels, "why": done.why}
             _log.info("certification ended", extra={**how, "automatic": done.automatic})
             self._ended(done)
+        await self._refresh()
         return done
 
     def _void(self, begun: Policy, serving: Sequence[Policy]) -> str | None:
@@ -328,11 +337,18 @@ def _tried(
 def shown(policies: Sequence[Policy], now: float) -> list[Policy]:
     """Policies as they are told: one whose process died while it fitted has failed."""
     return [
-        msgspec.structs.replace(one, state="failed", why="the process that fitted it has ended; ask again")
-        if one.state == "fitting" and not one.durable and now - one.created_at > GIVEN_UP_SECONDS
-        else one
+        msgspec.structs.replace(one, state="failed", why=LEFT_BEHIND) if one.state == "fitting" and _left_behind(one, now) else one
         for one in policies
     ]
+
+
+def _left_behind(policy: Policy, now: float) -> bool:
+    """Whether nobody can be fitting it any more, though it was never ended."""
+    return not policy.durable and now - policy.created_at > GIVEN_UP_SECONDS
+
+
+def _about(policy: Policy) -> str:
+    return f"policy {policy.number} of the task {policy.task!r}"
 
 
 def ended(policy: Policy) -> CertificationEnded:

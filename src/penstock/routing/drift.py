@@ -117,6 +117,8 @@ class Drift:
         `StorageError`."""
         for id, watcher in list(self._watchers.items()):
             now = self._clock()
+            if self._watchers.get(id) is not watcher:
+                continue  # dropped since: the number it watched under may be another process's by now
             if not watcher.dirty or (now - self._saved.get(id, 0.0) < seconds and not watcher.suspended):
                 continue
             watcher.dirty = False
@@ -177,7 +179,7 @@ class Drift:
         from penstock.routing.watcher import Watcher  # numpy, of the extra `local`, without which no policy has a fit
 
         try:
-            await self._number.hold()
+            await self._hold()
         except PenstockError as fault:
             _log.warning("policies are not watched yet: this process has no number", extra={"fault": fault.message})
             return
@@ -225,14 +227,16 @@ class Drift:
 
     async def _beat(self) -> None:
         """Hold on to this process's number where it watches anything; where another has it by now, begin anew under another one."""
-        if not self._live:
+        if self._live:
+            await self._hold()
+            self._changed(self._live)
+
+    async def _hold(self) -> None:
+        """Hold on to this process's number. Who watches under another one has that one's share of false alarms, so that all begin anew."""
+        if await self._number.hold() or not self._watchers:
             return
-        if not await self._number.hold() and self._watchers:
-            _log.warning(
-                "this process was thought dead, and watches under another number from here on", extra={"number": self._number.number}
-            )
-            self._watchers.clear()
-        self._changed(self._live)
+        _log.warning("this process was thought dead, and watches under another number from here on", extra={"number": self._number.number})
+        self._watchers.clear()
 
     async def _embed(self) -> None:
         while True:

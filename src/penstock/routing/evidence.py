@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import importlib.util
 import math
+import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from hashlib import blake2b
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 BATCH = 64
 REMEMBERED = 5_000
 """Embeddings that are kept at least, some ten megabytes."""
+COUNTED_SECONDS = 3600.0
+"""How long a count of fresh prompts may spare the next one, which reads all that was ever judged."""
 
 
 class Material(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,6 +54,14 @@ class Material(msgspec.Struct, frozen=True, kw_only=True):
     """Vectors of the prompts of judged traffic, where that was asked for."""
 
 
+class _Counted(msgspec.Struct, frozen=True):
+    """``at`` that moment ``judged`` outcomes held ``fresh`` prompts."""
+
+    at: float
+    judged: int
+    fresh: int
+
+
 class Gathering:
     """Gathers it from the rooms that have it."""
 
@@ -70,6 +81,7 @@ class Gathering:
         # The same prompts are asked for again and again: by attempts, frontiers, what-ifs. Kept by digest: prompts are not ours to keep.
         self._vectors: dict[bytes, bytes] = {}
         self._vectors_of = ""
+        self._counted: dict[tuple[object, ...], _Counted] = {}
 
     async def gather(self, task: Task, names: Sequence[str] | None = None, *, traffic: bool = False, until: float = math.inf) -> Material:
         """Everything of the task's candidates, or of those named, which may have left it, ``until`` a moment (Unix seconds); of judged
@@ -129,9 +141,16 @@ class Gathering:
         evidence = self._evidence()
         if evidence is None or importlib.util.find_spec("numpy") is None:
             return 0
-        late = len({one.item for one in await evidence.outcomes(task.organisation, task.name, since=since)})
+        recent = await evidence.outcomes(task.organisation, task.name, since=since)
+        late = len({one.item for one in recent})
         if wanted is None or late < wanted:
             return late
+        # Prompts that are judged again look late though they are none: what was counted before can have grown by each new outcome only.
+        of = (task.organisation, task.name, task.candidates, tuple(names or ()), since, tuple(sorted(self.models(task).items())))
+        now = time.monotonic()
+        known = self._counted.get(of)
+        if known is not None and now - known.at < COUNTED_SECONDS and (most := known.fresh + max(0, len(recent) - known.judged)) < wanted:
+            return most
         judged = [one for one in await evidence.outcomes(task.organisation, task.name) if 0 <= one.score <= 1]
         models = measured(self._candidates(), tuple({one.candidate for one in judged}), task.organisation)
         outcomes = [one for one in judged if of_model(one, models)]
@@ -147,7 +166,10 @@ class Gathering:
             )
             return int((table(outcomes, among, self._settings.most_labels, judged).at > since).sum())
 
-        return await asyncio.to_thread(count)
+        fresh = await asyncio.to_thread(count)
+        self._counted = {key: kept for key, kept in self._counted.items() if now - kept.at < COUNTED_SECONDS}
+        self._counted[of] = _Counted(now, len(recent), fresh)
+        return fresh
 
     def _affordable(
         self, task: Task, labels: Labels, reference: str, left_out: dict[str, str], *, fixed: bool

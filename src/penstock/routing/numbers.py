@@ -11,6 +11,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
+from sqlalchemy import Connection
+
 from penstock.kernel.errors import Conflict
 from penstock.kernel.ids import new_id
 from penstock.routing import store
@@ -39,12 +41,14 @@ class Fixed:
 
 
 class Leased:
-    """A number under a lease. ``number`` and ``alarm`` mean something once `hold` was called."""
+    """A number under a lease. ``number`` and ``alarm`` mean something once `hold` was called. The lease is by the database's clock, which
+    all machines share, unless ``clock`` says otherwise."""
 
-    def __init__(self, records: Records, alarm: float, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, records: Records, alarm: float, clock: Callable[[], float] | None = None) -> None:
         self._records = records
         self._whole = alarm
-        self._clock = clock
+        self._clock = clock or time.monotonic
+        self._lease_clock = clock
         self._holder = new_id("watcher")
         self._beat_at = 0.0
         self.number = -1
@@ -59,17 +63,21 @@ class Leased:
         now = self._clock()
         if self.number >= 0 and now - self._beat_at < BEAT_SECONDS:
             return True
-        number = await self._take(now, _TRIES)
+        number = await self._take(_TRIES)
         same, self.number, self._beat_at = number == self.number, number, now
         return same
 
-    async def _take(self, now: float, tries: int) -> int:
+    async def _take(self, tries: int) -> int:
+        def work(connection: Connection) -> int:
+            now = self._lease_clock() if self._lease_clock is not None else store.moment(connection)
+            return store.take_number(connection, self._holder, now, now - LEASE_SECONDS)
+
         try:
-            return await self._records.write(lambda c: store.take_number(c, self._holder, now, now - LEASE_SECONDS))
+            return await self._records.write(work)
         except Conflict:  # another process was given the same one at this moment
             if tries <= 1:
                 raise
-        return await self._take(now, tries - 1)
+        return await self._take(tries - 1)
 
     async def leave(self) -> None:
         """Let it go, for the next. Raises `StorageError`."""

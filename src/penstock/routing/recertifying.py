@@ -20,6 +20,7 @@ from penstock.routing import store
 from penstock.routing.certifying import Certifying
 from penstock.routing.evidence import Gathering
 from penstock.routing.policy import VERSION, WATCH, Policy, claim_of
+from penstock.routing.rounds import each
 from penstock.routing.series import next_attempt
 from penstock.storage.records import Records
 
@@ -27,8 +28,9 @@ _log = logging.getLogger("penstock.routing")
 BY = "routing"
 """Who asked, on a policy that nobody asked for."""
 
-
 LOOK_SECONDS = 60.0
+LOOKS = 100
+"""How often a task is looked at in its period, at most: each look reads what was judged since the last certificate."""
 
 
 class Waiting(msgspec.Struct, frozen=True, kw_only=True):
@@ -40,7 +42,7 @@ class Waiting(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Recertifying:
-    """Looks at the tasks that ask for it. ``waiting`` is what the last look of this process found, by organisation and task."""
+    """Looks at the tasks that ask for it. ``waiting`` is what the last looks of this process found, by organisation and task."""
 
     def __init__(
         self,
@@ -56,6 +58,7 @@ class Recertifying:
         self._tasks = tasks
         self._clock = clock
         self._next = 0.0
+        self._looked: dict[tuple[str, str], float] = {}
         self.waiting: dict[tuple[str, str], Waiting] = {}
 
     async def round(self) -> None:
@@ -65,17 +68,26 @@ class Recertifying:
             return
         self._next = self._clock() + LOOK_SECONDS
         tasks = self._tasks()
-        asking = [task for task in tasks.all() if task.recertify is not None] if tasks is not None else []
-        if not asking:
-            self.waiting.clear()
+        asking = {(task.organisation, task.name): task for task in tasks.all() if task.recertify is not None} if tasks is not None else {}
+        for kept in (self.waiting, self._looked):
+            for gone in kept.keys() - asking.keys():
+                del kept[gone]
+        if asking:
+            await self._certifying.here()
+            await each(asking.values(), self._look_again, lambda task: f"the task {task.name!r}")
+
+    async def _look_again(self, task: Task) -> None:
+        """Look at a task whose last look is long enough ago."""
+        assert task.recertify is not None
+        key, now = (task.organisation, task.name), self._clock()
+        if now - self._looked.get(key, 0.0) < task.recertify.hours * 3600 / LOOKS:
             return
-        await self._certifying.here()
-        found: dict[tuple[str, str], Waiting] = {}
-        for task in asking:
-            waits = await self._look(task)
-            if waits is not None:
-                found[task.organisation, task.name] = waits
-        self.waiting = found
+        self._looked[key] = now
+        waits = await self._look(task)
+        if waits is not None:
+            self.waiting[key] = waits
+        else:
+            self.waiting.pop(key, None)
 
     async def _look(self, task: Task) -> Waiting | None:
         """Begin an attempt where one is due; else how far off it is, None where a person has to ask."""

@@ -186,6 +186,8 @@ class Watcher:
         scores = np.frombuffer(read.decompress(found.scores, 2 * limit), dtype=_HALF)
         if len(scores) >= limit or read.unconsumed_tail:
             raise ValueError("it holds more scores than are ever kept")
+        if not read.eof or read.unused_data:
+            raise ValueError("its scores are cut off, or more than scores")
         return [float(score) for score in scores]
 
     def why(self) -> str:

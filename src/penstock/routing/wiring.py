@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import time
 from collections.abc import Iterable, Sequence
@@ -11,7 +10,7 @@ from penstock.kernel.approvals import Approvals
 from penstock.kernel.candidates import Candidates
 from penstock.kernel.capability import Finding, House, Offer
 from penstock.kernel.circumstances import Installments, Purse, Wellbeing
-from penstock.kernel.errors import JournalInUse, PenstockError
+from penstock.kernel.events import HouseStarted
 from penstock.kernel.evidence import Evidence
 from penstock.kernel.journal import Journal
 from penstock.kernel.ports import Metric, ModelClient
@@ -29,10 +28,12 @@ from penstock.routing.evidence import Gathering
 from penstock.routing.memory import Policies
 from penstock.routing.numbers import Fixed, Leased
 from penstock.routing.pages import PANELS, pages
+from penstock.routing.patience import patient
 from penstock.routing.plan import Planner
 from penstock.routing.policy import Policy
 from penstock.routing.readiness import Readiness
 from penstock.routing.recertifying import Recertifying
+from penstock.routing.rounds import Rounds, Step
 from penstock.routing.routes import routes
 from penstock.routing.service import RoutingOf, bind
 from penstock.routing.settings import RoutingSettings
@@ -42,8 +43,6 @@ from penstock.settings import ServerSettings, StorageSettings
 from penstock.storage.records import Records
 
 _log = logging.getLogger("penstock.routing")
-ROUND_SECONDS = 10.0
-"""Between two looks at attempts that nobody may be working on."""
 FORGET_SECONDS = 3600.0
 
 
@@ -79,7 +78,7 @@ def wire(house: House) -> Offer:
         checks=(life.check,),
         task_checks=(Readiness(policies, lambda: ports.find(Evidence), gathering.models).check,),
         task_panels=PANELS,
-        metrics=(life, policies, drift, certifying, again),
+        metrics=(life, policies, drift, certifying, again, life.rounds),
     )
 
 
@@ -124,12 +123,18 @@ class RoutingLife:
         self._policies = policies
         self._stage = stage
         self._certifying = certifying
-        self._again = again
         self._drift = drift
         self._shadows: Shadows | None = None
         self._cascading: Cascading | None = None
         self._bindings: Bindings | None = None
-        self._round: asyncio.Task[None] | None = None
+        self.rounds = Rounds(
+            (
+                Step("bindings", self._look_at_bindings),
+                Step("attempts", certifying.take_up),
+                Step("again", again.round),
+                Step("forget", self._forget, FORGET_SECONDS),
+            )
+        )
 
     async def start(self) -> None:
         """Join the stage to the rooms around it, and read the policies."""
@@ -151,7 +156,8 @@ class RoutingLife:
         )
         self._drift.open(tasks, embedder)
         if tasks is not None:
-            self._bindings = Bindings(self._policies.certified, of_task(tasks.find, ports.get(Candidates)), self._drift.suspend, self._bind)
+            at, suspend, note = of_task(tasks.find, ports.get(Candidates)), patient(self._drift.suspend), patient(self._bind)
+            self._bindings = Bindings(self._policies.certified, at, suspend, note)
         self._stage.open(
             tasks,
             Planner(constraints),
@@ -163,32 +169,17 @@ class RoutingLife:
         await self._policies.fresh.start()
         await self._drift.start()
         self._certifying.open()
-        self._round = asyncio.create_task(self._rounds(), name="routing attempts")
+        # Not before: what a round acts on, other rooms have yet to read, and the journal is opened last.
+        self._house.events.subscribe(HouseStarted, lambda event: self.rounds.begin())
 
     async def check(self) -> Sequence[Finding]:
         """Whether each process that watches policies has a number of its own."""
         seat = self._house.ports.find(Seat)
         return [numbers_found(self._settings, seat.workers if seat is not None else self._house.settings(ServerSettings).workers)]
 
-    async def _rounds(self) -> None:
-        failing, forget_at = False, 0.0
-        while True:
-            try:
-                if self._bindings is not None:
-                    await self._bindings.round()
-                await self._certifying.take_up()
-                await self._again.round()
-                if time.monotonic() >= forget_at:
-                    forget_at = time.monotonic() + FORGET_SECONDS
-                    await self._forget()
-                failing = False
-            except JournalInUse:
-                pass  # whoever works on the journal sees to it
-            except PenstockError as fault:
-                if not failing:
-                    _log.warning("attempts to certify are not looked after", extra={"fault": fault.message, "code": fault.code})
-                failing = True
-            await asyncio.sleep(ROUND_SECONDS)
+    async def _look_at_bindings(self) -> None:
+        if self._bindings is not None:
+            await self._bindings.round()
 
     async def _bind(self, policy: Policy, models: Bound) -> None:
         await bind(self._house.ports.get(Records), self._policies, policy.id, models)
@@ -203,9 +194,7 @@ class RoutingLife:
 
     async def stop(self) -> None:
         """Look no more, certify and explore no more; what the watch has won is saved."""
-        if self._round is not None:
-            self._round.cancel()
-            await asyncio.wait([self._round])
+        await self.rounds.stop()
         if self._shadows is not None:
             await self._shadows.stop()
         await self._drift.stop()
