@@ -97,6 +97,12 @@ async def drill(kills: int, folder: Path, *, seed: int = 1, longest: float = 0.7
                 report.kills += 1
                 await asyncio.gather(*clients)
                 await house.start()
+            clients = [asyncio.create_task(_client(house, n % 2 == 0, seen)) for n in range(CLIENTS)]
+            before = len(seen.complete)
+            await until(lambda: len(seen.complete) > before + CLIENTS, 60)  # what a stop, other than a kill, writes down of decisions
+            for client in clients:
+                client.cancel()
+            await asyncio.gather(*clients, return_exceptions=True)
             await house.terminate()
         finally:
             await house.end()
