@@ -9,12 +9,11 @@ import re
 import signal
 import sys
 from pathlib import Path
-from tempfile import gettempdir
 from typing import Any
 
 import aiohttp
 
-START_SECONDS = 30.0
+START_SECONDS = 60.0
 _ENVIRONMENT = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
 """Where nothing that is compiled may be kept, each start compiles everything anew, which takes longer than the start."""
 
@@ -62,7 +61,7 @@ class Penstock:
                 *(sys.executable, "-m", "penstock", "up", "-c", str(self.config)),
                 stdout=asyncio.subprocess.PIPE,
                 stderr=log,
-                env={**_ENVIRONMENT, "PYTHONPYCACHEPREFIX": str(Path(gettempdir()) / f"penstock-tests-{os.getuid()}")},
+                env=_ENVIRONMENT,
             )
         self._said = asyncio.create_task(self._listen(self._process))
 
