@@ -65,13 +65,15 @@ class Report(msgspec.Struct, kw_only=True):
 
 
 class Seen:
-    """``complete`` calls by id: the mark of their question and the amount that the reply named. ``answered`` are models by mark."""
+    """``complete`` calls by id: the mark of their question and the amount that the reply named. ``answered`` are models by mark; ``over``: nothing
+    more is asked."""
 
     def __init__(self) -> None:
         self.complete: dict[str, tuple[int, int]] = {}
         self.answered: dict[int, list[str]] = {}
         self.marks = 0
         self.streams = self.cut = 0
+        self.over = False
 
     @property
     def escalated(self) -> bool:
@@ -100,9 +102,9 @@ async def drill(kills: int, folder: Path, *, seed: int = 1, longest: float = 0.7
             clients = [asyncio.create_task(_client(house, n % 2 == 0, seen)) for n in range(CLIENTS)]
             before = len(seen.complete)
             await until(lambda: len(seen.complete) > before + CLIENTS, 60)  # what a stop, other than a kill, writes down of decisions
-            for client in clients:
-                client.cancel()
-            await asyncio.gather(*clients, return_exceptions=True)
+            # Each ends its call: one that is given up is charged for what was asked by then, though nobody has answered.
+            seen.over = True
+            await asyncio.gather(*clients)
             await house.terminate()
         finally:
             await house.end()
@@ -132,7 +134,7 @@ async def _certify(house: Working, report: Report) -> None:
 async def _client(house: Working, stream: bool, seen: Seen) -> None:
     rows, headers = recorded(), {"authorization": f"Bearer {house.key}"}
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=1)) as session:
-        while True:
+        while not seen.over:
             seen.marks += 1
             mark = seen.marks
             asked = f"{rows[mark % len(rows)].prompt} [{mark}]"

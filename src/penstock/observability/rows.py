@@ -109,7 +109,7 @@ def _measures(usage: Usage) -> str:
 
 def _stages(call: Call) -> str:
     started = call.started
-    return _encode([(name, int((at - started) * 1e6)) for name, at in call.reached]).decode()
+    return _encode([(name, round((at - started) * 1e6)) for name, at in call.reached]).decode()
 
 
 def stage_times(text: str | None, total_ms: float) -> list[StageTime]:
