@@ -65,8 +65,8 @@ class Report(msgspec.Struct, kw_only=True):
 
 
 class Seen:
-    """``complete`` calls by id: the mark of their question and the amount that the reply named. ``answered`` are models by mark; ``over``: nothing
-    more is asked."""
+    """``complete`` calls by id: the mark of their question and the amount that the reply named. ``answered`` are models by mark.
+    ``over``: nothing more is asked."""
 
     def __init__(self) -> None:
         self.complete: dict[str, tuple[int, int]] = {}
