@@ -3,34 +3,21 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterator
 from hashlib import sha256
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from sqlalchemy import Connection, insert
+from sqlalchemy import Connection
 from tests.routing.simulated import CHEAP, DEAR, directions, policy, task
 
 from penstock.routing import store
 from penstock.routing.arrays import Fit, pack
 from penstock.routing.memory import Live, Policies
 from penstock.routing.policy import Policy, claim_of
-from penstock.routing.tables import CHANGES, METADATA
-from penstock.storage.records import Records, open_records
+from penstock.storage.records import Records
 
 NOTHING = Fit(estimators={}, known=directions(3), scores=np.zeros(2), points=directions(2))
-
-
-@pytest.fixture
-def records(tmp_path: Path) -> Iterator[Records]:
-    opened = open_records("", tmp_path)
-    with opened.begin() as connection:
-        METADATA.create_all(connection)
-        connection.execute(insert(CHANGES).values(id=1, version=0))
-    yield opened
-    opened.close()
 
 
 async def keep(records: Records, *policies: Policy, arrays: bytes | None = None) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 
 from penstock.kernel.errors import PenstockError, SettingsError
 from penstock.kernel.ports import Authenticator
+from penstock.kernel.vendor import credential
 from penstock.observability.otlp.answer import PROTOBUF, RETRYABLE, retry_details, success
 from penstock.observability.otlp.intake import Intake
 from penstock.observability.settings import OtlpSettings
@@ -90,9 +91,4 @@ class GrpcIn:
 
 
 def _key(metadata: Any) -> str | None:
-    found = {str(name).lower(): value for name, value in metadata or () if isinstance(value, str)}
-    told = found.get("authorization")
-    if told is not None:
-        scheme, _, token = told.partition(" ")
-        return (token if scheme.lower() == "bearer" else told).strip() or None
-    return found.get("x-api-key") or found.get("api-key")
+    return credential({str(name).lower(): value for name, value in metadata or () if isinstance(value, str)}.get)
