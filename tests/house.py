@@ -71,6 +71,11 @@ class House:
         made = await self.made("/v1/keys", {"name": "a key", **terms}, key=by)
         return made["secret"], made["key"]["id"]
 
+    async def home(self) -> str:
+        """The id of the organisation that runs the installation."""
+        (own,) = [one["id"] for one in (await self.ask("GET", "/v1/organisations")).json["data"] if one["home"]]
+        return own
+
     async def outsider(self) -> tuple[str, str]:
         """Another organisation with an admin key of its own: its secret, and the organisation's id."""
         organisation = (await self.made("/v1/organisations", {"name": "Others"}))["id"]

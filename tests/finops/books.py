@@ -26,7 +26,7 @@ class Books:
     @classmethod
     async def of(cls, house: House) -> Books:
         """With the house's own organisation."""
-        return cls(house, (await house.ask("GET", "/v1/organisations")).json["data"][0]["id"])
+        return cls(house, await house.home())
 
     async def enter(self, *rows: LedgerRow) -> None:
         await self.house.app.ports.get(Records).write(lambda connection: store.add_rows(connection, rows))

@@ -243,5 +243,5 @@ async def rig(folder: Path, more: str = "", *, database: str = "", admin: str = 
             spared(embedder)
             made = Rig(house, declared, served)
             made.models = folder / "data" / "models"
-            made.organisation = (await house.ask("GET", "/v1/organisations")).json["data"][0]["id"]
+            made.organisation = await house.home()
             yield made

@@ -77,7 +77,7 @@ async def main(folder: Path, url: str, key: str = "", organisation: str = "") ->
     async with open_house(folder, settings(url), more=[Room(declared)], without=("tasks", "quality")) as house:
         house.admin = house.admin or key
         if not organisation:
-            organisation = (await house.ask("GET", "/v1/organisations")).json["data"][0]["id"]
+            organisation = await house.home()
             declared.declare(sums(organisation))
         sys.stdout.write(f"up {house.url} {house.admin} {organisation}\n")
         sys.stdout.flush()

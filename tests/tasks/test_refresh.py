@@ -87,7 +87,7 @@ async def test_the_doctor_says_what_is_wrong_without_starting(tmp_path: Path) ->
 
 async def test_shared_tasks_belong_to_the_home_organisation_which_is_made_after_the_first_start(tmp_path: Path) -> None:
     async with rig(tmp_path) as house:
-        home = (await house.house.ask("GET", "/v1/organisations")).json["data"][0]["id"]
+        home = await house.house.home()
         tasks = house.house.app.ports.get(Tasks)
         async with asyncio.timeout(10):
             while tasks.all()[0].organisation != home:

@@ -17,7 +17,6 @@ from tests.quality.house import dataset, evaluation, item, quality_house
 from typer.testing import CliRunner
 
 from penstock.app import App, capabilities, load_settings, open_store
-from penstock.kernel.tasks import Tasks
 from penstock.quality import samples
 from penstock.quality.commands import app as commands
 from penstock.quality.grounded.calibrate import labels_wanted
@@ -50,7 +49,7 @@ async def place(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[tuple
 
 async def label(house: House, task: str, *, each: int = EACH) -> None:
     """Replies of the task that were drawn and labelled: ``each`` grounded ones, and as many that are not."""
-    organisation = house.app.ports.get(Tasks).all()[0].organisation
+    organisation = await house.home()
     now = time.time()
     kept: list[Kept] = []
     said: list[Feedback] = []
