@@ -20,6 +20,7 @@ from penstock import settings as settings_module
 from penstock.kernel.capability import ENTRY_POINT_GROUP, Capability, House, Offer, Service, TaskChecks, TaskPanels
 from penstock.kernel.errors import PenstockError, SchemaMismatch, SettingsError
 from penstock.kernel.events import Events, HouseStarted
+from penstock.kernel.measures import MarkSources, MeasureSources
 from penstock.kernel.ports import Broadcast, MetricSources, Peers, Ports
 from penstock.kernel.seat import Seat
 from penstock.kernel.stage import Line
@@ -197,6 +198,8 @@ class App(House):
         panels = (panel for offer in self.offers.values() for panel in offer.task_panels)
         self.ports.provide(TaskPanels, TaskPanels(sorted(panels, key=lambda panel: (panel.order, panel.label))))
         self.ports.provide(MetricSources, MetricSources(m for o in self.offers.values() for m in o.metrics))
+        self.ports.provide(MeasureSources, MeasureSources(m for o in self.offers.values() for m in o.measures))
+        self.ports.provide(MarkSources, MarkSources(m for o in self.offers.values() for m in o.marks))
         self.handing = None
         if seat is not None:
             from penstock.edge.handing import Handing

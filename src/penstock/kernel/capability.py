@@ -15,6 +15,7 @@ from typing import Any, ClassVar, Protocol, TypeVar
 import msgspec
 
 from penstock.kernel.events import Events
+from penstock.kernel.measures import MarkSource, MeasureSource
 from penstock.kernel.ports import MetricSource, Ports
 from penstock.kernel.stage import Stage
 from penstock.kernel.tasks import Task
@@ -113,6 +114,8 @@ class Offer(msgspec.Struct, kw_only=True):
     task_checks: Sequence[TaskCheck] = ()
     task_panels: Sequence[Panel] = ()
     metrics: Sequence[MetricSource] = ()
+    measures: Sequence[MeasureSource] = ()
+    marks: Sequence[MarkSource] = ()
     holdings: Sequence[Holding] = ()
     ports: Mapping[type[Any], object] = msgspec.field(default_factory=dict[type[Any], object])
 
