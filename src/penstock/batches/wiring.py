@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import logging
-import time
 from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
@@ -19,18 +16,19 @@ from penstock.batches.settings import BatchSettings
 from penstock.kernel.approvals import Approvals
 from penstock.kernel.capability import House, Offer
 from penstock.kernel.delegation import Holding, VendorBatches
-from penstock.kernel.errors import JournalInUse, PenstockError, SettingsError
+from penstock.kernel.errors import SettingsError
 from penstock.kernel.journal import Journal, Queue
 from penstock.kernel.pace import Pace
 from penstock.kernel.ports import Authenticator, Holders, Metric, ModelClient, Sessions, Traffic
+from penstock.kernel.rounds import Rounds, Step
 from penstock.kernel.seat import Seat
 from penstock.kernel.vendor import VendorDoor
 from penstock.kernel.web import NavItem
 from penstock.storage.records import Records
 
-_log = logging.getLogger("penstock.batches")
-
 ARCHIVE_SECONDS = 3600.0
+TAKE_UP_SECONDS = 5.0
+"""Between two looks for what a worker that died has left."""
 
 
 def wire(house: House) -> Offer:
@@ -61,7 +59,14 @@ class BatchLife:
         self.runs = Runs(records, self._folder, settings, lambda: self.asking, lambda: self.batching.files, lambda: self.delegation)
         self.batching = Batching(records, house.ports, self.runs, settings)
         self._records = records
-        self._round: asyncio.Task[None] | None = None
+        self._alone = house.ports.find(Seat) is None
+        self._taken_up = False
+        self._rounds = Rounds(
+            self.name,
+            (Step("take up", self._take_up), Step("archive", self.batching.archive, ARCHIVE_SECONDS)),
+            seconds=TAKE_UP_SECONDS,
+            alone=self._alone,
+        )
 
     @cached_property
     def pace(self) -> Pace:
@@ -94,13 +99,11 @@ class BatchLife:
         settings, journal = self.settings, ports.get(Journal)
         journal.define(NAME, self.runs.execute)
         journal.declare(Queue(name=QUEUE, tenant_concurrency=settings.at_once, per_process=settings.per_process))
-        self._round = asyncio.create_task(self._rounds(), name="batches")
+        self._rounds.begin()
 
     async def stop(self) -> None:
         """Nothing of its own runs on; what the journal executes it has stopped by now."""
-        if self._round is not None:
-            self._round.cancel()
-            await asyncio.wait([self._round])
+        await self._rounds.stop()
 
     def metrics(self) -> Iterable[Metric]:
         """Lines by outcome, in flight, refusals by code, how many may be in flight."""
@@ -114,25 +117,13 @@ class BatchLife:
         if self.delegation is not None:
             told = tuple(({"event": event}, float(count)) for event, count in sorted(self.delegation.counts.items()))
             yield Metric(name="penstock_batch_vendor_events", help="What happened at vendors' batches.", kind="counter", samples=told)
+        yield from self._rounds.metrics()
         yield Metric(name="penstock_batch_cuts", help="How often fewer lines were let in.", kind="counter", samples=(({}, pace.cuts),))
 
-    async def _rounds(self) -> None:
+    async def _take_up(self) -> None:
         # With other workers here this one may have to take up theirs at any time, from when the journal is its own.
-        taken_up, alone = False, self._house.ports.find(Seat) is None
-        archive_at = time.monotonic()
-        while True:
-            try:
-                if not taken_up:
-                    live = bool(await self._records.read(lambda c: store.listed(c, None, among=LIVE, limit=1)))
-                    if live:
-                        await self.batching.take_up()
-                    taken_up = alone or live
-                if time.monotonic() >= archive_at:
-                    archive_at = time.monotonic() + ARCHIVE_SECONDS
-                    await self.batching.archive()
-            except JournalInUse as fault:
-                if alone:
-                    _log.warning("batches are not looked after", extra={"fault": fault.message, "code": fault.code})
-            except PenstockError as fault:
-                _log.warning("batches are not looked after", extra={"fault": fault.message, "code": fault.code})
-            await asyncio.sleep(ARCHIVE_SECONDS if taken_up else 5.0)
+        if not self._taken_up:
+            live = bool(await self._records.read(lambda c: store.listed(c, None, among=LIVE, limit=1)))
+            if live:
+                await self.batching.take_up()
+            self._taken_up = self._alone or live

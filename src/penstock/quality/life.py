@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
 from collections.abc import Iterable
 from functools import cached_property
@@ -11,13 +10,13 @@ from functools import cached_property
 from penstock.kernel.approvals import VersionEvaluations
 from penstock.kernel.candidates import Candidates
 from penstock.kernel.capability import House
-from penstock.kernel.errors import JournalInUse, PenstockError
 from penstock.kernel.evidence import CallRecords
 from penstock.kernel.journal import Journal, Queue
 from penstock.kernel.pace import Pace
 from penstock.kernel.ports import Files, Holders, Metric, ModelClient, Traffic
 from penstock.kernel.principal import Principal
 from penstock.kernel.recall import Embedder, Prices, Replies
+from penstock.kernel.rounds import Rounds, Step
 from penstock.kernel.seat import Seat
 from penstock.kernel.tasks import DetectorKind, Tasks
 from penstock.kernel.weights import WeightScan
@@ -42,10 +41,10 @@ from penstock.quality.versions import told_of
 from penstock.quality.writing import Writer
 from penstock.storage.records import Records
 
-_log = logging.getLogger("penstock.quality")
-
 CLEAN_SECONDS = 3600.0
 REFRESH_SECONDS = 10.0
+TAKE_UP_SECONDS = 5.0
+"""Between two looks for what a worker that died has left."""
 
 
 class QualityLife:
@@ -89,7 +88,21 @@ class QualityLife:
         self.exchange = Exchange(records, self.datasets, self.evaluations, self.runs, lambda: ports.find(Files))
         self.evidence = Gathered(records, self.sampling, lambda: ports.find(Tasks), self.judges.trusted)
         self.told = Told(records, events, lambda: ports.find(Tasks), lambda: ports.find(CallRecords))
-        self._round: asyncio.Task[None] | None = None
+        self._alone = ports.find(Seat) is None
+        self._taken_up = False
+        self.rounds = Rounds(
+            self.name,
+            (
+                Step("evaluations", self._take_up),
+                Step("samples", self.judgement.take_up, REFRESH_SECONDS),
+                Step("results", lambda: self.runs.retell(None), REFRESH_SECONDS),
+                Step("judges", self.judges.refresh, REFRESH_SECONDS),
+                Step("calibrations", self.calibrations.refresh, REFRESH_SECONDS),
+                Step("forget", self._forget, CLEAN_SECONDS),
+            ),
+            seconds=TAKE_UP_SECONDS,
+            alone=self._alone,
+        )
         self._loading: asyncio.Task[None] | None = None
 
     @cached_property
@@ -128,14 +141,14 @@ class QualityLife:
         self._loading = asyncio.create_task(self._load_detectors(), name="detectors")
         self.judgement.open(journal)
         self.sampling.open()
-        self._round = asyncio.create_task(self._rounds(), name="quality")
+        self.rounds.begin()
 
     async def stop(self) -> None:
         """What the journal executes it has stopped by now."""
-        for task in (self._round, self._loading):
-            if task is not None:
-                task.cancel()
-                await asyncio.wait([task])
+        await self.rounds.stop()
+        if self._loading is not None:
+            self._loading.cancel()
+            await asyncio.wait([self._loading])
         await self.sampling.close()
         await self.judging.close()
 
@@ -170,6 +183,7 @@ class QualityLife:
             kind="counter",
             samples=instead,
         )
+        yield from self.rounds.metrics()
         yield Metric(name="penstock_quality_refused", help="Refusals that questions waited out.", kind="counter", samples=refused)
         yield Metric(
             name="penstock_quality_in_flight",
@@ -193,40 +207,13 @@ class QualityLife:
         for kind in wanted:
             await self.detectors.choose(kind)
 
-    async def _rounds(self) -> None:
+    async def _take_up(self) -> None:
         # With other workers here this one may have to take up theirs at any time, from when the journal is its own.
-        taken_up, alone = False, self._house.ports.find(Seat) is None
-        clean_at = time.monotonic()
-        while True:
-            try:
-                if not taken_up:
-                    live = bool(await self._records.read(lambda c: store.listed(c, None, among=LIVE, limit=1)))
-                    if live:
-                        await self.evaluations.take_up()
-                    await self.judgement.take_up()
-                    taken_up = alone or live
-                if time.monotonic() >= clean_at:
-                    clean_at = time.monotonic() + CLEAN_SECONDS
-                    await self._forget()
-                    await self.judgement.take_up()
-            except JournalInUse as fault:
-                if alone:
-                    _log.warning("evaluations are not looked after", extra={"fault": fault.message, "code": fault.code})
-            except PenstockError as fault:
-                _log.warning("evaluations are not looked after", extra={"fault": fault.message, "code": fault.code})
-            await self._pause(CLEAN_SECONDS if taken_up else 5.0)
-
-    async def _pause(self, seconds: float) -> None:
-        until = time.monotonic() + seconds
-        while time.monotonic() < until:
-            await asyncio.sleep(min(REFRESH_SECONDS, seconds))
-            try:
-                await self.runs.retell(None)
-                await self.judges.refresh()
-                await self.calibrations.refresh()
-                await self.judgement.take_up()
-            except PenstockError as fault:
-                _log.warning("what judges are trusted is not looked after", extra={"fault": fault.message, "code": fault.code})
+        if not self._taken_up:
+            live = bool(await self._records.read(lambda c: store.listed(c, None, among=LIVE, limit=1)))
+            if live:
+                await self.evaluations.take_up()
+            self._taken_up = self._alone or live
 
     async def _forget(self) -> None:
         before = time.time() - self.settings.keep_answers_days * 86_400

@@ -14,9 +14,9 @@ from typing import TypeAlias
 from penstock.kernel.candidates import Candidates
 from penstock.kernel.errors import PenstockError
 from penstock.kernel.evidence import Outcome
+from penstock.kernel.rounds import each
 from penstock.kernel.tasks import Task
 from penstock.routing.policy import VERSION, WATCH, Policy
-from penstock.routing.rounds import each
 
 Bound: TypeAlias = Mapping[str, tuple[str, str]]
 """By candidate's name: ``provider/model``, and the id of the registered version, empty where none is registered."""

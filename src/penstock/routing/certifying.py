@@ -22,11 +22,11 @@ from penstock.kernel.evidence import CertificationEnded
 from penstock.kernel.ids import new_id
 from penstock.kernel.journal import ENDED, Journal, Queue, Retry, Run
 from penstock.kernel.ports import Metric
+from penstock.kernel.rounds import each
 from penstock.kernel.tasks import Task, Tasks
 from penstock.routing import store
 from penstock.routing.evidence import Gathering, Material
 from penstock.routing.policy import Policy, claim_of
-from penstock.routing.rounds import each
 from penstock.routing.series import Attempt, next_attempt
 from penstock.routing.settings import RoutingSettings
 from penstock.storage.records import Records

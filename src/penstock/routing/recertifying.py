@@ -15,12 +15,12 @@ import msgspec
 
 from penstock.kernel.errors import Conflict
 from penstock.kernel.ports import Metric
+from penstock.kernel.rounds import each
 from penstock.kernel.tasks import Task, Tasks
 from penstock.routing import store
 from penstock.routing.certifying import Certifying
 from penstock.routing.evidence import Gathering
 from penstock.routing.policy import VERSION, WATCH, Policy, claim_of
-from penstock.routing.rounds import each
 from penstock.routing.series import next_attempt
 from penstock.storage.records import Records
 

@@ -15,6 +15,7 @@ from penstock.kernel.evidence import Evidence
 from penstock.kernel.journal import Journal
 from penstock.kernel.ports import Metric, ModelClient
 from penstock.kernel.recall import Embedder, Prices, Replies
+from penstock.kernel.rounds import Rounds, Step
 from penstock.kernel.seat import Seat
 from penstock.kernel.tasks import Tasks
 from penstock.routing import store
@@ -33,7 +34,6 @@ from penstock.routing.plan import Planner
 from penstock.routing.policy import Policy
 from penstock.routing.readiness import Readiness
 from penstock.routing.recertifying import Recertifying
-from penstock.routing.rounds import Rounds, Step
 from penstock.routing.routes import routes
 from penstock.routing.service import RoutingOf, bind
 from penstock.routing.settings import RoutingSettings
@@ -128,12 +128,13 @@ class RoutingLife:
         self._cascading: Cascading | None = None
         self._bindings: Bindings | None = None
         self.rounds = Rounds(
+            "routing",
             (
                 Step("bindings", self._look_at_bindings),
                 Step("attempts", certifying.take_up),
                 Step("again", again.round),
                 Step("forget", self._forget, FORGET_SECONDS),
-            )
+            ),
         )
 
     async def start(self) -> None:

@@ -1,4 +1,4 @@
-"""What routing does by itself from time to time: steps that must not keep each other from their work, whatever becomes of one of them."""
+"""What a room does by itself from time to time: steps that must not keep each other from their work, whatever becomes of one of them."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ import msgspec
 from penstock.kernel.errors import JournalInUse, PenstockError
 from penstock.kernel.ports import Metric
 
-_log = logging.getLogger("penstock.routing")
 ROUND_SECONDS = 10.0
+"""Between two rounds, where a room does not say otherwise."""
 
 T = TypeVar("T")
 
@@ -29,10 +29,25 @@ class Step(msgspec.Struct, frozen=True):
 
 
 class Rounds:
-    """Does the steps in order, round after round, from `begin` until `stop`."""
+    """Does the steps of ``room`` in order, round after round every ``seconds``, from `begin` until `stop`.
 
-    def __init__(self, steps: Sequence[Step], clock: Callable[[], float] = time.monotonic) -> None:
+    That another process works on the journal is no fault where ``alone`` is False: whoever it is sees to the step.
+    """
+
+    def __init__(
+        self,
+        room: str,
+        steps: Sequence[Step],
+        *,
+        seconds: float = ROUND_SECONDS,
+        alone: bool = False,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._room = room
+        self._log = logging.getLogger(f"penstock.{room}")
         self._steps = tuple(steps)
+        self._seconds = seconds
+        self._alone = alone
         self._clock = clock
         self._due: dict[str, float] = {}
         self._failing: set[str] = set()
@@ -42,7 +57,7 @@ class Rounds:
     def begin(self) -> None:
         """Go round from now on; once."""
         if self._task is None:
-            self._task = asyncio.create_task(self._go(), name="routing rounds")
+            self._task = asyncio.create_task(self._go(), name=f"rounds of {self._room}")
 
     async def stop(self) -> None:
         """Go round no more; what is under way is broken off."""
@@ -60,8 +75,9 @@ class Rounds:
             try:
                 await step.work()
                 self._failing.discard(step.name)
-            except JournalInUse:
-                pass  # whoever works on the journal sees to it
+            except JournalInUse as fault:
+                if self._alone:
+                    self._failed(step, fault)
             except Exception as fault:  # whatever it is: the next step, and this one's next round, are not to be lost by it
                 self._failed(step, fault)
 
@@ -73,21 +89,22 @@ class Rounds:
         self._failing.add(step.name)
         at = {"step": step.name, "about": getattr(fault, "__notes__", [])}
         if isinstance(fault, PenstockError):
-            _log.warning("a step of routing's rounds fails; it is tried again", extra={**at, "fault": fault.message, "code": fault.code})
+            said = {"fault": fault.message, "code": fault.code}
+            self._log.warning(f"a step of the rounds of {self._room} fails; it is tried again", extra=at | said)
         else:
-            _log.error("a step of routing's rounds fails by a fault of ours; it is tried again", extra=at, exc_info=fault)
+            self._log.error(f"a step of the rounds of {self._room} fails by a fault of ours; it is tried again", extra=at, exc_info=fault)
 
     async def _go(self) -> None:
         while True:
             await self.once()
-            await asyncio.sleep(ROUND_SECONDS)
+            await asyncio.sleep(self._seconds)
 
     def metrics(self) -> Iterable[Metric]:
         """Steps that failed."""
         if self.faults:
             found = tuple(({"step": name}, float(count)) for name, count in sorted(self.faults.items()))
-            said = "Steps of what routing does by itself that failed and were tried again."
-            yield Metric(name="penstock_routing_step_faults", help=said, kind="counter", samples=found)
+            said = f"Steps of what {self._room} does by itself that failed and were tried again."
+            yield Metric(name=f"penstock_{self._room}_step_faults", help=said, kind="counter", samples=found)
 
 
 async def each(found: Iterable[T], work: Callable[[T], Awaitable[None]], about: Callable[[T], str]) -> None:

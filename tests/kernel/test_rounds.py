@@ -1,27 +1,25 @@
-"""No step of a round costs another one its turn, and a round begins when every room has started."""
+"""No step of a round costs another one its turn."""
 
 from __future__ import annotations
 
 import logging
-from pathlib import Path
-from typing import Any, ClassVar
 
 import pytest
-from tests.house import SETTINGS, open_house
 
-from penstock.kernel.capability import House, Offer
 from penstock.kernel.errors import JournalInUse, StorageError
-from penstock.routing.rounds import Rounds, Step, each
+from penstock.kernel.rounds import Rounds, Step, each
 
 
 class Steps:
     """Two steps; the first fails as a test says, the second is done hourly."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, alone: bool = False) -> None:
         self.fault: Exception | None = None
         self.done: list[str] = []
         self.now = 0.0
-        self.rounds = Rounds((Step("first", self.first), Step("second", self.second, 3600.0)), lambda: self.now)
+        self.rounds = Rounds(
+            "cellar", (Step("first", self.first), Step("second", self.second, 3600.0)), alone=alone, clock=lambda: self.now
+        )
 
     async def first(self) -> None:
         self.done.append("first")
@@ -39,23 +37,31 @@ async def test_a_step_that_fails_is_said_once_and_keeps_no_other(fault: Exceptio
     await steps.rounds.once()
     await steps.rounds.once()
     assert steps.done == ["first", "second", "first"]
-    assert len([record for record in caplog.records if record.name == "penstock.routing"]) == 1
+    assert len([record for record in caplog.records if record.name == "penstock.cellar"]) == 1
     assert steps.rounds.faults == {"first": 2}
     (metric,) = steps.rounds.metrics()
+    assert metric.name == "penstock_cellar_step_faults"
     assert metric.samples == (({"step": "first"}, 2.0),)
     steps.fault = None
     await steps.rounds.once()
     steps.fault = fault
     await steps.rounds.once()
-    assert len([record for record in caplog.records if record.name == "penstock.routing"]) == 2
+    assert len([record for record in caplog.records if record.name == "penstock.cellar"]) == 2
 
 
 async def test_what_another_process_sees_to_is_no_fault(caplog: pytest.LogCaptureFixture) -> None:
     steps = Steps()
     steps.fault = JournalInUse("another process works on it")
-    with caplog.at_level(logging.INFO, "penstock.routing"):
+    with caplog.at_level(logging.INFO, "penstock.cellar"):
         await steps.rounds.once()
     assert (steps.done, caplog.records, list(steps.rounds.metrics())) == (["first", "second"], [], [])
+
+
+async def test_a_process_that_should_be_alone_says_that_it_is_not(caplog: pytest.LogCaptureFixture) -> None:
+    steps = Steps(alone=True)
+    steps.fault = JournalInUse("another process works on it")
+    await steps.rounds.once()
+    assert [record.message for record in caplog.records] == ["a step of the rounds of cellar fails; it is tried again"]
 
 
 async def test_a_step_that_is_due_seldom_waits() -> None:
@@ -85,35 +91,3 @@ async def test_each_is_done_whatever_becomes_of_the_others() -> None:
     with pytest.raises(JournalInUse):
         await each(range(3), elsewhere, str)
     assert done == [0, 1, 2, 0]
-
-
-class Last:
-    """A room that starts after all others; ``begun`` says whether routing went round by then."""
-
-    name: ClassVar[str] = "last"
-    settings: ClassVar[Any] = None
-    migrations: ClassVar[str | None] = None
-    commands: ClassVar[str | None] = None
-    templates: ClassVar[str | None] = None
-
-    def __init__(self) -> None:
-        self.house: Any = None
-        self.begun: bool | None = None
-
-    def open(self, house: House) -> Offer:
-        self.house = house
-        return Offer(services=(self,))
-
-    async def start(self) -> None:
-        (life,) = self.house.offers["routing"].services
-        self.begun = life.rounds._task is not None
-
-    async def stop(self) -> None: ...
-
-
-async def test_no_round_begins_before_every_room_has_started(tmp_path: Path) -> None:
-    last = Last()
-    async with open_house(tmp_path, SETTINGS, more=[last]) as house:
-        assert last.begun is False
-        (life,) = house.app.offers["routing"].services
-        assert life.rounds._task is not None  # type: ignore[attr-defined]
