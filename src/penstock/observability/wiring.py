@@ -11,6 +11,7 @@ from penstock.kernel.ports import Authenticator, Metric, MetricSources, Peers
 from penstock.kernel.recall import Prices
 from penstock.kernel.seat import Seat
 from penstock.kernel.web import NavItem
+from penstock.observability.health.measured import SpanMeasures
 from penstock.observability.live import Live
 from penstock.observability.metrics import CallMeasures, Exposition
 from penstock.observability.otel import OtelOut, endpoint
@@ -74,6 +75,7 @@ def wire(house: House) -> Offer:
         drains=(live,),
         checks=(_check(settings),),
         metrics=(_RecorderMetrics(recorder), *out, intake, spans),
+        measures=(SpanMeasures(lambda: house.ports.find(TelemetryStore)),),
         ports={CallRecords: Recorded(records, recorder.flush, redactor, settings.payloads)},
     )
 
