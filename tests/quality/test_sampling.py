@@ -95,6 +95,7 @@ async def test_calls_are_drawn_judged_and_told(tmp_path: Path) -> None:
         assert (told["task"], told["candidate"]) == ("live", "up/m")
         (now,) = [one for one in await samples(house) if one["id"] == bad]
         assert (now["score"], now["judge"], now["reason"]) == (1.0, "human", "ada: fine by me")
+        assert (now["model_score"], now["model_judge"]) == (0.0, "regex"), "what the judge said stays beside it"
         assert [one.outcome.judge for one in heard[2:]] == ["human"]
         assert [one["call"] for one in (await house.ask("GET", "/v1/feedback?task=live")).json["data"]] == [bad]
         metrics = (await house.ask("GET", "/metrics")).text

@@ -53,7 +53,8 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One step of time. ``at`` is its beginning in Unix seconds, ``count`` how many calls or answers the value rests on.
 
     ``value`` is None where there is nothing to tell, which is not 0. ``low`` and ``high`` bound the true value with 95 % confidence where
-    the value is an estimate from a sample; None where it was counted.
+    the value is an estimate from a sample; None where it was counted. ``note`` says what a reader must know of it (that nobody has
+    checked a judge, say), and is empty mostly.
     """
 
     at: float
@@ -62,6 +63,7 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     group: str = ""
     low: float | None = None
     high: float | None = None
+    note: str = ""
 
 
 class Example(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

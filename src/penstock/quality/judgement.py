@@ -147,6 +147,8 @@ class Judgement:
             "reason": grade.reason,
             "judging_cost": grade.cost,
             "judged_at": time.time(),
+            "model_score": grade.score,
+            "model_judge": judge if grade.score is not None else "",
         }
         mine = await self._records.write(lambda c: samples.settle(c, kept.id, values))
         if not mine:

@@ -18,7 +18,11 @@ _groups = msgspec.json.Decoder(dict[str, str])
 
 
 class Kept(Struct, frozen=True, kw_only=True):
-    """A sample as it is kept: what was said as text, and what came of judging it."""
+    """A sample as it is kept: what was said as text, and what came of judging it.
+
+    ``score`` is by ``judge``, who may be a person; ``model_score`` is what a judge said that is none (``model_judge``), and stays when
+    a person has overruled it.
+    """
 
     id: str
     organisation: str
@@ -44,6 +48,8 @@ class Kept(Struct, frozen=True, kw_only=True):
     judged_at: float | None = None
     answered_by: str = ""
     version: str = ""
+    model_score: float | None = None
+    model_judge: str = ""
 
 
 class Feedback(Struct, frozen=True, kw_only=True):

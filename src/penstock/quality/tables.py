@@ -158,7 +158,10 @@ SAMPLES = Table(
     Column("judged_at", Double),
     Column("answered_by", Text, nullable=False, server_default=""),  # provider/model
     Column("version", Text, nullable=False, server_default=""),  # the registered one behind it then
+    Column("model_score", Double),  # what a judge said that is no person, also where one has overruled it
+    Column("model_judge", Text, nullable=False, server_default=""),
 )
+Index("ix_quality_samples_at", SAMPLES.c.at)
 Index("ix_quality_samples_organisation_task_at", SAMPLES.c.organisation, SAMPLES.c.task, SAMPLES.c.at)
 Index("ix_quality_samples_state_organisation", SAMPLES.c.state, SAMPLES.c.organisation)
 Index("ix_quality_samples_item", SAMPLES.c.item)

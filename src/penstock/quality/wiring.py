@@ -10,6 +10,7 @@ from penstock.quality import exchange_routes, live_routes
 from penstock.quality.life import QualityLife
 from penstock.quality.limits import routes as limit_routes
 from penstock.quality.limits.readiness import GroundednessChecks
+from penstock.quality.measured import Measured
 from penstock.quality.pages import pages
 from penstock.quality.routes import routes
 from penstock.storage.records import Records
@@ -33,5 +34,6 @@ def wire(house: House) -> Offer:
         checks=(grounded.house,),
         task_checks=(grounded.task,),
         metrics=(life,),
+        measures=(Measured(house.ports.get(Records)),),
         ports={Evidence: life.evidence},
     )
