@@ -96,6 +96,40 @@ async def test_a_holder_that_is_killed_is_replaced(tmp_path: Path) -> None:
     await store.close()
 
 
+async def test_the_engine_is_opened_when_there_is_work_and_closed_when_there_is_none(tmp_path: Path) -> None:
+    store = EmbeddedTelemetry(tmp_path, memory_mb=256, drain_seconds=0.02, idle_seconds=0.1)
+    await store.start()
+    which = Filter(organisation="org_a", since_ns=NOW - DAY, until_ns=NOW)
+    assert (await store.facts()).spans == (await store.retain([Retention()], NOW)).spans == 0
+    assert (await store.search(which)).spans == await store.series(which, HOUR) == await store.groups(which, []) == []
+    assert store.holds
+    assert not store.awake
+    assert not (tmp_path / "spans.duckdb").exists()
+
+    await store.append([a_span(start_ns=NOW - 20 * DAY, payload=said("x"))], "one")
+    await until(lambda: store.awake)
+    await until(lambda: not store.awake)
+    facts = await store.facts()
+    assert (facts.spans, facts.payloads, facts.waiting, facts.oldest_ns) == (1, 1, 0, NOW - 20 * DAY)
+    assert (await store.retain([Retention(payload_days=30)], NOW)).spans == 0
+    assert not store.awake, "nothing is old enough for the rule, which needs no engine to be known"
+    assert (await store.retain([Retention()], NOW)).payloads == 1
+    await until(lambda: not store.awake)
+    assert (await store.retain([Retention(span_days=10, keep_days=10)], NOW)).spans == 1
+    await store.close()
+
+
+async def test_what_waited_when_a_process_died_is_stored_by_the_next_one(tmp_path: Path) -> None:
+    dead = opened(tmp_path)
+    dead._inbox = dead._make()  # one that dies before its first round
+    await dead.append([a_span()], "one")
+    store = opened(tmp_path)
+    await store.start()
+    await until(lambda: (tmp_path / "spans.duckdb").exists() and not list((tmp_path / "inbox").iterdir()))
+    assert (await store.facts()).spans == 1
+    await store.close()
+
+
 async def test_a_long_path_still_has_a_socket(tmp_path: Path) -> None:
     folder = tmp_path / ("deep" * 20) / ("deeper" * 10)
     one, two = opened(folder), opened(folder)

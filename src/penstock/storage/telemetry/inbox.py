@@ -89,6 +89,11 @@ class Inbox:
                 raise StorageFull("no room for another batch of telemetry: free disk space", retry_after=5) from fault
             raise StorageError(f"the telemetry store's inbox failed: {fault.strerror}") from fault
 
+    def is_empty(self) -> bool:
+        """Whether nothing waits."""
+        with os.scandir(self.folder) as entries:
+            return not any(entry.name.endswith(SUFFIX) for entry in entries)
+
     def waiting(self) -> list[Waiting]:
         """What waits, oldest first."""
         found: list[Waiting] = []
