@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 from msgspec import Struct
-from tests.agents.scripted import Stand, calls, says
+from tests.agents.scripted import Scripted, Stand, Turn, calls, says
 
 from penstock.agents import Agent, InDoubt, Limits, ToolContext, Transient, tool
 from penstock.agents.loop import SAME, STUCK
@@ -243,7 +243,8 @@ async def test_the_journal_grows_with_what_was_said_and_not_with_its_square(stan
         return "x" * 2000
 
     one = agent(read)
-    stand.model.turns = {one.name: [lambda _: calls(("read", {"n": next(count)}))] * 40 + [says("read")]}
+    turns: list[Turn] = [lambda _: calls(("read", {"n": next(count)}))] * 40
+    stand.model = Scripted(**{one.name: [*turns, says("read")]})
     stand.define(one)
     run = await stand.start(one)
     assert (await stand.result(run)).state == "done"
