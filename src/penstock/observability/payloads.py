@@ -8,6 +8,7 @@ from __future__ import annotations
 import random
 import time
 import zlib
+from typing import NamedTuple
 
 import msgspec
 
@@ -61,6 +62,14 @@ class Entry(msgspec.Struct, array_like=True):
     reply: Side
 
 
+class Kept(NamedTuple):
+    """The payload of one call as it is stored, and its two sides as they were before they were compressed, secrets replaced."""
+
+    entry: Entry
+    request: bytes
+    reply: bytes
+
+
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(list[Entry])
 
@@ -96,27 +105,31 @@ class PayloadKeeper:
         self._redactor = redactor if mode == "redacted" else None
         self._max = 0 if mode == "none" else max_bytes
 
-    def entry(self, call: Call) -> Entry | None:
+    def kept(self, call: Call) -> Kept | None:
+        """What is kept of a call, None for nothing."""
         if not self._max or not (call.body or call.reply_text or call.keepsake):
             return None
-        return Entry(call.id, self._side(told(call.body), RAW), self._reply(call))
+        request, asked = self._side(told(call.body), RAW)
+        reply, answered = self._reply(call)
+        return Kept(Entry(call.id, request, reply), asked, answered)
 
-    def _reply(self, call: Call) -> Side:
+    def _reply(self, call: Call) -> tuple[Side, bytes]:
         if call.keepsake is not None:
             return self._side(call.keepsake(), RAW)
         parts = call.reply_text
         data = parts[0] if len(parts) == 1 else b"".join(parts)
         if call.operation == "embeddings" and call.error is None:
-            return Side(b"", len(data), OMITTED)
+            return Side(b"", len(data), OMITTED), b""
         if call.stream:
             condensed = condense(call.shape, data)
             if condensed is not None:
-                side = self._side(condensed, CONDENSED)
+                side, text = self._side(condensed, CONDENSED)
                 side.size = len(data)
-                return side
+                return side, text
         return self._side(data, RAW)
 
-    def _side(self, data: bytes, form: str) -> Side:
+    def _side(self, data: bytes, form: str) -> tuple[Side, bytes]:
+        """The side, and its bytes before they are compressed."""
         size = len(data)
         redacted = 0
         if size > self._max + SLACK:
@@ -130,6 +143,4 @@ class PayloadKeeper:
         elif cut:
             data = data[: self._max]
         compressed = len(data) >= COMPRESS_FROM
-        if compressed:
-            data = zlib.compress(data, 1)
-        return Side(data, size, form, cut, compressed, redacted)
+        return Side(zlib.compress(data, 1) if compressed else data, size, form, cut, compressed, redacted), data
