@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from penstock.kernel.capability import Check, Finding, House, Offer
-from penstock.kernel.events import CallEnded
+from penstock.kernel.events import CallEnded, RunEnded, StepEnded
 from penstock.kernel.evidence import CallRecords
 from penstock.kernel.ports import Authenticator, Metric, MetricSources, Peers
 from penstock.kernel.recall import Prices
@@ -41,6 +41,9 @@ def wire(house: House) -> Offer:
     redactor = Redactor(emails=settings.redact_emails, phones=settings.redact_phones, patterns=settings.redact_patterns)
     keeper = PayloadKeeper(settings.payloads, settings.payload_max_bytes, redactor)
     own = Outbox(lambda: house.ports.find(TelemetryStore), settings, redactor)
+    if own.wanted:
+        house.events.subscribe(RunEnded, own.run_ended)
+        house.events.subscribe(StepEnded, own.step_ended)
     recorder = Recorder(records, settings, redactor, keeper, own)
     questions = Questions(records, recorder.flush)
     measures = CallMeasures(settings.metrics_series)

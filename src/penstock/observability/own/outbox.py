@@ -13,8 +13,10 @@ from itertools import islice
 
 from penstock.kernel.call import Call
 from penstock.kernel.errors import PenstockError, RequestError
+from penstock.kernel.events import RunEnded, StepEnded
 from penstock.kernel.ports import Metric
 from penstock.observability.own.calls import CallSpans
+from penstock.observability.own.runs import RunSpans
 from penstock.observability.payloads import Kept
 from penstock.observability.pieces import pieces, size_of
 from penstock.observability.redaction import Redactor
@@ -47,6 +49,7 @@ class Outbox:
         self._most, self._most_bytes = settings.queue_calls, settings.queue_bytes
         self._seconds = settings.flush_seconds
         self._calls = CallSpans(redactor)
+        self._runs = RunSpans(redactor)
         self._queue: deque[tuple[Span, int]] = deque()
         self._bytes = 0
         self._sending: deque[tuple[str, Sequence[Span]]] = deque()
@@ -75,6 +78,16 @@ class Outbox:
         except Exception:  # a mistake of ours in a span must not touch the record of the call
             self.drops["unwritable"] += 1
             _log.exception("no span can be made of a call", extra={"call": call.id})
+
+    def run_ended(self, event: RunEnded) -> None:
+        """Queue the span of a run."""
+        if self.wanted:
+            self.put((self._runs.run(event),))
+
+    def step_ended(self, event: StepEnded) -> None:
+        """Queue the span of a step."""
+        if self.wanted:
+            self.put((self._runs.step(event),))
 
     def put(self, spans: Iterable[Span]) -> None:
         """Queue spans; never blocks and never fails."""
