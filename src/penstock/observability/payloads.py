@@ -109,33 +109,41 @@ class PayloadKeeper:
         """What is kept of a call, None for nothing."""
         if not self._max or not (call.body or call.reply_text or call.keepsake):
             return None
-        request, asked = self._side(told(call.body), RAW)
-        reply, answered = self._reply(call)
-        return Kept(Entry(call.id, request, reply), asked, answered)
+        request = told(call.body)
+        reply, form, size = self._reply(call)
+        # One look at both: most calls hold no secret, and then nothing needs replacing.
+        most = self._max + SLACK
+        redactor = self._redactor
+        if redactor is not None and not redactor.suspects(b"\n".join((request[:most], reply[:most]))):
+            redactor = None
+        came, asked = self._side(request, RAW, redactor)
+        went, answered = self._side(reply, form, redactor)
+        if size is not None:
+            went.size = size
+        return Kept(Entry(call.id, came, went), asked, answered)
 
-    def _reply(self, call: Call) -> tuple[Side, bytes]:
+    def _reply(self, call: Call) -> tuple[bytes, str, int | None]:
+        """What is kept of a reply, in which form, and how large it was where that is something else."""
         if call.keepsake is not None:
-            return self._side(call.keepsake(), RAW)
+            return call.keepsake(), RAW, None
         parts = call.reply_text
         data = parts[0] if len(parts) == 1 else b"".join(parts)
         if call.operation == "embeddings" and call.error is None:
-            return Side(b"", len(data), OMITTED), b""
+            return b"", OMITTED, len(data)
         if call.stream:
             condensed = condense(call.shape, data)
             if condensed is not None:
-                side, text = self._side(condensed, CONDENSED)
-                side.size = len(data)
-                return side, text
-        return self._side(data, RAW)
+                return condensed, CONDENSED, len(data)
+        return data, RAW, None
 
-    def _side(self, data: bytes, form: str) -> tuple[Side, bytes]:
+    def _side(self, data: bytes, form: str, redactor: Redactor | None) -> tuple[Side, bytes]:
         """The side, and its bytes before they are compressed."""
         size = len(data)
         redacted = 0
         if size > self._max + SLACK:
             data = data[: self._max + SLACK]
-        if self._redactor is not None:
-            data, redacted = self._redactor.bytes(data)
+        if redactor is not None:
+            data, redacted = redactor.bytes(data)
         cut = size > self._max
         if size > self._max + SLACK:
             # What follows the cap was only looked at; its end may hold half of a secret, wherever replacing has moved it.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from copy import copy
 from typing import Any
 
 import msgspec
@@ -28,6 +29,9 @@ KINDS = {"embeddings": "embedding", "rerank": "rerank"}
 SEVERITY = {"allow": 0, "not_scanned": 1, "flag": 2, "redact": 3, "block": 4}
 FLAGGED = 2
 """From this severity on, guards objected to something."""
+
+COMMON_MOST = 1000
+"""Combinations of key, task and model whose spans' common part is kept."""
 
 _APART = 0x9E3779B97F4A7C15
 _MEASURES = ("cache_written", "audio_input", "audio_output", "images", "audio_ms", "characters", "searches")
@@ -69,53 +73,38 @@ class CallSpans:
 
     def __init__(self, redactor: Redactor) -> None:
         self._redactor = redactor
+        self._common: dict[tuple[int, int, str, str, str | None], tuple[Span, object, object]] = {}
 
     def of(self, call: Call, kept: Kept | None) -> list[Span]:
         """The spans of a call, itself first; ``kept`` is what the record keeps of its prompt and reply."""
-        trace, who, usage, cost, target, error = call.trace, call.principal, call.usage, call.cost, call.target, call.error
-        operation, model = call.operation, clean(call.model, NAME_LIMIT)
-        provider, answers = (target.provider, target.model) if target is not None else _last(call)
-        start = int(call.started_at * 1e9)
-        took = call.total_ms
-        priced = cost is not None and cost.priced
-        # One constructor with everything: each field that is set afterwards costs as much as ten that are told here.
-        span = Span(
-            trace_id=trace.trace_id,
-            span_id=trace.span_id,
-            start_ns=start,
-            end_ns=start + int(took * 1e6) if took > 0 else start,
-            parent_id=trace.parent_id or "",
-            kind=KINDS.get(operation, "call"),
-            name=f"{operation} {model}" if model else operation,
-            status=call.outcome,
-            organisation=who.organisation if who is not None else "",
-            team=who.team or "" if who is not None else "",
-            project=who.project or "" if who is not None else "",
-            person=who.person if who is not None and who.person else person_of(call),
-            key=who.key_id if who is not None else "",
-            service=SERVICE,
-            release=__version__,
-            task=clean(call.task, NAME_LIMIT) if call.task else "",
-            session=session_of(call),
-            run=call.step[0] if call.step is not None else "",
-            operation=operation,
-            provider=provider,
-            model=model,
-            answered=answers,
-            prompt=call.prompt or "",
-            input_tokens=usage.input if usage is not None else None,
-            output_tokens=usage.output if usage is not None else None,
-            cached_tokens=usage.cached if usage is not None else None,
-            reasoning_tokens=usage.reasoning if usage is not None else None,
-            cost_micros=cost.amount if cost is not None and priced else None,
-            currency=cost.currency if cost is not None and priced else "",
-            first_token_ns=int(call.first_token_ms * 1e6) if call.first_token_ms is not None else None,
-            source=SOURCE,
-            attributes=self._attributes(call, usage),
-            payload=Payload(input=asked(call.shape, kept.request), output=answered(call.shape, kept.reply, kept.entry.reply.form))
-            if kept is not None
-            else None,
-        )
+        trace, usage, cost, error = call.trace, call.usage, call.cost, call.error
+        span = copy(self._known(call))
+        span.trace_id, span.span_id = trace.trace_id, trace.span_id
+        if trace.parent_id is not None:
+            span.parent_id = trace.parent_id
+        span.start_ns = span.end_ns = int(call.started_at * 1e9)
+        if call.total_ms > 0:
+            span.end_ns += int(call.total_ms * 1e6)
+        span.status = call.outcome
+        if call.fields or call.labels:
+            if not span.person:
+                span.person = person_of(call)
+            span.session = session_of(call)
+        if call.step is not None:
+            span.run = call.step[0]
+        if call.prompt:
+            span.prompt = call.prompt
+        if usage is not None:
+            span.input_tokens, span.output_tokens = usage.input, usage.output
+            span.cached_tokens, span.reasoning_tokens = usage.cached, usage.reasoning
+        if cost is not None and cost.priced:
+            span.cost_micros, span.currency = cost.amount, cost.currency
+        if call.first_token_ms is not None:
+            span.first_token_ns = int(call.first_token_ms * 1e6)
+        span.attributes = self._attributes(call, usage)
+        if kept is not None:
+            shape = call.shape
+            span.payload = Payload(input=asked(shape, kept.request), output=answered(shape, kept.reply, kept.entry.reply.form))
         if error is not None:
             span.error_code, span.message = error.code, clean(self._redactor.text(error.message), MESSAGE_LIMIT)
         if call.verdicts:
@@ -129,6 +118,41 @@ class CallSpans:
         if span.flagged:
             self._verdicts(call, span, spans)
         return spans
+
+    def _known(self, call: Call) -> Span:
+        """A span with all that calls of the same key, task and model have in common; not to be changed."""
+        who, target = call.principal, call.target
+        # By identity, which is cheap; what is kept holds both, so that nothing else gets their place in memory.
+        key = (id(who), id(target), call.model, call.operation, call.task)
+        held = self._common.get(key)
+        if held is not None:
+            return held[0]
+        model = clean(call.model, NAME_LIMIT)
+        provider, answers = (target.provider, target.model) if target is not None else _last(call)
+        span = Span(
+            trace_id="",
+            span_id="",
+            start_ns=0,
+            end_ns=0,
+            kind=KINDS.get(call.operation, "call"),
+            name=f"{call.operation} {model}" if model else call.operation,
+            service=SERVICE,
+            release=__version__,
+            task=clean(call.task, NAME_LIMIT) if call.task else "",
+            operation=call.operation,
+            provider=provider,
+            model=model,
+            answered=answers,
+            source=SOURCE,
+        )
+        if who is not None:
+            span.organisation, span.key = who.organisation, who.key_id
+            span.team, span.project, span.person = who.team or "", who.project or "", who.person or ""
+        if target is not None:
+            if len(self._common) >= COMMON_MOST:
+                self._common.clear()
+            self._common[key] = (span, who, target)
+        return span
 
     def _attributes(self, call: Call, usage: Usage | None) -> str:
         # Ids, shapes and numbers need no escaping.

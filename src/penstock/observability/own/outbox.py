@@ -134,7 +134,8 @@ class Outbox:
             left = len(self._queue)
             while self._sending or left > 0:
                 if not self._sending:
-                    left -= self._take()
+                    left -= min(left, BATCH)
+                    self._sending.extend(self.batches())
                 name, spans = self._sending[0]
                 try:
                     await store.append(spans, name)
@@ -148,16 +149,20 @@ class Outbox:
                     self.stored += len(spans)
                 self._sending.popleft()
 
-    def _take(self) -> int:
-        """Make batches of what is queued; how many spans. Their names follow from the spans, and stay with them until they are stored."""
+    @property
+    def queued(self) -> int:
+        """Spans that no batch has been made of."""
+        return len(self._queue)
+
+    def batches(self) -> list[tuple[str, Sequence[Span]]]:
+        """Take what is queued, up to `BATCH` spans, as batches. Their names follow from the spans and stay with them."""
         taken = list(islice(self._queue, BATCH))
         for _, size in taken:
             self._queue.popleft()
             self._bytes -= size
         spans = [span for span, _ in taken]
         told = hashlib.blake2b("".join([span.trace_id + span.span_id for span in spans]).encode(), digest_size=20).hexdigest()
-        self._sending.extend((f"own-{told}-{number}", some) for number, some in enumerate(pieces(spans)))
-        return len(taken)
+        return [(f"own-{told}-{number}", some) for number, some in enumerate(pieces(spans))]
 
     def _give_up(self, spans: Sequence[Span], why: str) -> None:
         self.drops["unwritable"] += len(spans)
