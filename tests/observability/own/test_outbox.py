@@ -34,7 +34,7 @@ class Desk:
     """A recorder with an outbox to a real store, in which a test may put trouble."""
 
     def __init__(self, records: Records | None, store: EmbeddedTelemetry | None, **terms: Any) -> None:
-        settings = msgspec.convert({"flush_seconds": 0.01, **terms}, ObservabilitySettings)
+        settings = msgspec.convert({"flush_seconds": 0.01, "spans": {"own_seconds": 0.01}, **terms}, ObservabilitySettings)
         redactor = Redactor()
         self.store = store
         self.trouble: list[Exception] = []
@@ -119,7 +119,7 @@ async def test_what_is_recorded_is_a_span_too(records: Records, store: EmbeddedT
 
 
 async def test_stopping_stores_what_is_queued(records: Records, store: EmbeddedTelemetry) -> None:
-    desk = Desk(records, store, flush_seconds=10)
+    desk = Desk(records, store, flush_seconds=10, spans={"own_seconds": 10})
     await desk.outbox.start()
     await desk.recorder.start()
     desk.take(*some(7))
@@ -135,7 +135,8 @@ async def test_a_batch_whose_fate_nobody_knows_is_sent_again_and_stored_once(
     desk = Desk(records, store)
     desk.take(*some(5))
     await desk.recorder.flush()
-    desk.trouble, desk.after = [StorageError("who knows"), StorageError("who knows")], after
+    desk.trouble += [StorageError("who knows"), StorageError("who knows")]
+    desk.after = after
     for _ in range(2):
         with pytest.raises(StorageError):
             await desk.outbox.flush()

@@ -26,8 +26,9 @@ from penstock.storage.telemetry.store import TelemetryStore
 
 _log = logging.getLogger("penstock.observability")
 
-BATCH = 2000
-"""Most spans of one append."""
+BATCH = 5000
+"""Spans that are appended before their time is over, and the most that one name stands for. A transaction costs the store as much as a
+thousand spans do, so it is given many at a time."""
 AGAIN_SECONDS = 1.0
 """Between two tries of a batch that the store did not take."""
 SAY_AGAIN_SECONDS = 60.0
@@ -47,7 +48,7 @@ class Outbox:
         self._store = store
         self._on = settings.spans.own
         self._most, self._most_bytes = settings.queue_calls, settings.queue_bytes
-        self._seconds = settings.flush_seconds
+        self._seconds = settings.spans.own_seconds
         self._calls = CallSpans(redactor)
         self._runs = RunSpans(redactor)
         self._queue: deque[tuple[Span, int]] = deque()
