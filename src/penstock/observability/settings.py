@@ -70,8 +70,17 @@ class SpanRetention(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class SpansSettings(SpanRetention, frozen=True, forbid_unknown_fields=True):
-    """The store of spans: how long they are kept, in all and for single organisations."""
+    """The store of spans: what of ours goes there, and how long spans are kept, in all and for single organisations."""
 
+    own: Annotated[bool, Meta(description="Keep the calls and runs of this house as spans, beside those that other programs send.")] = True
+    own_seconds: Annotated[
+        float,
+        Meta(
+            gt=0,
+            le=60,
+            description="Longest time such a span waits in memory, where a kill loses it; the store works once for all that come together.",
+        ),
+    ] = 1.0
     organisations: Annotated[
         dict[str, SpanRetention],
         Meta(description="Whole rules of single organisations by id: [observability.spans.organisations.org_...]."),

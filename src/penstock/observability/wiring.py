@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from penstock.kernel.capability import Check, Finding, House, Offer
-from penstock.kernel.events import CallEnded
+from penstock.kernel.events import CallEnded, RunEnded, StepEnded
 from penstock.kernel.evidence import CallRecords
 from penstock.kernel.ports import Authenticator, Metric, MetricSources, Peers
 from penstock.kernel.recall import Prices
@@ -19,6 +19,7 @@ from penstock.observability.otlp.grpc import GrpcIn
 from penstock.observability.otlp.http import TracesIn
 from penstock.observability.otlp.intake import Intake
 from penstock.observability.otlp.routes import intake_routes
+from penstock.observability.own.outbox import Outbox
 from penstock.observability.pages import pages
 from penstock.observability.payloads import PayloadKeeper, keep_bytes
 from penstock.observability.record import RecordStage
@@ -39,7 +40,11 @@ def wire(house: House) -> Offer:
     records = house.ports.get(Records)
     redactor = Redactor(emails=settings.redact_emails, phones=settings.redact_phones, patterns=settings.redact_patterns)
     keeper = PayloadKeeper(settings.payloads, settings.payload_max_bytes, redactor)
-    recorder = Recorder(records, settings, redactor, keeper)
+    own = Outbox(lambda: house.ports.find(TelemetryStore), settings, redactor)
+    if own.wanted:
+        house.events.subscribe(RunEnded, own.run_ended)
+        house.events.subscribe(StepEnded, own.step_ended)
+    recorder = Recorder(records, settings, redactor, keeper, own)
     questions = Questions(records, recorder.flush)
     measures = CallMeasures(settings.metrics_series)
     live = Live()
@@ -71,10 +76,10 @@ def wire(house: House) -> Offer:
             NavItem("Overview", "/console/", "overview", "Observe", 10, "o"),
             NavItem("Calls", "/console/calls", "calls", "Observe", 20, "c"),
         ),
-        services=(recorder, *out, *grpc, spans),
+        services=(own, recorder, *out, *grpc, spans),
         drains=(live,),
         checks=(_check(settings),),
-        metrics=(_RecorderMetrics(recorder), *out, intake, spans),
+        metrics=(_RecorderMetrics(recorder), own, *out, intake, spans),
         measures=(SpanMeasures(lambda: house.ports.find(TelemetryStore)),),
         ports={CallRecords: Recorded(records, recorder.flush, redactor, settings.payloads)},
     )
