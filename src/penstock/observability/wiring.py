@@ -11,7 +11,10 @@ from penstock.kernel.ports import Authenticator, Metric, MetricSources, Peers
 from penstock.kernel.recall import Prices
 from penstock.kernel.seat import Seat
 from penstock.kernel.web import NavItem
+from penstock.observability.health.marks import ReleaseMarks
 from penstock.observability.health.measured import SpanMeasures
+from penstock.observability.health.pages import health_pages
+from penstock.observability.health.routes import health_routes
 from penstock.observability.live import Live
 from penstock.observability.metrics import CallMeasures, Exposition
 from penstock.observability.otel import OtelOut, endpoint
@@ -65,16 +68,21 @@ def wire(house: House) -> Offer:
     return Offer(
         stages=(RecordStage(recorder, house.events, keep),),
         endpoints=(traces.endpoint(),),
-        routes=(*routes(questions, house.ports), *intake_routes(intake)),
-        pages=pages(house.ports, questions, exposition, live, recorder.drops, metrics_open=settings.metrics_open),
+        routes=(*routes(questions, house.ports), *intake_routes(intake), *health_routes(house.ports)),
+        pages=(
+            *pages(house.ports, questions, exposition, live, recorder.drops, metrics_open=settings.metrics_open),
+            *health_pages(house.ports),
+        ),
         nav=(
             NavItem("Overview", "/console/", "overview", "Observe", 10, "o"),
+            NavItem("Health", "/console/health", "health", "Observe", 15, "y"),
             NavItem("Calls", "/console/calls", "calls", "Observe", 20, "c"),
         ),
         services=(recorder, *out, *grpc, spans),
         drains=(live,),
         checks=(_check(settings),),
         metrics=(_RecorderMetrics(recorder), *out, intake, spans),
+        marks=(ReleaseMarks(lambda: house.ports.find(TelemetryStore)),),
         measures=(SpanMeasures(lambda: house.ports.find(TelemetryStore)),),
         ports={CallRecords: Recorded(records, recorder.flush, redactor, settings.payloads)},
     )
