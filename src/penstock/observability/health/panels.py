@@ -135,7 +135,7 @@ class Charts:
         for name in names:
             missing.update(answerable(self._measures[name], self._question))
             if name in found:
-                series += self._series(name, titles.get(name, name), found[name])
+                series += self.series(self._measures[name], titles.get(name, name), found[name])
         unit = self._measures[names[0]].unit if names else "count"
         return {
             "id": panel.id,
@@ -177,8 +177,9 @@ class Charts:
             return panel.sub
         return f"{self._measures[panel.lead].title}, by {self._question.by}"
 
-    def _series(self, name: str, title: str, readings: Sequence[Reading]) -> list[dict[str, Any]]:
-        measure, step = self._measures[name], self._question.step
+    def series(self, measure: Measure, title: str, readings: Sequence[Reading]) -> list[dict[str, Any]]:
+        """The lines of one measure: one under its title, or one for each group."""
+        step = self._question.step
         empty = 0.0 if measure.unit in SUMS else None
         first = self.times[0] if self.times else 0.0
         lines: dict[str, dict[str, Any]] = {}

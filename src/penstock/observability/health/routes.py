@@ -13,6 +13,7 @@ from penstock.kernel.ports import Ports
 from penstock.kernel.principal import Scope
 from penstock.kernel.web import Ask, Route
 from penstock.observability.health.asking import Name, PeriodQuery, Readings, ReadingsQuery, asked, names_of, period, read
+from penstock.observability.health.compare import Compared, CompareQuery, Comparison
 from penstock.observability.health.files import MEDIA, Format, readings_file
 
 
@@ -122,6 +123,9 @@ def health_routes(ports: Ports) -> Sequence[Route]:
         question = Asked(organisation=ask.principal.reach, since=since, until=until, step=until - since, equal=query.equal())
         return ExampleList(data=await source.examples(measure.name, question, query.limit))
 
+    async def compare(ask: Ask) -> Compared:
+        return await Comparison(ports.get(MeasureSources)).compared(ask.query(CompareQuery), ask.principal.reach, time.time())
+
     async def marks(ask: Ask) -> MarkList:
         query = ask.query(MarksQuery)
         found = await ports.get(MarkSources).marks(ask.principal.reach, query.since, query.until)
@@ -139,6 +143,16 @@ def health_routes(ports: Ports) -> Sequence[Route]:
             scope=read_scope,
             query=ReadingsRequest,
             returns=Readings,
+            failures=off,
+        ),
+        Route(
+            method="GET",
+            path="/v1/measures/compare",
+            handler=compare,
+            summary="Measures of two periods, releases or models beside each other.",
+            scope=read_scope,
+            query=CompareQuery,
+            returns=Compared,
             failures=off,
         ),
         Route(

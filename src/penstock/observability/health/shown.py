@@ -116,7 +116,7 @@ class Health:
             self._sources.readings(charts.wanted(panels), question),
             self._tiles(question),
             self._marks.marks(organisation, since, until),
-            self._choices(organisation, since, until, equal),
+            self.choices(organisation, since, until, equal),
         )
         happened = marks_of(marks, query.task)
         link = f"/console/traces?{urlencode(self._narrowing(equal))}&since=SINCE&until=UNTIL"
@@ -141,16 +141,20 @@ class Health:
         now, then = await asyncio.gather(self._sources.readings(names, whole), self._sources.readings(names, before))
         return [_tile(measures[name], _one(now[name]), _one(then[name])) for name in names]
 
-    async def _choices(
-        self, organisation: str | None, since: float, until: float, equal: Mapping[str, tuple[str, ...]]
+    async def choices(
+        self,
+        organisation: str | None,
+        since: float,
+        until: float,
+        equal: Mapping[str, tuple[str, ...]],
+        dimensions: Sequence[Sequence[str]] = CHOICES,
     ) -> dict[str, list[str]]:
         """The values that calls of the period have, so that a reader can pick one; those that are picked are among them."""
-        found = {name: set(equal.get(name, ())) for names in CHOICES for name in names}
+        found = {name: set(equal.get(name, ())) for names in dimensions for name in names}
         if self._store is not None:
             which = Filter(organisation=organisation, since_ns=int(since * 1e9), until_ns=int(until * 1e9), equal={"kind": ("call",)})
-            for names, groups in zip(
-                CHOICES, await asyncio.gather(*(self._store.groups(which, names, 500) for names in CHOICES)), strict=True
-            ):
+            answers = await asyncio.gather(*(self._store.groups(which, names, 500) for names in dimensions))
+            for names, groups in zip(dimensions, answers, strict=True):
                 for group in groups:
                     for name, value in zip(names, group.values, strict=True):
                         found[name].add(value)
@@ -188,9 +192,9 @@ def _scaled(measure: Measure, value: float | None) -> float | None:
     return value * 1e6 if value is not None and measure.unit == "usd" else value
 
 
-def fields_of(query: PageQuery) -> dict[str, str]:
-    """What an address says, without what goes without saying."""
-    named = {name: cast("str", getattr(query, name)) for name in (*DIMENSION_FIELDS, "by")}
+def fields_of(query: Narrowed) -> dict[str, str]:
+    """What an address says of the calls, without what goes without saying."""
+    named = {name: cast("str", getattr(query, name, "")) for name in (*DIMENSION_FIELDS, "by")}
     return {name: value for name, value in named.items() if value}
 
 
