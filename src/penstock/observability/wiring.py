@@ -32,6 +32,8 @@ from penstock.observability.routes import routes
 from penstock.observability.service import Questions
 from penstock.observability.settings import ObservabilitySettings
 from penstock.observability.spans_kept import SpansKept, rules_of
+from penstock.observability.views.kept import Views
+from penstock.observability.views.routes import view_pages, view_routes
 from penstock.storage.records import Records
 from penstock.storage.telemetry.store import TelemetryStore
 
@@ -65,13 +67,15 @@ def wire(house: House) -> Offer:
     rules = rules_of(settings.spans) if seat is None or seat.index == 0 else ()
     spans = SpansKept(lambda: house.ports.find(TelemetryStore), rules)
     keep = keep_bytes(settings.payloads, settings.payload_max_bytes)
+    views = Views(records)
     return Offer(
         stages=(RecordStage(recorder, house.events, keep),),
         endpoints=(traces.endpoint(),),
-        routes=(*routes(questions, house.ports), *intake_routes(intake), *health_routes(house.ports)),
+        routes=(*routes(questions, house.ports), *intake_routes(intake), *health_routes(house.ports), *view_routes(views)),
         pages=(
             *pages(house.ports, questions, exposition, live, recorder.drops, metrics_open=settings.metrics_open),
             *health_pages(house.ports),
+            *view_pages(house.ports, views),
         ),
         nav=(
             NavItem("Overview", "/console/", "overview", "Observe", 10, "o"),
