@@ -6,6 +6,7 @@ from markupsafe import Markup
 
 ICONS: dict[str, str] = {
     "overview": '<path d="M2.5 13.5v-5m3.7 5v-9m3.6 9V7m3.7 6.5v-11"/>',
+    "health": '<path d="M1.5 8.5h3l1.8-5 3.2 9.5 1.8-4.5h3.2"/>',
     "calls": '<path d="M2.5 4h11M2.5 8h7.5M2.5 12h9"/><circle cx="13" cy="8" r=".6" fill="currentColor"/>',
     "playground": '<path d="M3 3.5h10a1 1 0 0 1 1 1v6a1 1 0 0 1-1 1H8l-3 2.5v-2.5H3a1 1 0 0 1-1-1v-6a1 1 0 0 1 1-1Z"/>'
     '<path d="m6.5 6-1.5 1.5L6.5 9m3-3L11 7.5 9.5 9"/>',
