@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Sequence
 
 from penstock.kernel.capability import Check, Finding, House, Offer
@@ -13,11 +14,13 @@ from penstock.kernel.seat import Seat
 from penstock.kernel.web import NavItem
 from penstock.observability.live import Live
 from penstock.observability.metrics import CallMeasures, Exposition
-from penstock.observability.otel import OtelOut, endpoint
 from penstock.observability.otlp.grpc import GrpcIn
 from penstock.observability.otlp.http import TracesIn
 from penstock.observability.otlp.intake import Intake
 from penstock.observability.otlp.routes import intake_routes
+from penstock.observability.out.check import check as otel_check
+from penstock.observability.out.destination import destinations
+from penstock.observability.out.outbox import Outbox
 from penstock.observability.pages import pages
 from penstock.observability.payloads import PayloadKeeper, keep_bytes
 from penstock.observability.record import RecordStage
@@ -49,11 +52,13 @@ def wire(house: House) -> Offer:
     if peers is not None:
         live.join(peers)
         exposition.serve(lambda: house.ports.get(MetricSources), peers)
-    url = endpoint(settings.otel)
-    out = [OtelOut(settings.otel, url)] if url else []
-    for sender in out:
-        house.events.subscribe(CallEnded, sender.ended)
-    intake = Intake(settings, redactor, lambda: house.ports.find(TelemetryStore), lambda: house.ports.find(Prices))
+    receivers = destinations(settings, os.environ)
+    out = [Outbox(settings, receivers, redactor)] if receivers else []
+    for outbox in out:
+        if outbox.calls:
+            house.events.subscribe(CallEnded, outbox.ended)
+    forward = next((outbox.forward for outbox in out if outbox.forwards), None)
+    intake = Intake(settings, redactor, lambda: house.ports.find(TelemetryStore), lambda: house.ports.find(Prices), forward=forward)
     traces = TracesIn(intake, lambda: house.ports.get(Authenticator), settings.otlp.max_body_bytes)
     grpc = [GrpcIn(intake, lambda: house.ports.get(Authenticator), settings.otlp)] if settings.otlp.grpc_port is not None else []
     seat = house.ports.find(Seat)
@@ -72,7 +77,7 @@ def wire(house: House) -> Offer:
         ),
         services=(recorder, *out, *grpc, spans),
         drains=(live,),
-        checks=(_check(settings),),
+        checks=(_check(settings), otel_check(receivers)),
         metrics=(_RecorderMetrics(recorder), *out, intake, spans),
         ports={CallRecords: Recorded(records, recorder.flush, redactor, settings.payloads)},
     )
