@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Sequence
 
 from penstock.kernel.capability import Check, Finding, House, Offer
@@ -17,12 +18,14 @@ from penstock.observability.health.pages import health_pages
 from penstock.observability.health.routes import health_routes
 from penstock.observability.live import Live
 from penstock.observability.metrics import CallMeasures, Exposition
-from penstock.observability.otel import OtelOut, endpoint
 from penstock.observability.otlp.grpc import GrpcIn
 from penstock.observability.otlp.http import TracesIn
 from penstock.observability.otlp.intake import Intake
 from penstock.observability.otlp.routes import intake_routes
-from penstock.observability.own.outbox import Outbox
+from penstock.observability.out.check import check as otel_check
+from penstock.observability.out.destination import destinations
+from penstock.observability.out.outbox import Outbox
+from penstock.observability.own.outbox import Outbox as OwnOutbox
 from penstock.observability.pages import pages
 from penstock.observability.payloads import PayloadKeeper, keep_bytes
 from penstock.observability.record import RecordStage
@@ -45,7 +48,7 @@ def wire(house: House) -> Offer:
     records = house.ports.get(Records)
     redactor = Redactor(emails=settings.redact_emails, phones=settings.redact_phones, patterns=settings.redact_patterns)
     keeper = PayloadKeeper(settings.payloads, settings.payload_max_bytes, redactor)
-    own = Outbox(lambda: house.ports.find(TelemetryStore), settings, redactor)
+    own = OwnOutbox(lambda: house.ports.find(TelemetryStore), settings, redactor)
     if own.wanted:
         house.events.subscribe(RunEnded, own.run_ended)
         house.events.subscribe(StepEnded, own.step_ended)
@@ -60,11 +63,13 @@ def wire(house: House) -> Offer:
     if peers is not None:
         live.join(peers)
         exposition.serve(lambda: house.ports.get(MetricSources), peers)
-    url = endpoint(settings.otel)
-    out = [OtelOut(settings.otel, url)] if url else []
-    for sender in out:
-        house.events.subscribe(CallEnded, sender.ended)
-    intake = Intake(settings, redactor, lambda: house.ports.find(TelemetryStore), lambda: house.ports.find(Prices))
+    receivers = destinations(settings, os.environ)
+    out = [Outbox(settings, receivers, redactor)] if receivers else []
+    for outbox in out:
+        if outbox.calls:
+            house.events.subscribe(CallEnded, outbox.ended)
+    forward = next((outbox.forward for outbox in out if outbox.forwards), None)
+    intake = Intake(settings, redactor, lambda: house.ports.find(TelemetryStore), lambda: house.ports.find(Prices), forward=forward)
     traces = TracesIn(intake, lambda: house.ports.get(Authenticator), settings.otlp.max_body_bytes)
     grpc = [GrpcIn(intake, lambda: house.ports.get(Authenticator), settings.otlp)] if settings.otlp.grpc_port is not None else []
     seat = house.ports.find(Seat)
@@ -89,7 +94,7 @@ def wire(house: House) -> Offer:
         ),
         services=(own, recorder, *out, *grpc, spans),
         drains=(live,),
-        checks=(_check(settings),),
+        checks=(_check(settings), otel_check(receivers)),
         metrics=(_RecorderMetrics(recorder), own, *out, intake, spans),
         marks=(ReleaseMarks(lambda: house.ports.find(TelemetryStore)),),
         measures=(SpanMeasures(lambda: house.ports.find(TelemetryStore)),),

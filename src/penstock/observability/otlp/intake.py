@@ -69,6 +69,8 @@ class Intake:
         store: Callable[[], TelemetryStore | None],
         prices: Callable[[], Prices | None],
         clock: Callable[[], int] = time.time_ns,
+        *,
+        forward: Callable[[Sequence[Span]], None] | None = None,
     ) -> None:
         otlp = settings.otlp
         self._settings = otlp
@@ -79,6 +81,7 @@ class Intake:
         self._store = store
         self._prices = prices
         self._clock = clock
+        self._forward = forward
         self._table = Table()
         self._waiting = 0
         self._waiting_of: Counter[str] = Counter()
@@ -180,6 +183,8 @@ class Intake:
         batch = _batch(principal.organisation, body)
         for number, some in enumerate(pieces(spans)):
             await store.append(some, f"{batch}-{number}")
+            if self._forward is not None:
+                self._forward(some)
         refused = tally.refused.total()
         for figures in (self.figures, mine):
             figures.spans += tally.spans
