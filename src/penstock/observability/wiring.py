@@ -29,6 +29,10 @@ from penstock.observability.routes import routes
 from penstock.observability.service import Questions
 from penstock.observability.settings import ObservabilitySettings
 from penstock.observability.spans_kept import SpansKept, rules_of
+from penstock.observability.traces.annotations import Annotations
+from penstock.observability.traces.pages import trace_pages
+from penstock.observability.traces.routes import trace_routes
+from penstock.observability.traces.service import Traces
 from penstock.storage.records import Records
 from penstock.storage.telemetry.store import TelemetryStore
 
@@ -62,14 +66,20 @@ def wire(house: House) -> Offer:
     rules = rules_of(settings.spans) if seat is None or seat.index == 0 else ()
     spans = SpansKept(lambda: house.ports.find(TelemetryStore), rules)
     keep = keep_bytes(settings.payloads, settings.payload_max_bytes)
+    annotations = Annotations(records, redactor.text if settings.payloads != "full" else str)
+    told = Traces(lambda: house.ports.find(TelemetryStore), annotations.traces)
     return Offer(
         stages=(RecordStage(recorder, house.events, keep),),
         endpoints=(traces.endpoint(),),
-        routes=(*routes(questions, house.ports), *intake_routes(intake)),
-        pages=pages(house.ports, questions, exposition, live, recorder.drops, metrics_open=settings.metrics_open),
+        routes=(*routes(questions, house.ports), *intake_routes(intake), *trace_routes(told)),
+        pages=(
+            *pages(house.ports, questions, exposition, live, recorder.drops, metrics_open=settings.metrics_open),
+            *trace_pages(house.ports, told),
+        ),
         nav=(
             NavItem("Overview", "/console/", "overview", "Observe", 10, "o"),
             NavItem("Calls", "/console/calls", "calls", "Observe", 20, "c"),
+            NavItem("Traces", "/console/traces", "traces", "Observe", 22, "w"),
         ),
         services=(recorder, *out, *grpc, spans),
         drains=(live,),
