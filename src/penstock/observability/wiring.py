@@ -8,7 +8,7 @@ from penstock.kernel.capability import Check, Finding, House, Offer
 from penstock.kernel.events import CallEnded
 from penstock.kernel.evidence import CallRecords
 from penstock.kernel.ports import Authenticator, Metric, MetricSources, Peers
-from penstock.kernel.recall import Prices
+from penstock.kernel.recall import Embedder, Prices
 from penstock.kernel.seat import Seat
 from penstock.kernel.web import NavItem
 from penstock.observability.health.measured import SpanMeasures
@@ -33,6 +33,7 @@ from penstock.observability.traces.annotations import Annotations
 from penstock.observability.traces.pages import trace_pages
 from penstock.observability.traces.routes import trace_routes
 from penstock.observability.traces.service import Traces
+from penstock.observability.traces.similar import Likeness
 from penstock.storage.records import Records
 from penstock.storage.telemetry.store import TelemetryStore
 
@@ -68,13 +69,14 @@ def wire(house: House) -> Offer:
     keep = keep_bytes(settings.payloads, settings.payload_max_bytes)
     annotations = Annotations(records, redactor.text if settings.payloads != "full" else str)
     told = Traces(lambda: house.ports.find(TelemetryStore), annotations.traces)
+    likeness = Likeness(told, lambda: house.ports.find(Embedder))
     return Offer(
         stages=(RecordStage(recorder, house.events, keep),),
         endpoints=(traces.endpoint(),),
-        routes=(*routes(questions, house.ports), *intake_routes(intake), *trace_routes(told)),
+        routes=(*routes(questions, house.ports), *intake_routes(intake), *trace_routes(told, likeness)),
         pages=(
             *pages(house.ports, questions, exposition, live, recorder.drops, metrics_open=settings.metrics_open),
-            *trace_pages(house.ports, told),
+            *trace_pages(house.ports, told, likeness),
         ),
         nav=(
             NavItem("Overview", "/console/", "overview", "Observe", 10, "o"),

@@ -10,14 +10,16 @@ from urllib.parse import urlencode
 import msgspec
 
 from penstock.console import Console
-from penstock.kernel.errors import MalformedRequest, NotFound
+from penstock.kernel.errors import MalformedRequest, NotFound, RequestError
 from penstock.kernel.ports import Directory, Ports
 from penstock.kernel.principal import Principal
 from penstock.kernel.web import Page
 from penstock.observability.otlp.messages import is_dictionary
 from penstock.observability.traces.conversation import as_turns
+from penstock.observability.traces.graph import graph
 from penstock.observability.traces.query import INNER, SpanQuery
 from penstock.observability.traces.service import Traces, detail, pick, read_payload
+from penstock.observability.traces.similar import Likeness
 from penstock.observability.traces.tree import Node, Tree, plant
 from penstock.observability.traces.waterfall import More, Row, rows
 from penstock.storage.telemetry.span import KINDS, STATUSES, Span
@@ -35,7 +37,7 @@ OWN = ("hours", "show", "min_cost", "cursor")
 SHOWN_CHARACTERS = 50_000
 
 
-def trace_pages(ports: Ports, traces: Traces) -> Sequence[Page]:
+def trace_pages(ports: Ports, traces: Traces, likeness: Likeness) -> Sequence[Page]:
     """The search, one trace and further rows of it, one span."""
 
     def console() -> Console:
@@ -96,6 +98,7 @@ def trace_pages(ports: Ports, traces: Traces) -> Sequence[Page]:
             rows=rows(tree, under, skip),
             is_more=_is_more,
             total=(tree.end_ns - tree.start_ns) / 1e6,
+            graph=graph(tree),
             failed=sum(span.status == "failed" for span in spans),
             calls=sum(span.kind == "call" for span in spans),
             tokens=(sum(span.input_tokens or 0 for span in spans), sum(span.output_tokens or 0 for span in spans)),
@@ -146,11 +149,38 @@ def trace_pages(ports: Ports, traces: Traces) -> Sequence[Page]:
             most=SHOWN_CHARACTERS,
         )
 
+    async def similar(request: Request, principal: Principal) -> Response:
+        trace, id = request.path_params["trace"], request.path_params["span"]
+        own = (await traces.span(principal, trace, id)).span
+        fault, found = "", None
+        try:
+            found = await likeness.like(principal, trace, id)
+        except NotFound:
+            raise
+        except RequestError as error:
+            fault = error.message
+        return console().page(
+            request,
+            "observability/traces/similar.html",
+            title="Similar prompts",
+            crumbs=(("Traces", "/console/traces"), (_short(own.name) or "Span", f"/console/traces/{trace}/spans/{id}")),
+            trace=trace,
+            span=own,
+            fault=fault,
+            found=found,
+            rows=[
+                {**listed(one.span), "href": f"/console/traces/{one.span.trace_id}/spans/{one.span.span_id}", "said": one.said}
+                | {"likeness": one.likeness}
+                for one in (found.data if found is not None else ())
+            ],
+        )
+
     return (
         Page(path="/console/traces", handler=search),
         Page(path="/console/traces/{trace}", handler=one),
         Page(path="/console/traces/{trace}/rows", handler=further),
         Page(path="/console/traces/{trace}/spans/{span}", handler=span),
+        Page(path="/console/traces/{trace}/spans/{span}/similar", handler=similar),
     )
 
 

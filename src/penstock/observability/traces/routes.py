@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Annotated
 
-from msgspec import Meta
+from msgspec import Meta, Struct
 
 from penstock.kernel.principal import Scope
 from penstock.kernel.web import Ask, Route
 from penstock.observability.traces.conversation import Replay, replay
 from penstock.observability.traces.query import SpanQuery
 from penstock.observability.traces.service import SpanDetail, SpanPage, SpanPayload, TraceFound, Traces
+from penstock.observability.traces.similar import Likeness, Similar
 
 
 class SearchQuery(SpanQuery, frozen=True, kw_only=True):
@@ -21,7 +22,13 @@ class SearchQuery(SpanQuery, frozen=True, kw_only=True):
     cursor: Annotated[str, Meta(max_length=200)] = ""
 
 
-def trace_routes(traces: Traces) -> Sequence[Route]:
+class SimilarQuery(Struct, frozen=True, kw_only=True):
+    """How many spans are wanted."""
+
+    limit: Annotated[int, Meta(ge=1, le=40)] = 20
+
+
+def trace_routes(traces: Traces, likeness: Likeness) -> Sequence[Route]:
     """Search, one trace, one span."""
 
     async def search(ask: Ask) -> SpanPage:
@@ -41,6 +48,9 @@ def trace_routes(traces: Traces) -> Sequence[Route]:
         found = await traces.span(ask.principal, ask.path["trace"], ask.path["span"])
         said = await traces.payload(ask.principal, ask.path["trace"], ask.path["span"], found.span.kind)
         return replay(found.span.model or found.span.answered, said.input, found.attributes)
+
+    async def similar(ask: Ask) -> Similar:
+        return await likeness.like(ask.principal, ask.path["trace"], ask.path["span"], ask.query(SimilarQuery).limit)
 
     read = Scope.READ
     path = "/v1/traces/{trace}/spans/{span}"
@@ -74,6 +84,16 @@ def trace_routes(traces: Traces) -> Sequence[Route]:
             summary="A span's call as the playground takes it.",
             scope=read,
             returns=Replay,
+            failures=off,
+        ),
+        Route(
+            method="GET",
+            path=f"{path}/similar",
+            handler=similar,
+            summary="Spans with a similar prompt.",
+            scope=read,
+            query=SimilarQuery,
+            returns=Similar,
             failures=off,
         ),
     )

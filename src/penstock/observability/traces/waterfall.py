@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Sequence
 
 import msgspec
@@ -58,20 +57,10 @@ class More(msgspec.Struct, frozen=True):
 
 
 def rows(tree: Tree, under: Node | None = None, skip: int = 0, most: int = MOST_ROWS) -> list[Row | More]:
-    """The rows of the children of ``under`` (the roots for None) from the ``skip``-th on: level by level as far as ``most`` allows."""
+    """The rows of the children of ``under`` (the roots for None) from the ``skip``-th on: level by level, as far as ``most`` allows."""
     siblings = tree.roots if under is None else under.children
     first = siblings[skip : skip + SIBLINGS]
-    opened: set[int] = set()
-    count = len(first)
-    waiting = deque(first)
-    while waiting:
-        node = waiting.popleft()
-        some = node.children[:SIBLINGS]
-        if not some or count + len(some) > most:
-            continue
-        count += len(some)
-        opened.add(id(node))
-        waiting.extend(some)
+    opened = _opened(first, most - len(first))
     made: list[Row | More] = []
     stack: list[Node | More] = []
     _push(stack, siblings, skip, under)
@@ -85,6 +74,22 @@ def rows(tree: Tree, under: Node | None = None, skip: int = 0, most: int = MOST_
         if shown:
             _push(stack, at.children, 0, at)
     return made
+
+
+def _opened(level: Sequence[Node], room: int) -> set[int]:
+    """What is open at first: whole levels as long as there is room, of the next one only what leads to a failure."""
+    opened: set[int] = set()
+    while level:
+        parents = [node for node in level if node.children]
+        whole = sum(len(node.children[:SIBLINGS]) for node in parents) <= room
+        level = []
+        for node in parents:
+            some = node.children[:SIBLINGS]
+            if (whole or node.failed_within) and len(some) <= room:
+                room -= len(some)
+                opened.add(id(node))
+                level.extend(some)
+    return opened
 
 
 def _push(stack: list[Node | More], siblings: Sequence[Node], skip: int, under: Node | None) -> None:
