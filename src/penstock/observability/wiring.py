@@ -34,6 +34,9 @@ from penstock.observability.traces.pages import trace_pages
 from penstock.observability.traces.routes import trace_routes
 from penstock.observability.traces.service import Traces
 from penstock.observability.traces.similar import Likeness
+from penstock.observability.traces.thread_pages import thread_pages
+from penstock.observability.traces.thread_routes import thread_routes
+from penstock.observability.traces.threads import Conversations
 from penstock.storage.records import Records
 from penstock.storage.telemetry.store import TelemetryStore
 
@@ -69,18 +72,21 @@ def wire(house: House) -> Offer:
     keep = keep_bytes(settings.payloads, settings.payload_max_bytes)
     annotations = Annotations(records, redactor.text if settings.payloads != "full" else str)
     told = Traces(lambda: house.ports.find(TelemetryStore), annotations.traces)
+    conversations = Conversations(told)
     likeness = Likeness(told, lambda: house.ports.find(Embedder))
     return Offer(
         stages=(RecordStage(recorder, house.events, keep),),
         endpoints=(traces.endpoint(),),
-        routes=(*routes(questions, house.ports), *intake_routes(intake), *trace_routes(told, likeness)),
+        routes=(*routes(questions, house.ports), *intake_routes(intake), *trace_routes(told, likeness), *thread_routes(conversations)),
         pages=(
             *pages(house.ports, questions, exposition, live, recorder.drops, metrics_open=settings.metrics_open),
             *trace_pages(house.ports, told, likeness),
+            *thread_pages(house.ports, told, conversations),
         ),
         nav=(
             NavItem("Overview", "/console/", "overview", "Observe", 10, "o"),
             NavItem("Calls", "/console/calls", "calls", "Observe", 20, "c"),
+            NavItem("Conversations", "/console/threads", "threads", "Observe", 24, "u"),
             NavItem("Traces", "/console/traces", "traces", "Observe", 22, "w"),
         ),
         services=(recorder, *out, *grpc, spans),

@@ -14,6 +14,8 @@ from penstock.observability.traces.query import SpanQuery
 from penstock.observability.traces.service import SpanDetail, SpanPage, SpanPayload, TraceFound, Traces
 from penstock.observability.traces.similar import Likeness, Similar
 
+OFF = {"503": "Spans are not kept here, or the store cannot answer."}
+
 
 class SearchQuery(SpanQuery, frozen=True, kw_only=True):
     """Which spans are meant, how many of them, and where the last page ended."""
@@ -54,7 +56,6 @@ def trace_routes(traces: Traces, likeness: Likeness) -> Sequence[Route]:
 
     read = Scope.READ
     path = "/v1/traces/{trace}/spans/{span}"
-    off = {"503": "Spans are not kept here, or the store cannot answer."}
     return (
         Route(
             method="GET",
@@ -64,10 +65,10 @@ def trace_routes(traces: Traces, likeness: Likeness) -> Sequence[Route]:
             scope=read,
             query=SearchQuery,
             returns=SpanPage,
-            failures=off,
+            failures=OFF,
         ),
-        Route(method="GET", path="/v1/traces/{trace}", handler=one, summary="Show a trace.", scope=read, returns=TraceFound, failures=off),
-        Route(method="GET", path=path, handler=span, summary="Show a span.", scope=read, returns=SpanDetail, failures=off),
+        Route(method="GET", path="/v1/traces/{trace}", handler=one, summary="Show a trace.", scope=read, returns=TraceFound, failures=OFF),
+        Route(method="GET", path=path, handler=span, summary="Show a span.", scope=read, returns=SpanDetail, failures=OFF),
         Route(
             method="GET",
             path=f"{path}/payload",
@@ -75,7 +76,7 @@ def trace_routes(traces: Traces, likeness: Likeness) -> Sequence[Route]:
             summary="Show a span's prompt and reply.",
             scope=read,
             returns=SpanPayload,
-            failures=off,
+            failures=OFF,
         ),
         Route(
             method="GET",
@@ -84,7 +85,7 @@ def trace_routes(traces: Traces, likeness: Likeness) -> Sequence[Route]:
             summary="A span's call as the playground takes it.",
             scope=read,
             returns=Replay,
-            failures=off,
+            failures=OFF,
         ),
         Route(
             method="GET",
@@ -94,6 +95,6 @@ def trace_routes(traces: Traces, likeness: Likeness) -> Sequence[Route]:
             scope=read,
             query=SimilarQuery,
             returns=Similar,
-            failures=off,
+            failures=OFF,
         ),
     )
