@@ -125,6 +125,7 @@ UNMIRRORED: dict[str, str] = {
     "observability/otlp/routes.py": "observability/otlp/test_http.py",
     "observability/otlp/sent.py": "observability/otlp/test_protobuf.py",
     "observability/otlp/table.py": "observability/otlp/test_normalise.py",
+    "observability/traces/service.py": "observability/traces/test_routes.py",
     "observability/recorded.py": "quality/test_sampling.py",
     "quality/evidence.py": "quality/test_sampling.py",
     "quality/feedback.py": "quality/test_sampling.py",

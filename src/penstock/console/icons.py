@@ -8,6 +8,9 @@ ICONS: dict[str, str] = {
     "overview": '<path d="M2.5 13.5v-5m3.7 5v-9m3.6 9V7m3.7 6.5v-11"/>',
     "health": '<path d="M1.5 8.5h3l1.8-5 3.2 9.5 1.8-4.5h3.2"/>',
     "calls": '<path d="M2.5 4h11M2.5 8h7.5M2.5 12h9"/><circle cx="13" cy="8" r=".6" fill="currentColor"/>',
+    "traces": '<path d="M2 3.5h7M4.5 8h7M7 12.5h7"/>',
+    "threads": '<path d="M2.5 3h8v5.5h-5L2.5 11V3Z"/><path d="M12 6.5h1.5v7L11 11.5H7"/>',
+    "live": '<path d="M2 8h2.5l2-5 3 10 2-5H14"/>',
     "playground": '<path d="M3 3.5h10a1 1 0 0 1 1 1v6a1 1 0 0 1-1 1H8l-3 2.5v-2.5H3a1 1 0 0 1-1-1v-6a1 1 0 0 1 1-1Z"/>'
     '<path d="m6.5 6-1.5 1.5L6.5 9m3-3L11 7.5 9.5 9"/>',
     "keys": '<circle cx="5" cy="11" r="2.8"/><path d="m7 9 6-6m-2.5 2.5 2 2m-4-0 1.5 1.5"/>',

@@ -101,6 +101,24 @@ call_summaries = Table(
 )
 Index("ix_call_summaries_period", call_summaries.c.period)
 
+# What people and programs say of spans, which are in the telemetry store. The id begins with the moment, as all ids do.
+trace_annotations = Table(
+    "trace_annotations",
+    METADATA,
+    Column("id", Text, primary_key=True),
+    Column("organisation", Text, nullable=False),  # whose trace it is
+    Column("trace_id", Text, nullable=False),
+    Column("span_id", Text, nullable=False),  # empty: the trace as a whole
+    Column("label", Text, nullable=False),
+    Column("score", Double),
+    Column("comment", Text, nullable=False),
+    Column("author", Text, nullable=False),  # as it is shown; the two that follow are ids, empty where there is none
+    Column("person", Text, nullable=False),
+    Column("key_id", Text, nullable=False),
+)
+Index("ix_trace_annotations_trace_id", trace_annotations.c.trace_id)
+Index("ix_trace_annotations_organisation_label_id", trace_annotations.c.organisation, trace_annotations.c.label, trace_annotations.c.id)
+
 
 def id_at(milliseconds: float) -> str:
     """The least id that a call which started at this moment (Unix milliseconds) or later can have."""

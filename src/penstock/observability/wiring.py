@@ -5,17 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Sequence
 
-from penstock.kernel.capability import Check, Finding, House, Offer
+from penstock.kernel.capability import Check, Finding, House, Offer, joined
 from penstock.kernel.events import CallEnded, RunEnded, StepEnded
 from penstock.kernel.evidence import CallRecords
 from penstock.kernel.ports import Authenticator, Metric, MetricSources, Peers
 from penstock.kernel.recall import Prices
 from penstock.kernel.seat import Seat
 from penstock.kernel.web import NavItem
-from penstock.observability.health.marks import ReleaseMarks
-from penstock.observability.health.measured import SpanMeasures
-from penstock.observability.health.pages import health_pages
-from penstock.observability.health.routes import health_routes
+from penstock.observability.health.wiring import health
 from penstock.observability.live import Live
 from penstock.observability.metrics import CallMeasures, Exposition
 from penstock.observability.otlp.grpc import GrpcIn
@@ -36,8 +33,7 @@ from penstock.observability.routes import routes
 from penstock.observability.service import Questions
 from penstock.observability.settings import ObservabilitySettings
 from penstock.observability.spans_kept import SpansKept, rules_of
-from penstock.observability.views.kept import Views
-from penstock.observability.views.routes import view_pages, view_routes
+from penstock.observability.traces.wiring import trace_pages
 from penstock.storage.records import Records
 from penstock.storage.telemetry.store import TelemetryStore
 
@@ -77,28 +73,24 @@ def wire(house: House) -> Offer:
     rules = rules_of(settings.spans) if seat is None or seat.index == 0 else ()
     spans = SpansKept(lambda: house.ports.find(TelemetryStore), rules)
     keep = keep_bytes(settings.payloads, settings.payload_max_bytes)
-    views = Views(records)
-    return Offer(
-        stages=(RecordStage(recorder, house.events, keep),),
-        endpoints=(traces.endpoint(),),
-        routes=(*routes(questions, house.ports), *intake_routes(intake), *health_routes(house.ports), *view_routes(views)),
-        pages=(
-            *pages(house.ports, questions, exposition, live, recorder.drops, metrics_open=settings.metrics_open),
-            *health_pages(house.ports),
-            *view_pages(house.ports, views),
+    return joined(
+        Offer(
+            stages=(RecordStage(recorder, house.events, keep),),
+            endpoints=(traces.endpoint(),),
+            routes=(*routes(questions, house.ports), *intake_routes(intake)),
+            pages=pages(house.ports, questions, exposition, live, recorder.drops, metrics_open=settings.metrics_open),
+            nav=(
+                NavItem("Overview", "/console/", "overview", "Observe", 10, "o"),
+                NavItem("Calls", "/console/calls", "calls", "Observe", 20, "c"),
+            ),
+            services=(own, recorder, *out, *grpc, spans),
+            drains=(live,),
+            checks=(_check(settings), otel_check(receivers)),
+            metrics=(_RecorderMetrics(recorder), own, *out, intake, spans),
+            ports={CallRecords: Recorded(records, recorder.flush, redactor, settings.payloads)},
         ),
-        nav=(
-            NavItem("Overview", "/console/", "overview", "Observe", 10, "o"),
-            NavItem("Health", "/console/health", "health", "Observe", 15, "y"),
-            NavItem("Calls", "/console/calls", "calls", "Observe", 20, "c"),
-        ),
-        services=(own, recorder, *out, *grpc, spans),
-        drains=(live,),
-        checks=(_check(settings), otel_check(receivers)),
-        metrics=(_RecorderMetrics(recorder), own, *out, intake, spans),
-        marks=(ReleaseMarks(lambda: house.ports.find(TelemetryStore)),),
-        measures=(SpanMeasures(lambda: house.ports.find(TelemetryStore)),),
-        ports={CallRecords: Recorded(records, recorder.flush, redactor, settings.payloads)},
+        health(house),
+        trace_pages(house, redactor.text if settings.payloads != "full" else str),
     )
 
 

@@ -197,6 +197,28 @@ document.querySelector("[data-clear]").addEventListener("click", () => {
   prompt.focus();
 });
 
+/** Takes over a call of the record, which `?from=` names: only our own API is asked. Says what of it could not be taken along. */
+async function take(from, models) {
+  const url = new URL(from, location.origin);
+  if (url.origin !== location.origin || !url.pathname.startsWith("/v1/")) return;
+  const response = await fetch(url, { credentials: "same-origin" });
+  if (!response.ok) throw new Error(`The server answered ${response.status} when asked for the call.`);
+  const { model, messages, left_out: lost = [], ...options } = await response.json();
+  const text = (keep) => messages.filter(keep).map(({ content }) => content);
+  composer.elements.system.value = text(({ role }) => role === "system").join("\n\n");
+  const said = messages.filter(({ role }) => role !== "system");
+  if (said.at(-1)?.role === "user") prompt.value = said.pop().content;
+  for (const name of ["temperature", "max_tokens"]) composer.elements[name].value = options[name] ?? "";
+  for (const column of columns) {
+    column.messages = said;
+    for (const { role, content } of said) column.say(role === "user" ? "user" : "reply", content);
+  }
+  const known = models.find((id) => id === model) ?? models.find((id) => id.endsWith(`/${model}`));
+  if (known) columns[0].select.value = known;
+  else if (model) lost.push(`the model ${model}, which is not offered here`);
+  if (lost.length) (await import("./shell.js")).toast(`Not taken along: ${lost.join(", ")}.`, "warn");
+}
+
 async function start() {
   try {
     const response = await fetch("/v1/models", { credentials: "same-origin" });
@@ -204,10 +226,12 @@ async function start() {
     const models = (await response.json()).data.map(({ id }) => id);
     columns.forEach((column, at) => column.offer(models, models[Math.min(at, models.length - 1)]));
     send.disabled = models.length === 0;
+    const from = address.searchParams.get("from");
+    if (from) await take(from, models);
   } catch (error) {
     const { toast } = await import("./shell.js");
-    columns.forEach((column) => column.offer([], ""));
-    send.disabled = true;
+    if (columns[0].select.disabled) columns.forEach((column) => column.offer([], ""));
+    send.disabled = columns[0].select.disabled;
     toast(error instanceof TypeError ? "The server could not be reached." : error.message, "bad");
   }
 }

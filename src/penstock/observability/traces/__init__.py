@@ -1,0 +1,1 @@
+"""Traces: looking for spans, seeing how a trace went, reading conversations, comparing two traces, saying something about them."""
