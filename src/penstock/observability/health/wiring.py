@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from penstock.kernel.capability import House, Offer
 from penstock.kernel.web import NavItem
+from penstock.observability.health.export import export_routes
 from penstock.observability.health.marks import ReleaseMarks
 from penstock.observability.health.measured import SpanMeasures
 from penstock.observability.health.pages import health_pages
