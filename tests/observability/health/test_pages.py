@@ -25,8 +25,8 @@ pytestmark = [pytest.mark.browser, pytest.mark.timeout(120), pytest.mark.asyncio
 
 NOW = time.time()
 GROUNDED = Measure(name="drift_words", title="Words", help="Of replies.", unit="share", dimensions=frozenset({"task"}))
-PHONE = {"viewport": {"width": 390, "height": 844}, "is_mobile": True, "has_touch": True}
-DESK = {"viewport": {"width": 1440, "height": 900}}
+PHONE: dict[str, Any] = {"viewport": {"width": 390, "height": 844}, "is_mobile": True, "has_touch": True}
+DESK: dict[str, Any] = {"viewport": {"width": 1440, "height": 900}}
 
 
 class Sampled:
@@ -83,7 +83,8 @@ class Visit:
         self.contexts: list[BrowserContext] = []
 
     async def open(self, path: str, key: str = "", **options: Any) -> Page:
-        context = await self.browser.new_context(**{"locale": "en-GB", **DESK, **options})
+        terms: dict[str, Any] = {"locale": "en-GB", **DESK, **options}
+        context = await self.browser.new_context(**terms)
         self.contexts.append(context)
         signed = await context.request.post(
             f"{self.house.url}/console/sign-in",

@@ -19,8 +19,9 @@ def health(house: House) -> Offer:
     """Measures of spans, what shows them, and views that people keep of it."""
     ports = house.ports
     views = Views(ports.get(Records))
+    # Before the routes of traces: `/v1/traces/export` is no trace.
     return Offer(
-        routes=(*health_routes(ports), *view_routes(views)),
+        routes=(*health_routes(ports), *export_routes(ports, house.data_dir), *view_routes(views)),
         pages=(*health_pages(ports), *view_pages(ports, views)),
         nav=(NavItem("Health", "/console/health", "health", "Observe", 15, "y"),),
         marks=(ReleaseMarks(lambda: ports.find(TelemetryStore)),),
