@@ -98,7 +98,6 @@ async def test_two_releases_beside_each_other(house: House) -> None:
         ("/v1/measures/readings?names=calls&step=1", 400, "step"),
         ("/v1/measures/compare?what=release&a=1", 400, "b"),
         ("/v1/measures/nobody/examples", 404, "measure"),
-        ("/v1/traces/export?attribute=x", 400, "attribute"),
     ],
 )
 async def test_what_cannot_be_asked(house: House, path: str, status: int, param: str) -> None:
@@ -111,16 +110,4 @@ async def test_others_see_nothing_of_it(house: House) -> None:
     found = (await house.ask("GET", at("/v1/measures/readings", names="calls", whole="true"), key=secret)).json
     assert found["data"]["calls"] == []
     assert (await house.ask("GET", at("/v1/marks"), key=secret)).json["data"] == []
-    spans = await house.ask("GET", at("/v1/traces/export", format="csv"), key=secret)
-    assert len(spans.text.splitlines()) == 1
     assert (await house.ask("GET", "/v1/measures", key="")).status == 401
-
-
-async def test_spans_as_a_file_that_leaves_nothing_behind(house: House) -> None:
-    answer = await house.ask("GET", at("/v1/traces/export", format="csv", status="failed", service="desk"))
-    assert answer.status == 200
-    assert answer.headers["x-penstock-spans"] == "4"
-    assert len(answer.text.splitlines()) == 5
-    whole = await house.ask("GET", at("/v1/traces/export"))
-    assert whole.text.startswith("PAR1")
-    assert list(house.app.data_dir.glob("export-*")) == []

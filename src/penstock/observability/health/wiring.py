@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from penstock.kernel.capability import House, Offer
 from penstock.kernel.web import NavItem
-from penstock.observability.health.export import export_routes
 from penstock.observability.health.marks import ReleaseMarks
 from penstock.observability.health.measured import SpanMeasures
 from penstock.observability.health.pages import health_pages
@@ -19,9 +18,8 @@ def health(house: House) -> Offer:
     """Measures of spans, what shows them, and views that people keep of it."""
     ports = house.ports
     views = Views(ports.get(Records))
-    # Before the routes of traces: `/v1/traces/export` is no trace.
     return Offer(
-        routes=(*health_routes(ports), *export_routes(ports, house.data_dir), *view_routes(views)),
+        routes=(*health_routes(ports), *view_routes(views)),
         pages=(*health_pages(ports), *view_pages(ports, views)),
         nav=(NavItem("Health", "/console/health", "health", "Observe", 15, "y"),),
         marks=(ReleaseMarks(lambda: ports.find(TelemetryStore)),),

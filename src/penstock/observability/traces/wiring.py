@@ -9,6 +9,7 @@ from penstock.kernel.recall import Embedder
 from penstock.kernel.web import NavItem
 from penstock.observability.traces import pages, thread_pages
 from penstock.observability.traces.annotations import Annotations
+from penstock.observability.traces.export import export_routes
 from penstock.observability.traces.routes import trace_routes
 from penstock.observability.traces.service import Traces
 from penstock.observability.traces.similar import Likeness
@@ -26,7 +27,8 @@ def trace_pages(house: House, redacted: Callable[[str], str]) -> Offer:
     conversations = Conversations(told)
     likeness = Likeness(told, lambda: ports.find(Embedder))
     return Offer(
-        routes=(*trace_routes(told, likeness), *thread_routes(conversations)),
+        # The export before the traces, since it is none.
+        routes=(*export_routes(told, house.data_dir), *trace_routes(told, likeness), *thread_routes(conversations)),
         pages=(*pages.trace_pages(ports, told, likeness), *thread_pages.thread_pages(ports, told, conversations)),
         nav=(
             NavItem("Traces", "/console/traces", "traces", "Observe", 22, "w"),

@@ -8,18 +8,13 @@ import time
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from shutil import rmtree
-from typing import Annotated, Any
+from typing import Any
 
-from msgspec import Meta
-
-from penstock.kernel.errors import MalformedRequest, StorageError
-from penstock.kernel.ports import Ports
 from penstock.kernel.principal import Scope
 from penstock.kernel.web import Ask, Route
-from penstock.observability.health.asking import Name, PeriodQuery, period
 from penstock.observability.health.files import MEDIA, MOST_SPANS, Format, spans_file
-from penstock.storage.telemetry.questions import Filter
-from penstock.storage.telemetry.store import TelemetryStore
+from penstock.observability.traces.query import SpanQuery
+from penstock.observability.traces.service import Traces
 
 PIECE = 256 * 1024
 AT_ONCE = 2
@@ -29,57 +24,13 @@ OLD_SECONDS = 86_400.0
 """Nobody waits that long for a file."""
 
 
-class ExportQuery(PeriodQuery, frozen=True, kw_only=True):
-    """Which spans are meant, as pages of traces say it, and the file's form. Several values of a dimension have commas between them.
+class ExportQuery(SpanQuery, frozen=True, kw_only=True):
+    """Which spans are meant, and the file's form."""
 
-    ``text`` is looked for in prompts and replies, ``attribute`` is ``key=value`` of what the sender said.
-    """
-
-    status: Name = ""
-    session: Name = ""
-    person: Name = ""
-    run: Name = ""
-    error_code: Name = ""
-    verdict: Name = ""
-    text: Name = ""
-    attribute: Annotated[str, Meta(max_length=2000)] = ""
-    min_ms: Annotated[float, Meta(ge=0, le=1e12)] | None = None
-    max_ms: Annotated[float, Meta(ge=0, le=1e12)] | None = None
-    min_cost_micros: Annotated[int, Meta(ge=0, le=10**15)] | None = None
-    flagged: bool | None = None
-    roots: bool = False
     format: Format = "parquet"
 
 
-MORE = ("status", "session", "person", "run", "error_code", "verdict")
-
-
-def meant(query: ExportQuery, organisation: str | None, now: float) -> Filter:
-    """The store's filter, confined to an organisation. Raises `MalformedRequest`."""
-    since, until = period(query, now)
-    equal = query.equal()
-    for name in MORE:
-        if values := tuple(v.strip() for v in str(getattr(query, name)).split(",") if v.strip()):
-            equal[name] = values
-    key, sign, value = query.attribute.partition("=")
-    if query.attribute and (not sign or not key.strip()):
-        raise MalformedRequest("attribute is key=value, such as http.route=/chat", param="attribute")
-    return Filter(
-        organisation=organisation,
-        since_ns=int(since * 1e6) * 1000,
-        until_ns=int(until * 1e6) * 1000,
-        equal=equal,
-        attributes={key.strip(): value.strip()} if query.attribute else {},
-        text=query.text,
-        min_ms=query.min_ms,
-        max_ms=query.max_ms,
-        min_cost_micros=query.min_cost_micros,
-        flagged=query.flagged,
-        roots=query.roots,
-    )
-
-
-def export_routes(ports: Ports, folder: Path) -> Sequence[Route]:
+def export_routes(traces: Traces, folder: Path) -> Sequence[Route]:
     """The route. Files are made below ``folder`` and gone once they are sent."""
     making = asyncio.Semaphore(AT_ONCE)
 
@@ -88,10 +39,8 @@ def export_routes(ports: Ports, folder: Path) -> Sequence[Route]:
         from starlette.responses import StreamingResponse
 
         query = ask.query(ExportQuery)
-        store = ports.find(TelemetryStore)
-        if store is None:
-            raise StorageError("spans are not stored here: storage.telemetry is off")
-        which = meant(query, ask.principal.reach, time.time())
+        store = traces.store
+        which = await traces.filter(ask.principal, query)
         place = await asyncio.to_thread(_place, folder)
         try:
             async with making:
