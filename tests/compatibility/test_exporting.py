@@ -6,6 +6,7 @@ They want environments of their own (``make test-compatibility``), which the var
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import shutil
@@ -17,6 +18,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 import pytest
@@ -92,8 +94,10 @@ async def until(question: Any, enough: Any) -> Any:
     """Ask until it is enough: receivers store what they acknowledged some time later."""
     end = time.monotonic() + 60
     while True:
-        found = await asyncio.to_thread(question)
-        if enough(found):
+        found = None
+        with contextlib.suppress(HTTPError):  # a project is there with its first span
+            found = await asyncio.to_thread(question)
+        if found is not None and enough(found):
             return found
         assert time.monotonic() < end, found
         await asyncio.sleep(0.2)
@@ -115,8 +119,6 @@ async def used(folder: Path, more: str, id: int) -> None:
         exported = request(a_span({"gen_ai.operation.name": "invoke_agent", "gen_ai.agent.name": "planner"}, name="from outside", id=id))
         sent = await house.ask("POST", "/v1/traces", exported.SerializeToString(), content_type="application/x-protobuf")
         assert sent.status == 200, sent.text
-        page = await house.ask("GET", "/metrics")
-        assert 'penstock_otel_up{destination="x"} 1.0' in page.text
 
 
 async def doctor(otel: dict[str, Any]) -> list[tuple[str, str]]:
@@ -157,7 +159,7 @@ resource = {{ "openinference.project.name" = "{project}" }}
 """
     assert [status for status, _ in await doctor({"endpoint": endpoint, "protocol": protocol})] == ["ok"]
     await used(tmp_path, terms, len(protocol))
-    spans = (await until(lambda: ask(f"{url}/v1/projects/{project}/spans?limit=100"), lambda found: len(found["data"]) >= 5))["data"]
+    spans = (await until(lambda: ask(f"{url}/v1/projects/{project}/spans?limit=100"), lambda found: len(found["data"]) >= 3))["data"]
     calls = sorted((span for span in spans if span["span_kind"] == "LLM"), key=lambda span: span["start_time"])
     asked, answered = calls
     for call in calls:
@@ -170,8 +172,6 @@ resource = {{ "openinference.project.name" = "{project}" }}
     assert asked["attributes"]["llm.output_messages.0.message.tool_calls.0.tool_call.function.name"] == "weather"
     assert json.loads(asked["attributes"]["llm.output_messages.0.message.tool_calls.0.tool_call.function.arguments"]) == CITY
     assert answered["attributes"]["llm.output_messages.0.message.content"] == WEATHER
-    attempts = [span for span in spans if span["parent_id"] in {call["context"]["span_id"] for call in calls}]
-    assert len(attempts) == 2
     (outside,) = [span for span in spans if span["name"] == "from outside"]
     assert (outside["span_kind"], outside["attributes"]["agent.name"]) == ("AGENT", "planner")
 

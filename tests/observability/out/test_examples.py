@@ -13,7 +13,6 @@ from tests.observability.out.receiver import receiving, said
 from tests.observability.out.test_transport import grpc_receiving
 from tests.observability.out.test_words import a_span
 
-from penstock.observability.out.calls import SOURCE
 from penstock.observability.out.destination import Destination, destinations
 from penstock.observability.out.encode import encoder
 from penstock.observability.out.transport import Answer, transport
@@ -93,7 +92,7 @@ async def sent(destination: Destination, url: str, secure: bool) -> Answer:
     moved = msgspec.structs.replace(destination, url=url, secure=secure)
     link = transport(moved)
     try:
-        return await link.send(encoder(moved.terms).encode([a_span(source=SOURCE, service="")]))
+        return await link.send(encoder(moved.terms).encode([a_span()]))
     finally:
         await link.close()
 
