@@ -103,11 +103,8 @@ async def until(question: Any, enough: Any) -> Any:
         await asyncio.sleep(0.2)
 
 
-async def used(folder: Path, more: str, id: int) -> None:
-    """A Penstock in which a model is asked, uses a tool and answers, and to which another program sends a span; sends all of it on.
-
-    ``id`` is of the other program's span: receivers know a span again.
-    """
+async def used(folder: Path, more: str) -> None:
+    """A Penstock in which a model is asked, uses a tool and answers, and to which another program sends a span; sends all of it on."""
     async with serving(Model().serve) as upstream, keeping_house(folder, SETTINGS.format(chat=upstream.url) + more) as (house, _):
         messages: list[dict[str, Any]] = [{"role": "user", "content": ASKED}]
         answer = await house.ask("POST", "/v1/chat/completions", {"model": "m", "messages": messages, "tools": [TOOL]})
@@ -116,7 +113,9 @@ async def used(folder: Path, more: str, id: int) -> None:
         messages += [told, {"role": "tool", "tool_call_id": told["tool_calls"][0]["id"], "content": "rain"}]
         answer = await house.ask("POST", "/v1/chat/completions", {"model": "m", "messages": messages, "tools": [TOOL]})
         assert answer.json["choices"][0]["message"]["content"] == WEATHER
-        exported = request(a_span({"gen_ai.operation.name": "invoke_agent", "gen_ai.agent.name": "planner"}, name="from outside", id=id))
+        exported = request(a_span({"gen_ai.operation.name": "invoke_agent", "gen_ai.agent.name": "planner"}, name="from outside")
+        # Receivers know a trace again, and the project that it is in.
+        exported.resource_spans[0].scope_spans[0].spans[0].trace_id = os.urandom(16))
         sent = await house.ask("POST", "/v1/traces", exported.SerializeToString(), content_type="application/x-protobuf")
         assert sent.status == 200, sent.text
 
@@ -158,7 +157,7 @@ forward = true
 resource = {{ "openinference.project.name" = "{project}" }}
 """
     assert [status for status, _ in await doctor({"endpoint": endpoint, "protocol": protocol})] == ["ok"]
-    await used(tmp_path, terms, len(protocol))
+    await used(tmp_path, terms)
     spans = (await until(lambda: ask(f"{url}/v1/projects/{project}/spans?limit=100"), lambda found: len(found["data"]) >= 3))["data"]
     calls = sorted((span for span in spans if span["span_kind"] == "LLM"), key=lambda span: span["start_time"])
     asked, answered = calls
@@ -197,7 +196,7 @@ payloads = "redacted"
     # It takes no export without spans, and the doctor tells what it says to that.
     ((status, what),) = await doctor({"endpoint": mlflow, "headers": {"x-mlflow-experiment-id": experiment}})
     assert (status, "no spans found" in what) == ("warn", True)
-    await used(tmp_path, terms, 1)
+    await used(tmp_path, terms)
     place = {"type": "MLFLOW_EXPERIMENT", "mlflow_experiment": {"experiment_id": experiment}}
     found = await until(
         lambda: ask(f"{mlflow}/api/3.0/mlflow/traces/search", {"locations": [place]}), lambda found: len(found.get("traces", ())) >= 2
