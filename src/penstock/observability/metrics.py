@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from typing import cast
 
 import msgspec
 from msgspec import Struct
@@ -193,7 +193,7 @@ def _page(collector: _Collector | _Told, media: str) -> bytes:
     registry = CollectorRegistry(auto_describe=False)
     registry.register(collector)
     if media == OPEN:
-        whole: Any = openmetrics.generate_latest  # pyright: ignore[reportUnknownMemberType] - it has no types
+        whole = cast("Callable[[CollectorRegistry], bytes]", openmetrics.generate_latest)  # pyright: ignore[reportUnknownMemberType]
         return whole(registry)
     return generate_latest(registry)
 
