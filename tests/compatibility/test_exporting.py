@@ -114,8 +114,9 @@ async def used(folder: Path, more: str) -> None:
         answer = await house.ask("POST", "/v1/chat/completions", {"model": "m", "messages": messages, "tools": [TOOL]})
         assert answer.json["choices"][0]["message"]["content"] == WEATHER
         exported = request(a_span({"gen_ai.operation.name": "invoke_agent", "gen_ai.agent.name": "planner"}, name="from outside"))
-        # Receivers know a trace again, and the project that it is in.
-        exported.resource_spans[0].scope_spans[0].spans[0].trace_id = os.urandom(16)
+        # Receivers know a span again, and the project that its trace is in.
+        span = exported.resource_spans[0].scope_spans[0].spans[0]
+        span.trace_id, span.span_id = os.urandom(16), os.urandom(8)
         sent = await house.ask("POST", "/v1/traces", exported.SerializeToString(), content_type="application/x-protobuf")
         assert sent.status == 200, sent.text
 
