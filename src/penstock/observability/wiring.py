@@ -21,8 +21,8 @@ from penstock.observability.otlp.intake import Intake
 from penstock.observability.otlp.routes import intake_routes
 from penstock.observability.out.check import check as otel_check
 from penstock.observability.out.destination import destinations
-from penstock.observability.out.outbox import Outbox
-from penstock.observability.own.outbox import Outbox as OwnOutbox
+from penstock.observability.out.outgoing import Outgoing
+from penstock.observability.own.outbox import Outbox
 from penstock.observability.pages import pages
 from penstock.observability.payloads import PayloadKeeper, keep_bytes
 from penstock.observability.record import RecordStage
@@ -44,7 +44,11 @@ def wire(house: House) -> Offer:
     records = house.ports.get(Records)
     redactor = Redactor(emails=settings.redact_emails, phones=settings.redact_phones, patterns=settings.redact_patterns)
     keeper = PayloadKeeper(settings.payloads, settings.payload_max_bytes, redactor)
-    own = OwnOutbox(lambda: house.ports.find(TelemetryStore), settings, redactor)
+    receivers = destinations(settings, os.environ)
+    out = [Outgoing(settings, receivers, redactor)] if receivers else []
+    onward = next((one.ours for one in out if one.wanted(lambda terms: terms.calls)), None)
+    forward = next((one.forward for one in out if one.wanted(lambda terms: terms.forward)), None)
+    own = Outbox(lambda: house.ports.find(TelemetryStore), settings, redactor, onward)
     if own.wanted:
         house.events.subscribe(RunEnded, own.run_ended)
         house.events.subscribe(StepEnded, own.step_ended)
@@ -59,12 +63,6 @@ def wire(house: House) -> Offer:
     if peers is not None:
         live.join(peers)
         exposition.serve(lambda: house.ports.get(MetricSources), peers)
-    receivers = destinations(settings, os.environ)
-    out = [Outbox(settings, receivers, redactor)] if receivers else []
-    for outbox in out:
-        if outbox.calls:
-            house.events.subscribe(CallEnded, outbox.ended)
-    forward = next((outbox.forward for outbox in out if outbox.forwards), None)
     intake = Intake(settings, redactor, lambda: house.ports.find(TelemetryStore), lambda: house.ports.find(Prices), forward=forward)
     traces = TracesIn(intake, lambda: house.ports.get(Authenticator), settings.otlp.max_body_bytes)
     grpc = [GrpcIn(intake, lambda: house.ports.get(Authenticator), settings.otlp)] if settings.otlp.grpc_port is not None else []
@@ -83,7 +81,7 @@ def wire(house: House) -> Offer:
                 NavItem("Overview", "/console/", "overview", "Observe", 10, "o"),
                 NavItem("Calls", "/console/calls", "calls", "Observe", 20, "c"),
             ),
-            services=(own, recorder, *out, *grpc, spans),
+            services=(*out, own, recorder, *grpc, spans),
             drains=(live,),
             checks=(_check(settings), otel_check(receivers)),
             metrics=(_RecorderMetrics(recorder), own, *out, intake, spans),
