@@ -19,10 +19,10 @@ from penstock.observability.otlp.grpc import GrpcIn
 from penstock.observability.otlp.http import TracesIn
 from penstock.observability.otlp.intake import Intake
 from penstock.observability.otlp.routes import intake_routes
-from penstock.observability.out.check import check as otel_check
-from penstock.observability.out.destination import destinations
-from penstock.observability.out.outbox import Outbox
-from penstock.observability.own.outbox import Outbox as OwnOutbox
+    own = OwnOutbox(lambda: house.ports.find(TelemetryStore), settings, redactor)
+    through = Through() if own.wanted else None
+    if through is not None:
+        house.events.subscribe(CallEnded, through.ended)
 from penstock.observability.pages import pages
 from penstock.observability.payloads import PayloadKeeper, keep_bytes
 from penstock.observability.record import RecordStage
@@ -44,8 +44,14 @@ def wire(house: House) -> Offer:
     records = house.ports.get(Records)
     redactor = Redactor(emails=settings.redact_emails, phones=settings.redact_phones, patterns=settings.redact_patterns)
     keeper = PayloadKeeper(settings.payloads, settings.payload_max_bytes, redactor)
-    own = OwnOutbox(lambda: house.ports.find(TelemetryStore), settings, redactor)
-    if own.wanted:
+    receivers = destinations(settings, os.environ)
+    out = [Outbox(settings, receivers, redactor)] if receivers else []
+    for outbox in out:
+        if outbox.calls:
+            house.events.subscribe(CallEnded, outbox.ended)
+    forward = next((outbox.forward for outbox in out if outbox.forwards), None)
+    store, prices = (lambda: house.ports.find(TelemetryStore)), (lambda: house.ports.find(Prices))
+    intake = Intake(settings, redactor, store, prices, forward=forward, through=through)
         house.events.subscribe(RunEnded, own.run_ended)
         house.events.subscribe(StepEnded, own.step_ended)
     recorder = Recorder(records, settings, redactor, keeper, own)
@@ -65,7 +71,8 @@ def wire(house: House) -> Offer:
         if outbox.calls:
             house.events.subscribe(CallEnded, outbox.ended)
     forward = next((outbox.forward for outbox in out if outbox.forwards), None)
-    intake = Intake(settings, redactor, lambda: house.ports.find(TelemetryStore), lambda: house.ports.find(Prices), forward=forward)
+    store, prices = (lambda: house.ports.find(TelemetryStore)), (lambda: house.ports.find(Prices))
+    intake = Intake(settings, redactor, store, prices, forward=forward, through=through)
     traces = TracesIn(intake, lambda: house.ports.get(Authenticator), settings.otlp.max_body_bytes)
     grpc = [GrpcIn(intake, lambda: house.ports.get(Authenticator), settings.otlp)] if settings.otlp.grpc_port is not None else []
     seat = house.ports.find(Seat)
