@@ -19,10 +19,11 @@ from penstock.observability.otlp.grpc import GrpcIn
 from penstock.observability.otlp.http import TracesIn
 from penstock.observability.otlp.intake import Intake
 from penstock.observability.otlp.routes import intake_routes
-    own = OwnOutbox(lambda: house.ports.find(TelemetryStore), settings, redactor)
-    through = Through() if own.wanted else None
-    if through is not None:
-        house.events.subscribe(CallEnded, through.ended)
+from penstock.observability.otlp.through import Through
+from penstock.observability.out.check import check as otel_check
+from penstock.observability.out.destination import destinations
+from penstock.observability.out.outbox import Outbox
+from penstock.observability.own.outbox import Outbox as OwnOutbox
 from penstock.observability.pages import pages
 from penstock.observability.payloads import PayloadKeeper, keep_bytes
 from penstock.observability.record import RecordStage
@@ -44,14 +45,10 @@ def wire(house: House) -> Offer:
     records = house.ports.get(Records)
     redactor = Redactor(emails=settings.redact_emails, phones=settings.redact_phones, patterns=settings.redact_patterns)
     keeper = PayloadKeeper(settings.payloads, settings.payload_max_bytes, redactor)
-    receivers = destinations(settings, os.environ)
-    out = [Outbox(settings, receivers, redactor)] if receivers else []
-    for outbox in out:
-        if outbox.calls:
-            house.events.subscribe(CallEnded, outbox.ended)
-    forward = next((outbox.forward for outbox in out if outbox.forwards), None)
-    store, prices = (lambda: house.ports.find(TelemetryStore)), (lambda: house.ports.find(Prices))
-    intake = Intake(settings, redactor, store, prices, forward=forward, through=through)
+    own = OwnOutbox(lambda: house.ports.find(TelemetryStore), settings, redactor)
+    through = Through() if own.wanted else None
+    if through is not None:
+        house.events.subscribe(CallEnded, through.ended)
         house.events.subscribe(RunEnded, own.run_ended)
         house.events.subscribe(StepEnded, own.step_ended)
     recorder = Recorder(records, settings, redactor, keeper, own)
