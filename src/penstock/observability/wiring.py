@@ -9,9 +9,13 @@ from penstock.kernel.capability import Check, Finding, House, Offer, joined
 from penstock.kernel.events import CallEnded, RunEnded, StepEnded
 from penstock.kernel.evidence import CallRecords
 from penstock.kernel.ports import Authenticator, Metric, MetricSources, Peers
+from penstock.kernel.principal import Scope
 from penstock.kernel.recall import Prices
 from penstock.kernel.seat import Seat
 from penstock.kernel.web import NavItem
+from penstock.observability.access.erasing import Erasing
+from penstock.observability.access.routes import access_routes
+from penstock.observability.access.service import PayloadAccess
 from penstock.observability.health.wiring import health
 from penstock.observability.live import Live
 from penstock.observability.metrics import CallMeasures, Exposition
@@ -53,6 +57,13 @@ def wire(house: House) -> Offer:
         house.events.subscribe(StepEnded, own.step_ended)
     recorder = Recorder(records, settings, redactor, keeper, own)
     questions = Questions(records, recorder.flush)
+    access = PayloadAccess(records, Scope(settings.payload_scope))
+
+    async def flush() -> None:
+        await recorder.flush()
+        await own.flush()
+
+    erasing = Erasing(records, lambda: house.ports.find(TelemetryStore), flush)
     measures = CallMeasures(settings.metrics_series)
     live = Live()
     house.events.subscribe(CallEnded, measures.ended)
@@ -81,8 +92,8 @@ def wire(house: House) -> Offer:
         Offer(
             stages=(RecordStage(recorder, house.events, keep),),
             endpoints=(traces.endpoint(),),
-            routes=(*routes(questions, house.ports), *intake_routes(intake)),
-            pages=pages(house.ports, questions, exposition, live, recorder.drops, metrics_open=settings.metrics_open),
+            routes=(*routes(questions, house.ports, access), *access_routes(access, erasing), *intake_routes(intake)),
+            pages=pages(house.ports, questions, exposition, live, recorder.drops, access, metrics_open=settings.metrics_open),
             nav=(
                 NavItem("Overview", "/console/", "overview", "Observe", 10, "o"),
                 NavItem("Calls", "/console/calls", "calls", "Observe", 20, "c"),
