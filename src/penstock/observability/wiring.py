@@ -105,7 +105,7 @@ def wire(house: House) -> Offer:
             ports={CallRecords: Recorded(records, recorder.flush, redactor, settings.payloads)},
         ),
         health(house),
-        trace_pages(house, redactor.text if settings.payloads != "full" else str),
+        trace_pages(house, redactor.text if settings.payloads != "full" else str, access),
     )
 
 

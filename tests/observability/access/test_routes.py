@@ -11,6 +11,8 @@ from tests.gateway.upstream import Conversation, serving
 from tests.house import SETTINGS, House, open_house
 
 from penstock.observability.access.service import told
+from penstock.observability.own.outbox import Outbox
+from penstock.storage.telemetry.store import TelemetryStore
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(60)]
 
@@ -104,3 +106,26 @@ async def test_a_person_is_erased_and_that_is_on_the_trail(house: House) -> None
     assert "vermilion" in (await house.ask("GET", f"/v1/calls/{other}/payload")).text
     assert ("erased", told("carl"), "api") in await subjects(house)
     assert (await house.ask("DELETE", "/v1/people/carl/records")).json["calls"] == 0
+
+
+async def test_spans_are_opened_like_calls(house: House, request: pytest.FixtureRequest) -> None:
+    only_admins = request.node.callspec.params["house"] == "admin"
+    call = await called(house, "eve")
+    found = (await house.ask("GET", f"/v1/calls/{call}")).json
+    trace, span = found["trace_id"], found["span_id"]
+    (outbox,) = (one for offer in house.app.offers.values() for one in offer.services if isinstance(one, Outbox))
+    await outbox.flush()
+    store = house.app.ports.find(TelemetryStore)
+    if store is None:
+        pytest.skip("no engine for spans is installed")
+    await store.flush()
+    reader, _ = await house.key(name="of spans", scopes=["read"])
+    path = f"traces/{trace}/spans/{span}"
+    answer = await house.ask("GET", f"/v1/{path}/payload", key=reader)
+    page = await house.ask("GET", f"/console/{path}", key=reader, accept="text/html")
+    assert (answer.status, page.status) == (403 if only_admins else 200, 200)
+    assert ("vermilion" in answer.text, "vermilion" in page.text) == (not only_admins, not only_admins)
+    assert ("Not for this key" in page.text) == only_admins
+    # Whoever may not see texts may not feel for them by searching either.
+    assert (await house.ask("GET", "/v1/traces?text=vermilion", key=reader)).status == (403 if only_admins else 200)
+    assert await subjects(house, subject=f"{trace}/{span}") == ([] if only_admins else [("opened", f"{trace}/{span}", "api")])
