@@ -9,9 +9,13 @@ from penstock.kernel.capability import Check, Finding, House, Offer, joined
 from penstock.kernel.events import CallEnded, RunEnded, StepEnded
 from penstock.kernel.evidence import CallRecords
 from penstock.kernel.ports import Authenticator, Metric, MetricSources, Peers
+from penstock.kernel.principal import Scope
 from penstock.kernel.recall import Prices
 from penstock.kernel.seat import Seat
 from penstock.kernel.web import NavItem
+from penstock.observability.access.erasing import Erasing
+from penstock.observability.access.routes import access_routes
+from penstock.observability.access.service import PayloadAccess
 from penstock.observability.health.wiring import health
 from penstock.observability.live import Live
 from penstock.observability.metrics import CallMeasures, Exposition
@@ -19,6 +23,7 @@ from penstock.observability.otlp.grpc import GrpcIn
 from penstock.observability.otlp.http import TracesIn
 from penstock.observability.otlp.intake import Intake
 from penstock.observability.otlp.routes import intake_routes
+from penstock.observability.otlp.through import Through
 from penstock.observability.out.check import check as otel_check
 from penstock.observability.out.destination import destinations
 from penstock.observability.out.outgoing import Outgoing
@@ -49,11 +54,20 @@ def wire(house: House) -> Offer:
     onward = next((one.ours for one in out if one.wanted(lambda terms: terms.calls)), None)
     forward = next((one.forward for one in out if one.wanted(lambda terms: terms.forward)), None)
     own = Outbox(lambda: house.ports.find(TelemetryStore), settings, redactor, onward)
-    if own.wanted:
+    through = Through() if own.wanted else None
+    if through is not None:
+        house.events.subscribe(CallEnded, through.ended)
         house.events.subscribe(RunEnded, own.run_ended)
         house.events.subscribe(StepEnded, own.step_ended)
     recorder = Recorder(records, settings, redactor, keeper, own)
     questions = Questions(records, recorder.flush)
+    access = PayloadAccess(records, Scope(settings.payload_scope))
+
+    async def flush() -> None:
+        await recorder.flush()
+        await own.flush()
+
+    erasing = Erasing(records, lambda: house.ports.find(TelemetryStore), flush)
     measures = CallMeasures(settings.metrics_series)
     live = Live()
     house.events.subscribe(CallEnded, measures.ended)
@@ -63,7 +77,8 @@ def wire(house: House) -> Offer:
     if peers is not None:
         live.join(peers)
         exposition.serve(lambda: house.ports.get(MetricSources), peers)
-    intake = Intake(settings, redactor, lambda: house.ports.find(TelemetryStore), lambda: house.ports.find(Prices), forward=forward)
+    store, prices = (lambda: house.ports.find(TelemetryStore)), (lambda: house.ports.find(Prices))
+    intake = Intake(settings, redactor, store, prices, forward=forward, through=through)
     traces = TracesIn(intake, lambda: house.ports.get(Authenticator), settings.otlp.max_body_bytes)
     grpc = [GrpcIn(intake, lambda: house.ports.get(Authenticator), settings.otlp)] if settings.otlp.grpc_port is not None else []
     seat = house.ports.find(Seat)
@@ -75,8 +90,8 @@ def wire(house: House) -> Offer:
         Offer(
             stages=(RecordStage(recorder, house.events, keep),),
             endpoints=(traces.endpoint(),),
-            routes=(*routes(questions, house.ports), *intake_routes(intake)),
-            pages=pages(house.ports, questions, exposition, live, recorder.drops, metrics_open=settings.metrics_open),
+            routes=(*routes(questions, house.ports, access), *access_routes(access, erasing), *intake_routes(intake)),
+            pages=pages(house.ports, questions, exposition, live, recorder.drops, access, metrics_open=settings.metrics_open),
             nav=(
                 NavItem("Overview", "/console/", "overview", "Observe", 10, "o"),
                 NavItem("Calls", "/console/calls", "calls", "Observe", 20, "c"),
@@ -88,7 +103,7 @@ def wire(house: House) -> Offer:
             ports={CallRecords: Recorded(records, recorder.flush, redactor, settings.payloads)},
         ),
         health(house),
-        trace_pages(house, redactor.text if settings.payloads != "full" else str),
+        trace_pages(house, redactor.text if settings.payloads != "full" else str, access),
     )
 
 

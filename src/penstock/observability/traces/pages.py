@@ -84,7 +84,7 @@ def trace_pages(ports: Ports, traces: Traces, likeness: Likeness) -> Sequence[Pa
         root = tree.roots[0]
         spans = [node.span for node in tree.order]
         costs = [span.cost_micros for span in spans if span.cost_micros is not None]
-        said = await traces.store.payload(trace, root.span.span_id, principal.reach) if root.payload else None
+        said = await traces.opened(principal, root.span, "console") if root.payload else None
         return console().page(
             request,
             "observability/traces/trace.html",
@@ -128,7 +128,7 @@ def trace_pages(ports: Ports, traces: Traces, likeness: Likeness) -> Sequence[Pa
         tree = plant(found, time.time_ns())
         at = next(index for index, node in enumerate(tree.order) if node.span.span_id == id)
         node = tree.order[at]
-        payload = await traces.store.payload(trace, id, principal.reach) if shown.payload else None
+        payload = await traces.opened(principal, shown.span, "console") if shown.payload else None
         return console().page(
             request,
             "observability/traces/span.html",
@@ -141,6 +141,8 @@ def trace_pages(ports: Ports, traces: Traces, likeness: Likeness) -> Sequence[Pa
             took=took(shown.span),
             facts=facts_of(shown.span, names(ports)),
             said=read_payload(payload),
+            may=traces.access.may(principal),
+            scope=traces.access.scope.value,
             pretty=pretty,
             before=tree.order[at - 1] if at else None,
             after=tree.order[at + 1] if at + 1 < len(tree.order) else None,
@@ -154,7 +156,7 @@ def trace_pages(ports: Ports, traces: Traces, likeness: Likeness) -> Sequence[Pa
         own = (await traces.span(principal, trace, id)).span
         fault, found = "", None
         try:
-            found = await likeness.like(principal, trace, id)
+            found = await likeness.like(principal, trace, id, via="console")
         except NotFound:
             raise
         except RequestError as error:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from penstock.kernel.capability import House, Offer
 from penstock.kernel.recall import Embedder
 from penstock.kernel.web import NavItem
+from penstock.observability.access.service import PayloadAccess
 from penstock.observability.traces import pages, thread_pages
 from penstock.observability.traces.annotations import Annotations
 from penstock.observability.traces.export import export_routes
@@ -19,11 +20,11 @@ from penstock.storage.records import Records
 from penstock.storage.telemetry.store import TelemetryStore
 
 
-def trace_pages(house: House, redacted: Callable[[str], str]) -> Offer:
+def trace_pages(house: House, redacted: Callable[[str], str], access: PayloadAccess) -> Offer:
     """Traces and conversations; ``redacted`` is what becomes of words that people write about them."""
     ports = house.ports
     annotations = Annotations(ports.get(Records), redacted)
-    told = Traces(lambda: ports.find(TelemetryStore), annotations.traces)
+    told = Traces(lambda: ports.find(TelemetryStore), annotations.traces, access)
     conversations = Conversations(told)
     likeness = Likeness(told, lambda: ports.find(Embedder))
     return Offer(
