@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
-from penstock.storage.telemetry import sql
+from penstock.storage.telemetry import sql, sums
 from penstock.storage.telemetry.dialect import Dialect
-from penstock.storage.telemetry.questions import Filter, Group, Page, Point, Stored, Thread, Threads
+from penstock.storage.telemetry.questions import Filter, Group, Measures, Page, Point, Stored, Thread, Threads
 from penstock.storage.telemetry.span import FIELDS, Payload, Span
 
 FOUND = 2000
@@ -22,6 +22,11 @@ class Engine(Protocol):
     """What the questions need of an engine."""
 
     dialect: Dialect
+
+    @property
+    def summed(self) -> int | None:
+        """Spans that arrived up to here are in the tables of `penstock.storage.telemetry.sums`; None where there are none."""
+        ...
 
     def rows(self, sql: str, values: Any) -> list[tuple[Any, ...]]: ...
 
@@ -79,42 +84,51 @@ class Questions:
         return None
 
     def series(self, which: Filter, step_ns: int, by: str, groups: int) -> list[Point]:
-        step = sql.step_of(which, step_ns, self._dialect)
+        sql.step_of(which, step_ns, self._dialect)
         since = which.since_ns or 0
-        named = sql.grouped_by((by,) if by else ())
-        with self._narrowed(which, [step, *named]) as (source, values):
+        with self._cells(which, sql.grouped_by((by,) if by else ()), step_ns) as (source, values):
             keys = ["b0"]
             if by:
                 wanted = [str(row[0]) for row in self._engine.rows(sql.largest(source, "b1", groups), values.given)]
                 keys.append(sql.among("b1", wanted, values))
             found = self._measured(source, keys, values, "k0, k1" if by else "k0", None)
-        return [
-            Point(at_ns=since + int(row[0]) * step_ns, group=str(row[1]) if by else "", measures=sql.measured(row[len(keys) :], waited))
-            for row, waited in found
-        ]
+        return [Point(at_ns=since + int(key[0]) * step_ns, group=str(key[1]) if by else "", measures=measures) for key, measures in found]
 
     def groups(self, which: Filter, by: Sequence[str], limit: int) -> list[Group]:
         sql.capped(limit)
         named = sql.grouped_by(by)
         keys = [f"b{number}" for number in range(len(named))]
-        order = ", ".join(["spans_ DESC", *(f"k{number}" for number in range(len(named)))]) if named else ""
-        with self._narrowed(which, named) as (source, values):
+        order = ", ".join(["spans DESC", *(f"k{number}" for number in range(len(named)))]) if named else ""
+        with self._cells(which, named, None) as (source, values):
             found = self._measured(source, keys, values, order, limit if named else None)
-        return [
-            Group(values=tuple(str(one) for one in row[: len(by)]), measures=sql.measured(row[len(by) :], waited)) for row, waited in found
-        ]
-
-    def _narrowed(self, which: Filter, keys: Sequence[str]) -> AbstractContextManager[tuple[str, Any]]:
-        values = self._dialect.values()
-        return self._engine.once(sql.narrowed(sql.where(which, values, self._dialect, self._some(which)), keys), values)
+        return [Group(values=tuple(map(str, key)), measures=measures) for key, measures in found]
 
     def _measured(
         self, source: str, keys: Sequence[str], values: Any, order: str, limit: int | None
-    ) -> list[tuple[tuple[Any, ...], tuple[Any, ...]]]:
-        rows = self._engine.rows(sql.measures(source, keys, order, limit), values.given)
+    ) -> list[tuple[tuple[Any, ...], Measures]]:
+        rows = self._engine.rows(sql.added(source, keys, order, limit), values.given)
         count = len(keys)
-        waited = {row[:count]: row[count:] for row in self._engine.rows(sql.first_tokens(source, keys), values.given)}
-        return [(row, waited.get(row[:count], (None, None))) for row in rows if count or row[0]]
+        only = "true"
+        if limit is not None:
+            # Of thousands of groups a few are shown; the times of no others are wanted.
+            shown = [dict.fromkeys(str(row[number]) for row in rows) for number in range(count)]
+            only = " AND ".join(f"k{number} IN ({', '.join(map(values.bind, some))})" for number, some in enumerate(shown) if some) or only
+        took, waited = (
+            {
+                row[:count]: list(row[count] or ())
+                for row in self._engine.rows(sql.buckets(source, keys, bucket, self._dialect, only), values.given)
+            }
+            for bucket in ("took", "waited")
+        )
+        return [(row[:count], sql.measured(row[count:], took.get(row[:count], ()), waited.get(row[:count], ()))) for row in rows]
+
+    def _cells(self, which: Filter, by: Sequence[str], step_ns: int | None) -> AbstractContextManager[tuple[str, Any]]:
+        values = self._dialect.values()
+        upto = self._engine.summed
+        if upto is not None and (plan := sums.plan(which, by, step_ns)) is not None:
+            return self._engine.once(sums.cells(plan, which, by, step_ns, upto, values, self._dialect), values)
+        keys = [*([sql.step_of(which, step_ns, self._dialect)] if step_ns is not None else []), *by]
+        return self._engine.once(sql.cells(sql.where(which, values, self._dialect, self._some(which)), keys), values)
 
     def threads(self, which: Filter, limit: int, cursor: str) -> Threads:
         values = self._dialect.values()
