@@ -64,11 +64,12 @@ class Questions:
         which = Filter(organisation=organisation, equal={"trace_id": (trace_id,)})
         values = self._dialect.values()
         condition = sql.where(which, values, self._dialect)
-        text = (
-            f"SELECT {sql.columns(FIELDS, self._dialect)}, coalesce(payload IN (SELECT id FROM payloads), false) "
-            f"FROM spans WHERE {condition} ORDER BY start_ns, span_id LIMIT {int(limit)}"
-        )
-        return [Stored(span=_span(FIELDS, row), payload=bool(row[-1])) for row in self._engine.rows(text, values.given)]
+        fields = sql.columns(FIELDS, self._dialect)
+        text = f"SELECT {fields}, payload FROM spans WHERE {condition} ORDER BY start_ns, span_id LIMIT {int(limit)}"
+        rows = self._engine.rows(text, values.given)
+        said = ", ".join(str(int(row[-1])) for row in rows if row[-1] is not None)
+        kept = {int(row[0]) for row in self._engine.rows(f"SELECT id FROM payloads WHERE id IN ({said})", [])} if said else set[int]()
+        return [Stored(span=_span(FIELDS, row), payload=row[-1] is not None and int(row[-1]) in kept) for row in rows]
 
     def payload(self, trace_id: str, span_id: str, organisation: str | None) -> Payload | None:
         which = Filter(organisation=organisation, equal={"trace_id": (trace_id,)})
@@ -131,17 +132,31 @@ class Questions:
         return self._engine.once(sql.cells(sql.where(which, values, self._dialect, self._some(which)), keys), values)
 
     def threads(self, which: Filter, limit: int, cursor: str) -> Threads:
-        values = self._dialect.values()
         payloads = self._some(which)
-        text = sql.threads(which, values, self._dialect, limit, cursor, payloads)
-        rows = self._engine.rows(text, values.given)
-        # Apart, for those that are shown: telling traces apart costs twice as much as all the rest.
+        found: list[tuple[Any, ...]] = []
+        for ended_ns in self._looked_back(which, cursor):
+            values = self._dialect.values()
+            condition = sql.where(which, values, self._dialect, payloads)
+            found = self._engine.rows(sql.latest_threads(condition, values, limit, cursor, ended_ns), values.given)
+            if len(found) > limit:
+                break
+        shown = found[:limit]
+        if not shown:
+            return Threads(threads=[])
         values = self._dialect.values()
-        text = sql.traces_of([(row[0], row[1]) for row in rows[:limit]], which, values, self._dialect, payloads)
-        traces = {(row[0], row[1]): int(row[2]) for row in self._engine.rows(text, values.given)} if rows else {}
-        found = [_thread(row, traces.get((row[0], row[1]), 0)) for row in rows[:limit]]
-        more = len(rows) > limit
-        return Threads(threads=found, cursor=f"{found[-1].last_ns}.{found[-1].session}" if more else "")
+        condition = sql.where(which, values, self._dialect, payloads)
+        text = sql.threads(condition, list(dict.fromkeys(row[0] for row in shown)), values)
+        known = {(row[0], row[1]): _thread(row) for row in self._engine.rows(text, values.given)}
+        threads = [known[row[0], row[1]] for row in shown if (row[0], row[1]) in known]
+        more = len(found) > limit and bool(threads)
+        return Threads(threads=threads, cursor=f"{threads[-1].last_ns}.{threads[-1].session}" if more else "")
+
+    def _looked_back(self, which: Filter, cursor: str) -> Iterator[int | None]:
+        """How far to look back for the latest conversations: those that were spoken in since, if there are enough, are the latest."""
+        last = sql.cursor_of_threads(cursor)[0] if cursor else which.until_ns
+        if last is not None:
+            yield from (last - hours * sums.HOUR for hours in (1, 24, 7 * 24))
+        yield None
 
     def _payloads(self, which: Filter) -> Iterator[Sequence[int] | None]:
         if not which.text:
@@ -164,7 +179,7 @@ def _span(names: Sequence[str], row: Sequence[Any]) -> Span:
     return Span(**dict(zip(names, row, strict=False)))
 
 
-def _thread(row: Sequence[Any], traces: int) -> Thread:
-    names = ("first_ns", "last_ns", "spans", "failed", "input_tokens", "output_tokens", "cost_micros")
-    counts = {name: int(value) for name, value in zip(names, row[2:9], strict=True)}
-    return Thread(session=row[0], organisation=row[1], traces=traces, person=row[9], agent=row[10], **counts)
+def _thread(row: Sequence[Any]) -> Thread:
+    names = ("first_ns", "last_ns", "traces", "spans", "failed", "input_tokens", "output_tokens", "cost_micros")
+    counts = {name: int(value) for name, value in zip(names, row[2:10], strict=True)}
+    return Thread(session=row[0], organisation=row[1], person=row[10], agent=row[11], **counts)

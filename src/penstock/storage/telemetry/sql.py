@@ -59,6 +59,9 @@ def where(which: Filter, values: Values, dialect: Dialect, payloads: Sequence[in
         parts.append("parent_id = 0")
     if payloads is not None:
         parts.append(f"payload IN ({', '.join(str(int(one)) for one in payloads) or 'NULL'})")
+        if payloads:
+            # Ids grow with time: what lies apart is not looked at.
+            parts.append(f"payload BETWEEN {min(payloads)} AND {max(payloads)}")
     return " AND ".join(parts) or "true"
 
 
@@ -208,30 +211,34 @@ def among(name: str, wanted: Sequence[str], values: Values) -> str:
     return f"CASE WHEN {name} IN ({bound}) THEN {name} ELSE '{REST}' END" if bound else name
 
 
-def threads(which: Filter, values: Values, dialect: Dialect, limit: int, cursor: str, payloads: Sequence[int] | None) -> str:
-    """Conversations by when they were spoken in last."""
-    condition = where(which, values, dialect, payloads)
+def latest_threads(condition: str, values: Values, limit: int, cursor: str, ended_ns: int | None) -> str:
+    """Conversations by when they were spoken in last, of those that were not earlier than ``ended_ns``: session and organisation."""
     outer = ""
     if cursor:
-        at, _, session = cursor.partition(".")
-        if not at.isdigit():
-            raise RequestError("the cursor is none that this list gave", param="cursor")
-        outer = f" HAVING (max(end_ns) < {int(at)} OR (max(end_ns) = {int(at)} AND session > {values.bind(session)}))"
+        at, session = cursor_of_threads(cursor)
+        outer = f" HAVING (max(end_ns) < {at} OR (max(end_ns) = {at} AND session > {values.bind(session)}))"
+    late = f" AND end_ns >= {int(ended_ns)}" if ended_ns is not None else ""
     return (
-        "SELECT session, organisation, min(start_ns), max(end_ns), count(*), "
-        "count(*) FILTER (WHERE status = 'failed'), sum(coalesce(input_tokens, 0)), sum(coalesce(output_tokens, 0)), "
-        "sum(coalesce(cost_micros, 0)), max(person), max(agent) "
-        f"FROM spans WHERE {condition} AND session <> '' GROUP BY session, organisation{outer} ORDER BY max(end_ns) DESC, session "
-        f"LIMIT {capped(limit) + 1}"
+        f"SELECT session, organisation FROM spans WHERE {condition}{late} AND session <> '' GROUP BY session, organisation{outer} "
+        f"ORDER BY max(end_ns) DESC, session LIMIT {capped(limit) + 1}"
     )
 
 
-def traces_of(sessions: Sequence[tuple[str, str]], which: Filter, values: Values, dialect: Dialect, payloads: Sequence[int] | None) -> str:
-    """How many traces each of these sessions (with its organisation) has within the filter."""
-    condition = where(which, values, dialect, payloads)
-    wanted = ", ".join(values.bind(session) for session, _ in sessions)
+def cursor_of_threads(cursor: str) -> tuple[int, str]:
+    """When the last conversation that was shown was spoken in last, and its name."""
+    at, _, session = cursor.partition(".")
+    if not at.isdigit():
+        raise RequestError("the cursor is none that this list gave", param="cursor")
+    return int(at), session
+
+
+def threads(condition: str, sessions: Sequence[str], values: Values) -> str:
+    """What is known of these conversations."""
+    wanted = ", ".join(values.bind(session) for session in sessions)
     return (
-        f"SELECT session, organisation, count(DISTINCT trace_id) FROM spans WHERE {condition} AND session IN ({wanted}) "
+        "SELECT session, organisation, min(start_ns), max(end_ns), count(DISTINCT trace_id), count(*), "
+        "count(*) FILTER (WHERE status = 'failed'), sum(coalesce(input_tokens, 0)), sum(coalesce(output_tokens, 0)), "
+        f"sum(coalesce(cost_micros, 0)), max(person), max(agent) FROM spans WHERE {condition} AND session IN ({wanted}) "
         "GROUP BY session, organisation"
     )
 
