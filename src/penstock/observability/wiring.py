@@ -30,6 +30,7 @@ from penstock.observability.service import Questions
 from penstock.observability.settings import ObservabilitySettings
 from penstock.observability.spans_kept import SpansKept, rules_of
 from penstock.observability.traces.annotations import Annotations
+from penstock.observability.traces.diff_pages import diff_pages, diff_routes
 from penstock.observability.traces.pages import trace_pages
 from penstock.observability.traces.routes import trace_routes
 from penstock.observability.traces.service import Traces
@@ -77,9 +78,16 @@ def wire(house: House) -> Offer:
     return Offer(
         stages=(RecordStage(recorder, house.events, keep),),
         endpoints=(traces.endpoint(),),
-        routes=(*routes(questions, house.ports), *intake_routes(intake), *trace_routes(told, likeness), *thread_routes(conversations)),
+        routes=(
+            *routes(questions, house.ports),
+            *intake_routes(intake),
+            *trace_routes(told, likeness),
+            *thread_routes(conversations),
+            *diff_routes(told),
+        ),
         pages=(
             *pages(house.ports, questions, exposition, live, recorder.drops, metrics_open=settings.metrics_open),
+            *diff_pages(house.ports, told),
             *trace_pages(house.ports, told, likeness),
             *thread_pages(house.ports, told, conversations),
         ),
