@@ -43,6 +43,9 @@ SEEN_THROUGH = {
 """Kinds of files that state something and do nothing, by pattern: what looks at them instead of a test file of their own."""
 
 UNMIRRORED: dict[str, str] = {
+    "agents/effects.py": "agents/test_performing.py",
+    "agents/model.py": "agents/test_service.py",
+    "agents/routes.py": "agents/test_service.py",
     "kernel/weights.py": "registry/test_weights.py",
     "quality/limits/labels.py": "quality/limits/test_calibrations.py",
     "quality/limits/routes.py": "quality/limits/test_calibrations.py",

@@ -48,6 +48,7 @@ CAPABILITIES = (
     "penstock.batches.capability:Batches",
     "penstock.quality.capability:Quality",
     "penstock.cache.capability:Cache",
+    "penstock.agents.capability:AgentsRoom",
     "penstock.journal.capability:JournalRoom",
 )
 

@@ -21,9 +21,12 @@ def a_call(body: bytes, reply: list[bytes], *, stream: bool = False, operation: 
 
 
 def keep(mode: str, call: Call, most: int = 10_000) -> Entry:
-    entry = PayloadKeeper(mode, most, Redactor()).entry(call)
-    assert entry is not None
-    return decode_pack(encode_pack([entry]))[0]
+    kept = PayloadKeeper(mode, most, Redactor()).kept(call)
+    assert kept is not None
+    entry = decode_pack(encode_pack([kept.entry]))[0]
+    # What spans are made of is what is stored.
+    assert (kept.request, kept.reply) == (entry.request.content(), entry.reply.content())
+    return entry
 
 
 def events(*words: str) -> list[bytes]:
@@ -32,7 +35,7 @@ def events(*words: str) -> list[bytes]:
 
 
 def test_none_keeps_nothing() -> None:
-    assert PayloadKeeper("none", 100, Redactor()).entry(a_call(b"x", [b"y"])) is None
+    assert PayloadKeeper("none", 100, Redactor()).kept(a_call(b"x", [b"y"])) is None
     assert keep_bytes("none", 100) == keep_bytes("full", 0) == 0
 
 

@@ -110,6 +110,11 @@ def percent(fraction: float | None, digits: int = 1) -> str:
     return f"{text.removesuffix('.' + '0' * digits)}%"
 
 
+def score(number: float | None) -> str:
+    """Write a score between 0 and 1 to two digits: `0.87`."""
+    return UNKNOWN if number is None else f"{number:.2f}".replace("-", "−")
+
+
 def as_datetime(moment: datetime | float | None) -> datetime | None:
     """Return `moment` as an aware UTC time. A number is seconds since 1970; a time without a zone is taken to be UTC."""
     if moment is None:
@@ -191,6 +196,7 @@ FILTERS = {
     "counted": counted,
     "compact": compact,
     "percent": percent,
+    "score": score,
     "iso": iso,
     "clock": clock,
     "ago": ago,

@@ -6,6 +6,7 @@ from markupsafe import Markup
 
 ICONS: dict[str, str] = {
     "overview": '<path d="M2.5 13.5v-5m3.7 5v-9m3.6 9V7m3.7 6.5v-11"/>',
+    "health": '<path d="M1.5 8.5h3l1.8-5 3.2 9.5 1.8-4.5h3.2"/>',
     "calls": '<path d="M2.5 4h11M2.5 8h7.5M2.5 12h9"/><circle cx="13" cy="8" r=".6" fill="currentColor"/>',
     "traces": '<path d="M2 3.5h7M4.5 8h7M7 12.5h7"/>',
     "threads": '<path d="M2.5 3h8v5.5h-5L2.5 11V3Z"/><path d="M12 6.5h1.5v7L11 11.5H7"/>',

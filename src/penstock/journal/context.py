@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import inspect
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import Executor
 from typing import Any
@@ -14,6 +15,7 @@ from dbos import DBOS, SetWorkflowAttributes
 from penstock.journal.ended import Endings
 from penstock.journal.serial import describe, failure
 from penstock.kernel.errors import NotFound, StepFailed
+from penstock.kernel.events import Event, StepEnded
 from penstock.kernel.journal import Retry, StepKey, current_step
 
 ONCE = Retry()
@@ -38,6 +40,7 @@ class Surroundings:
         endings: Endings,
         resolve: Callable[[str], tuple[str, Any]],
         enqueue: Callable[..., Awaitable[str]],
+        tell: Callable[[Event], None],
     ) -> None:
         self.house = house
         self.threads = threads
@@ -45,6 +48,8 @@ class Surroundings:
         self.resolve = resolve
         """DBOS's name and function of the latest version of a run's name; raises `NotFound`."""
         self.enqueue = enqueue
+        self.tell = tell
+        """Has the house hear a fact, from any thread."""
 
 
 class DurableRun:
@@ -67,16 +72,22 @@ class DurableRun:
         """What is journalled: how it ended, the result or what is kept of the exception, the number of attempts."""
         number = DBOS.step_id
         assert number is not None
-        token = current_step.set(StepKey(run=self.id, organisation=self.organisation, number=number, name=name))
+        key = StepKey(run=self.id, organisation=self.organisation, number=number, name=name)
+        token = current_step.set(key)
+        started = time.time()
         try:
             pause = retry.first_seconds
             attempt = 1
             while True:
                 try:
-                    return ["done", await self._call(function, args), attempt]
+                    value = await self._call(function, args)
+                    self._around.tell(StepEnded(key, self.labels, started, time.time(), attempt))
+                    return ["done", value, attempt]
                 except Exception as fault:  # whatever a step raises is its result, and is journalled as such
                     if attempt >= retry.attempts:
-                        return ["failed", describe(fault), attempt]
+                        told = describe(fault)
+                        self._around.tell(StepEnded(key, self.labels, started, time.time(), attempt, told["kind"], told["message"]))
+                        return ["failed", told, attempt]
                 await asyncio.sleep(min(pause, retry.longest_seconds))
                 pause *= retry.factor
                 attempt += 1

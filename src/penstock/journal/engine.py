@@ -26,12 +26,14 @@ from sqlalchemy.exc import SQLAlchemyError
 from penstock.journal import systems
 from penstock.journal.context import LABELS, PAUSED, QUEUE, DurableRun, Surroundings, unknown
 from penstock.journal.ended import Endings
+from penstock.journal.facts import Facts, kept_of
 from penstock.journal.lease import LIVING, Lease
 from penstock.journal.place import SCHEMA, Place
 from penstock.journal.serial import Json, refuse_pickle
 from penstock.journal.settings import JournalSettings
 from penstock.journal.terms import CODE, UNBOUNDED, Definition, limiter, options
 from penstock.kernel.errors import JournalUnavailable, StepFailed
+from penstock.kernel.events import Events
 from penstock.kernel.ids import new_id
 from penstock.kernel.journal import Queue
 
@@ -55,7 +57,13 @@ class Engine:
     """DBOS between `launch` and `close`. ``node`` is this process's executor id, and differs for every process that ever was."""
 
     def __init__(
-        self, place: Place, node: str, settings: JournalSettings, definitions: Mapping[str, Definition], house: asyncio.AbstractEventLoop
+        self,
+        place: Place,
+        node: str,
+        settings: JournalSettings,
+        definitions: Mapping[str, Definition],
+        house: asyncio.AbstractEventLoop,
+        events: Events,
     ) -> None:
         self.place = place
         self.node = node
@@ -71,7 +79,8 @@ class Engine:
         self._lease: Lease | None = None
         self._launched = False
         self._works = False
-        self._around = Surroundings(house, self._threads, self.endings, self._latest, self._enqueue_async)
+        self._facts = Facts(house, events, self.endings.tell)
+        self._around = Surroundings(house, self._threads, self.endings, self._latest, self._enqueue_async, self._facts.tell)
 
     @property
     def system(self) -> Any:
@@ -94,7 +103,7 @@ class Engine:
             self.place.lock()
             refuse_pickle()
             # A process that does not work claims nothing, not even from the queue of recovered runs, which DBOS always looks into.
-            systems.install(lambda: self._functions if works else (), self.endings.tell)
+            systems.install(lambda: self._functions if works else (), self._facts.ended)
             self._works = works
             config: DBOSConfig = {
                 "name": "penstock",
@@ -215,31 +224,29 @@ class Engine:
     async def _execute(self, definition: Definition, input: Any) -> Any:
         id = DBOS.workflow_id
         assert id is not None
-        told = await asyncio.to_thread(self.kept, id)
+        kept = await asyncio.to_thread(kept_of, self.system, id)
         task = asyncio.current_task()
         assert task is not None
         self._tasks[id] = task
+        self._facts.forget(id)
         try:
-            return await definition.function(DurableRun(self._around, id, told[0], told[1]), input)
+            value = await definition.function(DurableRun(self._around, id, kept.organisation, kept.labels), input)
+            self._facts.note(definition, id, kept)
+            return value
         except asyncio.CancelledError:
             if task in self._broken_off or not self._launched:
                 raise
             # Nobody else would ever end the run: DBOS leaves one whose execution was cancelled as it is.
-            raise StepFailed(f"run {id} cancelled itself", kind="CancelledError") from None
+            fault = StepFailed(f"run {id} cancelled itself", kind="CancelledError")
+            self._facts.note(definition, id, kept, fault)
+            raise fault from None
         except Exception as fault:  # the run's own failure: DBOS journals it, and who waits for the run is told
             _log.info("run failed", extra={"run": id, "run_name": definition.full, "fault": type(fault).__name__})
+            self._facts.note(definition, id, kept, fault)
             raise
         finally:
             if self._tasks.get(id) is task:
                 del self._tasks[id]
-
-    def kept(self, id: str) -> tuple[str, Mapping[str, str]]:
-        """Organisation and labels of a run."""
-        runs = self.system.tables.workflow_status
-        with self.system.engine.connect() as connection:
-            row = connection.execute(sa.select(runs.c.authenticated_user, runs.c.attributes).where(runs.c.workflow_uuid == id)).one()
-        kept: dict[str, Any] = row[1] or {}
-        return row[0] or "", kept.get(LABELS) or {}
 
     def start(
         self,
@@ -287,8 +294,8 @@ class Engine:
         """Journal a value for a run and wake it."""
         DBOS.send(id, [value], topic, idempotency_key=key)
 
-    def cancel(self, id: str) -> None:
-        """End a run and everything below it; from the top, so that what is cancelled starts no more children."""
+    def cancel(self, id: str) -> Collection[str]:
+        """End a run and everything below it; from the top, so that what is cancelled starts no more children. The ids of all."""
         seen, level = {id}, [id]
         while level:
             for paused in self._paused(level):
@@ -297,6 +304,7 @@ class Engine:
             self.stop_strays(level)
             level = [child for child in self.system._get_direct_children(level) if child not in seen]
             seen.update(level)
+        return seen
 
     def pause(self, id: str) -> None:
         """Stop a run; that it is only paused is written first, so that nobody takes it for cancelled."""

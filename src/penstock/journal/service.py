@@ -15,6 +15,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from penstock.journal.settings import JournalSettings
 from penstock.journal.terms import Definition, file_of, is_shared, keyed, missing
 from penstock.kernel.errors import Conflict, JournalInUse, JournalNotInstalled, JournalUnavailable, NotFound, RequestError
+from penstock.kernel.events import Events, RunEnded
 from penstock.kernel.ids import new_id
 from penstock.kernel.journal import ENDED, JOURNAL, Queue, QueueDepth, RunFilter, RunFunction, RunInfo, RunState, StepInfo
 
@@ -41,11 +42,12 @@ class JournalService:
 
     name = JOURNAL
 
-    def __init__(self, settings: JournalSettings, url: str, data_dir: Path, *, works: bool = True) -> None:
+    def __init__(self, settings: JournalSettings, url: str, data_dir: Path, *, works: bool = True, events: Events | None = None) -> None:
         self._settings = settings
         self._url = url
         self._data_dir = data_dir
         self.works = works
+        self._events = events if events is not None else Events()
         self._definitions: dict[str, Definition] = {}
         self._pending: list[tuple[str, int, RunFunction]] = []
         self._queues: dict[str, Queue] = {}
@@ -171,7 +173,16 @@ class JournalService:
     async def cancel(self, reach: str | None, run: str) -> None:
         engine, found = await self._found(reach, run)
         _refuse(found, ENDED, "cannot be cancelled")
-        await self._ask(lambda: engine.cancel(run))
+        ended = await self._ask(lambda: engine.cancel(run))
+        if self._events.heard(RunEnded):
+            for id in ended:
+                self._tell(await self.get(None, id))
+
+    def _tell(self, run: RunInfo) -> None:
+        if run.state is RunState.CANCELLED:  # one below it may have ended otherwise, and has said so
+            at = run.ended_at or run.updated_at
+            named = (run.id, run.name, run.version, run.organisation, run.state.value)
+            self._events.publish(RunEnded(*named, run.labels, run.created_at, at, run.executions, run.parent))
 
     async def pause(self, reach: str | None, run: str) -> None:
         engine, found = await self._found(reach, run)
@@ -243,7 +254,7 @@ class JournalService:
         from penstock.journal.engine import Engine
         from penstock.journal.reading import Reader
 
-        engine = Engine(place, new_id("node"), self._settings, self._definitions, house)
+        engine = Engine(place, new_id("node"), self._settings, self._definitions, house, self._events)
         for name, version, function in self._pending:
             self._define(name, version, function, None)
         engine.launch(works=self.works)

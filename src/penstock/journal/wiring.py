@@ -29,7 +29,9 @@ STAND_BY_SECONDS = 0.5
 def wire(house: House) -> Offer:
     """Build the journal inside ``house``."""
     settings = house.settings(JournalSettings)
-    service = JournalService(settings, house.settings(StorageSettings).records, house.data_dir, works=settings.work_in_up)
+    service = JournalService(
+        settings, house.settings(StorageSettings).records, house.data_dir, works=settings.work_in_up, events=house.events
+    )
     seat = house.ports.find(Seat)
     life = JournalLife(service, settings, stands_by=seat is not None and not service.shared)
     return Offer(

@@ -101,6 +101,10 @@ What is wrong with a batch stands in the batch, under ``errors``: ``empty_file``
 ``revoked_api_key`` (its key may call no more), ``run_ended`` (somebody ended its run), and by line ``invalid_json_line``, ``invalid_utf8``,
 ``line_too_long``, ``missing_...``, ``invalid_...`` and ``duplicate_custom_id``; ``more_errors`` counts those beyond the first hundred.
 
+How a call of an agent's tool went stands in its outcome: ``tool_failed``, ``tool_unavailable`` (it did not happen, and no more tries were
+left), ``tool_timeout``, ``tool_in_doubt`` (nobody knows whether it happened), ``tool_result_cut``, ``tool_result_unreadable``. How its
+run ended: ``limit_...`` with the name of the limit, ``stuck``, ``output_invalid``, ``bad_reply``, or what the line said to its question.
+
 What a body may be: at most ``gateway.max_body_bytes`` at the model routes and 1 MiB everywhere else (413 ``body_too_large``), there within
 ``gateway.body_seconds`` (408 ``body_timeout``), valid UTF-8 and one JSON object whose arrays and objects are nested at most 100 levels deep
 (400 ``malformed_request``; real requests have under 20).

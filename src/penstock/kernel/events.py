@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import logging
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from penstock.kernel.call import Call
+from penstock.kernel.journal import StepKey
 
 _log = logging.getLogger("penstock.events")
 
@@ -33,6 +34,44 @@ class CallEnded(Event):
     """A call has left the line: replied, refused, failed or cancelled; ``call`` is complete and must not be changed any more."""
 
     call: Call
+
+
+@dataclass(frozen=True, slots=True)
+class StepEnded(Event):
+    """A step of a durable run is over and journalled, or about to be. Times are Unix seconds; ``attempts`` counts the tries.
+
+    ``error`` is what the last try raised, as type and message without secrets; both empty where it did not. ``labels`` are the run's.
+    """
+
+    key: StepKey
+    labels: Mapping[str, str]
+    started_at: float
+    ended_at: float
+    attempts: int
+    error_kind: str = ""
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RunEnded(Event):
+    """A durable run has ended, and that is journalled; told by the process in which it ended. An abandoned run has not: it may go on.
+
+    ``state`` is ``done``, ``failed`` or ``cancelled``; times are Unix seconds, ``created_at`` that of its start or its queueing.
+    ``parent`` is the run that started it. A run that is taken up again after it was cancelled ends, and is told, again.
+    """
+
+    run: str
+    name: str
+    version: int
+    organisation: str
+    state: str
+    labels: Mapping[str, str]
+    created_at: float
+    ended_at: float
+    executions: int = 1
+    parent: str | None = None
+    error_kind: str = ""
+    error: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +109,10 @@ class Events:
     def subscribe(self, kind: type[E], handler: Callable[[E], None]) -> None:
         """Call ``handler`` with every event of exactly this ``kind`` from now on."""
         self._handlers[kind].append(handler)
+
+    def heard(self, kind: type[Event]) -> bool:
+        """Whether anybody subscribes to this kind; for facts that cost something to tell."""
+        return kind in self._handlers
 
     def publish(self, event: Event) -> None:
         """Tell every subscriber of the event's kind; returns when all have heard."""

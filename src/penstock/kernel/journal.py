@@ -101,6 +101,11 @@ def trace_of(run: str) -> str:
     return hashlib.sha256(run.encode()).hexdigest()[:32]
 
 
+def span_of(run: str) -> str:
+    """The span id of a run itself, within `trace_of`; the spans of its steps stand below it."""
+    return hashlib.sha256(f"{run}/0".encode()).hexdigest()[:16]
+
+
 current_step: ContextVar[StepKey | None] = ContextVar("penstock_step", default=None)
 """The step inside which the caller runs, None outside of any."""
 

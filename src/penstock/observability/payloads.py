@@ -8,6 +8,7 @@ from __future__ import annotations
 import random
 import time
 import zlib
+from typing import NamedTuple
 
 import msgspec
 
@@ -61,6 +62,14 @@ class Entry(msgspec.Struct, array_like=True):
     reply: Side
 
 
+class Kept(NamedTuple):
+    """The payload of one call as it is stored, and its two sides as they were before they were compressed, secrets replaced."""
+
+    entry: Entry
+    request: bytes
+    reply: bytes
+
+
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(list[Entry])
 
@@ -96,33 +105,45 @@ class PayloadKeeper:
         self._redactor = redactor if mode == "redacted" else None
         self._max = 0 if mode == "none" else max_bytes
 
-    def entry(self, call: Call) -> Entry | None:
+    def kept(self, call: Call) -> Kept | None:
+        """What is kept of a call, None for nothing."""
         if not self._max or not (call.body or call.reply_text or call.keepsake):
             return None
-        return Entry(call.id, self._side(told(call.body), RAW), self._reply(call))
+        request = told(call.body)
+        reply, form, size = self._reply(call)
+        # One look at both: most calls hold no secret, and then nothing needs replacing.
+        most = self._max + SLACK
+        redactor = self._redactor
+        if redactor is not None and not redactor.suspects(b"\n".join((request[:most], reply[:most]))):
+            redactor = None
+        came, asked = self._side(request, RAW, redactor)
+        went, answered = self._side(reply, form, redactor)
+        if size is not None:
+            went.size = size
+        return Kept(Entry(call.id, came, went), asked, answered)
 
-    def _reply(self, call: Call) -> Side:
+    def _reply(self, call: Call) -> tuple[bytes, str, int | None]:
+        """What is kept of a reply, in which form, and how large it was where that is something else."""
         if call.keepsake is not None:
-            return self._side(call.keepsake(), RAW)
+            return call.keepsake(), RAW, None
         parts = call.reply_text
         data = parts[0] if len(parts) == 1 else b"".join(parts)
         if call.operation == "embeddings" and call.error is None:
-            return Side(b"", len(data), OMITTED)
+            return b"", OMITTED, len(data)
         if call.stream:
             condensed = condense(call.shape, data)
             if condensed is not None:
-                side = self._side(condensed, CONDENSED)
-                side.size = len(data)
-                return side
-        return self._side(data, RAW)
+                return condensed, CONDENSED, len(data)
+        return data, RAW, None
 
-    def _side(self, data: bytes, form: str) -> Side:
+    def _side(self, data: bytes, form: str, redactor: Redactor | None) -> tuple[Side, bytes]:
+        """The side, and its bytes before they are compressed."""
         size = len(data)
         redacted = 0
         if size > self._max + SLACK:
             data = data[: self._max + SLACK]
-        if self._redactor is not None:
-            data, redacted = self._redactor.bytes(data)
+        if redactor is not None:
+            data, redacted = redactor.bytes(data)
         cut = size > self._max
         if size > self._max + SLACK:
             # What follows the cap was only looked at; its end may hold half of a secret, wherever replacing has moved it.
@@ -130,6 +151,4 @@ class PayloadKeeper:
         elif cut:
             data = data[: self._max]
         compressed = len(data) >= COMPRESS_FROM
-        if compressed:
-            data = zlib.compress(data, 1)
-        return Side(data, size, form, cut, compressed, redacted)
+        return Side(zlib.compress(data, 1) if compressed else data, size, form, cut, compressed, redacted), data

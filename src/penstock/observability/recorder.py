@@ -13,12 +13,14 @@ from itertools import islice
 from penstock.kernel.call import Call
 from penstock.kernel.errors import PenstockError
 from penstock.observability import store
+from penstock.observability.own.outbox import Outbox
 from penstock.observability.payloads import PACK_BYTES, Entry, PayloadKeeper, encode_pack, new_pack_id
 from penstock.observability.redaction import Redactor
 from penstock.observability.rows import Row, row_of
 from penstock.observability.settings import ObservabilitySettings
 from penstock.observability.summaries import Summaries
 from penstock.storage.records import Records
+from penstock.storage.telemetry.span import Span
 
 _log = logging.getLogger("penstock.observability")
 
@@ -32,15 +34,20 @@ class Recorder:
     A batch that the database does not take is tried again with the next one; while it fails, the queue fills and calls are dropped
     and counted (``queue_full``). A payload that does not fit ``queue_bytes`` is dropped alone (``payload_bytes``), and so is a call
     that cannot be written down at all (``unwritable``), which would be a mistake of ours.
+
+    Each call's spans go to ``own`` when it is first seen, whatever the database does with its row.
     """
 
     name = "observability"
 
-    def __init__(self, records: Records, settings: ObservabilitySettings, redactor: Redactor, keeper: PayloadKeeper) -> None:
+    def __init__(
+        self, records: Records, settings: ObservabilitySettings, redactor: Redactor, keeper: PayloadKeeper, own: Outbox | None = None
+    ) -> None:
         self._records = records
         self._settings = settings
         self._redactor = redactor
         self._keeper = keeper
+        self._own = own
         self._queue: deque[tuple[Call, int]] = deque()
         self._bytes = 0
         self._summaries = Summaries()
@@ -120,22 +127,28 @@ class Recorder:
 
     async def _store(self) -> None:
         batch = list(islice(self._queue, self._settings.batch_calls))
-        await asyncio.to_thread(self._write, [call for call, _ in batch])
+        own = self._own if self._own is not None and self._own.wanted else None
+        spans: list[Span] = []
+        try:
+            await asyncio.to_thread(self._write, [call for call, _ in batch], own, spans)
+        finally:
+            if own is not None:
+                own.put(spans)
         # Only now: a batch that was not taken stays in the queue.
         for _, size in batch:
             self._queue.popleft()
             self._bytes -= size
         self.stored += len(batch)
 
-    def _write(self, calls: list[Call]) -> None:
+    def _write(self, calls: list[Call], own: Outbox | None, spans: list[Span]) -> None:
         rows: list[Row] = []
         packs: list[tuple[int, int, bytes]] = []
         entries: list[Entry] = []
         pack, size = new_pack_id(), 0
         for call in calls:
             try:
-                entry = self._keeper.entry(call)
-                row = row_of(call, pack if entry is not None else None, self._redactor)
+                kept = self._keeper.kept(call)
+                row = row_of(call, pack if kept is not None else None, self._redactor)
             except Exception:  # one call that we cannot write down must not hold up all that follow
                 if not call.counted:
                     self.drops["unwritable"] += 1
@@ -143,10 +156,13 @@ class Recorder:
                     call.counted = True
                 continue
             rows.append(row)
+            if own is not None and not call.counted:
+                own.make(call, kept, spans)
             if call.error is not None:
                 # The traceback's frames hold the call, which holds the error: a ring that only the garbage collector would find.
                 call.error.__traceback__ = None
-            if entry is not None:
+            if kept is not None:
+                entry = kept.entry
                 entries.append(entry)
                 size += len(entry.request.data) + len(entry.reply.data)
                 if size >= PACK_BYTES:

@@ -2,25 +2,73 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
 
-class OtelSettings(Struct, frozen=True, forbid_unknown_fields=True):
-    """Sending spans to an OpenTelemetry collector over OTLP/HTTP; needs the extra ``otel``."""
+class OtelDestination(Struct, frozen=True, forbid_unknown_fields=True):
+    """Where spans are sent, which ones, and in whose words."""
 
     endpoint: Annotated[
         str,
         Meta(
-            description="Base URL of the OTLP/HTTP receiver, such as http://127.0.0.1:4318; /v1/traces is added. Empty: "
-            "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT or OTEL_EXPORTER_OTLP_ENDPOINT when set, else nothing is sent."
+            description="Base URL of the OTLP receiver, such as http://127.0.0.1:4318; for http/protobuf /v1/traces is added. Empty in "
+            "[observability.otel]: OTEL_EXPORTER_OTLP_TRACES_ENDPOINT or OTEL_EXPORTER_OTLP_ENDPOINT when set, else nothing is sent."
         ),
     ] = ""
-    headers: Annotated[dict[str, str], Meta(description="Headers sent with every export, such as the collector's own credential.")] = {}
-    service_name: Annotated[str, Meta(min_length=1, description="service.name of the spans.")] = "penstock"
-    queue: Annotated[int, Meta(ge=1, description="Calls that may wait to be exported; more are dropped and counted.")] = 20_000
+    protocol: Annotated[Literal["http/protobuf", "grpc"], Meta(description="How it is spoken to; grpc needs the extra `otlp` as well.")] = (
+        "http/protobuf"
+    )
+    headers: Annotated[dict[str, str], Meta(description="Headers sent with every export. Secrets are better in the three below.")] = {}
+    headers_env: Annotated[
+        dict[str, str], Meta(description="Headers whose values stand in environment variables: the variable's name by the header's.")
+    ] = {}
+    bearer_env: Annotated[str, Meta(description="Environment variable that holds a token, sent as `Authorization: Bearer`.")] = ""
+    basic_env: Annotated[
+        list[str], Meta(description="Two environment variables that hold user and password, sent as `Authorization: Basic`.")
+    ] = []
+    ca: Annotated[str, Meta(description="File with the certificates (PEM) to trust instead of the system's, for https.")] = ""
+    service_name: Annotated[str, Meta(min_length=1, description="service.name of our own spans.")] = "penstock"
+    resource: Annotated[
+        dict[str, str], Meta(description="Further attributes of every resource, by which some receivers choose a project.")
+    ] = {}
+    convention: Annotated[
+        Literal["gen_ai", "openinference"],
+        Meta(description="Names of attributes: OpenTelemetry's GenAI conventions, or OpenInference (Phoenix, Arize)."),
+    ] = "gen_ai"
+    payloads: Annotated[
+        Literal["none", "redacted"],
+        Meta(description="Prompts and replies: not sent, or sent with secrets replaced, as far as observability.payloads keeps them."),
+    ] = "none"
+    calls: Annotated[bool, Meta(description="Send our own calls.")] = True
+    forward: Annotated[bool, Meta(description="Send on the spans that other programs sent here over OTLP, once they are stored.")] = False
+    organisations: Annotated[list[str], Meta(description="Only spans of these organisations, by id; empty: of all.")] = []
+    tasks: Annotated[list[str], Meta(description="Only spans of these tasks; a `*` at the end stands for any rest; empty: of all.")] = []
+    sample: Annotated[float, Meta(ge=0, le=1, description="Share of the traces that is sent; a trace goes whole or not at all.")] = 1.0
+    compression: Annotated[Literal["gzip", "none"], Meta(description="How exports are packed.")] = "gzip"
+    queue: Annotated[int, Meta(ge=1, description="Spans that may wait to be sent; more are dropped and counted.")] = 20_000
+    queue_bytes: Annotated[int, Meta(ge=65_536, description="Bytes of spans that may wait, about; more are dropped and counted.")] = (
+        67_108_864
+    )
+    batch: Annotated[int, Meta(ge=1, le=10_000, description="Most spans of one export.")] = 512
+    batch_bytes: Annotated[
+        int, Meta(ge=1024, description="Bytes of one export before it is packed, about; a single span may be larger.")
+    ] = 3_145_728
     timeout_seconds: Annotated[float, Meta(gt=0, description="How long one export may take.")] = 10.0
+    retry_seconds: Annotated[
+        float, Meta(ge=0, description="How long a batch that is not taken for now (429, 5xx, no connection) is tried again.")
+    ] = 600.0
+
+
+class OtelSettings(OtelDestination, frozen=True, forbid_unknown_fields=True):
+    """Sending spans to OpenTelemetry receivers (docs/exporting.md); needs the extra ``otel``. It is itself a destination, named
+    ``default``, where it has an endpoint."""
+
+    destinations: Annotated[
+        dict[str, OtelDestination],
+        Meta(description="Further destinations by name, each with all of these settings: [observability.otel.destinations.NAME]."),
+    ] = {}
 
 
 class OtlpSettings(Struct, frozen=True, forbid_unknown_fields=True):
@@ -70,8 +118,17 @@ class SpanRetention(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class SpansSettings(SpanRetention, frozen=True, forbid_unknown_fields=True):
-    """The store of spans: how long they are kept, in all and for single organisations."""
+    """The store of spans: what of ours goes there, and how long spans are kept, in all and for single organisations."""
 
+    own: Annotated[bool, Meta(description="Keep the calls and runs of this house as spans, beside those that other programs send.")] = True
+    own_seconds: Annotated[
+        float,
+        Meta(
+            gt=0,
+            le=60,
+            description="Longest time such a span waits in memory, where a kill loses it; the store works once for all that come together.",
+        ),
+    ] = 1.0
     organisations: Annotated[
         dict[str, SpanRetention],
         Meta(description="Whole rules of single organisations by id: [observability.spans.organisations.org_...]."),

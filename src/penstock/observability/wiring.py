@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Sequence
 
 from penstock.kernel.capability import Check, Finding, House, Offer
-from penstock.kernel.events import CallEnded
+from penstock.kernel.events import CallEnded, RunEnded, StepEnded
 from penstock.kernel.evidence import CallRecords
 from penstock.kernel.ports import Authenticator, Metric, MetricSources, Peers
-from penstock.kernel.recall import Embedder, Prices
+from penstock.kernel.recall import Prices
 from penstock.kernel.seat import Seat
 from penstock.kernel.web import NavItem
+from penstock.observability.health.marks import ReleaseMarks
 from penstock.observability.health.measured import SpanMeasures
+from penstock.observability.health.pages import health_pages
+from penstock.observability.health.routes import health_routes
 from penstock.observability.live import Live
 from penstock.observability.metrics import CallMeasures, Exposition
-from penstock.observability.otel import OtelOut, endpoint
 from penstock.observability.otlp.grpc import GrpcIn
 from penstock.observability.otlp.http import TracesIn
 from penstock.observability.otlp.intake import Intake
 from penstock.observability.otlp.routes import intake_routes
+from penstock.observability.out.check import check as otel_check
+from penstock.observability.out.destination import destinations
+from penstock.observability.out.outbox import Outbox
+from penstock.observability.own.outbox import Outbox as OwnOutbox
 from penstock.observability.pages import pages
 from penstock.observability.payloads import PayloadKeeper, keep_bytes
 from penstock.observability.record import RecordStage
@@ -29,15 +36,9 @@ from penstock.observability.routes import routes
 from penstock.observability.service import Questions
 from penstock.observability.settings import ObservabilitySettings
 from penstock.observability.spans_kept import SpansKept, rules_of
-from penstock.observability.traces.annotations import Annotations
-from penstock.observability.traces.diff_pages import diff_pages, diff_routes
-from penstock.observability.traces.pages import trace_pages
-from penstock.observability.traces.routes import trace_routes
-from penstock.observability.traces.service import Traces
-from penstock.observability.traces.similar import Likeness
-from penstock.observability.traces.thread_pages import thread_pages
-from penstock.observability.traces.thread_routes import thread_routes
-from penstock.observability.traces.threads import Conversations
+from penstock.observability.traces.wiring import trace_parts
+from penstock.observability.views.kept import Views
+from penstock.observability.views.routes import view_pages, view_routes
 from penstock.storage.records import Records
 from penstock.storage.telemetry.store import TelemetryStore
 
@@ -48,7 +49,11 @@ def wire(house: House) -> Offer:
     records = house.ports.get(Records)
     redactor = Redactor(emails=settings.redact_emails, phones=settings.redact_phones, patterns=settings.redact_patterns)
     keeper = PayloadKeeper(settings.payloads, settings.payload_max_bytes, redactor)
-    recorder = Recorder(records, settings, redactor, keeper)
+    own = OwnOutbox(lambda: house.ports.find(TelemetryStore), settings, redactor)
+    if own.wanted:
+        house.events.subscribe(RunEnded, own.run_ended)
+        house.events.subscribe(StepEnded, own.step_ended)
+    recorder = Recorder(records, settings, redactor, keeper, own)
     questions = Questions(records, recorder.flush)
     measures = CallMeasures(settings.metrics_series)
     live = Live()
@@ -59,11 +64,13 @@ def wire(house: House) -> Offer:
     if peers is not None:
         live.join(peers)
         exposition.serve(lambda: house.ports.get(MetricSources), peers)
-    url = endpoint(settings.otel)
-    out = [OtelOut(settings.otel, url)] if url else []
-    for sender in out:
-        house.events.subscribe(CallEnded, sender.ended)
-    intake = Intake(settings, redactor, lambda: house.ports.find(TelemetryStore), lambda: house.ports.find(Prices))
+    receivers = destinations(settings, os.environ)
+    out = [Outbox(settings, receivers, redactor)] if receivers else []
+    for outbox in out:
+        if outbox.calls:
+            house.events.subscribe(CallEnded, outbox.ended)
+    forward = next((outbox.forward for outbox in out if outbox.forwards), None)
+    intake = Intake(settings, redactor, lambda: house.ports.find(TelemetryStore), lambda: house.ports.find(Prices), forward=forward)
     traces = TracesIn(intake, lambda: house.ports.get(Authenticator), settings.otlp.max_body_bytes)
     grpc = [GrpcIn(intake, lambda: house.ports.get(Authenticator), settings.otlp)] if settings.otlp.grpc_port is not None else []
     seat = house.ports.find(Seat)
@@ -71,36 +78,29 @@ def wire(house: House) -> Offer:
     rules = rules_of(settings.spans) if seat is None or seat.index == 0 else ()
     spans = SpansKept(lambda: house.ports.find(TelemetryStore), rules)
     keep = keep_bytes(settings.payloads, settings.payload_max_bytes)
-    annotations = Annotations(records, redactor.text if settings.payloads != "full" else str)
-    told = Traces(lambda: house.ports.find(TelemetryStore), annotations.traces)
-    conversations = Conversations(told)
-    likeness = Likeness(told, lambda: house.ports.find(Embedder))
+    views = Views(records)
+    shown = trace_parts(house.ports, records, redactor.text if settings.payloads != "full" else str)
     return Offer(
         stages=(RecordStage(recorder, house.events, keep),),
         endpoints=(traces.endpoint(),),
-        routes=(
-            *routes(questions, house.ports),
-            *intake_routes(intake),
-            *trace_routes(told, likeness),
-            *thread_routes(conversations),
-            *diff_routes(told),
-        ),
+        routes=(*routes(questions, house.ports), *intake_routes(intake), *shown.routes, *health_routes(house.ports), *view_routes(views)),
         pages=(
             *pages(house.ports, questions, exposition, live, recorder.drops, metrics_open=settings.metrics_open),
-            *diff_pages(house.ports, told),
-            *trace_pages(house.ports, told, likeness),
-            *thread_pages(house.ports, told, conversations),
+            *shown.pages,
+            *health_pages(house.ports),
+            *view_pages(house.ports, views),
         ),
         nav=(
             NavItem("Overview", "/console/", "overview", "Observe", 10, "o"),
+            NavItem("Health", "/console/health", "health", "Observe", 15, "y"),
             NavItem("Calls", "/console/calls", "calls", "Observe", 20, "c"),
-            NavItem("Conversations", "/console/threads", "threads", "Observe", 24, "u"),
-            NavItem("Traces", "/console/traces", "traces", "Observe", 22, "w"),
+            *shown.nav,
         ),
-        services=(recorder, *out, *grpc, spans),
+        services=(own, recorder, *out, *grpc, spans),
         drains=(live,),
-        checks=(_check(settings),),
-        metrics=(_RecorderMetrics(recorder), *out, intake, spans),
+        checks=(_check(settings), otel_check(receivers)),
+        metrics=(_RecorderMetrics(recorder), own, *out, intake, spans),
+        marks=(ReleaseMarks(lambda: house.ports.find(TelemetryStore)),),
         measures=(SpanMeasures(lambda: house.ports.find(TelemetryStore)),),
         ports={CallRecords: Recorded(records, recorder.flush, redactor, settings.payloads)},
     )

@@ -1,5 +1,8 @@
 // Draws every <figure data-chart> from the JSON in that attribute with uPlot, in the theme's colours.
 // `updateChart(id, {x, series})` changes the numbers of one that is drawn; live streams send an event "chart" with {id, x, series}.
+// A series may have `low` and `high`: a band. Charts with the same `sync` share their cursor and the width of their axis. `marks` are
+// moments on the axis of time. With a `link`, a click or Enter on a step of time leads to what is behind it.
+import { colour, faded, lonely, moments, steps } from "./axis.js";
 import { asUnit } from "./units.js";
 
 const PALETTE = 8;
@@ -18,21 +21,6 @@ function uplot() {
   return library;
 }
 
-/** A colour token as the canvas wants it: `light-dark()` is only resolved on an element. */
-function colour(token) {
-  const probe = document.createElement("span");
-  probe.hidden = true;
-  document.body.append(probe);
-  probe.style.color = `var(${token})`;
-  const value = getComputedStyle(probe).color;
-  probe.remove();
-  return value;
-}
-
-function faded(rgb, alpha) {
-  return rgb.replace(/^rgba?\(([^,)]+),([^,)]+),([^,)]+).*\)$/, `rgba($1,$2,$3,${alpha})`);
-}
-
 function seriesName(series, index) {
   return series.tone ?? String((index % PALETTE) + 1);
 }
@@ -41,31 +29,7 @@ function seriesToken(series, index) {
   return series.tone ? `--${series.tone}` : `--series-${(index % PALETTE) + 1}`;
 }
 
-/** Round steps for the axis; whole ones for what is counted. */
-function steps(unit) {
-  const whole = unit === "count" || unit === "tokens" || unit === "micros";
-  return Array.from({ length: 20 }, (_, at) => at - (whole ? 0 : 6)).flatMap((power) => [1, 2, 5].map((step) => step * 10 ** power));
-}
-
-const HOUR = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
-const SECOND = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit" });
-const DATE = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short" });
-
-/** Words for the marks of a time axis: the date at midnight and for whole days, else the time of day. */
-function moments(splits) {
-  const step = splits.length > 1 ? splits[1] - splits[0] : 3600;
-  return splits.map((seconds) => {
-    const moment = new Date(seconds * 1000);
-    const midnight = moment.getHours() === 0 && moment.getMinutes() === 0 && moment.getSeconds() === 0;
-    if (step >= 86_400 || midnight) return DATE.format(moment);
-    return (step < 60 ? SECOND : HOUR).format(moment);
-  });
-}
-
-/** Where a value stands between two gaps. */
-function lonely(values) {
-  return Array.from(values.keys()).filter((at) => values[at] != null && values[at - 1] == null && values[at + 1] == null);
-}
+const TONES = { release: "--accent", alert: "--warn", incident: "--bad", note: "--faint" };
 
 class Chart {
   constructor(figure, library) {
@@ -79,6 +43,8 @@ class Chart {
     this.tip.hidden = true;
     this.legend();
     this.draw();
+    this.keyboard();
+    figure.querySelector(".chart-data[data-lazy]")?.addEventListener("toggle", () => this.numbers());
     this.resize = new ResizeObserver(() => {
       const width = Math.floor(this.plot.clientWidth);
       if (width > 0 && width !== this.uplot.width) this.uplot.setSize({ width, height: this.spec.height });
@@ -94,10 +60,17 @@ class Chart {
     return this.spec.series.map((series, index) => ({ series, index })).filter(({ index }) => !this.off.has(index));
   }
 
+  banded() {
+    return this.stacked ? [] : this.shown().filter(({ series }) => series.low);
+  }
+
   /** What uPlot draws. Stacked kinds are running sums, the topmost first so that each lower one is painted over it. */
   data() {
     const shown = this.shown();
-    if (!this.stacked) return [this.spec.x, ...shown.map(({ series }) => series.values)];
+    if (!this.stacked) {
+      const bands = this.banded().flatMap(({ series }) => [series.low, series.high]);
+      return [this.spec.x, ...shown.map(({ series }) => series.values), ...bands];
+    }
     const sums = [];
     let below = this.spec.x.map(() => 0);
     for (const { series } of shown) {
@@ -109,21 +82,23 @@ class Chart {
 
   draw() {
     this.uplot?.destroy();
-    const { kind, unit, height, currency } = this.spec;
+    const { kind, unit, height, currency, sync } = this.spec;
     const text = colour("--faint");
     const grid = { stroke: colour("--line"), width: 1 };
     const font = `11px ${getComputedStyle(document.body).fontFamily}`;
     const shown = this.shown();
     const ordered = this.stacked ? [...shown].reverse() : shown;
+    const banded = this.banded();
+    const drawnLines = ordered.length;
     const bars = kind === "bars" ? this.library.paths.bars({ size: [0.72, 48], radius: 0.12, gap: 1 }) : undefined;
     const options = {
       width: Math.max(120, Math.floor(this.plot.clientWidth)),
       height,
       padding: [10, 8, 0, 0],
       legend: { show: false },
-      cursor: { y: false, points: { show: kind !== "bars", size: 7, width: 2 }, drag: { x: false, y: false } },
+      cursor: { y: false, points: { show: kind !== "bars", size: (u, at) => (at > drawnLines ? 0 : 7), width: 2 }, drag: { x: false, y: false }, sync: sync ? { key: sync } : undefined },
       scales: {
-        x: { time: true, range: (u, least, most) => (kind === "bars" ? this.barRange(least, most) : [least, most]) },
+        x: { time: true, range: (u, least, most) => (kind === "bars" || sync ? this.barRange(least, most) : [least, most]) },
         y: { range: (u, least, most) => [Math.min(0, least ?? 0), Math.max(most ?? 0, unit === "fraction" ? 0.01 : 1e-9) * 1.08] },
       },
       axes: [
@@ -133,7 +108,7 @@ class Chart {
           font,
           grid,
           ticks: { show: false },
-          size: (u, values) => Math.max(36, 12 + 6.4 * Math.max(0, ...(values ?? []).map((word) => word.length))),
+          size: sync ? 58 : (u, values) => Math.max(36, 12 + 6.4 * Math.max(0, ...(values ?? []).map((word) => word.length))),
           gap: 6,
           space: 36,
           values: (u, splits) => splits.map((value) => asUnit(value, unit, currency, true)),
@@ -155,14 +130,83 @@ class Chart {
             points: { show: this.spec.x.length === 1, filter: (plot, at, all) => (all ? null : lonely(plot.data[at])) },
           };
         }),
+        ...banded.flatMap(() => [{ points: { show: false } }, { points: { show: false } }]),
       ],
+      bands: banded.map(({ series, index }, at) => ({
+        series: [drawnLines + 2 * at + 2, drawnLines + 2 * at + 1],
+        fill: faded(colour(seriesToken(series, index)), 0.18),
+      })),
       hooks: {
+        draw: [(u) => this.marks(u)],
         setCursor: [(u) => this.point(u)],
         ready: [(u) => u.over.append(this.tip)],
       },
     };
     this.uplot = new this.library(options, this.data(), this.plot);
     this.uplot.over.addEventListener("mouseleave", () => (this.tip.hidden = true));
+    if (this.spec.link) this.uplot.over.addEventListener("click", () => this.open());
+  }
+
+  get step() {
+    const { x, step } = this.spec;
+    return step || (x.length > 1 ? x[1] - x[0] : 3600);
+  }
+
+  /** What is behind a step of time. */
+  behind(at) {
+    const { x, link } = this.spec;
+    return link.replace("SINCE", x[at]).replace("UNTIL", x[at] + this.step);
+  }
+
+  open() {
+    const at = this.uplot.cursor.idx;
+    if (at !== null && at !== undefined) location.assign(this.behind(at));
+  }
+
+  /** Arrows move the cursor, Enter opens what is behind it, Escape puts it away. */
+  keyboard() {
+    this.plot.addEventListener("keydown", (event) => {
+      const last = this.spec.x.length - 1;
+      const at = this.uplot.cursor.idx;
+      const to = { ArrowLeft: (at ?? last + 1) - 1, ArrowRight: (at ?? -1) + 1, Home: 0, End: last }[event.key];
+      if (to !== undefined) this.uplot.setCursor({ left: this.uplot.valToPos(this.spec.x[Math.min(last, Math.max(0, to))], "x"), top: 1 });
+      else if (event.key === "Escape") this.uplot.setCursor({ left: -10, top: -10 });
+      else if (event.key === "Enter" && this.spec.link) this.open();
+      else return;
+      event.preventDefault();
+    });
+    this.plot.addEventListener("blur", () => this.uplot.setCursor({ left: -10, top: -10 }));
+  }
+
+  /** Releases, alerts and incidents: a line at each, and a shade over those that lasted. */
+  marks(u) {
+    const { ctx, bbox } = u;
+    const [least, most] = [u.scales.x.min, u.scales.x.max];
+    const at = (moment) => u.valToPos(Math.min(most, Math.max(least, moment)), "x", true);
+    ctx.save();
+    for (const mark of this.spec.marks ?? []) {
+      if ((mark.until ?? mark.at) < least || mark.at > most) continue;
+      const left = Math.round(at(mark.at));
+      const tone = colour(TONES[mark.kind] ?? "--faint");
+      if (mark.until) {
+        ctx.fillStyle = faded(tone, 0.12);
+        ctx.fillRect(left, bbox.top, Math.max(2, at(mark.until) - left), bbox.height);
+      }
+      ctx.strokeStyle = ctx.fillStyle = tone;
+      ctx.lineWidth = devicePixelRatio;
+      ctx.setLineDash([3 * devicePixelRatio, 3 * devicePixelRatio]);
+      ctx.beginPath();
+      ctx.moveTo(left, bbox.top);
+      ctx.lineTo(left, bbox.top + bbox.height);
+      ctx.stroke();
+      const size = 4 * devicePixelRatio;
+      ctx.beginPath();
+      ctx.moveTo(left - size, bbox.top - size);
+      ctx.lineTo(left + size, bbox.top - size);
+      ctx.lineTo(left, bbox.top + size);
+      ctx.fill();
+    }
+    ctx.restore();
   }
 
   /** Stacked areas hide what lies below them, so their fill must be opaque: the series' colour over the card's. */
@@ -196,10 +240,13 @@ class Chart {
     const time = document.createElement("div");
     time.className = "chart-tip-time";
     time.textContent = new Date(x[at] * 1000).toLocaleString(undefined, { dateStyle: "medium", timeStyle: "short" });
-    const lines = this.shown().map(({ series, index }) => this.line(series, index, asUnit(series.values[at], unit, currency)));
+    const lines = this.shown().map(({ series, index }) => this.line(series, index, this.words(series, at)));
     if (this.stacked && lines.length > 1) {
       const total = this.shown().reduce((sum, { series }) => sum + (series.values[at] ?? 0), 0);
       lines.push(this.line({ label: "Total" }, null, asUnit(total, unit, currency)));
+    }
+    for (const mark of this.spec.marks ?? []) {
+      if (mark.at < x[at] + this.step && (mark.until ?? mark.at) >= x[at]) lines.push(this.line({ label: `${mark.kind}: ${mark.title}` }, null, ""));
     }
     this.tip.replaceChildren(time, ...lines);
     this.tip.hidden = false;
@@ -208,6 +255,12 @@ class Chart {
     const right = u.cursor.left + 14;
     const left = right + width > room ? Math.max(0, u.cursor.left - width - 14) : right;
     this.tip.style.transform = `translate(${Math.round(left)}px, 4px)`;
+  }
+
+  /** A value and, where it is an estimate, its interval. */
+  words(series, at) {
+    const [value, low, high] = [series.values, series.low, series.high].map((all) => asUnit(all?.[at], this.spec.unit, this.spec.currency));
+    return series.low?.[at] == null ? value : `${value} (${low} to ${high})`;
   }
 
   line(series, index, value) {
@@ -264,7 +317,7 @@ class Chart {
   numbers() {
     const table = this.figure.querySelector(".chart-data table");
     if (!table) return;
-    const { x, series, unit, currency } = this.spec;
+    const { x, series, link } = this.spec;
     const head = table.tHead.rows[0];
     head.replaceChildren(...["Time", ...series.map((one) => one.label)].map((word, at) => {
       const cell = document.createElement("th");
@@ -275,11 +328,18 @@ class Chart {
     }));
     table.tBodies[0].replaceChildren(...x.map((moment, at) => {
       const row = document.createElement("tr");
-      row.insertCell().textContent = new Date(moment * 1000).toLocaleString();
+      const time = row.insertCell();
+      time.textContent = new Date(moment * 1000).toLocaleString();
+      if (link) {
+        const behind = document.createElement("a");
+        behind.href = this.behind(at);
+        behind.append(...time.childNodes);
+        time.append(behind);
+      }
       for (const one of series) {
         const cell = row.insertCell();
         cell.className = "num";
-        cell.textContent = asUnit(one.values[at], unit, currency);
+        cell.textContent = this.words(one, at);
       }
       return row;
     }));

@@ -46,6 +46,7 @@ export function asUnit(value, unit, currency = "USD", axis = false) {
     unit === "ms" ? duration(value)
     : unit === "micros" ? money(value, currency)
     : unit === "fraction" ? `${(value * 100).toFixed(value !== 0 && Math.abs(value) < 0.001 ? 3 : 1)}%`
+    : unit === "score" ? value.toFixed(2)
     : compact(value);
   return axis ? words.replace(/(\.\d*?)0+(?=\D*$)/, "$1").replace(/\.(?=\D*$)/, "") : words;
 }

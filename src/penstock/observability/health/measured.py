@@ -132,6 +132,9 @@ FIGURES: Mapping[str, Figure] = {measure.name: figure for measure, figure in _KN
 MEASURES: tuple[Measure, ...] = tuple(measure for measure, _ in _KNOWN)
 """Every measure of spans, in the order in which pages show them. All are counted over every span kept, so none has an interval."""
 
+PROPORTIONS = frozenset({"error_rate", "refusal_rate", "blocked_rate", "flagged_rate"})
+"""Shares of calls: each call is either of them or not."""
+
 
 class SpanMeasures:
     """The measures of calls, from the store of spans; none where that is off.

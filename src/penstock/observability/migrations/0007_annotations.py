@@ -6,7 +6,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "observability_0007"
-down_revision = "observability_0005"
+down_revision = "observability_0006"
 branch_labels = None
 depends_on = None
 

@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 import time
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import msgspec
 
@@ -23,6 +23,7 @@ from penstock.observability.otlp.protobuf import Reader
 from penstock.observability.otlp.reasons import told
 from penstock.observability.otlp.sent import Limits, Sent, Tally
 from penstock.observability.otlp.table import Table
+from penstock.observability.pieces import pieces
 from penstock.observability.redaction import Redactor
 from penstock.observability.settings import ObservabilitySettings
 from penstock.storage.telemetry.span import Payload, Span
@@ -33,9 +34,6 @@ AT_ONCE = 50
 
 _THREAD_FROM = 1 << 18
 """Packed bytes from which unpacking gets a thread."""
-
-PIECE = 4 << 20
-"""Characters of spans that are appended at once. A store takes 48 MiB, and a character may be six bytes of it."""
 
 _OWNERS_MOST = 1000
 RETRY_SECONDS = 1.0
@@ -71,6 +69,8 @@ class Intake:
         store: Callable[[], TelemetryStore | None],
         prices: Callable[[], Prices | None],
         clock: Callable[[], int] = time.time_ns,
+        *,
+        forward: Callable[[Sequence[Span]], None] | None = None,
     ) -> None:
         otlp = settings.otlp
         self._settings = otlp
@@ -81,6 +81,7 @@ class Intake:
         self._store = store
         self._prices = prices
         self._clock = clock
+        self._forward = forward
         self._table = Table()
         self._waiting = 0
         self._waiting_of: Counter[str] = Counter()
@@ -180,8 +181,10 @@ class Intake:
             await asyncio.sleep(0)
         count_once(spans)
         batch = _batch(principal.organisation, body)
-        for number, some in enumerate(_pieces(spans)):
+        for number, some in enumerate(pieces(spans)):
             await store.append(some, f"{batch}-{number}")
+            if self._forward is not None:
+                self._forward(some)
         refused = tally.refused.total()
         for figures in (self.figures, mine):
             figures.spans += tally.spans
@@ -242,20 +245,6 @@ def _owner(principal: Principal) -> Owner:
 def _batch(organisation: str, body: bytes) -> str:
     """The same bytes of the same organisation have the same name, so an export that is sent again is stored once."""
     return hashlib.blake2b(body, digest_size=24, key=organisation.encode()[:64]).hexdigest()
-
-
-def _pieces(spans: Sequence[Span]) -> Iterator[Sequence[Span]]:
-    """Batches that a store takes, the same ones whenever the same export comes."""
-    begin = size = 0
-    for at, span in enumerate(spans):
-        size += 512 + len(span.attributes) + len(span.events)
-        if span.payload is not None:
-            size += len(span.payload.input) + len(span.payload.output)
-        if size > PIECE:
-            yield spans[begin : at + 1]
-            begin, size = at + 1, 0
-    if begin < len(spans):
-        yield spans[begin:]
 
 
 def _by(name: str, help: str, label: str, counts: Counter[str]) -> Metric:

@@ -43,6 +43,8 @@ GENAI = Convention(
             "retrieval": "retrieval",
         },
     },
+    # The conventions have no word for money; this one is OpenLIT's, which Langfuse reads and we send.
+    costs=("gen_ai.usage.cost",),
     first_token={"gen_ai.response.time_to_first_chunk": 1e9, "gen_ai.server.time_to_first_token": 1e9},
     contents={
         "gen_ai.input.messages": "input.messages",

@@ -1,0 +1,80 @@
+"""The JSON routes of the agents."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated
+
+from msgspec import Meta, Struct, structs
+
+from penstock.agents.effects import Line
+from penstock.agents.limits import Limits
+from penstock.agents.service import AgentRun, Agents, AgentView
+from penstock.kernel.journal import JOURNAL
+from penstock.kernel.principal import Scope
+from penstock.kernel.web import Ask, Route
+
+
+class AgentList(Struct, frozen=True, kw_only=True):
+    """The agents that the key may start."""
+
+    data: list[AgentView]
+
+
+class EffectList(Struct, frozen=True, kw_only=True):
+    """Effects, the oldest first."""
+
+    data: list[Line]
+
+
+class StartBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What the agent is asked. ``limits`` narrow the agent's own; a second start with the same ``key`` gives the first run. ``person`` is
+    who it works for, where the key stands for more than one."""
+
+    input: Annotated[str, Meta(min_length=1, max_length=1_000_000)]
+    limits: Limits = Limits()
+    key: Annotated[str, Meta(min_length=1, max_length=200)] | None = None
+    person: Annotated[str, Meta(max_length=200)] = ""
+
+
+def routes(agents: Agents) -> Sequence[Route]:
+    """All routes of the agents."""
+
+    async def listed(ask: Ask) -> AgentList:
+        return AgentList(data=agents.list(ask.principal))
+
+    async def start(ask: Ask) -> AgentRun:
+        body = ask.body(StartBody)
+        run = await agents.start(ask.principal, ask.path["name"], body.input, limits=body.limits, key=body.key, person=body.person)
+        return await agents.get(ask.principal, run)
+
+    async def show(ask: Ask) -> AgentRun:
+        return await agents.get(ask.principal, ask.path["id"])
+
+    async def doubts(ask: Ask) -> EffectList:
+        return EffectList(data=await agents.effects.in_doubt(ask.principal.reach))
+
+    read, call = Scope.READ, Scope.CALL
+    found = (
+        Route(method="GET", path="/v1/agents", handler=listed, summary="List the agents.", scope=read, returns=AgentList),
+        Route(
+            method="POST",
+            path="/v1/agents/{name}/runs",
+            handler=start,
+            summary="Start a run of an agent.",
+            scope=call,
+            body=StartBody,
+            returns=AgentRun,
+            status=201,
+        ),
+        Route(method="GET", path="/v1/agents/runs/{id}", handler=show, summary="Show a run of an agent.", scope=read, returns=AgentRun),
+        Route(
+            method="GET",
+            path="/v1/agents/effects/in-doubt",
+            handler=doubts,
+            summary="List effects that may or may not have happened.",
+            scope=read,
+            returns=EffectList,
+        ),
+    )
+    return tuple(structs.replace(route, holding=JOURNAL) for route in found)

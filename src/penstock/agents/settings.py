@@ -1,0 +1,27 @@
+"""The agents' slice of the settings."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+
+class AgentSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """Agents: durable work of models and tools. They need the extra `journal`."""
+
+    modules: Annotated[
+        tuple[str, ...],
+        Meta(description="Python modules, imported at start, whose `Agent`s can be started by their names. They run inside this process."),
+    ] = ()
+    shared: Annotated[
+        tuple[str, ...],
+        Meta(
+            description="Agents that keys of every organisation may start; the others are for the organisation that runs the installation."
+        ),
+    ] = ()
+    at_once: Annotated[int, Meta(ge=1, description="Runs of agents of one organisation that are worked on at once; the others wait.")] = 50
+    per_process: Annotated[int, Meta(ge=1, description="Runs of agents that one process works on at once, without what they ask for.")] = 50
+    keep_effects_days: Annotated[
+        float, Meta(gt=0, description="How long it is kept what tools did to the world; what is in doubt is kept until someone settles it.")
+    ] = 90.0

@@ -1,0 +1,183 @@
+"""One destination's own line: a bounded queue, batches, another try when it is not taken for now, and rest while nothing is."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import random
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Sequence
+
+from penstock.observability.out.destination import Destination
+from penstock.observability.out.encode import Encoder
+from penstock.observability.out.transport import Answer, Transport
+from penstock.storage.telemetry.span import Span
+
+_log = logging.getLogger("penstock.observability")
+
+FIRST_SECONDS, MOST_SECONDS = 1.0, 60.0
+"""Between tries: twice as long each time, between these, and up to a quarter off so that many do not come back at once."""
+
+LONGEST_AFTER = 300.0
+"""What a receiver may ask us to wait."""
+
+SAY_AGAIN_SECONDS = 60.0
+REASONS = ("queue_full", "refused", "too_large", "gave_up", "rejected", "unencodable", "stopped")
+"""Why spans are dropped: no room; not taken, for good; a single one too large; not taken for `retry_seconds`; left out by a receiver
+that took the rest; a mistake of ours; still waiting when we stopped."""
+
+
+class Sender:
+    """Sends to one destination, on the event loop that `run` runs on. Nothing of it waits for another's."""
+
+    def __init__(
+        self, destination: Destination, encoder: Encoder, transport: Transport, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self.destination = destination
+        self._terms = destination.terms
+        self._encoder = encoder
+        self._transport = transport
+        self._clock = clock
+        self._queue: deque[Span] = deque()
+        self._bytes = 0
+        self._wake = asyncio.Event()
+        self._stopping = asyncio.Event()
+        self._said_at = 0.0
+        self._failures = 0
+        self.sent = 0
+        self.retries = 0
+        self.up = True
+        """Whether the last try went well; yes before the first."""
+        self.dropped: Counter[str] = Counter(dict.fromkeys(REASONS, 0))
+
+    @property
+    def waiting(self) -> int:
+        """Spans in the queue."""
+        return len(self._queue)
+
+    def offer(self, spans: Iterable[Span]) -> None:
+        """Queue those of the spans that are wanted there; never blocks."""
+        wants = self.destination.wants
+        for span in spans:
+            if not wants(span):
+                continue
+            size = _size(span)
+            if len(self._queue) >= self._terms.queue or (self._queue and self._bytes + size > self._terms.queue_bytes):
+                self._drop("queue_full", 1)
+            else:
+                self._queue.append(span)
+                self._bytes += size
+        if self._queue:
+            self._wake.set()
+
+    async def run(self) -> None:
+        """Send what comes, until `finish`."""
+        while not self._stopping.is_set():
+            await self._wake.wait()
+            self._wake.clear()
+            while self._queue and not self._stopping.is_set():
+                await self._deliver(self._take())
+
+    def finish(self) -> None:
+        """Make `run` end soon; what is still queued is for `flush`."""
+        self._stopping.set()
+        self._wake.set()
+
+    async def flush(self) -> None:
+        """Send what is queued, each batch once; for the end, when `run` has ended."""
+        in_hand = 0
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._terms.timeout_seconds):
+                while self._queue:
+                    batch = self._take()
+                    in_hand = len(batch)
+                    await self._deliver(batch)
+                    in_hand = 0
+        left = len(self._queue) + in_hand
+        if left:
+            self._drop("stopped", left)
+            self._queue.clear()
+            self._say("spans were not sent before the end", "", left)
+        await self._transport.close()
+
+    def _take(self) -> list[Span]:
+        batch: list[Span] = []
+        size = 0
+        while self._queue and len(batch) < self._terms.batch:
+            more = _size(self._queue[0])
+            if batch and size + more > self._terms.batch_bytes:
+                break
+            batch.append(self._queue.popleft())
+            size += more
+        self._bytes -= size
+        return batch
+
+    async def _deliver(self, batch: Sequence[Span]) -> None:
+        try:
+            export = await asyncio.to_thread(self._encoder.encode, batch)
+        except Exception:  # a span that we cannot write must not hold up all that follow
+            _log.exception("spans cannot be encoded", extra={"destination": self.destination.name, "spans": len(batch)})
+            self._drop("unencodable", len(batch))
+            return
+        until = self._clock() + self._terms.retry_seconds
+        while True:
+            answer = await self._transport.send(export)
+            if answer.outcome == "taken":
+                self.sent += len(batch) - answer.rejected
+                self.up, self._failures = True, 0
+                if answer.rejected:
+                    self._drop("rejected", answer.rejected)
+                    self._say("spans were rejected", answer.told, answer.rejected)
+                return
+            if answer.outcome == "too_large" and len(batch) > 1:
+                half = len(batch) // 2
+                await self._deliver(batch[:half])
+                await self._deliver(batch[half:])
+                return
+            self.up = False
+            self._failures += 1
+            self._say("spans are not taken", f"{answer.status} {answer.told}".strip(), len(batch))
+            wait = self._pause(answer)
+            if answer.outcome != "later":
+                self._drop("too_large" if answer.outcome == "too_large" else "refused", len(batch))
+                # The next would most likely be refused too: it rests as after any failure.
+                await self._rest(wait)
+                return
+            if self._stopping.is_set():
+                self._drop("stopped", len(batch))
+                return
+            if self._clock() + wait > until:
+                self._drop("gave_up", len(batch))
+                await self._rest(wait)
+                return
+            self.retries += 1
+            await self._rest(wait)
+
+    def _pause(self, answer: Answer) -> float:
+        if answer.after is not None:
+            return min(LONGEST_AFTER, answer.after)
+        grown = min(MOST_SECONDS, FIRST_SECONDS * 2 ** min(16, self._failures - 1))
+        return grown * random.uniform(0.75, 1.0)
+
+    async def _rest(self, seconds: float) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._stopping.wait()
+
+    def _drop(self, reason: str, count: int) -> None:
+        self.dropped[reason] += count
+
+    def _say(self, what: str, why: str, count: int) -> None:
+        now = self._clock()
+        if not self._said_at or now - self._said_at > SAY_AGAIN_SECONDS:
+            self._said_at = now
+            _log.warning(what, extra={"destination": self.destination.name, "spans": count, "reason": why, "waiting": len(self._queue)})
+
+
+def _size(span: Span) -> int:
+    size = 512 + len(span.attributes) + len(span.events) + len(span.resource)
+    if span.payload is not None:
+        size += len(span.payload.input) + len(span.payload.output)
+    return size

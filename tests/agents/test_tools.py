@@ -1,0 +1,90 @@
+"""A tool is a plain function with a schema that follows from its types."""
+
+from __future__ import annotations
+
+import threading
+from typing import Annotated, Literal
+
+import pytest
+from msgspec import Meta, Struct
+
+from penstock.agents import Tool, ToolContext, tool
+from penstock.agents.tools import BadArguments
+
+CONTEXT = ToolContext(key="run/call/1", attempt=1, run="run", organisation="org")
+
+
+class Line(Struct):
+    """One thing that was ordered."""
+
+    article: str
+    pieces: int = 1
+
+
+@tool(effect="write")
+async def order(lines: list[Line], speed: Annotated[Literal["slow", "fast"], Meta(description="How soon")] = "slow") -> int:
+    """Order some
+    things.
+
+    Not told to models.
+    """
+    return sum(line.pieces for line in lines)
+
+
+def test_the_schema_has_the_object_at_its_top() -> None:
+    shown = order.shown()["function"]
+    assert (shown["name"], shown["description"]) == ("order", "Order some things.")
+    parameters = shown["parameters"]
+    assert (parameters["type"], parameters["required"], parameters["additionalProperties"]) == ("object", ["lines"], False)
+    assert parameters["properties"]["speed"] == {"description": "How soon", "enum": ["fast", "slow"], "default": "slow"}
+    assert parameters["$defs"]["Line"]["properties"]["article"] == {"type": "string"}
+
+
+async def test_it_is_still_the_function() -> None:
+    assert await order([Line("a", 2), Line("b")]) == 3
+
+
+async def test_arguments_come_as_their_types() -> None:
+    given = order.arguments(b'{"lines": [{"article": "a"}]}')
+    assert given == {"lines": [Line("a", 1)], "speed": "slow"}
+    assert await order.perform(given, CONTEXT) == 1
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ("{", "truncated"),
+        ("[]", "Expected `object`"),
+        ('{"lines": 1}', r"Expected `array`, got `int` - at `\$.lines`"),
+        ('{"lines": [], "urgent": true}', "unknown field `urgent`"),
+        ('{"lines": [{"article": 7}]}', r"\$\.lines\[0\]\.article"),
+        ("[" * 100_000, "are not as its schema says"),
+    ],
+)
+def test_wrong_arguments_are_told_with_their_place(given: str, said: str) -> None:
+    with pytest.raises(BadArguments, match=said):
+        order.arguments(given)
+
+
+async def test_the_context_is_given_and_not_asked_for() -> None:
+    @tool
+    def where(context: ToolContext) -> tuple[str, bool]:
+        """Where it runs."""
+        return context.key, threading.current_thread() is threading.main_thread()
+
+    assert where.parameters["properties"] == {}
+    # A function that is no coroutine function does not hold up the loop.
+    assert await where.perform(where.arguments(""), CONTEXT) == ("run/call/1", False)
+
+
+def test_what_cannot_be_told_to_a_model_is_refused_where_it_is_declared() -> None:
+    def untyped(a) -> None: ...  # type: ignore[no-untyped-def]
+
+    def many(*a: int) -> None: ...
+
+    with pytest.raises(TypeError, match="'a' has no type"):
+        tool(untyped)  # pyright: ignore
+    with pytest.raises(TypeError, match=r"\*a: 'int'"):
+        tool(many)
+    with pytest.raises(ValueError, match="is no name for a tool"):
+        Tool(order.function, effect="read", name="place an order")
