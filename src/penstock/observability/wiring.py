@@ -16,7 +16,7 @@ from penstock.observability.health.marks import ReleaseMarks
 from penstock.observability.health.measured import SpanMeasures
 from penstock.observability.health.pages import health_pages
 from penstock.observability.health.routes import health_routes
-from penstock.observability.live import Live
+from penstock.observability.live import SPANS, SPANS_TOPIC, Live
 from penstock.observability.metrics import CallMeasures, Exposition
 from penstock.observability.otlp.grpc import GrpcIn
 from penstock.observability.otlp.http import TracesIn
@@ -40,6 +40,7 @@ from penstock.observability.traces.wiring import trace_parts
 from penstock.observability.views.kept import Views
 from penstock.observability.views.routes import view_pages, view_routes
 from penstock.storage.records import Records
+from penstock.storage.telemetry.span import Span
 from penstock.storage.telemetry.store import TelemetryStore
 
 
@@ -49,7 +50,8 @@ def wire(house: House) -> Offer:
     records = house.ports.get(Records)
     redactor = Redactor(emails=settings.redact_emails, phones=settings.redact_phones, patterns=settings.redact_patterns)
     keeper = PayloadKeeper(settings.payloads, settings.payload_max_bytes, redactor)
-    own = OwnOutbox(lambda: house.ports.find(TelemetryStore), settings, redactor)
+    arrivals = Live(event=SPANS, topic=SPANS_TOPIC)
+    own = OwnOutbox(lambda: house.ports.find(TelemetryStore), settings, redactor, arrivals.came)
     if own.wanted:
         house.events.subscribe(RunEnded, own.run_ended)
         house.events.subscribe(StepEnded, own.step_ended)
@@ -63,6 +65,7 @@ def wire(house: House) -> Offer:
     peers = house.ports.find(Peers)
     if peers is not None:
         live.join(peers)
+        arrivals.join(peers)
         exposition.serve(lambda: house.ports.get(MetricSources), peers)
     receivers = destinations(settings, os.environ)
     out = [Outbox(settings, receivers, redactor)] if receivers else []
@@ -70,7 +73,13 @@ def wire(house: House) -> Offer:
         if outbox.calls:
             house.events.subscribe(CallEnded, outbox.ended)
     forward = next((outbox.forward for outbox in out if outbox.forwards), None)
-    intake = Intake(settings, redactor, lambda: house.ports.find(TelemetryStore), lambda: house.ports.find(Prices), forward=forward)
+
+    def came(spans: Sequence[Span]) -> None:
+        arrivals.came(spans)
+        if forward is not None:
+            forward(spans)
+
+    intake = Intake(settings, redactor, lambda: house.ports.find(TelemetryStore), lambda: house.ports.find(Prices), forward=came)
     traces = TracesIn(intake, lambda: house.ports.get(Authenticator), settings.otlp.max_body_bytes)
     grpc = [GrpcIn(intake, lambda: house.ports.get(Authenticator), settings.otlp)] if settings.otlp.grpc_port is not None else []
     seat = house.ports.find(Seat)
@@ -79,7 +88,7 @@ def wire(house: House) -> Offer:
     spans = SpansKept(lambda: house.ports.find(TelemetryStore), rules)
     keep = keep_bytes(settings.payloads, settings.payload_max_bytes)
     views = Views(records)
-    shown = trace_parts(house.ports, records, redactor.text if settings.payloads != "full" else str)
+    shown = trace_parts(house.ports, records, arrivals, redactor.text if settings.payloads != "full" else str)
     return Offer(
         stages=(RecordStage(recorder, house.events, keep),),
         endpoints=(traces.endpoint(),),
@@ -97,7 +106,7 @@ def wire(house: House) -> Offer:
             *shown.nav,
         ),
         services=(own, recorder, *out, *grpc, spans),
-        drains=(live,),
+        drains=(live, arrivals),
         checks=(_check(settings), otel_check(receivers)),
         metrics=(_RecorderMetrics(recorder), own, *out, intake, spans),
         marks=(ReleaseMarks(lambda: house.ports.find(TelemetryStore)),),

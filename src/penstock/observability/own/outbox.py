@@ -44,8 +44,15 @@ class Outbox:
 
     name = "own spans"
 
-    def __init__(self, store: Callable[[], TelemetryStore | None], settings: ObservabilitySettings, redactor: Redactor) -> None:
+    def __init__(
+        self,
+        store: Callable[[], TelemetryStore | None],
+        settings: ObservabilitySettings,
+        redactor: Redactor,
+        came: Callable[[Sequence[Span]], None] | None = None,
+    ) -> None:
         self._store = store
+        self._came = came
         self._on = settings.spans.own
         self._most, self._most_bytes = settings.queue_calls, settings.queue_bytes
         self._seconds = settings.spans.own_seconds
@@ -148,6 +155,8 @@ class Outbox:
                     self._give_up(spans, type(fault).__name__)
                 else:
                     self.stored += len(spans)
+                    if self._came is not None:
+                        self._came(spans)
                 self._sending.popleft()
 
     @property

@@ -9,8 +9,11 @@ import msgspec
 from penstock.kernel.ports import Ports
 from penstock.kernel.recall import Embedder
 from penstock.kernel.web import NavItem, Page, Route
+from penstock.observability.live import Live
+from penstock.observability.traces.annotation_pages import annotation_pages, annotation_routes
 from penstock.observability.traces.annotations import Annotations
 from penstock.observability.traces.diff_pages import diff_pages, diff_routes
+from penstock.observability.traces.live_pages import live_pages
 from penstock.observability.traces.pages import trace_pages
 from penstock.observability.traces.routes import trace_routes
 from penstock.observability.traces.service import Traces
@@ -30,21 +33,29 @@ class Shown(msgspec.Struct, frozen=True):
     nav: Sequence[NavItem]
 
 
-def trace_parts(ports: Ports, records: Records, clean: Callable[[str], str]) -> Shown:
+def trace_parts(ports: Ports, records: Records, arrivals: Live, clean: Callable[[str], str]) -> Shown:
     """Build them. ``clean`` is how texts of people may be kept."""
     annotations = Annotations(records, clean)
     traces = Traces(lambda: ports.find(TelemetryStore), annotations.traces)
     conversations = Conversations(traces)
     likeness = Likeness(traces, lambda: ports.find(Embedder))
     return Shown(
-        routes=(*trace_routes(traces, likeness), *thread_routes(conversations), *diff_routes(traces)),
+        routes=(
+            *trace_routes(traces, likeness),
+            *thread_routes(conversations),
+            *diff_routes(traces),
+            *annotation_routes(traces, annotations),
+        ),
         pages=(
             *diff_pages(ports, traces),
-            *trace_pages(ports, traces, likeness),
+            *trace_pages(ports, traces, likeness, annotations),
             *thread_pages(ports, traces, conversations),
+            *annotation_pages(traces, annotations),
+            *live_pages(ports, traces, arrivals),
         ),
         nav=(
             NavItem("Traces", "/console/traces", "traces", "Observe", 22, "w"),
+            NavItem("Live", "/console/live/spans", "live", "Observe", 26, "z"),
             NavItem("Conversations", "/console/threads", "threads", "Observe", 24, "u"),
         ),
     )
