@@ -88,7 +88,7 @@ def wire(house: House) -> Offer:
     spans = SpansKept(lambda: house.ports.find(TelemetryStore), rules)
     keep = keep_bytes(settings.payloads, settings.payload_max_bytes)
     views = Views(records)
-    shown = trace_parts(house.ports, records, arrivals, redactor.text if settings.payloads != "full" else str)
+    shown = trace_parts(house.ports, records, arrivals, intake, redactor.text if settings.payloads != "full" else str)
     return Offer(
         stages=(RecordStage(recorder, house.events, keep),),
         endpoints=(traces.endpoint(),),

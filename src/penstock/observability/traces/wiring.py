@@ -10,9 +10,11 @@ from penstock.kernel.ports import Ports
 from penstock.kernel.recall import Embedder
 from penstock.kernel.web import NavItem, Page, Route
 from penstock.observability.live import Live
+from penstock.observability.otlp.intake import Intake
 from penstock.observability.traces.annotation_pages import annotation_pages, annotation_routes
 from penstock.observability.traces.annotations import Annotations
 from penstock.observability.traces.diff_pages import diff_pages, diff_routes
+from penstock.observability.traces.intake_pages import intake_pages
 from penstock.observability.traces.live_pages import live_pages
 from penstock.observability.traces.pages import trace_pages
 from penstock.observability.traces.routes import trace_routes
@@ -33,7 +35,7 @@ class Shown(msgspec.Struct, frozen=True):
     nav: Sequence[NavItem]
 
 
-def trace_parts(ports: Ports, records: Records, arrivals: Live, clean: Callable[[str], str]) -> Shown:
+def trace_parts(ports: Ports, records: Records, arrivals: Live, intake: Intake, clean: Callable[[str], str]) -> Shown:
     """Build them. ``clean`` is how texts of people may be kept."""
     annotations = Annotations(records, clean)
     traces = Traces(lambda: ports.find(TelemetryStore), annotations.traces)
@@ -52,9 +54,11 @@ def trace_parts(ports: Ports, records: Records, arrivals: Live, clean: Callable[
             *thread_pages(ports, traces, conversations),
             *annotation_pages(traces, annotations),
             *live_pages(ports, traces, arrivals),
+            *intake_pages(ports, traces, intake),
         ),
         nav=(
             NavItem("Traces", "/console/traces", "traces", "Observe", 22, "w"),
+            NavItem("Intake", "/console/intake", "inbox", "Observe", 60, "i"),
             NavItem("Live", "/console/live/spans", "live", "Observe", 26, "z"),
             NavItem("Conversations", "/console/threads", "threads", "Observe", 24, "u"),
         ),
