@@ -26,8 +26,10 @@ SLOWER = 0.1
 
 SLOWER_MS = 1.0
 
-_WORDS = re.compile(r"\s+|\w+|[^\w\s]")
+_WORDS = re.compile(r"\w+\s*|[^\w\s]\s*|\s+")
 MOST_WORDS = 4000
+OTHER = 0.25
+"""Texts of which less is the same are shown one after the other: nobody reads two sentences woven into each other."""
 
 
 class Change(msgspec.Struct, frozen=True):
@@ -157,7 +159,10 @@ def words(before: str, after: str) -> list[Piece]:
     if max(len(a), len(b)) > MOST_WORDS:
         a, b = before.splitlines(keepends=True), after.splitlines(keepends=True)
     found: list[Piece] = []
-    for tag, i, j, k, m in difflib.SequenceMatcher(None, a, b, autojunk=len(a) > 500).get_opcodes():
+    matcher = difflib.SequenceMatcher(None, a, b, autojunk=len(a) > 500)
+    if a and b and matcher.ratio() < OTHER:
+        return [Piece("gone", before), Piece("new", after)]
+    for tag, i, j, k, m in matcher.get_opcodes():
         if tag == "equal":
             found.append(Piece("same", "".join(a[i:j])))
             continue
