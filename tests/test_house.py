@@ -126,6 +126,8 @@ UNMIRRORED: dict[str, str] = {
     "observability/otlp/sent.py": "observability/otlp/test_protobuf.py",
     "observability/otlp/table.py": "observability/otlp/test_normalise.py",
     "observability/traces/service.py": "observability/traces/test_routes.py",
+    "observability/traces/thread_pages.py": "observability/traces/test_threads.py",
+    "observability/traces/thread_routes.py": "observability/traces/test_threads.py",
     "observability/recorded.py": "quality/test_sampling.py",
     "quality/evidence.py": "quality/test_sampling.py",
     "quality/feedback.py": "quality/test_sampling.py",

@@ -1,4 +1,4 @@
-"""Live pages: whoever looks is told that calls have ended, at most once a second, and fetches what it shows anew.
+"""Live pages: whoever looks is told that calls have ended, or spans have come, at most once a second, and fetches what it shows anew.
 
 Only the fact is sent, never a call: the page asks for its own part again and so sees exactly what its reader may see, through the same
 door. Nobody looking costs the line one comparison a call.
@@ -7,7 +7,7 @@ door. Nobody looking costs the line one comparison a call.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable, Sequence
 
 import msgspec
 
@@ -15,6 +15,7 @@ from penstock.kernel.errors import Overloaded
 from penstock.kernel.events import CallEnded
 from penstock.kernel.ports import Peers
 from penstock.kernel.principal import Principal
+from penstock.storage.telemetry.span import Span
 
 MOST_WATCHERS = 500
 """Streams that may be open at once; a page that finds no room shows what it showed and tries again later."""
@@ -26,9 +27,10 @@ BEAT_SECONDS = 15.0
 HELLO = b"retry: 2000\n\n"
 BEAT = b": still here\n\n"
 CALLS = b"event: calls\ndata: ended\n\n"
-
+SPANS = b"event: spans\ndata: came\n\n"
 
 TOPIC = "calls ended"
+SPANS_TOPIC = "spans came"
 
 
 class _Watcher:
@@ -40,9 +42,14 @@ class _Watcher:
 
 
 class Live:
-    """Knows who looks. `ended` is a subscriber of `CallEnded`; `drain` lets everyone go when Penstock stops."""
+    """Knows who looks. `ended` is a subscriber of `CallEnded`, `came` is for whoever stores spans; one of them is used.
 
-    def __init__(self, *, pause: float = PAUSE_SECONDS, beat: float = BEAT_SECONDS) -> None:
+    ``event`` is what watchers are sent, ``topic`` what workers tell each other. `drain` lets everyone go when Penstock stops.
+    """
+
+    def __init__(self, *, pause: float = PAUSE_SECONDS, beat: float = BEAT_SECONDS, event: bytes = CALLS, topic: str = TOPIC) -> None:
+        self._event = event
+        self._topic = topic
         self._watchers: set[_Watcher] = set()
         self._pause = pause
         self._beat = beat
@@ -60,12 +67,20 @@ class Live:
         if not self._watchers and self._peers is None:
             return
         principal = event.call.principal
-        owner = principal.organisation if principal is not None else None
-        self.heard(owner)
-        if self._peers is not None:
-            if not self._untold:
-                asyncio.get_running_loop().call_later(self._pause, self._tell)
-            self._untold.add(owner)
+        self._spread((principal.organisation if principal is not None else None,))
+
+    def came(self, spans: Sequence[Span]) -> None:
+        """Spans were stored: tell whoever may see them, and the other workers."""
+        if self._watchers or self._peers is not None:
+            self._spread({span.organisation for span in spans})
+
+    def _spread(self, owners: Iterable[str | None]) -> None:
+        for owner in owners:
+            self.heard(owner)
+            if self._peers is not None:
+                if not self._untold:
+                    asyncio.get_running_loop().call_later(self._pause, self._tell)
+                self._untold.add(owner)
 
     def join(self, peers: Peers) -> None:
         """Whoever looks at this worker is told of calls at the others too."""
@@ -76,15 +91,15 @@ class Live:
             return b""
 
         self._peers = peers
-        peers.answer(TOPIC, told)
+        peers.answer(self._topic, told)
 
     def _tell(self) -> None:
         owners, self._untold = self._untold, set()
         if self._peers is not None and not self._closing.is_set():
-            self._peers.tell(TOPIC, msgspec.json.encode(list(owners)))
+            self._peers.tell(self._topic, msgspec.json.encode(list(owners)))
 
     def heard(self, owner: str | None) -> None:
-        """A call of an organisation has ended, here or at another worker."""
+        """A call of an organisation has ended, or a span of it came, here or at another worker."""
         for watcher in self._watchers:
             if watcher.reach is None or watcher.reach == owner:
                 watcher.news.set()
@@ -114,7 +129,7 @@ class Live:
                     yield BEAT
                     continue
                 watcher.news.clear()
-                yield CALLS
+                yield self._event
                 await asyncio.wait({closing}, timeout=self._pause)
         finally:
             closing.cancel()

@@ -17,7 +17,7 @@ from penstock.observability.access.erasing import Erasing
 from penstock.observability.access.routes import access_routes
 from penstock.observability.access.service import PayloadAccess
 from penstock.observability.health.wiring import health
-from penstock.observability.live import Live
+from penstock.observability.live import SPANS, SPANS_TOPIC, Live
 from penstock.observability.metrics import CallMeasures, Exposition
 from penstock.observability.otlp.grpc import GrpcIn
 from penstock.observability.otlp.http import TracesIn
@@ -38,8 +38,9 @@ from penstock.observability.routes import routes
 from penstock.observability.service import Questions
 from penstock.observability.settings import ObservabilitySettings
 from penstock.observability.spans_kept import SpansKept, rules_of
-from penstock.observability.traces.wiring import trace_pages
+from penstock.observability.traces.wiring import trace_parts
 from penstock.storage.records import Records
+from penstock.storage.telemetry.span import Span
 from penstock.storage.telemetry.store import TelemetryStore
 
 
@@ -53,7 +54,8 @@ def wire(house: House) -> Offer:
     out = [Outgoing(settings, receivers, redactor)] if receivers else []
     onward = next((one.ours for one in out if one.wanted(lambda terms: terms.calls)), None)
     forward = next((one.forward for one in out if one.wanted(lambda terms: terms.forward)), None)
-    own = Outbox(lambda: house.ports.find(TelemetryStore), settings, redactor, onward)
+    arrivals = Live(event=SPANS, topic=SPANS_TOPIC)
+    own = Outbox(lambda: house.ports.find(TelemetryStore), settings, redactor, onward, arrivals.came)
     through = Through() if own.wanted else None
     if through is not None:
         house.events.subscribe(CallEnded, through.ended)
@@ -76,9 +78,16 @@ def wire(house: House) -> Offer:
     peers = house.ports.find(Peers)
     if peers is not None:
         live.join(peers)
+        arrivals.join(peers)
         exposition.serve(lambda: house.ports.get(MetricSources), peers)
+
+    def came(spans: Sequence[Span]) -> None:
+        arrivals.came(spans)
+        if forward is not None:
+            forward(spans)
+
     store, prices = (lambda: house.ports.find(TelemetryStore)), (lambda: house.ports.find(Prices))
-    intake = Intake(settings, redactor, store, prices, forward=forward, through=through)
+    intake = Intake(settings, redactor, store, prices, forward=came, through=through)
     traces = TracesIn(intake, lambda: house.ports.get(Authenticator), settings.otlp.max_body_bytes)
     grpc = [GrpcIn(intake, lambda: house.ports.get(Authenticator), settings.otlp)] if settings.otlp.grpc_port is not None else []
     seat = house.ports.find(Seat)
@@ -97,13 +106,13 @@ def wire(house: House) -> Offer:
                 NavItem("Calls", "/console/calls", "calls", "Observe", 20, "c"),
             ),
             services=(*out, own, recorder, *grpc, spans),
-            drains=(live,),
+            drains=(live, arrivals),
             checks=(_check(settings), otel_check(receivers)),
             metrics=(_RecorderMetrics(recorder), own, *out, intake, spans),
             ports={CallRecords: Recorded(records, recorder.flush, redactor, settings.payloads)},
         ),
         health(house),
-        trace_pages(house, redactor.text if settings.payloads != "full" else str, access),
+        trace_parts(house, arrivals, intake, redactor.text if settings.payloads != "full" else str, access),
     )
 
 

@@ -52,9 +52,12 @@ class Outbox:
         settings: ObservabilitySettings,
         redactor: Redactor,
         onward: Callable[[Sequence[Span]], None] | None = None,
+        came: Callable[[Sequence[Span]], None] | None = None,
     ) -> None:
+        """``onward`` is told of spans when they are made, ``came`` when they are stored."""
         self._store = store
         self._onward = onward
+        self._came = came
         self._on = settings.spans.own
         self._most, self._most_bytes = settings.queue_calls, settings.queue_bytes
         self._seconds = settings.spans.own_seconds
@@ -165,6 +168,8 @@ class Outbox:
                     self._give_up(spans, type(fault).__name__)
                 else:
                     self.stored += len(spans)
+                    if self._came is not None:
+                        self._came(spans)
                 self._sending.popleft()
 
     @property

@@ -93,6 +93,13 @@ class Annotations:
         rows = await self._records.read(lambda connection: connection.execute(asked).mappings().all())
         return [_annotation(dict(row)) for row in rows]
 
+    async def removable(self, by: Principal, trace: str) -> Sequence[str]:
+        """Ids of what was said of a trace that ``by`` may take back."""
+        where = [table.c.trace_id == trace, *_within(by.reach)]
+        asked = select(table.c.id, table.c.key_id, table.c.person).where(*where).limit(MOST)
+        rows = await self._records.read(lambda connection: connection.execute(asked).all())
+        return [id for id, key, person in rows if _may_remove(by, key, person)]
+
     async def remove(self, by: Principal, trace: str, id: str) -> None:
         """Take one back: its author, by person or key, and administrators may. Raises `NotFound` and `Forbidden`."""
         where = [table.c.id == id, table.c.trace_id == trace, *_within(by.reach)]
@@ -101,8 +108,7 @@ class Annotations:
             row = connection.execute(select(table).where(*where)).mappings().first()
             if row is None:
                 raise NotFound(f"no annotation {id[:100]!r} of this trace")
-            own = row["key_id"] == by.key_id or (by.person and row["person"] == by.person)
-            if not own and not by.may(Scope.ADMIN):
+            if not _may_remove(by, row["key_id"], row["person"]):
                 raise Forbidden("what somebody else said is taken back by them, or by an administrator")
             connection.execute(delete(table).where(*where))
 
@@ -119,6 +125,10 @@ class Annotations:
         """Labels that were given, in their order."""
         asked = select(table.c.label).distinct().where(table.c.label != "", *_within(organisation)).order_by(table.c.label).limit(most)
         return await self._records.read(lambda connection: connection.execute(asked).scalars().all())
+
+
+def _may_remove(by: Principal, key: str, person: str) -> bool:
+    return by.may(Scope.ADMIN) or key == by.key_id or bool(by.person and person == by.person)
 
 
 def _within(reach: str | None) -> list[ColumnElement[bool]]:

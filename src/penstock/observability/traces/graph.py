@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Sequence
 
 import msgspec
@@ -15,6 +15,7 @@ MOST = 40
 
 BOX_WIDTH, BOX_HEIGHT, COLUMN, ROW, EDGE = 190, 46, 310, 74, 14
 _LETTERS = 24
+_TOLD = 4
 
 Key = tuple[str, str]
 
@@ -37,7 +38,8 @@ class Vertex(msgspec.Struct):
 
 
 class Edge(msgspec.Struct):
-    """How often one asked the other, and how long that took in all. ``path`` is what is drawn, its words stand at ``x`` and ``y``."""
+    """How often one asked the other, and how long that took in all. ``path`` is what is drawn, its words stand at ``x`` and ``y``
+    where there is room to tell them."""
 
     source: Vertex
     target: Vertex
@@ -47,6 +49,7 @@ class Edge(msgspec.Struct):
     path: str = ""
     x: int = 0
     y: int = 0
+    told: bool = True
 
 
 class Graph(msgspec.Struct, frozen=True):
@@ -142,8 +145,10 @@ def _lay_out(order: Sequence[Key], kept: dict[Key, Vertex], edges: dict[tuple[Ke
         room = (most - len(column)) * ROW // 2
         for row, key in enumerate(column):
             kept[key].x, kept[key].y = EDGE + at * COLUMN, EDGE + room + row * ROW
-    for edge in edges.values():
-        _draw(edge)
+    into: Counter[Key] = Counter()
+    for (_, target), edge in edges.items():
+        _draw(edge, into[target])
+        into[target] += 1
     return EDGE * 2 + max(0, len(columns) - 1) * COLUMN + BOX_WIDTH, EDGE * 2 + max(0, most - 1) * ROW + BOX_HEIGHT
 
 
@@ -152,14 +157,16 @@ def _beside(key: Key, edges: dict[tuple[Key, Key], Edge], rows: dict[Key, float]
     return sum(near) / len(near) if near else 0.0
 
 
-def _draw(edge: Edge) -> None:
+def _draw(edge: Edge, number: int) -> None:
     a, b = edge.source, edge.target
     x1, y1, x2, y2 = a.x + BOX_WIDTH, a.y + BOX_HEIGHT // 2, b.x, b.y + BOX_HEIGHT // 2
     if b.x > a.x:
         bend = (x2 - x1) // 2
         edge.path = f"M{x1} {y1}C{x1 + bend} {y1} {x2 - bend} {y2} {x2 - 6} {y2}"
-        # Beside its target, so that the words of many edges from one node do not lie on each other.
-        edge.x, edge.y = x2 - 12, y2 + (16 if b.y > a.y else -6)
+        # Beside its target, below or above each other where many lead there.
+        below = (b.y > a.y) != bool(number % 2)
+        edge.x, edge.y = x2 - 12, y2 + (16 if below else -6) + (12 if below else -12) * (number // 2)
+        edge.told = number < _TOLD
     else:
         # Back, or within a column: over the top, into the target from its right.
         top = min(a.y, b.y) - EDGE + 4

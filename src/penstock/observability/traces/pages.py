@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
@@ -15,6 +16,7 @@ from penstock.kernel.ports import Directory, Ports
 from penstock.kernel.principal import Principal
 from penstock.kernel.web import Page
 from penstock.observability.otlp.messages import is_dictionary
+from penstock.observability.traces.annotations import Annotation, Annotations
 from penstock.observability.traces.conversation import as_turns
 from penstock.observability.traces.graph import graph
 from penstock.observability.traces.query import INNER, SpanQuery
@@ -37,7 +39,7 @@ OWN = ("hours", "show", "min_cost", "cursor")
 SHOWN_CHARACTERS = 50_000
 
 
-def trace_pages(ports: Ports, traces: Traces, likeness: Likeness) -> Sequence[Page]:
+def trace_pages(ports: Ports, traces: Traces, likeness: Likeness, annotations: Annotations) -> Sequence[Page]:
     """The search, one trace and further rows of it, one span."""
 
     def console() -> Console:
@@ -73,6 +75,12 @@ def trace_pages(ports: Ports, traces: Traces, likeness: Likeness) -> Sequence[Pa
             **context,
         )
 
+    async def notes(principal: Principal, trace: str, span: str) -> dict[str, Any]:
+        said = await annotations.of(principal, trace)
+        here = [one for one in said if not span or one.span == span]
+        mine = set(await annotations.removable(principal, trace))
+        return {"said_of": here, "may_remove": mine, "labels": await annotations.labels(principal.reach), "noted": _noted(said)}
+
     async def tree_of(principal: Principal, trace: str) -> tuple[Tree, bool]:
         found, more = await traces.spans(principal, trace)
         return plant(found, time.time_ns()), more
@@ -105,6 +113,7 @@ def trace_pages(ports: Ports, traces: Traces, likeness: Likeness) -> Sequence[Pa
             cost=sum(costs) if costs else None,
             facts=facts_of(root.span, names(ports)),
             said=said,
+            **await notes(principal, trace, ""),
             turns=(as_turns(said.input), as_turns(said.output)) if said is not None else (None, None),
             name=names(ports),
         )
@@ -118,6 +127,7 @@ def trace_pages(ports: Ports, traces: Traces, likeness: Likeness) -> Sequence[Pa
             trace=trace,
             rows=rows(tree, under, skip),
             is_more=_is_more,
+            noted=_noted(await annotations.of(principal, trace)),
             total=(tree.end_ns - tree.start_ns) / 1e6,
         )
 
@@ -139,6 +149,7 @@ def trace_pages(ports: Ports, traces: Traces, likeness: Likeness) -> Sequence[Pa
             shown=shown,
             node=node,
             took=took(shown.span),
+            **await notes(principal, trace, id),
             facts=facts_of(shown.span, names(ports)),
             said=read_payload(payload),
             may=traces.access.may(principal),
@@ -279,6 +290,11 @@ def _links(links: Sequence[Any]) -> list[tuple[str, str]]:
 
 def _short(text: str) -> str:
     return text if len(text) <= 60 else f"{text[:59]}…"
+
+
+def _noted(said: Sequence[Annotation]) -> Mapping[str, int]:
+    """How often something was said of each span."""
+    return Counter(one.span for one in said if one.span)
 
 
 def _is_more(row: Row | More) -> bool:
