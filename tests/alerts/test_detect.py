@@ -22,7 +22,10 @@ def usual(days: float = 7.0, *, seed: int = 7) -> list[float]:
     return [1000 * (1 + 0.5 * math.sin((first + n * STEP) % DAY / DAY * 2 * math.pi)) * math.exp(rng.gauss(0, 0.1)) for n in range(count)]
 
 
-def verdict(values: list[float], rule: Detector = Detector()) -> str:
+USUAL = Detector()
+
+
+def verdict(values: list[float], rule: Detector = USUAL) -> str:
     return judge(rule, LATENCY, steps(values, step=STEP), NOW + 10).state
 
 
