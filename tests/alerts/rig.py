@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -44,9 +45,12 @@ class Receiver:
         self.answer: Callable[[], int] = lambda: 200
         self.hold: asyncio.Event | None = None
         self.url = ""
+        self.seen: Counter[str] = Counter()
+        """Requests by idempotency key, also those that were not taken."""
 
     async def take(self, request: web.Request) -> web.Response:
         body = await request.read()
+        self.seen[request.headers.get("idempotency-key", "")] += 1
         if self.hold is not None:
             await self.hold.wait()
         status = self.answer()

@@ -52,7 +52,7 @@ def filled(name: str, terms: Terms) -> dict[str, str]:
             "step_seconds": str(one.step_seconds),
             "for_minutes": _number(one.for_seconds / 60),
             "at_least": str(one.at_least),
-            "clear": _number(one.clear),
+            "clear_at": _number(one.clear),
         }
         if one.sure:
             form["sure"] = "on"
@@ -103,7 +103,7 @@ def terms_of(form: Mapping[str, str], before: Terms | None = None) -> Terms:
             "step_seconds": _int(form, "step_seconds", 60),
             "for_seconds": round((_float(form, "for_minutes") or 5) * 60),
             "at_least": 1 if least is None else least,
-            "clear": _float(form, "clear"),
+            "clear": _float(form, "clear_at"),
             "sure": "sure" in form,
         }
     elif kind == "objective":
@@ -141,7 +141,7 @@ def at_field(param: str | None) -> str:
     last = (param or "").rpartition(".")[2]
     if param == "objective.limit":
         return "objective_limit"
-    return {"threshold": "limit", "burns": "target", "for_seconds": "for_minutes"}.get(last, last)
+    return {"threshold": "limit", "clear": "clear_at", "burns": "target", "for_seconds": "for_minutes"}.get(last, last)
 
 
 def _where(text: str) -> dict[str, tuple[str, ...]]:

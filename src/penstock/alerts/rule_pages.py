@@ -70,7 +70,7 @@ def rule_pages(ports: Ports, alerting: Alerting) -> Sequence[Page]:
             action=base,
             why_not=why_not,
             measures=[(one.name, f"{one.title} ({one.name})") for one in measures],
-            dimensions=["", *sorted({name for one in measures for name in one.dimensions})],
+            dimensions=[[name, name] for name in sorted({name for one in measures for name in one.dimensions})],
             severities=list(reversed(SEVERITIES)),
             routes=alerting.targets.routes("" if principal.reach is None else principal.organisation, alerting.home()),
             may_everywhere=principal.reach is None,
