@@ -44,6 +44,8 @@ SEEN_THROUGH = {
 
 UNMIRRORED: dict[str, str] = {
     "kernel/weights.py": "registry/test_weights.py",
+    "quality/drift/routes.py": "quality/drift/test_pages.py",
+    "quality/drift/store.py": "quality/drift/test_keeper.py",
     "quality/limits/labels.py": "quality/limits/test_calibrations.py",
     "quality/limits/routes.py": "quality/limits/test_calibrations.py",
     "cache/routes.py": "cache/test_semantic.py",
