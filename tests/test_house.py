@@ -59,6 +59,8 @@ UNMIRRORED: dict[str, str] = {
     "alerts/sending_pages.py": "alerts/test_pages.py",
     "alerts/store.py": "alerts/test_watch.py",
     "alerts/subscribing.py": "alerts/test_routes.py",
+    "quality/drift/routes.py": "quality/drift/test_pages.py",
+    "quality/drift/store.py": "quality/drift/test_keeper.py",
     "quality/limits/labels.py": "quality/limits/test_calibrations.py",
     "quality/limits/routes.py": "quality/limits/test_calibrations.py",
     "cache/routes.py": "cache/test_semantic.py",
