@@ -1,4 +1,4 @@
-"""The trail shows what was changed in it or taken out of it, also beyond what is read at once, and stands lines written at once in a row."""
+"""The trail shows what was changed in it or taken out, also beyond what is read at once; lines written at once stand in a row."""
 
 from __future__ import annotations
 
