@@ -15,6 +15,7 @@ from penstock.kernel.errors import MalformedRequest
 from penstock.kernel.ports import Ports
 from penstock.kernel.principal import Principal, Scope
 from penstock.kernel.web import Ask, Page, Route
+from penstock.observability.access.service import Via
 from penstock.observability.traces.conversation import last_said
 from penstock.observability.traces.diff import Change, Pair, Piece, aligned, words
 from penstock.observability.traces.pages import listed, names
@@ -85,8 +86,8 @@ class Compared(Struct, frozen=True, kw_only=True):
     more: bool
 
 
-async def compare(traces: Traces, reader: Principal, before: str, after: str) -> Compared:
-    """Compare two traces that the reader may see. Raises `NotFound`."""
+async def compare(traces: Traces, reader: Principal, before: str, after: str, via: Via = "api") -> Compared:
+    """Compare two traces that the reader may see; what was said, only where they may see that too. Raises `NotFound`."""
     now = time.time_ns()
     (one, more), (other, further) = await asyncio.gather(traces.spans(reader, before), traces.spans(reader, after))
     trees = plant(one, now), plant(other, now)
@@ -96,9 +97,13 @@ async def compare(traces: Traces, reader: Principal, before: str, after: str) ->
     def said(span: Span | None) -> bool:
         return span is not None and (span.trace_id, span.span_id) in stored
 
-    both = [pair for pair in pairs if said(pair.before) and said(pair.after)]
+    may = traces.access.may(reader)
+    both = [pair for pair in pairs if may and said(pair.before) and said(pair.after)]
     both.sort(key=lambda pair: (pair.depth > 0, pair.before is None or pair.before.kind != "call"))
     outputs = [found for pair in both[:OUTPUTS] if (found := await _output(traces, reader, pair)) is not None]
+    if outputs:
+        for whose in {tree.roots[0].span.organisation for tree in trees}:
+            await traces.access.note(reader, "opened", "spans", f"{before} beside {after}", whose, via)
     return Compared(trees=trees, pairs=pairs, outputs=outputs, more=more or further)
 
 
@@ -156,7 +161,7 @@ def diff_pages(ports: Ports, traces: Traces) -> Sequence[Page]:
             raise MalformedRequest("all is 1 or absent", param="all")
         context: dict[str, Any] = {"found": None, "others": [], "root": None, "rows": [], "left": 0, "counts": {}}
         if before and after:
-            found = await compare(traces, principal, before, after)
+            found = await compare(traces, principal, before, after, "console")
             wanted = _wanted(found.pairs, everything=bool(query.get("all")))
             context |= {
                 "found": found,
