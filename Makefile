@@ -46,10 +46,16 @@ test: $(VENV)/.dev  ## all tests, in parallel
 	.venv-telemetry/bin/python -m pip --disable-pip-version-check -q install -e '.[otlp,telemetry]' -r tests/compatibility/telemetry.txt
 	@touch $@
 
+.venv-phoenix/.made: tests/compatibility/phoenix.txt
+	$(PYTHON) -m venv .venv-phoenix
+	.venv-phoenix/bin/python -m pip --disable-pip-version-check -q install -r tests/compatibility/phoenix.txt
+	@touch $@
+
 # Their libraries leave sockets to the garbage collector, which is theirs to mend.
-test-compatibility: .venv-compatibility/.made .venv-telemetry/.made  ## Google's and Cohere's SDK, LangChain, LlamaIndex, Pydantic AI, MLflow, Inspect AI, Schemathesis and what sends traces against a running Penstock
+test-compatibility: .venv-compatibility/.made .venv-telemetry/.made .venv-phoenix/.made  ## Google's and Cohere's SDK, LangChain, LlamaIndex, Pydantic AI, MLflow, Inspect AI, Schemathesis, what sends traces and what takes them against a running Penstock
 	.venv-compatibility/bin/python -m pytest -q -W ignore -o timeout=600 tests/compatibility/test_google_genai.py tests/compatibility/test_cohere.py tests/compatibility/test_frameworks.py tests/compatibility/test_mlflow.py tests/compatibility/test_inspect_ai.py tests/compatibility/test_schemathesis.py
 	.venv-telemetry/bin/python -m pytest -q -W ignore -o timeout=600 tests/compatibility/test_telemetry.py
+	PENSTOCK_PHOENIX=$(CURDIR)/.venv-phoenix/bin/phoenix PENSTOCK_MLFLOW=$(CURDIR)/.venv-compatibility/bin/mlflow .venv-telemetry/bin/python -m pytest -q -W ignore -o timeout=600 tests/compatibility/test_exporting.py
 
 check: $(VENV)/.dev  ## what has to be clean besides the tests: lint, types, import contracts, generated docs
 	$(BIN)/ruff check .
@@ -114,4 +120,4 @@ bench-embeddings: $(VENV)/.dev  ## the local embedding model's speed
 	$(BIN)/python -m benchmarks.embeddings
 
 clean:  ## remove what was installed and made here
-	rm -rf $(VENV) .venv-compatibility .venv-telemetry .fuzz .bench demo-data penstock-data
+	rm -rf $(VENV) .venv-compatibility .venv-telemetry .venv-phoenix .fuzz .bench demo-data penstock-data

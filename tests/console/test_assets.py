@@ -9,7 +9,7 @@ from starlette.applications import Starlette
 from starlette.routing import Route
 from starlette.testclient import TestClient
 
-from penstock.console.assets import FOR_EVER, StaticFiles
+from penstock.console.assets import FOR_EVER, StaticFiles, trimmed
 
 
 @pytest.fixture
@@ -62,3 +62,47 @@ def test_a_name_that_is_not_there_or_there_already_is_an_error(files: StaticFile
         files.url("d.css")
     with pytest.raises(ValueError, match=r"two static files are called 'a\.css'"):
         files.add("", tmp_path / "static")
+
+
+SCRIPTS = sorted((Path(__file__).parents[2] / "src" / "penstock").rglob("static/**/*.js"))
+OWN = [path for path in SCRIPTS if "vendor" not in path.parts]
+
+
+def test_all_pages_together_have_at_most_150_kb_of_script() -> None:
+    sizes = {path.name: len(path.read_bytes() if path not in OWN else trimmed(path.read_bytes())) for path in SCRIPTS}
+    assert "charts.js" in sizes
+    assert sum(sizes.values()) <= 150_000, sorted(sizes.items(), key=lambda one: -one[1])
+
+
+@pytest.mark.parametrize("path", OWN, ids=lambda path: path.name)
+def test_our_scripts_can_lose_their_indentation(path: Path) -> None:
+    for number, line in enumerate(path.read_text("utf-8").splitlines(), 1):
+        assert line.count("`") % 2 == 0, f"line {number}: a text over several lines"
+        assert not line.rstrip().endswith("\\"), f"line {number}: goes on in the next"
+        at = line.find("/*")
+        assert at < 0 or (not line[:at].strip() and (line.find("*/") < 0 or line.rstrip().endswith("*/"))), f"line {number}: beside code"
+
+
+def test_a_script_loses_only_what_its_readers_need() -> None:
+    script = (
+        b'// why\nimport "./a.js";\n\n/** Says\n * what.\n */\nfunction b() {\n  return "  // no comment"; // nor moved\n}\n/* one */\n'
+    )
+    assert trimmed(script) == b'import "./a.js";\nfunction b() {\nreturn "  // no comment"; // nor moved\n}\n'
+
+
+def test_scripts_and_sheets_are_compressed_for_who_takes_it(tmp_path: Path) -> None:
+    folder = tmp_path / "static"
+    folder.mkdir()
+    (folder / "long.js").write_text("let a = 1;\n" * 200)
+    (folder / "i.svg").write_text("<svg/>")
+    made = StaticFiles(folder)
+    client = TestClient(Starlette(routes=[Route("/console/static/{digest}/{path:path}", made.serve)]))
+    packed = client.get(made.url("long.js"))
+    plain = client.get(made.url("long.js"), headers={"accept-encoding": "identity"})
+    assert packed.text == plain.text
+    assert packed.headers["content-encoding"] == "gzip"
+    assert int(packed.headers["content-length"]) < 200 < int(plain.headers["content-length"])
+    assert packed.headers["vary"] == "Accept-Encoding"
+    assert "content-encoding" not in plain.headers
+    assert "content-encoding" not in client.get(made.url("i.svg")).headers
+    assert made.sizes(".js") == {"long.js": int(plain.headers["content-length"])}

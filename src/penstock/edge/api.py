@@ -19,7 +19,7 @@ from starlette.routing import Route as HttpRoute
 from penstock.kernel.errors import Forbidden, MalformedRequest, MethodNotAllowed, NotFound, PenstockError, Unauthenticated
 from penstock.kernel.ports import Authenticator, Sessions
 from penstock.kernel.principal import Principal, Scope
-from penstock.kernel.vendor import SESSION_COOKIE
+from penstock.kernel.vendor import SESSION_COOKIE, credential
 from penstock.kernel.web import Ask, Nothing, Page, Route
 
 _log = logging.getLogger("penstock.edge")
@@ -42,7 +42,7 @@ class Doors:
     def principal(self, request: Request, scope: Scope | None) -> Principal:
         """The caller, who holds ``scope``. Raises `Unauthenticated` or `Forbidden`; without a scope anyone may come (`ANONYMOUS`)."""
         token = request.cookies.get(SESSION_COOKIE)
-        key = _key(request)
+        key = credential(request.headers.get)
         principal: Principal | None = None
         if key is not None:
             principal = self._authenticator.authenticate(key)
@@ -178,14 +178,6 @@ def _page(page: Page, doors: Doors, error_page: ErrorPage) -> Callable[[Request]
 def _next(request: Request) -> str:
     query = f"?{request.url.query}" if request.url.query else ""
     return quote(request.url.path + query, safe="")
-
-
-def _key(request: Request) -> str | None:
-    value = request.headers.get("authorization")
-    if value is not None:
-        scheme, _, token = value.partition(" ")
-        return (token if scheme.lower() == "bearer" else value).strip() or None
-    return request.headers.get("x-api-key") or request.headers.get("api-key")
 
 
 def _same_origin(request: Request) -> bool:

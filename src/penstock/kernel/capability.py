@@ -120,6 +120,14 @@ class Offer(msgspec.Struct, kw_only=True):
     ports: Mapping[type[Any], object] = msgspec.field(default_factory=dict[type[Any], object])
 
 
+def joined(*offers: Offer) -> Offer:
+    """One offer of the parts of a room, in their order. No two of them may offer the same port."""
+    ports = [port for offer in offers for port in offer.ports]
+    assert len(ports) == len(set(ports))
+    whole = {name: tuple(one for offer in offers for one in getattr(offer, name)) for name in Offer.__struct_fields__ if name != "ports"}
+    return Offer(**whole, ports={port: made for offer in offers for port, made in offer.ports.items()})
+
+
 class Capability(Protocol):
     """One room of the house.
 

@@ -16,7 +16,7 @@ from penstock.kernel.principal import Principal, Scope
 from penstock.kernel.recall import Prices
 from penstock.kernel.web import Page
 from penstock.observability.live import Live
-from penstock.observability.metrics import CONTENT_TYPE, Exposition
+from penstock.observability.metrics import Exposition, media_of
 from penstock.observability.service import CallFilter, CallRow, Group, Questions
 from penstock.observability.why import explain
 
@@ -149,7 +149,9 @@ def pages(
             raise Forbidden("measures are of the whole installation; only keys of the organisation that runs it may read them")
         from starlette.responses import Response
 
-        return Response(await exposition.whole(ports.get(MetricSources), ports.find(Peers)), media_type=CONTENT_TYPE)
+        media = media_of(request.headers.get("accept", ""))
+        page = await exposition.whole(ports.get(MetricSources), ports.find(Peers), media)
+        return Response(page, media_type=media, headers={"vary": "accept"})
 
     return (
         Page(path="/console/", handler=overview),

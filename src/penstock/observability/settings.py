@@ -41,7 +41,7 @@ class OtelDestination(Struct, frozen=True, forbid_unknown_fields=True):
         Literal["none", "redacted"],
         Meta(description="Prompts and replies: not sent, or sent with secrets replaced, as far as observability.payloads keeps them."),
     ] = "none"
-    calls: Annotated[bool, Meta(description="Send our own calls.")] = True
+    calls: Annotated[bool, Meta(description="Send our own calls and runs.")] = True
     forward: Annotated[bool, Meta(description="Send on the spans that other programs sent here over OTLP, once they are stored.")] = False
     organisations: Annotated[list[str], Meta(description="Only spans of these organisations, by id; empty: of all.")] = []
     tasks: Annotated[list[str], Meta(description="Only spans of these tasks; a `*` at the end stands for any rest; empty: of all.")] = []

@@ -5,17 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Sequence
 
-from penstock.kernel.capability import Check, Finding, House, Offer
+from penstock.kernel.capability import Check, Finding, House, Offer, joined
 from penstock.kernel.events import CallEnded, RunEnded, StepEnded
 from penstock.kernel.evidence import CallRecords
 from penstock.kernel.ports import Authenticator, Metric, MetricSources, Peers
 from penstock.kernel.recall import Prices
 from penstock.kernel.seat import Seat
 from penstock.kernel.web import NavItem
-from penstock.observability.health.marks import ReleaseMarks
-from penstock.observability.health.measured import SpanMeasures
-from penstock.observability.health.pages import health_pages
-from penstock.observability.health.routes import health_routes
+from penstock.observability.health.wiring import health
 from penstock.observability.live import SPANS, SPANS_TOPIC, Live
 from penstock.observability.metrics import CallMeasures, Exposition
 from penstock.observability.otlp.grpc import GrpcIn
@@ -24,8 +21,8 @@ from penstock.observability.otlp.intake import Intake
 from penstock.observability.otlp.routes import intake_routes
 from penstock.observability.out.check import check as otel_check
 from penstock.observability.out.destination import destinations
-from penstock.observability.out.outbox import Outbox
-from penstock.observability.own.outbox import Outbox as OwnOutbox
+from penstock.observability.out.outgoing import Outgoing
+from penstock.observability.own.outbox import Outbox
 from penstock.observability.pages import pages
 from penstock.observability.payloads import PayloadKeeper, keep_bytes
 from penstock.observability.record import RecordStage
@@ -36,9 +33,7 @@ from penstock.observability.routes import routes
 from penstock.observability.service import Questions
 from penstock.observability.settings import ObservabilitySettings
 from penstock.observability.spans_kept import SpansKept, rules_of
-from penstock.observability.traces.wiring import trace_parts
-from penstock.observability.views.kept import Views
-from penstock.observability.views.routes import view_pages, view_routes
+from penstock.observability.traces.wiring import trace_pages
 from penstock.storage.records import Records
 from penstock.storage.telemetry.span import Span
 from penstock.storage.telemetry.store import TelemetryStore
@@ -50,8 +45,12 @@ def wire(house: House) -> Offer:
     records = house.ports.get(Records)
     redactor = Redactor(emails=settings.redact_emails, phones=settings.redact_phones, patterns=settings.redact_patterns)
     keeper = PayloadKeeper(settings.payloads, settings.payload_max_bytes, redactor)
+    receivers = destinations(settings, os.environ)
+    out = [Outgoing(settings, receivers, redactor)] if receivers else []
+    onward = next((one.ours for one in out if one.wanted(lambda terms: terms.calls)), None)
+    forward = next((one.forward for one in out if one.wanted(lambda terms: terms.forward)), None)
     arrivals = Live(event=SPANS, topic=SPANS_TOPIC)
-    own = OwnOutbox(lambda: house.ports.find(TelemetryStore), settings, redactor, arrivals.came)
+    own = Outbox(lambda: house.ports.find(TelemetryStore), settings, redactor, onward, arrivals.came)
     if own.wanted:
         house.events.subscribe(RunEnded, own.run_ended)
         house.events.subscribe(StepEnded, own.step_ended)
@@ -67,12 +66,6 @@ def wire(house: House) -> Offer:
         live.join(peers)
         arrivals.join(peers)
         exposition.serve(lambda: house.ports.get(MetricSources), peers)
-    receivers = destinations(settings, os.environ)
-    out = [Outbox(settings, receivers, redactor)] if receivers else []
-    for outbox in out:
-        if outbox.calls:
-            house.events.subscribe(CallEnded, outbox.ended)
-    forward = next((outbox.forward for outbox in out if outbox.forwards), None)
 
     def came(spans: Sequence[Span]) -> None:
         arrivals.came(spans)
@@ -87,31 +80,24 @@ def wire(house: House) -> Offer:
     rules = rules_of(settings.spans) if seat is None or seat.index == 0 else ()
     spans = SpansKept(lambda: house.ports.find(TelemetryStore), rules)
     keep = keep_bytes(settings.payloads, settings.payload_max_bytes)
-    views = Views(records)
-    shown = trace_parts(house.ports, records, arrivals, intake, redactor.text if settings.payloads != "full" else str)
-    return Offer(
-        stages=(RecordStage(recorder, house.events, keep),),
-        endpoints=(traces.endpoint(),),
-        routes=(*routes(questions, house.ports), *intake_routes(intake), *shown.routes, *health_routes(house.ports), *view_routes(views)),
-        pages=(
-            *pages(house.ports, questions, exposition, live, recorder.drops, metrics_open=settings.metrics_open),
-            *shown.pages,
-            *health_pages(house.ports),
-            *view_pages(house.ports, views),
+    return joined(
+        Offer(
+            stages=(RecordStage(recorder, house.events, keep),),
+            endpoints=(traces.endpoint(),),
+            routes=(*routes(questions, house.ports), *intake_routes(intake)),
+            pages=pages(house.ports, questions, exposition, live, recorder.drops, metrics_open=settings.metrics_open),
+            nav=(
+                NavItem("Overview", "/console/", "overview", "Observe", 10, "o"),
+                NavItem("Calls", "/console/calls", "calls", "Observe", 20, "c"),
+            ),
+            services=(*out, own, recorder, *grpc, spans),
+            drains=(live,),
+            checks=(_check(settings), otel_check(receivers)),
+            metrics=(_RecorderMetrics(recorder), own, *out, intake, spans),
+            ports={CallRecords: Recorded(records, recorder.flush, redactor, settings.payloads)},
         ),
-        nav=(
-            NavItem("Overview", "/console/", "overview", "Observe", 10, "o"),
-            NavItem("Health", "/console/health", "health", "Observe", 15, "y"),
-            NavItem("Calls", "/console/calls", "calls", "Observe", 20, "c"),
-            *shown.nav,
-        ),
-        services=(own, recorder, *out, *grpc, spans),
-        drains=(live, arrivals),
-        checks=(_check(settings), otel_check(receivers)),
-        metrics=(_RecorderMetrics(recorder), own, *out, intake, spans),
-        marks=(ReleaseMarks(lambda: house.ports.find(TelemetryStore)),),
-        measures=(SpanMeasures(lambda: house.ports.find(TelemetryStore)),),
-        ports={CallRecords: Recorded(records, recorder.flush, redactor, settings.payloads)},
+        health(house),
+        trace_pages(house, arrivals, intake, redactor.text if settings.payloads != "full" else str),
     )
 
 

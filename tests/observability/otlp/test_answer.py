@@ -5,7 +5,7 @@ import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 
 from penstock.kernel.errors import LimitExceeded, PenstockError, Unauthenticated
-from penstock.observability.otlp.answer import JSON, PROTOBUF, failure, retry_details, success
+from penstock.observability.otlp.answer import JSON, PROTOBUF, RETRYABLE, code_of, failure, retry_details, success
 from penstock.observability.otlp.wire import fields
 
 
@@ -36,3 +36,9 @@ def test_when_to_try_again_is_told_as_grpc_has_it() -> None:
     data = retry_details(14, "later", 2.5)
     assert b"type.googleapis.com/google.rpc.RetryInfo" in data
     assert data.endswith(b"\x08\x02\x10\x80\xca\xb5\xee\x01")  # 2 s and 500,000,000 ns
+
+
+@pytest.mark.parametrize(("status", "code"), [(400, 3), (401, 16), (429, 8), (502, 14), (503, 14), (504, 14), (500, 2), (418, 2)])
+def test_grpc_says_as_much_as_http(status: int, code: int) -> None:
+    assert code_of(status) == code
+    assert status not in RETRYABLE or code in {8, 14}

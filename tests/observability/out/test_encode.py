@@ -7,10 +7,12 @@ from tests.observability.out.receiver import said
 from tests.observability.out.test_words import a_span, json
 
 from penstock import __version__
-from penstock.observability.out.calls import SOURCE
-from penstock.observability.out.encode import HOPS, MOST_HOPS, encoder, hops
+from penstock.observability.out.encode import encoder
+from penstock.observability.out.hops import HOPS
+from penstock.observability.own.calls import SERVICE, SOURCE
+from penstock.observability.redaction import Redactor
 from penstock.observability.settings import OtelDestination
-from penstock.storage.telemetry.span import Span
+from penstock.storage.telemetry.span import Payload, Span
 
 
 def export(*spans: Span, **terms: Any) -> Any:
@@ -18,7 +20,7 @@ def export(*spans: Span, **terms: Any) -> Any:
 
 
 def ours(**fields: Any) -> Span:
-    return a_span(service="", release="", source=SOURCE, **fields)
+    return a_span(**{"service": SERVICE, "release": __version__, "source": SOURCE, **fields})
 
 
 def test_spans_are_grouped_by_whose_they_are() -> None:
@@ -27,15 +29,15 @@ def test_spans_are_grouped_by_whose_they_are() -> None:
     mine, theirs = made.resource_spans
     assert said(mine.resource.attributes) == {"service.name": "gate", "service.version": __version__, "wandb.project": "p"}
     assert len(mine.scope_spans[0].spans) == 2
-    assert said(theirs.resource.attributes) == {"service.name": "other", "service.version": "1.2", HOPS: 1, "wandb.project": "p"}
+    assert said(theirs.resource.attributes) == {"service.name": "other", "service.version": "1.2", "wandb.project": "p"}
     assert [(one.scope.name, one.scope.version) for one in theirs.scope_spans] == [("lib", "1"), ("lib", "2")]
 
 
 def test_kinds_status_and_times() -> None:
-    attempt = ours(kind="step", status="failed", error_code="upstream_reset", payload=None)
-    made = export(ours(), attempt, ours(kind="tool", provider=""), resource={})
-    call, step, tool = made.resource_spans[0].scope_spans[0].spans
-    assert (call.kind, step.kind, tool.kind) == (2, 3, 1)
+    attempt = ours(kind="span", operation="attempt", status="failed", error_code="upstream_reset", payload=None)
+    made = export(ours(), attempt, ours(kind="run", operation="run", provider=""))
+    call, step, run = made.resource_spans[0].scope_spans[0].spans
+    assert (call.kind, step.kind, run.kind) == (2, 3, 1)
     assert (call.status.code, step.status.code, step.status.message) == (0, 2, "upstream_reset")
     assert (call.start_time_unix_nano, call.end_time_unix_nano, call.parent_span_id.hex()) == (10, 30, "2" * 16)
 
@@ -73,10 +75,20 @@ def test_any_value_can_be_said() -> None:
     assert said(named.attributes)["penstock.task"] == "half ? pair"
 
 
-def test_hops_are_counted() -> None:
-    assert hops(a_span()) == 0
-    sent_on = a_span(resource=json({HOPS: 2, "scope": {"a": 1}, "host": "h"}))
-    assert hops(sent_on) == 2
-    assert said(export(sent_on).resource_spans[0].resource.attributes)[HOPS] == 3
-    # Whoever writes something else there is not sent on.
-    assert hops(a_span(resource=json({HOPS: "many"}))) == MOST_HOPS
+def test_what_is_kept_as_it_came_goes_out_clean() -> None:
+    secret = "sk-ant-api03-" + "a" * 90
+    span = ours(name=secret, payload=Payload(input=f"my key is {secret}"))
+    data = encoder(OtelDestination(payloads="redacted"), Redactor()).encode([span])
+    assert secret.encode() not in data
+    assert b"redacted" in data
+    assert span.name == secret, "what is stored is not changed"
+
+
+def test_a_caller_that_names_its_service_is_that_one() -> None:
+    made = export(ours(service="shop", release=""), ours(), service_name="gate", resource={})
+    assert [said(one.resource.attributes)["service.name"] for one in made.resource_spans] == ["shop", "gate"]
+
+
+def test_the_resource_of_what_is_sent_on_is_told() -> None:
+    made = export(a_span(resource=json({HOPS: 2, "scope": {"a": 1}, "host": "h"})))
+    assert said(made.resource_spans[0].resource.attributes) == {HOPS: 2, "host": "h", "service.name": "bot", "service.version": "1.2"}

@@ -86,7 +86,7 @@ def test_what_is_said_is_what_is_heard(convention: Any, span: Span) -> None:
     assert sent is not None
     heard = Normaliser(Table(), owner, tally, None).span(sent)
     differing = {name for name in Span.__struct_fields__ if getattr(heard, name) != getattr(span, name)}
-    # It is forwarded by then, and knows of more attributes; OpenInference has no word for an operation and one for both models.
+    # It knows of more attributes by then; OpenInference has no word for an operation and one for both models.
     allowed = {"attributes", "resource"} | ({"operation", "model", "answered"} if convention == "openinference" else set())
     assert differing <= allowed | ({"operation"} if span.kind == "tool" else set()), {
         n: (getattr(heard, n), getattr(span, n)) for n in differing

@@ -240,3 +240,19 @@ async def test_what_is_lost_at_the_end_is_said(store: EmbeddedTelemetry, caplog:
     with caplog.at_level(logging.WARNING, "penstock.observability"):
         await desk.outbox.stop()
     assert "own spans were lost at shutdown" in caplog.text
+
+
+async def test_spans_go_onward_whether_they_are_stored_or_not() -> None:
+    got: list[Span] = []
+    settings = ObservabilitySettings()
+    assert not Outbox(lambda: None, settings, Redactor()).wanted
+    outbox = Outbox(lambda: None, settings, Redactor(), got.extend)
+    assert outbox.wanted
+    await outbox.start()
+    made: list[Span] = []
+    outbox.make(ended(), None, made)
+    outbox.put(made)
+    await outbox.stop()
+    assert got == made
+    assert len(made) == 1
+    assert (outbox.waiting, outbox.stored) == (0, 0)

@@ -29,6 +29,7 @@ function seriesToken(series, index) {
   return series.tone ? `--${series.tone}` : `--series-${(index % PALETTE) + 1}`;
 }
 
+const AWAY = { left: -10, top: -10 };
 const TONES = { release: "--accent", alert: "--warn", incident: "--bad", note: "--faint" };
 
 class Chart {
@@ -169,13 +170,13 @@ class Chart {
       const last = this.spec.x.length - 1;
       const at = this.uplot.cursor.idx;
       const to = { ArrowLeft: (at ?? last + 1) - 1, ArrowRight: (at ?? -1) + 1, Home: 0, End: last }[event.key];
-      if (to !== undefined) this.uplot.setCursor({ left: this.uplot.valToPos(this.spec.x[Math.min(last, Math.max(0, to))], "x"), top: 1 });
-      else if (event.key === "Escape") this.uplot.setCursor({ left: -10, top: -10 });
+      if (to !== undefined) this.uplot.setCursor({ left: this.uplot.valToPos(this.spec.x[Math.min(last, Math.max(0, to))], "x"), top: 1 }, true, true);
+      else if (event.key === "Escape") this.uplot.setCursor(AWAY, true, true);
       else if (event.key === "Enter" && this.spec.link) this.open();
       else return;
       event.preventDefault();
     });
-    this.plot.addEventListener("blur", () => this.uplot.setCursor({ left: -10, top: -10 }));
+    this.plot.addEventListener("blur", () => this.uplot.setCursor(AWAY, true, true));
   }
 
   /** Releases, alerts and incidents: a line at each, and a shade over those that lasted. */

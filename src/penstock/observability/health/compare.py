@@ -158,7 +158,7 @@ class Comparison:
             series = first.series(measure, sides.a_label, a[panel.lead]) + first.series(
                 measure, sides.b_label, _moved(b[panel.lead], shift)
             )
-            shown = any(value is not None for one in series for value in one["values"])
+            shown = any(one.value is not None for one in (*a[panel.lead], *b[panel.lead]))
             drawn.append(
                 {
                     "id": panel.id,

@@ -66,7 +66,7 @@ def _parquet(rows: Sequence[tuple[str, Reading]]) -> bytes:
         return target.read_bytes()
 
 
-async def spans_file(store: TelemetryStore, which: Filter, folder: Path, format: Format, *, payloads: bool) -> tuple[Path, int]:
+async def spans_file(store: TelemetryStore, which: Filter, folder: Path, format: Format) -> tuple[Path, int]:
     """Write the spans into a file of the folder: where it is, and how many they are.
 
     Raises `RequestError` for more than `MOST_SPANS`, and what the store raises.
@@ -78,7 +78,7 @@ async def spans_file(store: TelemetryStore, which: Filter, folder: Path, format:
             f"{count:,} spans are meant, and a file has at most {MOST_SPANS:,}: take a shorter period or say more of them", param="since"
         )
     path = folder / "spans.parquet"
-    written = await store.export(which, path, payloads)
+    written = await store.export(which, path)
     if format == "parquet":
         return path, written
     target = folder / "spans.csv"

@@ -143,7 +143,7 @@ class Charts:
             "sub": self._sub(panel),
             "kind": self._kind(panel),
             "unit": UNITS[unit],
-            "x": self.times if any(value is not None for one in series for value in one["values"]) else [],
+            "x": self.times if any(one.value is not None for name in names for one in found.get(name, ())) else [],
             "series": series,
             "marks": [{"at": m.at, "until": m.until, "kind": m.kind, "title": m.title} for m in marks],
             "link": link,

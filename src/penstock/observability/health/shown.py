@@ -46,9 +46,6 @@ CHOICES = (("task", "model", "team"), ("release", "service"))
 FAR = 10.0
 """Changes by more than this are not told as a share."""
 
-TRACED = frozenset({"task", "model", "provider", "agent", "tool", "service", "release", "environment", "kind"})
-"""Dimensions that the list of spans is narrowed by."""
-
 
 class PageQuery(Narrowed, frozen=True, kw_only=True):
     """The address of the Health page: the last so many seconds, or a period with two ends; of what; a line for each value of what."""
@@ -161,7 +158,7 @@ class Health:
         return {name: sorted(values - {""}) for name, values in found.items()}
 
     def _narrowing(self, equal: Mapping[str, tuple[str, ...]]) -> dict[str, str]:
-        return {"kind": "call", **{name: values[0] for name, values in equal.items() if name in TRACED and len(values) == 1}}
+        return {"kind": "call", **{name: values[0] for name, values in equal.items() if len(values) == 1}}
 
 
 def _one(readings: Sequence[Reading]) -> Reading | None:

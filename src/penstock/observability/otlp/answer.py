@@ -12,11 +12,16 @@ from penstock.kernel.errors import PenstockError
 PROTOBUF = "application/x-protobuf"
 JSON = "application/json"
 
-_CODES = {400: 3, 401: 16, 403: 7, 404: 5, 413: 3, 415: 3, 429: 8, 503: 14}
-"""google.rpc.Code by HTTP status; else UNKNOWN."""
-
 RETRYABLE = frozenset({429, 502, 503, 504})
 """Statuses after which OTLP has senders try again."""
+
+_UNKNOWN, _UNAVAILABLE = 2, 14
+_CODES = {400: 3, 401: 16, 403: 7, 404: 5, 413: 3, 415: 3, 429: 8}
+
+
+def code_of(status: int) -> int:
+    """google.rpc.Code, which gRPC's codes are, by HTTP status."""
+    return _CODES.get(status, _UNAVAILABLE if status in RETRYABLE else _UNKNOWN)
 
 
 def success(refused: int, message: str, media: str) -> bytes:
@@ -38,7 +43,7 @@ def success(refused: int, message: str, media: str) -> bytes:
 
 def failure(fault: PenstockError, media: str) -> bytes:
     """A ``google.rpc.Status``. Its message begins with our stable code."""
-    code, message = _CODES.get(fault.status, 2), f"{fault.code}: {fault.message}"
+    code, message = code_of(fault.status), f"{fault.code}: {fault.message}"
     if media == JSON:
         return msgspec.json.encode({"code": code, "message": message})
     return b"\x08" + _varint(code) + b"\x12" + _sized(message.encode())

@@ -13,7 +13,7 @@ from typing import Any
 from penstock.kernel.errors import PenstockError, SettingsError
 from penstock.kernel.ports import Authenticator
 from penstock.kernel.vendor import credential
-from penstock.observability.otlp.answer import PROTOBUF, RETRYABLE, retry_details, success
+from penstock.observability.otlp.answer import PROTOBUF, code_of, retry_details, success
 from penstock.observability.otlp.intake import Intake
 from penstock.observability.settings import OtlpSettings
 
@@ -21,8 +21,6 @@ _log = logging.getLogger("penstock.observability")
 
 SERVICE = "opentelemetry.proto.collector.trace.v1.TraceService"
 GRACE_SECONDS = 5.0
-
-_CODES = {400: "INVALID_ARGUMENT", 401: "UNAUTHENTICATED", 403: "PERMISSION_DENIED", 413: "INVALID_ARGUMENT", 429: "RESOURCE_EXHAUSTED"}
 
 
 class GrpcIn:
@@ -80,10 +78,10 @@ class GrpcIn:
                 raise
             taken = await self._intake.take(principal, request, "", PROTOBUF)
         except PenstockError as fault:
-            code = getattr(grpc.StatusCode, _CODES.get(fault.status, "UNAVAILABLE" if fault.status in RETRYABLE else "UNKNOWN"))
-            message = f"{fault.code}: {fault.message}"
+            number, message = code_of(fault.status), f"{fault.code}: {fault.message}"
+            code = next(one for one in grpc.StatusCode if one.value[0] == number)
             if fault.retry_after is not None:
-                details = retry_details(code.value[0], message, fault.retry_after)
+                details = retry_details(number, message, fault.retry_after)
                 context.set_trailing_metadata((("grpc-status-details-bin", details),))
             await context.abort(code, message)
             raise  # not reached: abort raises

@@ -7,21 +7,21 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Mapping, Sequence
+from copy import copy
 from typing import Any, cast
 
 import msgspec
 
-from penstock import __version__
-from penstock.observability.out.calls import SOURCE
+from penstock.observability.otlp.intake import clean
 from penstock.observability.out.words import CONVENTIONS
+from penstock.observability.own.calls import SERVICE
+from penstock.observability.redaction import Redactor
 from penstock.observability.settings import OtelDestination
 from penstock.storage.telemetry.span import Span
 
-HOPS = "penstock.hops"
-"""Attribute of a resource: how many Penstocks have sent its spans on. What has been through `MOST_HOPS` is not sent on again, so that
-those which send to each other in a circle stop."""
+OURS = "penstock."
+"""How the source of our own spans begins. A gateway's call is answered for somebody, and an attempt asks a provider."""
 
-MOST_HOPS = 4
 BRIEF = 256
 """Characters of an attribute that goes out where prompts and replies do not: a longer one may be made of them."""
 
@@ -31,24 +31,28 @@ _ASKING = frozenset({"call", "embedding", "rerank"})
 _WHOLE = 1 << 63
 
 
-def encoder(terms: OtelDestination) -> Encoder:
-    """What makes exports for a destination. Raises `ImportError` without the extra."""
+def encoder(terms: OtelDestination, redactor: Redactor | None = None) -> Encoder:
+    """What makes exports for a destination, with secrets replaced by ``redactor``. Raises `ImportError` without the extra."""
     traces: Any = importlib.import_module("opentelemetry.proto.collector.trace.v1.trace_service_pb2")
     # 20 ms and more to import, and only who sends spans needs it.
-    return Encoder(terms, traces.ExportTraceServiceRequest)
+    return Encoder(terms, traces.ExportTraceServiceRequest, redactor)
 
 
 class Encoder:
     """Makes exports by the terms of one destination; may be used from any thread."""
 
-    def __init__(self, terms: OtelDestination, request: Any) -> None:
+    def __init__(self, terms: OtelDestination, request: Any, redactor: Redactor | None) -> None:
         self._terms = terms
         self._request = request
+        self._redactor = redactor
         self._words = CONVENTIONS[terms.convention]
         self._payloads = terms.payloads != "none"
 
     def encode(self, spans: Sequence[Span]) -> bytes:
         """An ``ExportTraceServiceRequest`` of these spans, grouped by resource and library."""
+        if self._redactor is not None:
+            spans = [copy(span) for span in spans]
+            clean(spans, self._redactor)
         export = self._request()
         groups: dict[tuple[str, str, str, str], Any] = {}
         scopes: dict[tuple[str, str, str, str, str], Any] = {}
@@ -66,15 +70,15 @@ class Encoder:
         return export.SerializeToString()
 
     def _resource(self, span: Span) -> dict[str, Any]:
-        if span.source == SOURCE and not span.service:
-            found: dict[str, Any] = {"service.name": self._terms.service_name, "service.version": __version__}
-        else:
-            found = _object(span.resource)
-            found.pop("scope", None)
-            named = {"service.name": span.service, "service.version": span.release, "deployment.environment.name": span.environment}
-            found |= {name: value for name, value in named.items() if value}
-            found[HOPS] = hops(span) + 1
-        return {**found, **self._terms.resource}
+        found = _object(span.resource)
+        found.pop("scope", None)
+        ours = span.source.startswith(OURS) and span.service == SERVICE
+        named = {
+            "service.name": self._terms.service_name if ours else span.service,
+            "service.version": span.release,
+            "deployment.environment.name": span.environment,
+        }
+        return {**found, **{name: value for name, value in named.items() if value}, **self._terms.resource}
 
     def _span(self, made: Any, span: Span) -> None:
         made.trace_id = bytes.fromhex(span.trace_id)
@@ -83,7 +87,7 @@ class Encoder:
             made.parent_span_id = bytes.fromhex(span.parent_id)
         made.name = span.name or span.kind
         made.start_time_unix_nano, made.end_time_unix_nano = span.start_ns, span.end_ns
-        ours = span.source == SOURCE
+        ours = span.source.startswith(OURS)
         if span.kind in _ASKING:
             made.kind = _SERVER if ours else _CLIENT
         else:
@@ -113,14 +117,6 @@ class Encoder:
                 two = made.links.add()
                 two.trace_id, two.span_id = bytes.fromhex(trace), bytes.fromhex(other)
                 _say(two.attributes, cast("dict[str, Any]", link.get("attributes") or {}) if payloads else {})
-
-
-def hops(span: Span) -> int:
-    """How many Penstocks have sent the span on."""
-    if HOPS not in span.resource:
-        return 0
-    told = _object(span.resource).get(HOPS)
-    return told if isinstance(told, int) and told >= 0 else MOST_HOPS
 
 
 def _brief(value: object) -> bool:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Sequence
 from penstock.observability.out.destination import Destination
 from penstock.observability.out.encode import Encoder
 from penstock.observability.out.transport import Answer, Transport
+from penstock.observability.pieces import size_of
 from penstock.storage.telemetry.span import Span
 
 _log = logging.getLogger("penstock.observability")
@@ -63,7 +64,7 @@ class Sender:
         for span in spans:
             if not wants(span):
                 continue
-            size = _size(span)
+            size = size_of(span)
             if len(self._queue) >= self._terms.queue or (self._queue and self._bytes + size > self._terms.queue_bytes):
                 self._drop("queue_full", 1)
             else:
@@ -106,7 +107,7 @@ class Sender:
         batch: list[Span] = []
         size = 0
         while self._queue and len(batch) < self._terms.batch:
-            more = _size(self._queue[0])
+            more = size_of(self._queue[0])
             if batch and size + more > self._terms.batch_bytes:
                 break
             batch.append(self._queue.popleft())
@@ -174,10 +175,3 @@ class Sender:
         if not self._said_at or now - self._said_at > SAY_AGAIN_SECONDS:
             self._said_at = now
             _log.warning(what, extra={"destination": self.destination.name, "spans": count, "reason": why, "waiting": len(self._queue)})
-
-
-def _size(span: Span) -> int:
-    size = 512 + len(span.attributes) + len(span.events) + len(span.resource)
-    if span.payload is not None:
-        size += len(span.payload.input) + len(span.payload.output)
-    return size

@@ -19,6 +19,9 @@ _OPERATIONS = {"agent": "invoke_agent", "tool": "execute_tool", "retrieval": "re
 _OURS = {"completions": "text_completion"}
 """Operations of ours that the convention has another word for: "chat" and "embeddings" are the same."""
 
+_SAID = frozenset({"call", "embedding", "rerank", "agent", "tool", "retrieval"})
+"""Kinds whose operation the convention knows; "run" or "attempt" are words of ours."""
+
 _INFERENCE = {
     "call": "LLM",
     "agent": "AGENT",
@@ -73,7 +76,9 @@ _OPENINFERENCE_COUNTS = (
 def gen_ai(span: Span) -> Attributes:
     """The span in OpenTelemetry's words. Cost is ``gen_ai.usage.cost`` in dollars, which Langfuse and OpenLIT read."""
     found = _named(span, _GEN_AI)
-    operation = _OURS.get(span.operation, span.operation) or _OPERATIONS.get(span.kind, "")
+    operation = _OPERATIONS.get(span.kind, "")
+    if span.kind in _SAID:
+        operation = _OURS.get(span.operation, span.operation) or operation
     if operation:
         found["gen_ai.operation.name"] = operation
     _counts(span, _GEN_AI_COUNTS, found)

@@ -11,6 +11,8 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
 
+import msgspec
+
 from penstock.kernel.call import Call
 from penstock.kernel.errors import PenstockError, RequestError
 from penstock.kernel.events import RunEnded, StepEnded
@@ -49,9 +51,11 @@ class Outbox:
         store: Callable[[], TelemetryStore | None],
         settings: ObservabilitySettings,
         redactor: Redactor,
+        onward: Callable[[Sequence[Span]], None] | None = None,
         came: Callable[[Sequence[Span]], None] | None = None,
     ) -> None:
         self._store = store
+        self._onward = onward
         self._came = came
         self._on = settings.spans.own
         self._most, self._most_bytes = settings.queue_calls, settings.queue_bytes
@@ -71,7 +75,11 @@ class Outbox:
 
     @property
     def wanted(self) -> bool:
-        """Whether there is anything to make spans for."""
+        """Whether there is anything to make spans for: they are stored here, or go onward."""
+        return self._stores or self._onward is not None
+
+    @property
+    def _stores(self) -> bool:
         return self._on and self._store() is not None
 
     @property
@@ -97,18 +105,22 @@ class Outbox:
         if self.wanted:
             self.put((self._runs.step(event),))
 
-    def put(self, spans: Iterable[Span]) -> None:
+    def put(self, spans: Sequence[Span]) -> None:
         """Queue spans; never blocks and never fails."""
-        if not self.wanted:
+        if self._onward is not None:
+            self._onward(spans)
+        if not self._stores:
             return
-        for span in spans:
+        for one in spans:
+            span = one
             if len(self._queue) >= self._most:
                 self.drops["queue_full"] += 1
                 continue
             size = size_of(span)
             if self._bytes + size > self._most_bytes and span.payload is not None:
                 self.drops["payload_bytes"] += 1
-                span.payload = None
+                # A copy, since this one may be on its way elsewhere.
+                span = msgspec.structs.replace(span, payload=None)
                 size = size_of(span)
             self._bytes += size
             self._queue.append((span, size))
@@ -117,7 +129,7 @@ class Outbox:
 
     async def start(self) -> None:
         """Begin to store what comes; without a store there is nothing to do."""
-        if self.wanted:
+        if self._stores:
             self._task = asyncio.create_task(self._run(), name=self.name)
 
     async def stop(self) -> None:

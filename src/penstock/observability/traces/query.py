@@ -13,10 +13,31 @@ from penstock.storage.telemetry.span import KINDS, STATUSES
 
 Name = Annotated[str, Meta(max_length=500)]
 
-EXACT = ("task", "model", "provider", "agent", "tool", "service", "session", "release", "person", "run", "environment")
+EXACT = (
+    "task",
+    "model",
+    "provider",
+    "agent",
+    "tool",
+    "service",
+    "session",
+    "release",
+    "person",
+    "run",
+    "environment",
+    "team",
+    "project",
+    "key",
+    "answered",
+    "prompt",
+    "operation",
+    "error_code",
+    "verdict",
+    "source",
+)
 """Dimensions that a question gives one value of."""
 
-INNER = ("kind", "model", "provider", "agent", "tool", "text", "attribute", "min_cost_micros")
+INNER = ("kind", "model", "provider", "agent", "tool", "text", "attribute", "min_cost_micros", "answered", "prompt", "operation", "verdict")
 """What usually holds of a span within a trace, and not of the one that began it."""
 
 CHOICES = {"kind": KINDS, "status": STATUSES}
@@ -44,6 +65,15 @@ class SpanQuery(Struct, frozen=True, kw_only=True):
     session: Name = ""
     release: Name = ""
     environment: Name = ""
+    team: Name = ""
+    project: Name = ""
+    key: Name = ""
+    answered: Name = ""
+    prompt: Name = ""
+    operation: Name = ""
+    error_code: Name = ""
+    verdict: Name = ""
+    source: Name = ""
     person: Name = ""
     run: Name = ""
     attribute: Annotated[str, Meta(max_length=2000)] = ""

@@ -30,7 +30,8 @@ class ThreadPage(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Exchange(msgspec.Struct, frozen=True, kw_only=True):
-    """One trace of a conversation: what was asked and what was told, empty where it was not kept. ``at_ns`` is its start.
+    """One trace of a conversation: what was asked and what was told, empty where it was not kept.
+    ``at_ns`` is its start in Unix nanoseconds.
 
     Sums are of all spans of the trace, None where they were not all read.
     """

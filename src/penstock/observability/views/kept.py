@@ -78,8 +78,6 @@ class Views:
         """Keep a view. Raises `MalformedRequest` for an address that is none, or when the reader has `MOST`."""
         if "//" in new.path or ".." in new.path or not new.name.strip():
             raise MalformedRequest("a view has a name and the path of a console page", param="path" if new.name.strip() else "name")
-        # As an address writes it, and nothing else.
-        query = urlencode([(name, value) for name, value in parse_qsl(new.query.removeprefix("?")) if value])
         row: dict[str, Any] = {
             "id": new_id("view"),
             "organisation": reader.organisation,
@@ -87,7 +85,7 @@ class Views:
             "shared": new.shared,
             "name": " ".join(new.name.split()),
             "path": new.path,
-            "query": query,
+            "query": written(new.query),
             "created_at": time.time(),
         }
 
@@ -112,6 +110,11 @@ class Views:
             connection.execute(delete(console_views).where(console_views.c.id == id))
 
         await self._records.write(work)
+
+
+def written(query: str) -> str:
+    """A query as addresses write it, without what is empty."""
+    return urlencode([(name, value) for name, value in parse_qsl(query.removeprefix("?")) if value])
 
 
 def _owner(reader: Principal) -> str:

@@ -17,7 +17,7 @@ from penstock.kernel.errors import MalformedRequest
 from penstock.kernel.ports import Ports
 from penstock.kernel.principal import Principal, Scope
 from penstock.kernel.web import Ask, Nothing, Page, Route
-from penstock.observability.views.kept import NewView, View, Views
+from penstock.observability.views.kept import NewView, View, Views, written
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -94,4 +94,4 @@ def _here(request: Request) -> tuple[str, str]:
     parts = urlsplit(request.headers.get("hx-current-url") or request.headers.get("referer") or "")
     if not parts.path.startswith("/console/"):
         raise MalformedRequest("this part is asked for by a page of the console")
-    return parts.path, parts.query
+    return parts.path, written(parts.query)
