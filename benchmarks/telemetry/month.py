@@ -17,7 +17,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
-from benchmarks.telemetry.spans import DAY, generate
+from benchmarks.telemetry.spans import DAY, TASKS, generate
 from penstock.storage.telemetry.embedded import EmbeddedTelemetry
 from penstock.storage.telemetry.questions import Filter
 from penstock.storage.telemetry.span import FIELDS, Span
@@ -32,13 +32,23 @@ def questions(store: EmbeddedTelemetry, until: int, trace: str) -> dict[str, Cal
     """What each page asks first."""
     month = Filter(organisation="org_0", since_ns=until - 30 * DAY, until_ns=until)
     calls = Filter(organisation="org_0", since_ns=until - 30 * DAY, until_ns=until, equal={"kind": ("call",)})
+    # As the pages ask: their steps begin at whole multiples since 1970.
+    steps = Filter(organisation="org_0", since_ns=until // (12 * HOUR) * 12 * HOUR - 30 * DAY, until_ns=until, equal={"kind": ("call",)})
+    one = Filter(organisation="org_0", since_ns=steps.since_ns, until_ns=until, equal={"kind": ("call",), "task": (TASKS[0],)})
     day = Filter(organisation="org_0", since_ns=until - DAY, until_ns=until, equal={"kind": ("call",)})
     failed = Filter(organisation="org_0", equal={"status": ("failed",), "task": ("summarise-ticket",)})
     return {
-        "health, a month by model": lambda: store.series(calls, 12 * HOUR, "model"),
+        "health, a month by model": lambda: store.series(steps, 12 * HOUR, "model"),
+        "health, a month of a task by model": lambda: store.series(one, 24 * HOUR, "model"),
+        "health, a month of a task by the half day": lambda: store.series(one, 12 * HOUR),
+        "health, a month by release": lambda: store.series(steps, 24 * HOUR, "release"),
+        "health, a month by provider": lambda: store.series(steps, 12 * HOUR, "provider"),
         "health, a day by task": lambda: store.series(day, HOUR // 4, "task"),
         "totals of a month": lambda: store.groups(calls, []),
         "tasks and models of a month": lambda: store.groups(calls, ["task", "model"]),
+        "teams of a month": lambda: store.groups(calls, ["team"]),
+        "tools of a month": lambda: store.groups(month, ["tool"]),
+        "keys of a month": lambda: store.groups(calls, ["key"]),
         "search, the latest": lambda: store.search(month, 50),
         "search, failed ones of a task": lambda: store.search(failed, 50),
         "search, slow and dear": lambda: store.search(Filter(organisation="org_0", min_ms=60_000, min_cost_micros=500), 50),
@@ -119,12 +129,13 @@ def copied(store: EmbeddedTelemetry, spans: int, days: float) -> None:
     width = int(days * DAY)
     payloads = int(duck.rows("SELECT coalesce(max(id), 0) FROM payloads")[0][0])
     rest = [name for name in FIELDS if name not in MOVED]
+    duck.sum_up()
     for number in range(1, spans // have):
         with held._writing, duck.transaction() as con:
             con.execute(
                 f"INSERT INTO spans ({', '.join([*MOVED, *rest, 'took', 'waited', 'payload', 'arrived'])}) "
                 f"SELECT md5(trace_id::VARCHAR || '{number}')::UUID, start_ns + {number * width}, end_ns + {number * width}, "
-                f"session || '.{number}', {', '.join(rest)}, took, waited, payload + {number * payloads}, arrived "
+                f"session || '.{number}', {', '.join(rest)}, took, waited, payload + {number * payloads}, {duck.summed + 1} "
                 f"FROM spans WHERE start_ns < {BEGIN + width}"
             )
             # The texts are cut anew, so that copies are not compressed for being copies.
@@ -133,6 +144,9 @@ def copied(store: EmbeddedTelemetry, spans: int, days: float) -> None:
                 f"substr(input, 40 + {number * 17}) || md5(input || '{number}') || substr(input, 1, {number * 17}), "
                 f"substr(output, {number * 11}) || id FROM payloads WHERE start_ns < {BEGIN + width} ORDER BY id"
             )
+            duck.unsummed = 1
+        with held._writing:
+            duck.sum_up()
     duck._last = payloads * (spans // have)
     with held._writing:
         held._index()

@@ -49,6 +49,7 @@ CAPABILITIES = (
     "penstock.quality.capability:Quality",
     "penstock.cache.capability:Cache",
     "penstock.agents.capability:AgentsRoom",
+    "penstock.alerts.capability:Alerts",
     "penstock.journal.capability:JournalRoom",
 )
 

@@ -128,4 +128,4 @@ def amount(value: float | None, unit: str) -> str:
         return f"{value * 100:.3g} %"
     if unit == "usd":
         return f"{value:,.2f} USD"
-    return f"{value:,.4g}"
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"

@@ -12,8 +12,8 @@ SEVERITIES: tuple[Severity, ...] = ("info", "ticket", "page")
 """From the least to the most urgent."""
 
 Name = Annotated[str, Meta(min_length=1, max_length=120)]
-Seconds = Annotated[int, Meta(ge=10, le=31 * 86_400)]
-Share = Annotated[float, Meta(gt=0, lt=1)]
+LONGEST = 31 * 86_400
+"""Longest window, in seconds."""
 
 
 class Threshold(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -24,23 +24,27 @@ class Threshold(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, o
     ends when the value has been on the good side of ``clear`` (default: a tenth of the threshold away from it) for ``clear_seconds``.
     """
 
-    above: float | None = None
-    below: float | None = None
-    step_seconds: Seconds = 60
-    for_seconds: Seconds = 300
-    at_least: Annotated[int, Meta(ge=0)] = 1
-    sure: bool = False
-    clear: float | None = None
-    clear_seconds: Seconds | None = None
+    above: Annotated[float | None, Meta(description="Fires above this value.")] = None
+    below: Annotated[float | None, Meta(description="Fires below this value.")] = None
+    step_seconds: Annotated[int, Meta(ge=10, le=LONGEST, description="Length of one reading.")] = 60
+    for_seconds: Annotated[int, Meta(ge=10, le=LONGEST, description="How long the measure must stand there.")] = 300
+    at_least: Annotated[int, Meta(ge=0, description="Calls that must be behind the readings together.")] = 1
+    sure: Annotated[bool, Meta(description="Of a counted share, its exact bound of 95 % must be beyond, not only the share.")] = False
+    clear: Annotated[
+        float | None, Meta(description="The alert ends on the good side of this; default: a tenth of the threshold away from it.")
+    ] = None
+    clear_seconds: Annotated[
+        Annotated[int, Meta(ge=10, le=LONGEST)] | None, Meta(description="How long it must be clear of it; default: as long as to fire.")
+    ] = None
 
 
 class Burn(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One pair of windows: the error budget is spent ``rate`` times as fast as it would last, over the long and the short one."""
 
-    rate: Annotated[float, Meta(gt=0, le=1000)]
-    long_seconds: Seconds
-    short_seconds: Seconds
-    severity: Severity = "ticket"
+    rate: Annotated[float, Meta(gt=0, le=1000, description="How many times as fast as it would last.")]
+    long_seconds: Annotated[int, Meta(ge=10, le=LONGEST, description="The window that shows that a real part is gone.")]
+    short_seconds: Annotated[int, Meta(ge=10, le=LONGEST, description="The window that shows that it is still going.")]
+    severity: Annotated[Severity, Meta(description="How urgent that is.")] = "ticket"
 
 
 BURNS = (
@@ -58,12 +62,16 @@ class Objective(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, o
     bad when the measure stands beyond ``limit`` in it. ``at_least`` so many calls must be in the long window.
     """
 
-    target: Share
-    limit: float | None = None
-    period_days: Annotated[int, Meta(ge=1, le=90)] = 30
-    step_seconds: Seconds = 300
-    at_least: Annotated[int, Meta(ge=0)] = 20
-    burns: Annotated[tuple[Burn, ...], Meta(min_length=1, max_length=6)] = BURNS
+    target: Annotated[float, Meta(gt=0, lt=1, description="Share that is to be good, such as 0.999.")]
+    limit: Annotated[
+        float | None, Meta(description="Of a measure that is no share: beyond which value a reading of `step_seconds` is bad.")
+    ] = None
+    period_days: Annotated[int, Meta(ge=1, le=90, description="Days for which the error budget is meant.")] = 30
+    step_seconds: Annotated[int, Meta(ge=10, le=LONGEST, description="Length of one reading.")] = 300
+    at_least: Annotated[int, Meta(ge=0, description="Calls that must be in the long window.")] = 20
+    burns: Annotated[
+        tuple[Burn, ...], Meta(min_length=1, max_length=6, description="Pairs of windows with their rates, of which one is enough.")
+    ] = BURNS
 
 
 class Detector(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -73,12 +81,14 @@ class Detector(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, om
     looks only to the bad side of the measure, ``both`` to either.
     """
 
-    kind: Literal["spike", "shift", "either"] = "either"
-    sensitivity: Literal["low", "normal", "high"] = "normal"
-    direction: Literal["worse", "both"] = "worse"
-    step_seconds: Annotated[int, Meta(ge=60, le=86_400)] = 300
-    history_days: Annotated[int, Meta(ge=1, le=60)] = 7
-    at_least: Annotated[int, Meta(ge=0)] = 1
+    kind: Annotated[Literal["spike", "shift", "either"], Meta(description="What to look for.")] = "either"
+    sensitivity: Annotated[
+        Literal["low", "normal", "high"], Meta(description="High finds smaller changes sooner, and more that are none.")
+    ] = "normal"
+    direction: Annotated[Literal["worse", "both"], Meta(description="Only the bad side of the measure, or either.")] = "worse"
+    step_seconds: Annotated[int, Meta(ge=60, le=86_400, description="Length of one reading.")] = 300
+    history_days: Annotated[int, Meta(ge=1, le=60, description="Days with which a reading is compared.")] = 7
+    at_least: Annotated[int, Meta(ge=0, description="Calls that must be behind a reading for it to count.")] = 1
 
 
 class Terms(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -89,18 +99,20 @@ class Terms(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_
     ``repeat_hours`` tells again of an alert that nobody acknowledged; 0 tells once.
     """
 
-    measure: Name
-    threshold: Threshold | None = None
-    objective: Objective | None = None
-    detector: Detector | None = None
-    where: dict[str, tuple[str, ...]] = msgspec.field(default_factory=dict[str, tuple[str, ...]])
-    by: Annotated[str, Meta(max_length=60)] = ""
-    severity: Severity = "ticket"
-    routes: tuple[str, ...] = ()
-    unless: tuple[str, ...] = ()
-    note: Annotated[str, Meta(max_length=2000)] = ""
-    repeat_hours: Annotated[float, Meta(ge=0, le=720)] = 0.0
-    enabled: bool = True
+    measure: Annotated[str, Meta(min_length=1, max_length=120, description="Name of the measure (GET /v1/measures lists them).")]
+    threshold: Annotated[Threshold | None, Meta(description="The measure beyond a number for a while.")] = None
+    objective: Annotated[Objective | None, Meta(description="An objective whose error budget is spent too fast.")] = None
+    detector: Annotated[Detector | None, Meta(description="The measure not as it usually is.")] = None
+    where: Annotated[
+        dict[str, tuple[str, ...]], Meta(description='Values by dimension that it is narrowed to: `{ task = ["support.intent"] }`.')
+    ] = msgspec.field(default_factory=dict[str, tuple[str, ...]])
+    by: Annotated[str, Meta(max_length=60, description="Dimension whose values are looked at and fire each by itself.")] = ""
+    severity: Annotated[Severity, Meta(description="How urgent it is; burn rates have their own.")] = "ticket"
+    routes: Annotated[tuple[str, ...], Meta(description="Routes that are told; empty: those marked as default.")] = ()
+    unless: Annotated[tuple[str, ...], Meta(description="Rules that keep this one quiet while they fire.")] = ()
+    note: Annotated[str, Meta(max_length=2000, description="Goes into each message: what to do, where the runbook is.")] = ""
+    repeat_hours: Annotated[float, Meta(ge=0, le=720, description="Tells again of what nobody acknowledged; 0: once.")] = 0.0
+    enabled: Annotated[bool, Meta(description="Whether it is looked at.")] = True
 
 
 class Rule(Struct, frozen=True, kw_only=True):

@@ -70,10 +70,14 @@ def missed(connection: Connection, id: str, fault: str, next_at: float | None) -
     connection.execute(update(DELIVERIES).where(DELIVERIES.c.id == id).values(fault=fault[:500], **state))
 
 
-def take_over(connection: Connection, now: float) -> int:
-    """Have sent again what a process that is gone was sending: nobody knows whether it arrived. How many."""
+def take_over(connection: Connection, now: float, *, before: float | None = None) -> int:
+    """Have sent again what a process that is gone was sending, or only what began to be sent before a moment: nobody knows whether it
+    arrived. How many."""
     values = {"state": "waiting", "next_at": now, "fault": "the process that sent it died; nobody knows whether it arrived"}
-    return connection.execute(update(DELIVERIES).where(DELIVERIES.c.state == "sending").values(values)).rowcount
+    query = update(DELIVERIES).where(DELIVERIES.c.state == "sending")
+    if before is not None:
+        query = query.where(DELIVERIES.c.last_at < before)
+    return connection.execute(query.values(values)).rowcount
 
 
 def again(connection: Connection, id: str, now: float) -> bool:
@@ -123,5 +127,5 @@ def wait(attempts: int, seconds: float, spread: float) -> float:
 
 
 def _delivery(row: RowMapping) -> Delivery:
-    values = {name: value for name, value in row.items() if name not in ("number", "event")}
-    return msgspec.structs.replace(msgspec.convert({**values, "event": b""}, Delivery), event=bytes(row["event"]))
+    values = {str(name): value for name, value in row.items() if name != "number"}
+    return msgspec.convert({**values, "event": bytes(row["event"])}, Delivery)

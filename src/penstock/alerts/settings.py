@@ -67,6 +67,13 @@ class AlertSettings(Struct, frozen=True, forbid_unknown_fields=True):
     max_groups: Annotated[
         int, Meta(ge=1, le=500, description="Groups of a rule with `by` that are looked at: those with most behind them.")
     ] = 50
+    signing_env: Annotated[
+        str,
+        Meta(
+            description="Variable with the secret from which those of webhooks made over the API are derived; the same on all machines."
+            " Empty: the file `webhooks.key` in the data folder."
+        ),
+    ] = ""
     private_addresses: Annotated[
         bool,
         Meta(description="Whether organisations other than the one that runs this may send webhooks to private addresses."),

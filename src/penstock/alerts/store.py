@@ -180,7 +180,7 @@ def _alert(body: str) -> Alert:
 
 
 def _silence(row: RowMapping) -> Silence:
-    return msgspec.convert({**row, "match": msgspec.json.decode(row["match"])}, Silence)
+    return msgspec.convert({**{str(name): value for name, value in row.items()}, "match": msgspec.json.decode(row["match"])}, Silence)
 
 
 _ALERT = msgspec.json.Decoder(Alert)

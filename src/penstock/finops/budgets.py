@@ -367,7 +367,8 @@ class Budgets:
         budget = account.budget
         reached = max(level for level in _levels(budget) if account.spent >= -(-budget.limit * level // 100))
         account.next_alert = _next_alert(budget, account.spent)
-        self._events.publish(BudgetSpent(budget_id=budget.id, name=budget.name, limit=budget.limit, spent=account.spent, percent=reached))
+        told = BudgetSpent(budget.id, budget.name, budget.limit, account.spent, reached, budget.organisation)
+        self._events.publish(told)
 
     def _unlist(self, account: _Account) -> None:
         key = subject_of(account.budget)

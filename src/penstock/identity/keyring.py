@@ -120,7 +120,7 @@ class Keyring:
             ends_at = min(_or_never(key.expires_at), _or_never(secret.expires_at))
             self._entries[secret.digest] = _Entry(_principal(key, changes.home), ends_at, key.revoked_at is not None)
         for key in gone:
-            self._events.publish(KeyRevoked(key_id=key.id))
+            self._events.publish(KeyRevoked(key_id=key.id, organisation=key.organisation))
 
     def metrics(self) -> Iterable[Metric]:
         now = self._clock()

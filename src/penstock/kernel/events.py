@@ -79,6 +79,7 @@ class KeyRevoked(Event):
     """A key stopped being valid; calls that it still has in flight may end."""
 
     key_id: str
+    organisation: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,13 +89,27 @@ class ApprovalsChanged(Event):
 
 @dataclass(frozen=True, slots=True)
 class BudgetSpent(Event):
-    """A budget reached a level of its limit in the current period: ``percent`` is the level, amounts are in micro-units."""
+    """A budget reached a level of its limit in the current period: ``percent`` is the level, amounts are in micro-units. ``organisation``
+    is empty for a budget of all."""
 
     budget_id: str
     name: str
     limit: int
     spent: int
     percent: int
+    organisation: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class VersionMoved(Event):
+    """A version of a model was ``approved`` or ``revoked``; told where it was done, and only there."""
+
+    organisation: str
+    model: str
+    version: str
+    state: str
+    by: str
+    why: str
 
 
 E = TypeVar("E", bound=Event)

@@ -15,9 +15,10 @@ from penstock.kernel.ports import Directory, MetricSources, Peers, Ports
 from penstock.kernel.principal import Principal, Scope
 from penstock.kernel.recall import Prices
 from penstock.kernel.web import Page
+from penstock.observability.access.service import PayloadAccess
 from penstock.observability.live import Live
 from penstock.observability.metrics import Exposition, media_of
-from penstock.observability.service import CallFilter, CallRow, Group, Questions
+from penstock.observability.service import CallFilter, CallRow, Group, Payload, Questions
 from penstock.observability.why import explain
 
 if TYPE_CHECKING:
@@ -28,6 +29,8 @@ RANGES = {"3600": "Last hour", "21600": "Last 6 hours", "86400": "Last day", "60
 GROUPS = {"model": "Model", "task": "Task", "team": "Team", "key": "Key", "provider": "Provider"}
 OUTCOMES = (("", "Any outcome"), ("ok", "Answered"), ("refused", "Refused"), ("failed", "Failed"), ("cancelled", "Cancelled"))
 PER_PAGE = 50
+OPENED = 20
+"""Lines of the trail on a call's page."""
 LOST = {
     "queue_full": "are not on the record: as many waited to be stored as observability.queue_calls allows",
     "payload_bytes": "are on the record without prompt and reply: as many bytes waited to be stored as observability.queue_bytes allows",
@@ -37,7 +40,14 @@ LOST = {
 
 
 def pages(
-    ports: Ports, questions: Questions, exposition: Exposition, live: Live, drops: Mapping[str, int], *, metrics_open: bool
+    ports: Ports,
+    questions: Questions,
+    exposition: Exposition,
+    live: Live,
+    drops: Mapping[str, int],
+    access: PayloadAccess,
+    *,
+    metrics_open: bool,
 ) -> Sequence[Page]:
     """Overview, Calls, one call, the stream behind live pages, and ``/metrics``. ``drops`` is the recorder's own count."""
 
@@ -122,7 +132,12 @@ def pages(
 
     async def call(request: Request, principal: Principal) -> Response:
         found = await questions.call(principal, request.path_params["id"])
-        payload = await questions.payload(principal, found.id)
+        may = access.may(principal)
+        payload = await questions.payload(principal, found.id) if may else Payload()
+        if payload.kept:
+            await access.note(principal, "opened", "call", found.id, found.organisation, "console")
+        whose = found.organisation or principal.organisation
+        opened = await access.lines(whose, found.id, None, OPENED) if principal.may(Scope.ADMIN) else ()
         owners = [("Organisation", found.organisation), ("Team", found.team), ("Project", found.project), ("Key", found.key_id)]
         directory = ports.find(Directory)
         return console().page(
@@ -132,6 +147,9 @@ def pages(
             crumbs=(("Calls", "/console/calls"),),
             call=found,
             payload=payload,
+            may=may,
+            scope=access.scope.value,
+            opened=opened,
             owners=[(label, directory.name(id) if directory is not None else id) for label, id in owners if id],
             bars=_bars(found),
             measures=_measures(found.measures),

@@ -11,6 +11,7 @@ from penstock.kernel.ports import Ports
 from penstock.kernel.principal import Scope
 from penstock.kernel.recall import Prices
 from penstock.kernel.web import Ask, Route
+from penstock.observability.access.service import PayloadAccess
 from penstock.observability.service import CallFilter, CallPage, CallRow, Group, Overview, Payload, Questions
 from penstock.observability.why import Why, explain
 
@@ -29,7 +30,7 @@ class OverviewQuery(Struct, frozen=True, kw_only=True):
     group: Group = "model"
 
 
-def routes(questions: Questions, ports: Ports) -> Sequence[Route]:
+def routes(questions: Questions, ports: Ports, access: PayloadAccess) -> Sequence[Route]:
     """All routes of observability."""
 
     async def list_calls(ask: Ask) -> CallPage:
@@ -43,7 +44,11 @@ def routes(questions: Questions, ports: Ports) -> Sequence[Route]:
         return explain(await questions.call(ask.principal, ask.path["id"]), ports.find(Prices))
 
     async def get_payload(ask: Ask) -> Payload:
-        return await questions.payload(ask.principal, ask.path["id"])
+        access.require(ask.principal)
+        found = await questions.payload(ask.principal, ask.path["id"])
+        if found.kept:
+            await access.note(ask.principal, "opened", "call", ask.path["id"], found.organisation, "api")
+        return found
 
     async def overview(ask: Ask) -> Overview:
         query = ask.query(OverviewQuery)

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from penstock.kernel.call import Call, StageTime, Usage
+from penstock.observability.named import person_of
 from penstock.observability.redaction import Redactor
 from penstock.observability.tables import calls
 
@@ -41,7 +42,7 @@ def row_of(call: Call, payload: int | None, redactor: Redactor) -> Row:
         call.id,
         int(call.started_at * 1e3),
         *(
-            (who.organisation, who.team or ABSENT, who.project or ABSENT, who.person or ABSENT, who.key_id)
+            (who.organisation, who.team or ABSENT, who.project or ABSENT, person_of(call) or ABSENT, who.key_id)
             if who is not None
             else (ABSENT, ABSENT, ABSENT, ABSENT, ABSENT)
         ),

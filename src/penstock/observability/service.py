@@ -115,6 +115,13 @@ class Payload(msgspec.Struct, frozen=True, kw_only=True):
     redacted: int = 0
     request_turns: Transcript | None = None
     reply_turns: Transcript | None = None
+    organisation: str | None = None
+    """Whose call it is."""
+
+    @property
+    def kept(self) -> bool:
+        """Whether there is anything to see."""
+        return bool(self.request or self.reply)
 
 
 class Bucket(msgspec.Struct, frozen=True, kw_only=True):
@@ -235,6 +242,7 @@ class Questions:
             redacted=ask.redacted + told.redacted,
             request_turns=read_request(shape, ask.content()),
             reply_turns=reply_turns,
+            organisation=row["organisation"],
         )
 
     async def overview(self, reader: Principal, seconds: int, group: Group) -> Overview:

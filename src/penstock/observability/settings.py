@@ -145,6 +145,10 @@ class ObservabilitySettings(Struct, frozen=True, forbid_unknown_fields=True):
             description="Prompts and replies: kept as they came (full), with secrets replaced (redacted), or not at all (none).",
         ),
     ] = "redacted"
+    payload_scope: Annotated[
+        Literal["read", "admin"],
+        Meta(description="What a key needs to see prompts and replies; what happened is for every key with the scope `read`."),
+    ] = "read"
     payload_max_bytes: Annotated[
         int, Meta(ge=0, description="Most bytes kept of one request and of one reply each; the rest is cut off and the record says so.")
     ] = 131_072

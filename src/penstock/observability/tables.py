@@ -64,6 +64,8 @@ calls = Table(
 Index("ix_calls_not_ok", calls.c.id, postgresql_where=text("outcome <> 'ok'"), sqlite_where=text("outcome <> 'ok'"))
 Index("ix_calls_trace", calls.c.trace_id, postgresql_where=text("parent_id IS NOT NULL"), sqlite_where=text("parent_id IS NOT NULL"))
 
+Index("ix_calls_person", calls.c.person, postgresql_where=text("person IS NOT NULL"), sqlite_where=text("person IS NOT NULL"))
+
 # Prompts and replies of the calls that were stored together: one row of a megabyte costs a quarter of what a thousand small ones do.
 call_payloads = Table(
     "call_payloads",

@@ -9,9 +9,13 @@ from penstock.kernel.capability import Check, Finding, House, Offer, joined
 from penstock.kernel.events import CallEnded, RunEnded, StepEnded
 from penstock.kernel.evidence import CallRecords
 from penstock.kernel.ports import Authenticator, Metric, MetricSources, Peers
+from penstock.kernel.principal import Scope
 from penstock.kernel.recall import Prices
 from penstock.kernel.seat import Seat
 from penstock.kernel.web import NavItem
+from penstock.observability.access.erasing import Erasing
+from penstock.observability.access.routes import access_routes
+from penstock.observability.access.service import PayloadAccess
 from penstock.observability.health.wiring import health
 from penstock.observability.live import SPANS, SPANS_TOPIC, Live
 from penstock.observability.metrics import CallMeasures, Exposition
@@ -19,6 +23,7 @@ from penstock.observability.otlp.grpc import GrpcIn
 from penstock.observability.otlp.http import TracesIn
 from penstock.observability.otlp.intake import Intake
 from penstock.observability.otlp.routes import intake_routes
+from penstock.observability.otlp.through import Through
 from penstock.observability.out.check import check as otel_check
 from penstock.observability.out.destination import destinations
 from penstock.observability.out.outgoing import Outgoing
@@ -33,7 +38,7 @@ from penstock.observability.routes import routes
 from penstock.observability.service import Questions
 from penstock.observability.settings import ObservabilitySettings
 from penstock.observability.spans_kept import SpansKept, rules_of
-from penstock.observability.traces.wiring import trace_pages
+from penstock.observability.traces.wiring import trace_parts
 from penstock.storage.records import Records
 from penstock.storage.telemetry.span import Span
 from penstock.storage.telemetry.store import TelemetryStore
@@ -51,11 +56,20 @@ def wire(house: House) -> Offer:
     forward = next((one.forward for one in out if one.wanted(lambda terms: terms.forward)), None)
     arrivals = Live(event=SPANS, topic=SPANS_TOPIC)
     own = Outbox(lambda: house.ports.find(TelemetryStore), settings, redactor, onward, arrivals.came)
-    if own.wanted:
+    through = Through() if own.wanted else None
+    if through is not None:
+        house.events.subscribe(CallEnded, through.ended)
         house.events.subscribe(RunEnded, own.run_ended)
         house.events.subscribe(StepEnded, own.step_ended)
     recorder = Recorder(records, settings, redactor, keeper, own)
     questions = Questions(records, recorder.flush)
+    access = PayloadAccess(records, Scope(settings.payload_scope))
+
+    async def flush() -> None:
+        await recorder.flush()
+        await own.flush()
+
+    erasing = Erasing(records, lambda: house.ports.find(TelemetryStore), flush)
     measures = CallMeasures(settings.metrics_series)
     live = Live()
     house.events.subscribe(CallEnded, measures.ended)
@@ -72,7 +86,8 @@ def wire(house: House) -> Offer:
         if forward is not None:
             forward(spans)
 
-    intake = Intake(settings, redactor, lambda: house.ports.find(TelemetryStore), lambda: house.ports.find(Prices), forward=came)
+    store, prices = (lambda: house.ports.find(TelemetryStore)), (lambda: house.ports.find(Prices))
+    intake = Intake(settings, redactor, store, prices, forward=came, through=through)
     traces = TracesIn(intake, lambda: house.ports.get(Authenticator), settings.otlp.max_body_bytes)
     grpc = [GrpcIn(intake, lambda: house.ports.get(Authenticator), settings.otlp)] if settings.otlp.grpc_port is not None else []
     seat = house.ports.find(Seat)
@@ -84,20 +99,20 @@ def wire(house: House) -> Offer:
         Offer(
             stages=(RecordStage(recorder, house.events, keep),),
             endpoints=(traces.endpoint(),),
-            routes=(*routes(questions, house.ports), *intake_routes(intake)),
-            pages=pages(house.ports, questions, exposition, live, recorder.drops, metrics_open=settings.metrics_open),
+            routes=(*routes(questions, house.ports, access), *access_routes(access, erasing), *intake_routes(intake)),
+            pages=pages(house.ports, questions, exposition, live, recorder.drops, access, metrics_open=settings.metrics_open),
             nav=(
                 NavItem("Overview", "/console/", "overview", "Observe", 10, "o"),
                 NavItem("Calls", "/console/calls", "calls", "Observe", 20, "c"),
             ),
             services=(*out, own, recorder, *grpc, spans),
-            drains=(live,),
+            drains=(live, arrivals),
             checks=(_check(settings), otel_check(receivers)),
             metrics=(_RecorderMetrics(recorder), own, *out, intake, spans),
             ports={CallRecords: Recorded(records, recorder.flush, redactor, settings.payloads)},
         ),
         health(house),
-        trace_pages(house, arrivals, intake, redactor.text if settings.payloads != "full" else str),
+        trace_parts(house, arrivals, intake, redactor.text if settings.payloads != "full" else str, access),
     )
 
 

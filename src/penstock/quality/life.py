@@ -23,6 +23,7 @@ from penstock.kernel.weights import WeightScan
 from penstock.quality import samples, store
 from penstock.quality.asking import Asking
 from penstock.quality.datasets import Datasets
+from penstock.quality.drift.keeper import Keeper
 from penstock.quality.evaluations import Evaluations
 from penstock.quality.evidence import BY_MODEL, Gathered
 from penstock.quality.exchange import Exchange
@@ -88,6 +89,7 @@ class QualityLife:
         self.exchange = Exchange(records, self.datasets, self.evaluations, self.runs, lambda: ports.find(Files))
         self.evidence = Gathered(records, self.sampling, lambda: ports.find(Tasks), self.judges.trusted)
         self.told = Told(records, events, lambda: ports.find(Tasks), lambda: ports.find(CallRecords))
+        self.drift = Keeper(records, settings, lambda: ports.find(Embedder))
         self._alone = ports.find(Seat) is None
         self._taken_up = False
         self.rounds = Rounds(
@@ -98,7 +100,9 @@ class QualityLife:
                 Step("results", lambda: self.runs.retell(None), REFRESH_SECONDS),
                 Step("judges", self.judges.refresh, REFRESH_SECONDS),
                 Step("calibrations", self.calibrations.refresh, REFRESH_SECONDS),
+                Step("drift", self.drift.look, settings.drift_seconds),
                 Step("forget", self._forget, CLEAN_SECONDS),
+                Step("forget embeddings", self.drift.forget, CLEAN_SECONDS),
             ),
             seconds=TAKE_UP_SECONDS,
             alone=self._alone,
@@ -184,6 +188,7 @@ class QualityLife:
             samples=instead,
         )
         yield from self.rounds.metrics()
+        yield from self.drift.metrics()
         yield Metric(name="penstock_quality_refused", help="Refusals that questions waited out.", kind="counter", samples=refused)
         yield Metric(
             name="penstock_quality_in_flight",

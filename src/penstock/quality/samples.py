@@ -50,6 +50,7 @@ class Kept(Struct, frozen=True, kw_only=True):
     version: str = ""
     model_score: float | None = None
     model_judge: str = ""
+    tools: str = ""
 
 
 class Feedback(Struct, frozen=True, kw_only=True):
@@ -85,7 +86,7 @@ def put(connection: Connection, kept: Sequence[Kept]) -> int:
 def queued(connection: Connection, organisation: str, limit: int) -> list[Kept]:
     """Samples of an organisation that nobody has judged, oldest first."""
     where = (SAMPLES.c.organisation == organisation, SAMPLES.c.state == "queued")
-    return [_kept(row) for row in connection.execute(select(SAMPLES).where(*where).order_by(SAMPLES.c.at).limit(limit)).mappings()]
+    return [read(row) for row in connection.execute(select(SAMPLES).where(*where).order_by(SAMPLES.c.at).limit(limit)).mappings()]
 
 
 def owing(connection: Connection) -> dict[str, int]:
@@ -97,13 +98,13 @@ def owing(connection: Connection) -> dict[str, int]:
 def one(connection: Connection, id: str) -> Kept | None:
     """One sample."""
     row = connection.execute(select(SAMPLES).where(SAMPLES.c.id == id)).mappings().first()
-    return None if row is None else _kept(row)
+    return None if row is None else read(row)
 
 
 def named(connection: Connection, organisation: str, ids: Sequence[str]) -> list[Kept]:
     """Those of these samples that the organisation has."""
     asked = select(SAMPLES).where(SAMPLES.c.organisation == organisation, SAMPLES.c.id.in_(ids))
-    return [_kept(row) for row in connection.execute(asked).mappings()]
+    return [read(row) for row in connection.execute(asked).mappings()]
 
 
 def beside(connection: Connection, item: str, candidate: str) -> str | None:
@@ -132,7 +133,7 @@ def listed(connection: Connection, reach: str | None, *, task: str | None, state
             where.append(column == value)
     if below is not None:
         where.append(SAMPLES.c.id < below)
-    return [_kept(row) for row in connection.execute(select(SAMPLES).where(*where).order_by(SAMPLES.c.id.desc()).limit(limit)).mappings()]
+    return [read(row) for row in connection.execute(select(SAMPLES).where(*where).order_by(SAMPLES.c.id.desc()).limit(limit)).mappings()]
 
 
 def forget(connection: Connection, before: float, limit: int = 500) -> int:
@@ -141,7 +142,8 @@ def forget(connection: Connection, before: float, limit: int = 500) -> int:
     return connection.execute(delete(SAMPLES).where(SAMPLES.c.id.in_(old))).rowcount
 
 
-def _kept(row: RowMapping) -> Kept:
+def read(row: RowMapping) -> Kept:
+    """A row of the table."""
     held = dict(row)
     held["groups"] = _groups.decode(held["groups"])
     return Kept(**held)
@@ -229,7 +231,7 @@ def of_evaluations(connection: Connection, organisation: str, task: str, judge: 
 def of_samples(connection: Connection, organisation: str, task: str, since: float) -> list[Kept]:
     """All samples of a task, oldest first."""
     where = (SAMPLES.c.organisation == organisation, SAMPLES.c.task == task, SAMPLES.c.at >= since)
-    return [_kept(row) for row in connection.execute(select(SAMPLES).where(*where).order_by(SAMPLES.c.at)).mappings()]
+    return [read(row) for row in connection.execute(select(SAMPLES).where(*where).order_by(SAMPLES.c.at)).mappings()]
 
 
 def outcome_of(kept: Kept, score: float, judge: str) -> Outcome:

@@ -226,6 +226,7 @@ class Sampling:
             if records is None or replies is None or not records.keeps:
                 lost["not_kept"] += 1
                 continue
+            fields: dict[str, msgspec.Raw] = {}
             try:
                 fields = _fields.decode(one.request)
                 question = replies.question(one.shape, fields)
@@ -261,6 +262,7 @@ class Sampling:
                     state="waiting" if waits else "queued",
                     answered_by=one.answered_by,
                     version=version,
+                    tools=tools_of(fields.get("tools")),
                 )
             )
         return made, lost
@@ -272,6 +274,32 @@ def _context(sample: Sample, rest: bytes, task: Task | None) -> str:
         # Documents, results of tools and the like: instructions ground nothing.
         return "\n\n".join(of_body(sample.request).context)[:MOST_CONTEXT]
     return context_of(rest)
+
+
+def tools_of(raw: msgspec.Raw | None) -> str:
+    """The names of the tools that a request offers, sorted, in any vendor's shape; empty for none, and for what has no name."""
+    if raw is None:
+        return ""
+    try:
+        told = msgspec.json.decode(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return ""
+    names: set[str] = set()
+    _names(told, names)
+    return ", ".join(sorted(names))[:500]
+
+
+def _names(tree: object, found: set[str]) -> None:
+    if isinstance(tree, list):
+        for each in cast("list[object]", tree):
+            _names(each, found)
+    elif isinstance(tree, dict):
+        held = cast("dict[str, object]", tree)
+        name = held.get("name")
+        if isinstance(name, str) and name:
+            found.add(name)
+        _names(held.get("function"), found)
+        _names(held.get("functionDeclarations"), found)
 
 
 def context_of(rest: bytes) -> str:
@@ -305,4 +333,4 @@ def item_of(kept: Kept) -> Item:
     return Item(id=kept.item, input=kept.prompt or " ", context=kept.context, groups={k: v for k, v in kept.groups.items() if k and v})
 
 
-__all__ = ["Sampling", "context_of", "item_of"]
+__all__ = ["Sampling", "context_of", "item_of", "tools_of"]

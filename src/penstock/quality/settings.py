@@ -65,4 +65,12 @@ class QualitySettings(Struct, frozen=True, forbid_unknown_fields=True):
     sample_max_bytes: Annotated[
         int, Meta(ge=1024, description="Longest request and longest reply that is sampled; longer ones are passed over and counted.")
     ] = 131_072
+    drift_seconds: Annotated[float, Meta(ge=1, description="Seconds between two looks for drift at sampled calls.")] = 30.0
+    drift_reference: Annotated[
+        int, Meta(ge=100, le=3000, description="Sampled calls of a task that later ones are compared with, from its beginning on.")
+    ] = 400
+    drift_calls: Annotated[
+        float,
+        Meta(ge=100, description="A task whose calls do not change is said to drift at most once in so many sampled calls, on average."),
+    ] = 10_000.0
     keep_samples_days: Annotated[float, Meta(gt=0, description="Days for which sampled answers and their scores are kept.")] = 90.0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Boolean, Column, Double, Index, Integer, PrimaryKeyConstraint, Table, Text, UniqueConstraint
+from sqlalchemy import BigInteger, Boolean, Column, Double, Index, Integer, LargeBinary, PrimaryKeyConstraint, Table, Text, UniqueConstraint
 
 from penstock.storage.schema import metadata
 
@@ -160,6 +160,7 @@ SAMPLES = Table(
     Column("version", Text, nullable=False, server_default=""),  # the registered one behind it then
     Column("model_score", Double),  # what a judge said that is no person, also where one has overruled it
     Column("model_judge", Text, nullable=False, server_default=""),
+    Column("tools", Text, nullable=False, server_default=""),  # names of those that the call offered, sorted
 )
 Index("ix_quality_samples_at", SAMPLES.c.at)
 Index("ix_quality_samples_organisation_task_at", SAMPLES.c.organisation, SAMPLES.c.task, SAMPLES.c.at)
@@ -218,3 +219,43 @@ CALIBRATIONS = Table(
     Column("created_by", Text, nullable=False),  # the key
 )
 Index("ix_groundedness_calibrations_organisation_task", CALIBRATIONS.c.organisation, CALIBRATIONS.c.task, CALIBRATIONS.c.created_at)
+
+DRIFT_BASELINES = Table(
+    "drift_baselines",
+    METADATA,
+    Column("id", Text, primary_key=True),
+    Column("organisation", Text, nullable=False),
+    Column("task", Text, nullable=False),
+    Column("since", Double, nullable=False),  # calls from here on are the reference
+    Column("why", Text, nullable=False),
+    Column("by", Text, nullable=False),
+    Column("created_at", Double, nullable=False),
+)
+Index("ix_drift_baselines_organisation_task", DRIFT_BASELINES.c.organisation, DRIFT_BASELINES.c.task, DRIFT_BASELINES.c.created_at)
+
+DRIFT_CHANGES = Table(
+    "drift_changes",
+    METADATA,
+    Column("id", Text, primary_key=True),  # of organisation, task, baseline and feature: each is found once
+    Column("organisation", Text, nullable=False),
+    Column("task", Text, nullable=False),
+    Column("baseline", Text, nullable=False),  # empty: the first calls that are kept
+    Column("feature", Text, nullable=False),
+    Column("changed_at", Double, nullable=False),  # estimated
+    Column("detected_at", Double, nullable=False),
+    Column("evidence", Double, nullable=False),
+    Column("level", Double, nullable=False),  # what the evidence had to reach
+    Column("detail", Text, nullable=False),  # JSON: the distributions of both windows
+    Column("created_at", Double, nullable=False),
+)
+Index("ix_drift_changes_organisation_detected", DRIFT_CHANGES.c.organisation, DRIFT_CHANGES.c.detected_at)
+
+SAMPLE_VECTORS = Table(
+    "sample_vectors",
+    METADATA,
+    Column("sample", Text, primary_key=True),
+    Column("embedder", Text, nullable=False),
+    Column("vector", LargeBinary, nullable=False),  # float32, of the prompt
+    Column("at", Double, nullable=False),  # the sample's
+)
+Index("ix_sample_vectors_at", SAMPLE_VECTORS.c.at)

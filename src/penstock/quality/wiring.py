@@ -7,6 +7,9 @@ from penstock.kernel.events import CallEnded
 from penstock.kernel.evidence import Evidence
 from penstock.kernel.web import NavItem
 from penstock.quality import exchange_routes, live_routes
+from penstock.quality.drift import pages as drift_pages
+from penstock.quality.drift import routes as drift_routes
+from penstock.quality.drift.measured import DriftMeasured
 from penstock.quality.life import QualityLife
 from penstock.quality.limits import routes as limit_routes
 from penstock.quality.limits.readiness import GroundednessChecks
@@ -27,13 +30,19 @@ def wire(house: House) -> Offer:
             *exchange_routes.routes(life.exchange),
             *live_routes.routes(life.told, life.judges, life.runs, house.ports.get(Records), lambda: life.sampling),
             *limit_routes.routes(life.calibrations),
+            *drift_routes.routes(life.drift, house.ports.get(Records), life.settings.drift_calls),
         ),
-        pages=pages(house.ports, life),
-        nav=(NavItem("Evaluations", "/console/evaluations", "check", "Govern", 7, "e"),),
+        pages=(*pages(house.ports, life), *drift_pages.pages(house.ports, life.drift, life.settings.drift_calls)),
+        nav=(
+            NavItem("Evaluations", "/console/evaluations", "check", "Govern", 7, "e"),
+            NavItem("Drift", "/console/drift", "spark", "Observe", 26, "d"),
+        ),
+        task_panels=drift_pages.PANELS,
         services=(life,),
         checks=(grounded.house,),
         task_checks=(grounded.task,),
         metrics=(life,),
-        measures=(Measured(house.ports.get(Records)),),
+        measures=(Measured(house.ports.get(Records)), DriftMeasured(life.drift)),
+        marks=(life.drift,),
         ports={Evidence: life.evidence},
     )

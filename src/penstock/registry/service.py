@@ -12,6 +12,7 @@ from sqlalchemy import Connection
 
 from penstock.kernel.approvals import Measured
 from penstock.kernel.errors import Conflict, Forbidden, NotFound, RequestError
+from penstock.kernel.events import VersionMoved
 from penstock.kernel.ids import new_id
 from penstock.kernel.principal import Principal
 from penstock.registry import store
@@ -30,12 +31,18 @@ class Registry:
     """
 
     def __init__(
-        self, records: Records, weights: Weights, changed: Callable[[], Awaitable[None]], clock: Callable[[], float] = time.time
+        self,
+        records: Records,
+        weights: Weights,
+        changed: Callable[[], Awaitable[None]],
+        clock: Callable[[], float] = time.time,
+        moved: Callable[[VersionMoved], None] = lambda event: None,
     ) -> None:
         self._records = records
         self._weights = weights
         self._changed = changed
         self._clock = clock
+        self._moved = moved
 
     # ---- reading
 
@@ -281,7 +288,10 @@ class Registry:
             store.bump(connection)
             return new
 
-        return await self._done(all_of_it)
+        made = await self._done(all_of_it)
+        if action.startswith(("approved", "revoked")):
+            self._moved(VersionMoved(made.organisation, made.model, made.id, made.state, actor.key_id, why))
+        return made
 
     async def _done(self, work: Callable[[Connection], T]) -> T:
         made = await self._records.write(work)

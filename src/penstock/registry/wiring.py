@@ -37,7 +37,7 @@ def wire(house: House) -> Offer:
     refresh = Refresh(records, standing, shelf, settings.refresh_seconds, house.events)
     prompts = Prompts(records, refresh.now, two_people=settings.default == "approved")
     folder = Path(settings.weights) if settings.weights else house.data_dir / "models"
-    registry = Registry(records, Weights(folder, [Path(key) for key in settings.trusted_keys]), refresh.now)
+    registry = Registry(records, Weights(folder, [Path(key) for key in settings.trusted_keys]), refresh.now, moved=house.events.publish)
     return Offer(
         stages=(ExpandPrompt(shelf), Approve(permits)),
         routes=(*routes(registry), *prompt_routes(prompts)),

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 
-import msgspec
-from tests.observability.calls import NOW, READER, ended
+from tests.observability.calls import NOW, ended
 
 from penstock.kernel.call import Attempt, Call, Cost, Recall, Trace, Usage, Verdict
 from penstock.kernel.errors import UpstreamError
-from penstock.observability.own.calls import CALL_ID, SOURCE, CallSpans, person_of, session_of
+from penstock.observability.own.calls import CALL_ID, SOURCE, CallSpans
 from penstock.observability.payloads import PayloadKeeper
 from penstock.observability.redaction import Redactor
 from penstock.storage.telemetry.span import KINDS, STATUSES, Span
@@ -20,11 +19,6 @@ SECRET = "sk-proj-abcdefghijklmnopqrstuvwxyz012345"
 def spans(call: Call, mode: str = "redacted") -> list[Span]:
     redactor = Redactor()
     return CallSpans(redactor).of(call, PayloadKeeper(mode, 10_000, redactor).kept(call))
-
-
-def fields(call: Call, **told: object) -> Call:
-    call.fields = {name: msgspec.Raw(json.dumps(value).encode()) for name, value in told.items()}
-    return call
 
 
 def test_a_call_that_went_well_is_one_span_with_all_that_is_known() -> None:
@@ -118,22 +112,6 @@ def test_secrets_are_replaced_unless_all_is_kept_and_nothing_is_kept_where_the_s
     assert SECRET not in full.attributes
     (nothing,) = spans(call, "none")
     assert nothing.payload is None
-
-
-def test_the_person_is_the_keys_or_whom_the_request_names() -> None:
-    assert person_of(fields(ended(), user="ann")) == "ann"
-    assert person_of(fields(ended(), metadata={"user_id": "bo"})) == "bo"
-    assert person_of(fields(ended(), user=5)) == person_of(fields(ended(), metadata=[1])) == person_of(ended()) == ""
-    known = msgspec.structs.replace(READER, person="person_1")
-    assert person_of(fields(ended(who=known), user="ann")) == "person_1"
-
-
-def test_the_session_is_what_the_request_says() -> None:
-    assert session_of(ended(labels={"session": "a"})) == "a"
-    assert session_of(fields(ended(), metadata={"session_id": "b"})) == "b"
-    assert session_of(fields(ended(), conversation="c")) == "c"
-    assert session_of(fields(ended(), conversation={"id": "d"})) == "d"
-    assert session_of(fields(ended(), conversation=None, metadata=None)) == ""
 
 
 def test_an_answer_from_the_cache_says_so() -> None:

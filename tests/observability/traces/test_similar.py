@@ -11,6 +11,8 @@ from tests.observability.traces.rig import BAD, GOOD, Rig, trace_house
 
 from penstock.kernel.errors import Unavailable
 from penstock.kernel.ports import Holders
+from penstock.kernel.principal import Scope
+from penstock.observability.access.service import PayloadAccess
 from penstock.observability.traces.annotations import Annotations
 from penstock.observability.traces.service import Traces
 from penstock.observability.traces.similar import Likeness, words_of
@@ -70,7 +72,8 @@ async def test_the_most_alike_comes_first_by_words_and_by_a_model(rig: Rig) -> N
     ports = rig.house.app.ports
     (admin,) = [one["id"] for one in (await rig.get("/v1/keys"))["data"] if one["organisation"] == rig.home]
     reader = ports.get(Holders).holder_of(admin)
-    traces = Traces(lambda: ports.get(TelemetryStore), Annotations(ports.get(Records), str).traces)
+    access = PayloadAccess(ports.get(Records), Scope.READ)
+    traces = Traces(lambda: ports.get(TelemetryStore), Annotations(ports.get(Records), str).traces, access)
     by_words = await Likeness(traces, lambda: None).like(reader, GOOD, CALL)
     assert (by_words.method, by_words.model) == ("words", "")
     assert [one.span.trace_id for one in by_words.data] == ["b" * 32, BAD]

@@ -10,9 +10,11 @@ from importlib.util import find_spec
 from itertools import count
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from penstock.storage.telemetry.embedded import EmbeddedTelemetry
+from penstock.storage.telemetry.inbox import Inbox
 from penstock.storage.telemetry.span import Payload, Span
 from penstock.storage.telemetry.store import TelemetryStore, open_telemetry
 
@@ -70,3 +72,8 @@ async def until(condition: object, seconds: float = 20.0) -> None:
     async with asyncio.timeout(seconds):
         while not condition():  # type: ignore[operator]
             await asyncio.sleep(0.01)
+
+
+def put(inbox: Inbox, spans: list[Span], batch: str) -> None:
+    """As `EmbeddedTelemetry.append` does, for tests of what holds the engine."""
+    inbox.put(batch, msgspec.json.Encoder().encode_lines(spans))

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from penstock.storage.telemetry.sketch import LAST, bucket_of, bucket_sql, milliseconds
+from penstock.storage.telemetry.sketch import LAST, PACKED, bucket_of, bucket_sql, milliseconds, quantiles
 
 
 @given(st.integers(1000, 10**16))
@@ -25,3 +25,10 @@ def test_the_engine_counts_in_the_same_buckets() -> None:
     with duckdb.connect() as con:
         rows = con.execute(f"SELECT {bucket_sql('x')}::USMALLINT FROM (SELECT unnest(?) AS x)", [values]).fetchall()
     assert [row[0] for row in rows] == [None if value is None else bucket_of(value) for value in values]
+
+
+@given(st.dictionaries(st.integers(0, 3000), st.integers(1, 50), max_size=40), st.integers(1, 100))
+def test_quantiles_of_counts_are_those_of_the_buckets_written_out(counts: dict[int, int], percent: int) -> None:
+    written = sorted(bucket for bucket, count in counts.items() for _ in range(count))
+    found = quantiles([bucket * PACKED + count for bucket, count in counts.items()], [percent])
+    assert found == [milliseconds(written[-(-len(written) * percent // 100) - 1]) if written else None]

@@ -61,7 +61,7 @@ class TracesIn:
             except PenstockError as fault:
                 self._intake.refuse(fault)
                 raise
-            taken = await self._intake.take(principal, body, get("content-encoding") or "", media)
+            taken = await self._intake.take(principal, body, get("content-encoding") or "", media, get("host") or "")
         except PenstockError as fault:
             _refuse(protocol, fault, media or JSON)
         except asyncio.CancelledError:

@@ -23,6 +23,7 @@ from penstock.observability.otlp.protobuf import Reader
 from penstock.observability.otlp.reasons import told
 from penstock.observability.otlp.sent import Limits, Sent, Tally
 from penstock.observability.otlp.table import Table
+from penstock.observability.otlp.through import Through
 from penstock.observability.pieces import pieces
 from penstock.observability.redaction import Redactor
 from penstock.observability.settings import ObservabilitySettings
@@ -48,12 +49,14 @@ class Taken(msgspec.Struct, frozen=True):
 
 
 class Figures(msgspec.Struct, kw_only=True):
-    """What came in since this process began. ``refused`` and ``repaired`` count by reason, ``failures`` whole exports by error code."""
+    """What came in since this process began. ``refused`` and ``repaired`` count by reason, ``failures`` whole exports by error code;
+    ``through`` are the calls among the stored that our own gateway counts."""
 
     exports: int = 0
     bytes: int = 0
     spans: int = 0
     stored: int = 0
+    through: int = 0
     refused: Counter[str] = msgspec.field(default_factory=Counter[str])
     repaired: Counter[str] = msgspec.field(default_factory=Counter[str])
     failures: Counter[str] = msgspec.field(default_factory=Counter[str])
@@ -71,6 +74,7 @@ class Intake:
         clock: Callable[[], int] = time.time_ns,
         *,
         forward: Callable[[Sequence[Span]], None] | None = None,
+        through: Through | None = None,
     ) -> None:
         otlp = settings.otlp
         self._settings = otlp
@@ -82,6 +86,7 @@ class Intake:
         self._prices = prices
         self._clock = clock
         self._forward = forward
+        self._through = through
         self._table = Table()
         self._waiting = 0
         self._waiting_of: Counter[str] = Counter()
@@ -110,8 +115,8 @@ class Intake:
                 retry_after=RETRY_SECONDS,
             )
 
-    async def take(self, principal: Principal, body: bytes, encoding: str, media: str) -> Taken:
-        """Take one export; on return its spans survive the death of the process.
+    async def take(self, principal: Principal, body: bytes, encoding: str, media: str, host: str = "") -> Taken:
+        """Take one export; on return its spans survive the death of the process. ``host`` is the authority to which it was sent by HTTP.
 
         Raises what `admit` and `unpack` do, `MalformedRequest` for bytes that are no export, and what the store raises.
         """
@@ -124,7 +129,7 @@ class Intake:
             self.admit(principal, size)
             self._hold(principal.organisation, size)
             try:
-                return await self._take(principal, body, encoding, media, mine)
+                return await self._take(principal, body, encoding, media, host, mine)
             finally:
                 self._hold(principal.organisation, -size)
         except PenstockError as fault:
@@ -144,6 +149,8 @@ class Intake:
         yield Metric(name="penstock_otlp_bytes", help="Bytes of these exports, as sent.", kind="counter", samples=(({}, figures.bytes),))
         yield Metric(name="penstock_otlp_spans", help="Spans in these exports.", kind="counter", samples=(({}, figures.spans),))
         yield Metric(name="penstock_otlp_spans_stored", help="Spans that were stored.", kind="counter", samples=(({}, figures.stored),))
+        help = "Calls among them that went through this house's gateway, which counts their tokens and costs."
+        yield Metric(name="penstock_otlp_spans_through", help=help, kind="counter", samples=(({}, figures.through),))
         yield _by("penstock_otlp_spans_refused", "Spans refused, by reason.", "reason", figures.refused)
         yield _by("penstock_otlp_repairs", "What was repaired in spans, by reason.", "reason", figures.repaired)
         yield _by("penstock_otlp_exports_failed", "Exports refused as a whole, by error code.", "code", figures.failures)
@@ -151,7 +158,7 @@ class Intake:
             name="penstock_otlp_waiting_bytes", help="Bytes of exports in work.", kind="gauge", samples=(({}, float(self._waiting)),)
         )
 
-    async def _take(self, principal: Principal, body: bytes, encoding: str, media: str, mine: Figures) -> Taken:
+    async def _take(self, principal: Principal, body: bytes, encoding: str, media: str, host: str, mine: Figures) -> Taken:
         store = self._store()
         if store is None:
             raise Unavailable("there is no telemetry store in this house, so no spans are taken", retry_after=RETRY_SECONDS)
@@ -179,6 +186,7 @@ class Intake:
                 clean(some, self._redactor)
             spans += some
             await asyncio.sleep(0)
+        through = self._through.mark(kept, spans, host) if self._through is not None else 0
         count_once(spans)
         batch = _batch(principal.organisation, body)
         for number, some in enumerate(pieces(spans)):
@@ -191,6 +199,7 @@ class Intake:
             figures.stored += len(spans)
             figures.refused += tally.refused
             figures.repaired += tally.repaired
+            figures.through += through
         return Taken(len(spans), refused, told(tally.refused, tally.repaired))
 
     async def _read(self, body: bytes, media: str, tally: Tally) -> list[Sent]:

@@ -124,12 +124,17 @@ def count_once(spans: Sequence[Span]) -> None:
     for outer, inner in outer_of:
         if outer.kind != "call" or outer.trace_id != inner.trace_id or outer is inner:
             continue
-        left: Attributes = msgspec.json.decode(outer.attributes) if outer.attributes else {}
-        left[COUNTED_WITHIN] = inner.span_id
-        for name in ("input_tokens", "output_tokens", "cached_tokens", "reasoning_tokens", "cost_micros"):
-            value = getattr(outer, name)
-            if value is not None:
-                left[f"sum.{name}"] = value
-                setattr(outer, name, None)
-        outer.kind, outer.currency = "step", ""
-        outer.attributes = msgspec.json.encode(left).decode()
+        counted_within(outer, inner.span_id)
+
+
+def counted_within(outer: Span, inner: str) -> None:
+    """Make a step of a call whose tokens and cost are those of the span ``inner``; what it said of them stays among its attributes."""
+    left: Attributes = msgspec.json.decode(outer.attributes) if outer.attributes else {}
+    left[COUNTED_WITHIN] = inner
+    for name in ("input_tokens", "output_tokens", "cached_tokens", "reasoning_tokens", "cost_micros"):
+        value = getattr(outer, name)
+        if value is not None:
+            left[f"sum.{name}"] = value
+            setattr(outer, name, None)
+    outer.kind, outer.currency = "step", ""
+    outer.attributes = msgspec.json.encode(left).decode()

@@ -270,9 +270,15 @@ def _source(origin: Origin, owner: Owner) -> dict[str, Any]:
         "release": text(release)[:_LONGEST],
         "environment": text(environment)[:_LONGEST],
         "resource": _encode(resource).decode() if resource else "",
-        "source": (f"{origin.scope}@{origin.version}" if origin.version else origin.scope)[:_LONGEST],
+        "source": _library(origin)[:_LONGEST],
     }
     return {field: told for field, told in common.items() if told}
+
+
+def _library(origin: Origin) -> str:
+    named = f"{origin.scope}@{origin.version}" if origin.version else origin.scope
+    # Only what this house recorded itself bears these names.
+    return f"other {named}" if named.startswith(("penstock.gateway", "penstock.journal")) else named
 
 
 def _guess(found: dict[str, Any]) -> str:

@@ -10,6 +10,7 @@ import msgspec
 
 from penstock import __version__
 from penstock.kernel.call import Call, Usage
+from penstock.observability.named import person_of, session_of
 from penstock.observability.own.said import answered, asked
 from penstock.observability.payloads import Kept
 from penstock.observability.redaction import Redactor
@@ -35,37 +36,7 @@ COMMON_MOST = 1000
 
 _APART = 0x9E3779B97F4A7C15
 _MEASURES = ("cache_written", "audio_input", "audio_output", "images", "audio_ms", "characters", "searches")
-_SESSIONS = ("session", "session.id", "session_id", "conversation_id")
 _encode = msgspec.json.Encoder().encode
-
-
-def person_of(call: Call) -> str:
-    """Whose call it is: the key's person or, where it has none, the user whom the request names, so that one can be erased."""
-    who, fields = call.principal, call.fields
-    if who is not None and who.person:
-        return who.person
-    if not fields:
-        return ""
-    for name in ("safety_identifier", "user"):
-        if (raw := fields.get(name)) is not None and (found := _text(raw)):
-            return clean(found, NAME_LIMIT)
-    if (raw := fields.get("metadata")) is not None:
-        return clean(_text_of(raw, ("user_id", "user.id")), NAME_LIMIT)
-    return ""
-
-
-def session_of(call: Call) -> str:
-    """The conversation that a request names: by its label ``session``, in its metadata, or as a conversation of the Responses API."""
-    found = ""
-    if call.labels:
-        found = next((told for name in _SESSIONS if (told := call.labels.get(name))), "")
-    fields = call.fields
-    if not found and fields:
-        if (raw := fields.get("metadata")) is not None:
-            found = _text_of(raw, _SESSIONS)
-        if not found and (raw := fields.get("conversation")) is not None:
-            found = _text(raw) or _text_of(raw, ("id",))
-    return clean(found, NAME_LIMIT) if found else ""
 
 
 class CallSpans:
@@ -260,21 +231,3 @@ def _within(outer: Span, number: int, kind: str, name: str) -> Span:
         run=outer.run,
         source=SOURCE,
     )
-
-
-def _text(raw: msgspec.Raw) -> str:
-    try:
-        found = msgspec.json.decode(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        return ""
-    return found if isinstance(found, str) else ""
-
-
-def _text_of(raw: msgspec.Raw, names: tuple[str, ...]) -> str:
-    try:
-        found = msgspec.json.decode(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return ""
-    if not isinstance(found, dict):
-        return ""
-    return next((told for name in names if isinstance(told := found.get(name), str) and told), "")  # type: ignore[reportUnknownVariableType]

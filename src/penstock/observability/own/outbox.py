@@ -54,6 +54,7 @@ class Outbox:
         onward: Callable[[Sequence[Span]], None] | None = None,
         came: Callable[[Sequence[Span]], None] | None = None,
     ) -> None:
+        """``onward`` is told of spans when they are made, ``came`` when they are stored."""
         self._store = store
         self._onward = onward
         self._came = came

@@ -15,6 +15,7 @@ from penstock.kernel.errors import MalformedRequest
 from penstock.kernel.ports import Ports
 from penstock.kernel.principal import Principal, Scope
 from penstock.kernel.web import Ask, Page, Route
+from penstock.observability.access.service import Via
 from penstock.observability.traces.conversation import last_said
 from penstock.observability.traces.diff import Change, Pair, Piece, aligned, words
 from penstock.observability.traces.pages import listed, names
@@ -85,8 +86,8 @@ class Compared(Struct, frozen=True, kw_only=True):
     more: bool
 
 
-async def compare(traces: Traces, reader: Principal, before: str, after: str) -> Compared:
-    """Compare two traces that the reader may see. Raises `NotFound`."""
+async def compare(traces: Traces, reader: Principal, before: str, after: str, via: Via) -> Compared:
+    """Compare two traces that the reader may see; what came out, where the reader may see that. Raises `NotFound`."""
     now = time.time_ns()
     (one, more), (other, further) = await asyncio.gather(traces.spans(reader, before), traces.spans(reader, after))
     trees = plant(one, now), plant(other, now)
@@ -98,7 +99,12 @@ async def compare(traces: Traces, reader: Principal, before: str, after: str) ->
 
     both = [pair for pair in pairs if said(pair.before) and said(pair.after)]
     both.sort(key=lambda pair: (pair.depth > 0, pair.before is None or pair.before.kind != "call"))
+    if not traces.access.may(reader):
+        both = []
     outputs = [found for pair in both[:OUTPUTS] if (found := await _output(traces, reader, pair)) is not None]
+    if outputs:
+        owner = trees[0].roots[0].span.organisation
+        await traces.access.note(reader, "opened", "spans", f"diff {before} {after}", owner, via)
     return Compared(trees=trees, pairs=pairs, outputs=outputs, more=more or further)
 
 
@@ -118,7 +124,7 @@ def diff_routes(traces: Traces) -> Sequence[Route]:
 
     async def diff(ask: Ask) -> TraceDiff:
         before, after = ask.path["trace"], ask.path["other"]
-        found = await compare(traces, ask.principal, before, after)
+        found = await compare(traces, ask.principal, before, after, "api")
         steps = [
             Step(
                 depth=pair.depth,
@@ -156,7 +162,7 @@ def diff_pages(ports: Ports, traces: Traces) -> Sequence[Page]:
             raise MalformedRequest("all is 1 or absent", param="all")
         context: dict[str, Any] = {"found": None, "others": [], "root": None, "rows": [], "left": 0, "counts": {}}
         if before and after:
-            found = await compare(traces, principal, before, after)
+            found = await compare(traces, principal, before, after, "console")
             wanted = _wanted(found.pairs, everything=bool(query.get("all")))
             context |= {
                 "found": found,
@@ -176,6 +182,8 @@ def diff_pages(ports: Ports, traces: Traces) -> Sequence[Page]:
             on=traces.on,
             before=before,
             after=after,
+            may=traces.access.may(principal),
+            scope=traces.access.scope.value,
             everything=bool(query.get("all")),
             name=names(ports),
             **context,

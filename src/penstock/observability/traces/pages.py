@@ -92,7 +92,7 @@ def trace_pages(ports: Ports, traces: Traces, likeness: Likeness, annotations: A
         root = tree.roots[0]
         spans = [node.span for node in tree.order]
         costs = [span.cost_micros for span in spans if span.cost_micros is not None]
-        said = await traces.store.payload(trace, root.span.span_id, principal.reach) if root.payload else None
+        said = await traces.opened(principal, root.span, "console") if root.payload else None
         return console().page(
             request,
             "observability/traces/trace.html",
@@ -138,7 +138,7 @@ def trace_pages(ports: Ports, traces: Traces, likeness: Likeness, annotations: A
         tree = plant(found, time.time_ns())
         at = next(index for index, node in enumerate(tree.order) if node.span.span_id == id)
         node = tree.order[at]
-        payload = await traces.store.payload(trace, id, principal.reach) if shown.payload else None
+        payload = await traces.opened(principal, shown.span, "console") if shown.payload else None
         return console().page(
             request,
             "observability/traces/span.html",
@@ -152,6 +152,8 @@ def trace_pages(ports: Ports, traces: Traces, likeness: Likeness, annotations: A
             **await notes(principal, trace, id),
             facts=facts_of(shown.span, names(ports)),
             said=read_payload(payload),
+            may=traces.access.may(principal),
+            scope=traces.access.scope.value,
             pretty=pretty,
             before=tree.order[at - 1] if at else None,
             after=tree.order[at + 1] if at + 1 < len(tree.order) else None,
@@ -165,7 +167,7 @@ def trace_pages(ports: Ports, traces: Traces, likeness: Likeness, annotations: A
         own = (await traces.span(principal, trace, id)).span
         fault, found = "", None
         try:
-            found = await likeness.like(principal, trace, id)
+            found = await likeness.like(principal, trace, id, via="console")
         except NotFound:
             raise
         except RequestError as error:

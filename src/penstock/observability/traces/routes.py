@@ -48,7 +48,7 @@ def trace_routes(traces: Traces, likeness: Likeness) -> Sequence[Route]:
 
     async def again(ask: Ask) -> Replay:
         found = await traces.span(ask.principal, ask.path["trace"], ask.path["span"])
-        said = await traces.payload(ask.principal, ask.path["trace"], ask.path["span"], found.span.kind)
+        said = await traces.payload(ask.principal, ask.path["trace"], ask.path["span"])
         return replay(found.span.model or found.span.answered, said.input, found.attributes)
 
     async def similar(ask: Ask) -> Similar:

@@ -9,6 +9,7 @@ import msgspec
 
 from penstock.kernel.errors import NotFound, Unavailable
 from penstock.kernel.principal import Principal
+from penstock.observability.access.service import PayloadAccess, Via
 from penstock.observability.otlp.messages import decoded, is_dictionary, is_list
 from penstock.observability.traces.conversation import as_turns
 from penstock.observability.traces.query import SpanQuery, meant
@@ -79,11 +80,13 @@ class Totals(msgspec.Struct, kw_only=True):
 
 
 class Traces:
-    """The service. ``store`` is asked anew for each question: there is none where it is switched off."""
+    """The service. ``store`` is asked anew for each question: there is none where it is switched off. ``access`` knows who may see
+    prompts and replies, and is told who did."""
 
-    def __init__(self, store: Callable[[], TelemetryStore | None], annotated: Annotated) -> None:
+    def __init__(self, store: Callable[[], TelemetryStore | None], annotated: Annotated, access: PayloadAccess) -> None:
         self._store = store
         self._annotated = annotated
+        self.access = access
 
     @property
     def on(self) -> bool:
@@ -99,7 +102,9 @@ class Traces:
         return found
 
     async def filter(self, reader: Principal, query: SpanQuery) -> Filter:
-        """Which spans ``query`` means for this reader."""
+        """Which spans ``query`` means for this reader. Raises `Forbidden` for words of texts that the reader may not see."""
+        if query.text:
+            self.access.require(reader)
         traces: tuple[str, ...] | None = None
         if query.annotated or query.label:
             traces = tuple(await self._annotated(reader.reach, query.label, MOST_ANNOTATED))
@@ -138,11 +143,20 @@ class Traces:
         found, _ = await self.spans(reader, trace)
         return (pick(found, span) if span else found[0]).span.organisation
 
-    async def payload(self, reader: Principal, trace: str, span: str, kind: str = "") -> SpanPayload:
-        """What went into a span and came out. Raises `NotFound` for a span that is not there."""
-        if not kind:
-            kind = (await self.span(reader, trace, span)).span.kind
-        return read_payload(await self.store.payload(trace, span, reader.reach))
+    async def payload(self, reader: Principal, trace: str, span: str) -> SpanPayload:
+        """What went into a span and came out, for the API. Raises `NotFound` for a span that is not there, and `Forbidden`."""
+        self.access.require(reader)
+        return read_payload(await self.opened(reader, (await self.span(reader, trace, span)).span, "api"))
+
+    async def opened(self, reader: Principal, span: Span, via: Via) -> Payload | None:
+        """What went into a span and came out, for this reader to see, which goes on the trail; None where nothing is kept, or where the
+        reader may not see it."""
+        if not self.access.may(reader):
+            return None
+        found = await self.store.payload(span.trace_id, span.span_id, reader.reach)
+        if found is not None:
+            await self.access.note(reader, "opened", "span", f"{span.trace_id}/{span.span_id}", span.organisation, via)
+        return found
 
     async def totals(self, reach: str | None, roots: Sequence[Span]) -> dict[str, Totals]:
         """What the traces of these spans come to, by trace id."""

@@ -17,6 +17,7 @@ import msgspec
 from penstock.kernel.errors import PenstockError, RequestError
 from penstock.kernel.principal import Principal
 from penstock.kernel.recall import Embedder
+from penstock.observability.access.service import Via
 from penstock.observability.traces.conversation import last_said
 from penstock.observability.traces.service import Traces
 from penstock.storage.telemetry.questions import Filter
@@ -61,8 +62,9 @@ class Likeness:
         self._traces = traces
         self._embedder = embedder
 
-    async def like(self, reader: Principal, trace: str, span: str, limit: int = 20) -> Similar:
+    async def like(self, reader: Principal, trace: str, span: str, limit: int = 20, via: Via = "api") -> Similar:
         """Spans like this one. Raises `NotFound` for a span that is not there, `RequestError` for one whose prompt is not stored."""
+        self._traces.access.require(reader)
         found = await self._traces.span(reader, trace, span)
         stored = await self._traces.store.payload(trace, span, reader.reach)
         said = last_said(stored.input, "user") if stored is not None else ""
@@ -76,6 +78,7 @@ class Likeness:
         # A call within an agent has the agent's words: the same words in the same trace are no second case.
         order = sorted(zip(spans, texts, scores, strict=True), key=lambda one: one[2], reverse=True)
         data = [Alike(span=one, likeness=score, said=text[:500]) for one, text, score in order if text][:limit]
+        await self._traces.access.note(reader, "opened", "spans", f"like {trace}/{span}", found.span.organisation, via)
         return Similar(data=data, words=list(rare)[:TOGETHER], method="embedding" if model else "words", model=model)
 
     async def _rare(self, reach: str | None, words: set[str], trace: str) -> dict[str, float]:

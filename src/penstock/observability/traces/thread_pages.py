@@ -55,7 +55,7 @@ def thread_pages(ports: Ports, traces: Traces, conversations: Conversations) -> 
     async def thread(request: Request, principal: Principal) -> Response:
         session = request.path_params["session"]
         organisation = request.query_params.get("organisation", "")
-        found = await conversations.one(principal, session, organisation, request.query_params.get("cursor", ""))
+        found = await conversations.one(principal, session, organisation, request.query_params.get("cursor", ""), "console")
         here = address(session, organisation)
         sign = "&" if "?" in here else "?"
         return ports.get(Console).page(

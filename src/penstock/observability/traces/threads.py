@@ -9,6 +9,7 @@ import msgspec
 
 from penstock.kernel.errors import NotFound, RequestError
 from penstock.kernel.principal import Principal
+from penstock.observability.access.service import Via
 from penstock.observability.traces.conversation import last_said
 from penstock.observability.traces.query import SpanQuery
 from penstock.observability.traces.service import Totals, Traces
@@ -30,8 +31,7 @@ class ThreadPage(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Exchange(msgspec.Struct, frozen=True, kw_only=True):
-    """One trace of a conversation: what was asked and what was told, empty where it was not kept.
-    ``at_ns`` is its start in Unix nanoseconds.
+    """One trace of a conversation: what was asked and what was told, empty where it was not kept. ``at_ns`` is its start.
 
     Sums are of all spans of the trace, None where they were not all read.
     """
@@ -75,7 +75,7 @@ class Conversations:
         found = await self._traces.threads(reader, query, cursor, limit)
         return ThreadPage(data=found.threads, next_cursor=found.cursor or None)
 
-    async def one(self, reader: Principal, session: str, organisation: str, cursor: str) -> Conversation:
+    async def one(self, reader: Principal, session: str, organisation: str, cursor: str, via: Via = "api") -> Conversation:
         """The last turns of a conversation before ``cursor``. Raises `NotFound`.
 
         Organisations name their sessions themselves: where the reader sees several, ``organisation`` says whose is meant.
@@ -94,7 +94,11 @@ class Conversations:
         kept = list(groups.values())[:TURNS]
         firsts = [_first(group) for group in kept]
         sums = await self._traces.totals(reach, firsts)
-        data = await asyncio.gather(*(self._exchange(reach, group, sums.get(group[0].trace_id)) for group in kept))
+        access = self._traces.access
+        may = access.may(reader)
+        data = await asyncio.gather(*(self._exchange(reach, group, sums.get(group[0].trace_id), may) for group in kept))
+        if any(one.asked or one.told for one in data):
+            await access.note(reader, "opened", "spans", f"session {session}", firsts[0].organisation, via)
         before = min((span.start_ns for group in kept for span in group), default=0)
         return Conversation(
             session=session,
@@ -103,14 +107,14 @@ class Conversations:
             next_cursor=str(before) if more else None,
         )
 
-    async def _exchange(self, reach: str | None, group: Sequence[Span], sums: Totals | None) -> Exchange:
+    async def _exchange(self, reach: str | None, group: Sequence[Span], sums: Totals | None, may: bool) -> Exchange:
         first = _first(group)
-        asked, told = await self._said(reach, first)
+        asked, told = await self._said(reach, first, may)
         calls = sorted((span for span in group if span.kind == "call"), key=lambda span: span.start_ns)
         if not asked and calls:
-            asked, _ = await self._said(reach, calls[0])
+            asked, _ = await self._said(reach, calls[0], may)
         if not told and calls:
-            _, told = await self._said(reach, calls[-1])
+            _, told = await self._said(reach, calls[-1], may)
         whole = sums if sums is not None and sums.whole else None
         return Exchange(
             trace_id=first.trace_id,
@@ -132,7 +136,9 @@ class Conversations:
             cost_micros=whole.cost_micros if whole and whole.priced else None,
         )
 
-    async def _said(self, reach: str | None, span: Span) -> tuple[str, str]:
+    async def _said(self, reach: str | None, span: Span, may: bool) -> tuple[str, str]:
+        if not may:
+            return "", ""
         found = await self._traces.store.payload(span.trace_id, span.span_id, reach)
         return (last_said(found.input, "user"), last_said(found.output, "assistant")) if found is not None else ("", "")
 

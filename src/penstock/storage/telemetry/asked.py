@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
-from penstock.storage.telemetry import sql
+from penstock.storage.telemetry import sql, sums
 from penstock.storage.telemetry.dialect import Dialect
-from penstock.storage.telemetry.questions import Filter, Group, Page, Point, Stored, Thread, Threads
+from penstock.storage.telemetry.questions import Filter, Group, Measures, Page, Point, Stored, Thread, Threads
 from penstock.storage.telemetry.span import FIELDS, Payload, Span
 
 FOUND = 2000
@@ -22,6 +22,11 @@ class Engine(Protocol):
     """What the questions need of an engine."""
 
     dialect: Dialect
+
+    @property
+    def summed(self) -> int | None:
+        """Spans that arrived up to here are in the tables of `penstock.storage.telemetry.sums`; None where there are none."""
+        ...
 
     def rows(self, sql: str, values: Any) -> list[tuple[Any, ...]]: ...
 
@@ -59,11 +64,12 @@ class Questions:
         which = Filter(organisation=organisation, equal={"trace_id": (trace_id,)})
         values = self._dialect.values()
         condition = sql.where(which, values, self._dialect)
-        text = (
-            f"SELECT {sql.columns(FIELDS, self._dialect)}, coalesce(payload IN (SELECT id FROM payloads), false) "
-            f"FROM spans WHERE {condition} ORDER BY start_ns, span_id LIMIT {int(limit)}"
-        )
-        return [Stored(span=_span(FIELDS, row), payload=bool(row[-1])) for row in self._engine.rows(text, values.given)]
+        fields = sql.columns(FIELDS, self._dialect)
+        text = f"SELECT {fields}, payload FROM spans WHERE {condition} ORDER BY start_ns, span_id LIMIT {int(limit)}"
+        rows = self._engine.rows(text, values.given)
+        said = ", ".join(str(int(row[-1])) for row in rows if row[-1] is not None)
+        kept = {int(row[0]) for row in self._engine.rows(f"SELECT id FROM payloads WHERE id IN ({said})", [])} if said else set[int]()
+        return [Stored(span=_span(FIELDS, row), payload=row[-1] is not None and int(row[-1]) in kept) for row in rows]
 
     def payload(self, trace_id: str, span_id: str, organisation: str | None) -> Payload | None:
         which = Filter(organisation=organisation, equal={"trace_id": (trace_id,)})
@@ -79,55 +85,78 @@ class Questions:
         return None
 
     def series(self, which: Filter, step_ns: int, by: str, groups: int) -> list[Point]:
-        step = sql.step_of(which, step_ns, self._dialect)
+        sql.step_of(which, step_ns, self._dialect)
         since = which.since_ns or 0
-        named = sql.grouped_by((by,) if by else ())
-        with self._narrowed(which, [step, *named]) as (source, values):
+        with self._cells(which, sql.grouped_by((by,) if by else ()), step_ns) as (source, values):
             keys = ["b0"]
             if by:
                 wanted = [str(row[0]) for row in self._engine.rows(sql.largest(source, "b1", groups), values.given)]
                 keys.append(sql.among("b1", wanted, values))
             found = self._measured(source, keys, values, "k0, k1" if by else "k0", None)
-        return [
-            Point(at_ns=since + int(row[0]) * step_ns, group=str(row[1]) if by else "", measures=sql.measured(row[len(keys) :], waited))
-            for row, waited in found
-        ]
+        return [Point(at_ns=since + int(key[0]) * step_ns, group=str(key[1]) if by else "", measures=measures) for key, measures in found]
 
     def groups(self, which: Filter, by: Sequence[str], limit: int) -> list[Group]:
         sql.capped(limit)
         named = sql.grouped_by(by)
         keys = [f"b{number}" for number in range(len(named))]
-        order = ", ".join(["spans_ DESC", *(f"k{number}" for number in range(len(named)))]) if named else ""
-        with self._narrowed(which, named) as (source, values):
+        order = ", ".join(["spans DESC", *(f"k{number}" for number in range(len(named)))]) if named else ""
+        with self._cells(which, named, None) as (source, values):
             found = self._measured(source, keys, values, order, limit if named else None)
-        return [
-            Group(values=tuple(str(one) for one in row[: len(by)]), measures=sql.measured(row[len(by) :], waited)) for row, waited in found
-        ]
-
-    def _narrowed(self, which: Filter, keys: Sequence[str]) -> AbstractContextManager[tuple[str, Any]]:
-        values = self._dialect.values()
-        return self._engine.once(sql.narrowed(sql.where(which, values, self._dialect, self._some(which)), keys), values)
+        return [Group(values=tuple(map(str, key)), measures=measures) for key, measures in found]
 
     def _measured(
         self, source: str, keys: Sequence[str], values: Any, order: str, limit: int | None
-    ) -> list[tuple[tuple[Any, ...], tuple[Any, ...]]]:
-        rows = self._engine.rows(sql.measures(source, keys, order, limit), values.given)
+    ) -> list[tuple[tuple[Any, ...], Measures]]:
+        rows = self._engine.rows(sql.added(source, keys, order, limit), values.given)
         count = len(keys)
-        waited = {row[:count]: row[count:] for row in self._engine.rows(sql.first_tokens(source, keys), values.given)}
-        return [(row, waited.get(row[:count], (None, None))) for row in rows if count or row[0]]
+        only = "true"
+        if limit is not None:
+            # Of thousands of groups a few are shown; the times of no others are wanted.
+            shown = [dict.fromkeys(str(row[number]) for row in rows) for number in range(count)]
+            only = " AND ".join(f"k{number} IN ({', '.join(map(values.bind, some))})" for number, some in enumerate(shown) if some) or only
+        took, waited = (
+            {
+                row[:count]: list(row[count] or ())
+                for row in self._engine.rows(sql.buckets(source, keys, bucket, self._dialect, only), values.given)
+            }
+            for bucket in ("took", "waited")
+        )
+        return [(row[:count], sql.measured(row[count:], took.get(row[:count], ()), waited.get(row[:count], ()))) for row in rows]
+
+    def _cells(self, which: Filter, by: Sequence[str], step_ns: int | None) -> AbstractContextManager[tuple[str, Any]]:
+        values = self._dialect.values()
+        upto = self._engine.summed
+        if upto is not None and (plan := sums.plan(which, by, step_ns)) is not None:
+            return self._engine.once(sums.cells(plan, which, by, step_ns, upto, values, self._dialect), values)
+        keys = [*([sql.step_of(which, step_ns, self._dialect)] if step_ns is not None else []), *by]
+        return self._engine.once(sql.cells(sql.where(which, values, self._dialect, self._some(which)), keys), values)
 
     def threads(self, which: Filter, limit: int, cursor: str) -> Threads:
-        values = self._dialect.values()
         payloads = self._some(which)
-        text = sql.threads(which, values, self._dialect, limit, cursor, payloads)
-        rows = self._engine.rows(text, values.given)
-        # Apart, for those that are shown: telling traces apart costs twice as much as all the rest.
+        found: list[tuple[Any, ...]] = []
+        for ended_ns in self._looked_back(which, cursor):
+            values = self._dialect.values()
+            condition = sql.where(which, values, self._dialect, payloads)
+            found = self._engine.rows(sql.latest_threads(condition, values, limit, cursor, ended_ns), values.given)
+            if len(found) > limit:
+                break
+        shown = found[:limit]
+        if not shown:
+            return Threads(threads=[])
         values = self._dialect.values()
-        text = sql.traces_of([(row[0], row[1]) for row in rows[:limit]], which, values, self._dialect, payloads)
-        traces = {(row[0], row[1]): int(row[2]) for row in self._engine.rows(text, values.given)} if rows else {}
-        found = [_thread(row, traces.get((row[0], row[1]), 0)) for row in rows[:limit]]
-        more = len(rows) > limit
-        return Threads(threads=found, cursor=f"{found[-1].last_ns}.{found[-1].session}" if more else "")
+        condition = sql.where(which, values, self._dialect, payloads)
+        text = sql.threads(condition, list(dict.fromkeys(row[0] for row in shown)), values)
+        known = {(row[0], row[1]): _thread(row) for row in self._engine.rows(text, values.given)}
+        threads = [known[row[0], row[1]] for row in shown if (row[0], row[1]) in known]
+        more = len(found) > limit and bool(threads)
+        return Threads(threads=threads, cursor=f"{threads[-1].last_ns}.{threads[-1].session}" if more else "")
+
+    def _looked_back(self, which: Filter, cursor: str) -> Iterator[int | None]:
+        """How far to look back for the latest conversations: those that were spoken in since, if there are enough, are the latest."""
+        last = sql.cursor_of_threads(cursor)[0] if cursor else which.until_ns
+        if last is not None:
+            yield from (last - hours * sums.HOUR for hours in (1, 24, 7 * 24))
+        yield None
 
     def _payloads(self, which: Filter) -> Iterator[Sequence[int] | None]:
         if not which.text:
@@ -150,7 +179,7 @@ def _span(names: Sequence[str], row: Sequence[Any]) -> Span:
     return Span(**dict(zip(names, row, strict=False)))
 
 
-def _thread(row: Sequence[Any], traces: int) -> Thread:
-    names = ("first_ns", "last_ns", "spans", "failed", "input_tokens", "output_tokens", "cost_micros")
-    counts = {name: int(value) for name, value in zip(names, row[2:9], strict=True)}
-    return Thread(session=row[0], organisation=row[1], traces=traces, person=row[9], agent=row[10], **counts)
+def _thread(row: Sequence[Any]) -> Thread:
+    names = ("first_ns", "last_ns", "traces", "spans", "failed", "input_tokens", "output_tokens", "cost_micros")
+    counts = {name: int(value) for name, value in zip(names, row[2:10], strict=True)}
+    return Thread(session=row[0], organisation=row[1], person=row[10], agent=row[11], **counts)

@@ -43,6 +43,7 @@ class ClickhouseTelemetry:
         """Raises `SettingsError` for a URL that names no server; the message does not repeat it."""
         self._server = Server(url)
         self.dialect: Dialect = ClickhouseDialect()
+        self.summed: int | None = None
         self._questions = Questions(self)
         self._threads = ThreadPoolExecutor(THREADS, "telemetry-clickhouse")
         self._closed = False

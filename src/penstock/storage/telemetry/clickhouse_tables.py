@@ -75,5 +75,8 @@ class ClickhouseDialect:
     def attribute(self, column: str, path: str) -> str:
         return f"if(JSONType({column}, {path}) = 'String', JSONExtractString({column}, {path}), JSONExtractRaw({column}, {path}))"
 
+    def gathered(self, number: str) -> str:
+        return f"groupArray(toInt64({number}))"
+
     def digest(self, text: str) -> str:
         return f"lower(hex(MD5({text})))"

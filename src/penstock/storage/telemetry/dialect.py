@@ -38,6 +38,10 @@ class Dialect(Protocol):
         """What a JSON object has at a key (bound), as text; empty where there is nothing."""
         ...
 
+    def gathered(self, number: str) -> str:
+        """A list of all values of a whole number (an aggregate)."""
+        ...
+
     def digest(self, text: str) -> str:
         """The MD5 of a text, as 32 lower-case hex digits."""
         ...

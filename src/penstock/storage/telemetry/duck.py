@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from penstock.kernel.errors import SettingsError, StorageError, StorageFull
+from penstock.storage.telemetry import summing
 from penstock.storage.telemetry.inbox import Waiting
 from penstock.storage.telemetry.sketch import bucket_sql
 from penstock.storage.telemetry.span import FIELDS
@@ -47,8 +48,9 @@ SCHEMA = (
     "input VARCHAR USING COMPRESSION zstd, output VARCHAR USING COMPRESSION zstd)",
     "CREATE TABLE IF NOT EXISTS {at}batches (batch VARCHAR, stored BIGINT)",
     "CREATE TABLE IF NOT EXISTS {at}ids (payload BIGINT)",
+    *summing.SCHEMA,
 )
-TABLES = ("spans", "payloads", "batches", "ids")
+_COPIED = ("spans", "payloads", "batches")
 
 
 def _value(name: str) -> str:
@@ -119,6 +121,9 @@ class DuckDialect:
     def attribute(self, column: str, path: str) -> str:
         return f"coalesce(json_extract_string(nullif({column}, ''), '$.\"' || replace({path}, '\"', '') || '\"'), '')"
 
+    def gathered(self, number: str) -> str:
+        return f"list(({number})::BIGINT)"
+
     def digest(self, text: str) -> str:
         return f"md5({text})"
 
@@ -162,6 +167,8 @@ class Duck:
         self._duckdb = duckdb
         with self._faults():
             self._con: DuckDBPyConnection = duckdb.connect(str(self.path), config=self._config)
+            # The latest are found by their time alone, and the other columns read of these few. It does so for 50 by itself.
+            self._con.execute("SET GLOBAL late_materialization_max_rows = 2000")
             for statement in SCHEMA:
                 self._con.execute(statement.format(at=""))
             self._con.execute("CHECKPOINT")
@@ -172,6 +179,8 @@ class Duck:
         self._last = self._number(
             "SELECT greatest(coalesce((SELECT max(payload) FROM ids), 0), coalesce((SELECT max(id) FROM payloads), 0))"
         )
+        self.summed = self._number("SELECT max(upto) FROM summed")
+        self.unsummed = self._number(f"SELECT count(*) FROM spans WHERE arrived > {self.summed}")
 
     def _number(self, sql: str) -> int:
         row = self.writer.execute(sql).fetchone()
@@ -217,7 +226,8 @@ class Duck:
 
         Raises `ValueError` when one of them holds what cannot be stored; then none is.
         """
-        now = int(time.time())
+        # Whatever the clock says, what is stored from now on is not in the sums.
+        now = max(int(time.time()), self.summed + 1)
         try:
             with self.transaction() as con:
                 # No line is longer than its file; the reader takes twice as much memory in each thread.
@@ -246,6 +256,7 @@ class Duck:
         finally:
             self._whole.unlink(missing_ok=True)
         self._last = max(self._last, int(row[1]))
+        self.unsummed += int(row[0])
         return int(row[0]), count - int(row[0])
 
     def _together(self, batches: Sequence[Waiting]) -> Path:
@@ -268,6 +279,16 @@ class Duck:
         assert row is not None
         return int(row[0]), int(row[1]), int(row[2])
 
+    def sum_up(self) -> None:
+        """Add what arrived since the last time to the sums."""
+        while self.unsummed:
+            with self.transaction() as con:
+                upto = summing.add(con, self.summed)
+            if upto == self.summed:
+                return
+            self.summed = upto
+            self.unsummed = self._number(f"SELECT count(*) FROM spans WHERE arrived > {upto}")
+
     def forget_batches(self) -> None:
         """Forget the names of batches that nobody sends again."""
         with self.transaction() as con:
@@ -283,9 +304,10 @@ class Duck:
                 for statement in SCHEMA:
                     self.writer.execute(statement.format(at="fresh."))
                 self.writer.execute("SET preserve_insertion_order = true")
-                for table in TABLES[:-1]:
+                for table in _COPIED:
                     self.writer.execute(f"INSERT INTO fresh.{table} SELECT * FROM {table}")
                 self.writer.execute("INSERT INTO fresh.ids VALUES (?)", [self._last])
+                summing.copy_into(self.writer, "fresh")
                 self.writer.execute("CHECKPOINT fresh")
             finally:
                 self.writer.execute("SET preserve_insertion_order = false")

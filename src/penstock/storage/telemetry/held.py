@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from penstock.kernel.errors import RequestError, StorageError
-from penstock.storage.telemetry import sql
+from penstock.storage.telemetry import sql, summing
 from penstock.storage.telemetry.asked import Questions
 from penstock.storage.telemetry.dialect import Dialect
 from penstock.storage.telemetry.duck import Duck, DuckValues
@@ -31,6 +31,9 @@ TOGETHER = 256
 
 INDEXED = 1000
 """Payloads that are indexed in one transaction."""
+
+SUMMED_FROM = 250_000
+"""Spans that are summed together: to count so few one by one takes some milliseconds, and fewer at once make more rows of sums."""
 
 LOOSE = 0.5
 """The share of the file that may hold nothing before it is written anew."""
@@ -71,6 +74,11 @@ class Held:
         """Whether the engine has given up on its file and must be opened anew."""
         return self._duck.broken
 
+    @property
+    def summed(self) -> int | None:
+        """Spans that arrived up to here are in the sums."""
+        return self._duck.summed
+
     def rows(self, sql: str, values: Any) -> list[tuple[Any, ...]]:
         return self._duck.rows(sql, values)
 
@@ -88,6 +96,8 @@ class Held:
             for together in _portions(waiting):
                 new += self._store(together)
             self._index()
+            if self._duck.unsummed >= SUMMED_FROM:
+                self._duck.sum_up()
         return new
 
     def _store(self, batches: Sequence[Waiting]) -> int:
@@ -139,7 +149,7 @@ class Held:
         with self._writing:
             values = DuckValues()
             condition = f"organisation = {values.bind(organisation)} AND person = {values.bind(person)}"
-            removed = self._drop(condition, values)
+            removed = self._drop(condition, values, summed=False)
             self._words.scrub()
             self._duck.compact()
         return removed
@@ -151,8 +161,12 @@ class Held:
         with self._writing:
             for rule in rules:
                 values = DuckValues()
-                removed = self._drop(sql.expired(rule, own, values, self.dialect, now_ns), values)
+                removed = self._drop(sql.expired(rule, own, values, self.dialect, now_ns), values, summed=True)
                 spans += removed.spans
+                values = DuckValues()
+                ruled = sql.ruled(rule, own, values)
+                with self._duck.transaction() as con:
+                    summing.forget(con, now_ns - int(max(rule.keep_days, rule.span_days) * _DAY_NS), ruled, values.given)
                 values = DuckValues()
                 before = now_ns - int(min(rule.payload_days, max(rule.span_days, rule.keep_days)) * _DAY_NS)
                 condition = f"start_ns < {before} AND {sql.ruled(rule, own, values)}"
@@ -163,15 +177,22 @@ class Held:
                 self._duck.compact()
         return Removed(spans=spans, payloads=payloads)
 
-    def _drop(self, condition: str, values: DuckValues) -> Removed:
+    def _drop(self, condition: str, values: DuckValues, *, summed: bool) -> Removed:
+        """Delete these spans. Those that were kept long enough stay in the sums (``summed``), which are kept as long as any span."""
         # Decided once: what is dropped must be the same for words, payloads and spans.
         with self._duck.transaction() as con:
             con.execute(
-                f"CREATE OR REPLACE TEMP TABLE doomed AS SELECT trace_id, span_id, payload FROM spans WHERE {condition}", values.given
+                f"CREATE OR REPLACE TEMP TABLE doomed AS SELECT trace_id, span_id, payload, arrived FROM spans WHERE {condition}",
+                values.given,
             )
             ids = [int(row[0]) for row in con.execute("SELECT payload FROM doomed WHERE payload IS NOT NULL").fetchall()]
+            latest = con.execute("SELECT max(arrived) FROM doomed").fetchone()
+        if summed and latest is not None and (latest[0] or 0) > self._duck.summed:
+            self._duck.sum_up()
         payloads = self._drop_payloads(f"id IN (SELECT payload FROM {_UNNESTED})", DuckValues(), ids) if ids else 0
         with self._duck.transaction() as con:
+            if not summed:
+                summing.subtract(con, self._duck.summed)
             row = con.execute(
                 "DELETE FROM spans USING doomed WHERE spans.trace_id = doomed.trace_id AND spans.span_id = doomed.span_id"
             ).fetchone()

@@ -28,6 +28,7 @@ class Nothing:
 
     def __init__(self) -> None:
         self.dialect: Dialect = DuckDialect()
+        self.summed: int | None = None
 
     def rows(self, sql: str, values: Any) -> list[tuple[Any, ...]]:
         return []

@@ -7,6 +7,9 @@ does, which is what makes a month of calls answerable at once.
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
+from collections.abc import Iterable, Sequence
+from itertools import accumulate
 
 WIDTH = 1.02
 LAST = 3000
@@ -32,3 +35,19 @@ def milliseconds(bucket: int | None) -> float | None:
     if bucket is None:
         return None
     return 0.0 if bucket == 0 else float(f"{WIDTH ** (bucket - 0.5) / 1000:.4g}")
+
+
+PACKED = 1 << 40
+_COUNT = PACKED - 1
+
+
+def quantiles(packed: Iterable[int], percents: Sequence[int]) -> list[float | None]:
+    """Milliseconds that so many percent of what was counted did not exceed, None where nothing was; by nearest rank.
+
+    ``packed`` has a number for each bucket, in any order: the bucket times `PACKED`, plus how many are in it.
+    """
+    numbers = sorted(packed)
+    upto = list(accumulate(number & _COUNT for number in numbers))
+    if not upto or not upto[-1]:
+        return [None] * len(percents)
+    return [milliseconds(numbers[bisect_left(upto, -(-upto[-1] * percent // 100))] // PACKED) for percent in percents]

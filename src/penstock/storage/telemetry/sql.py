@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from penstock.kernel.errors import RequestError
 from penstock.storage.telemetry.dialect import Dialect, Values
 from penstock.storage.telemetry.questions import MAX_LIMIT, MAX_POINTS, Filter, Measures, Retention
-from penstock.storage.telemetry.sketch import milliseconds
+from penstock.storage.telemetry.sketch import PACKED, quantiles
 from penstock.storage.telemetry.span import DIMENSIONS, FIELDS
 
 LEFT_OUT = frozenset({"attributes", "resource", "events", "links"})
@@ -22,12 +22,12 @@ _IDS = frozenset({"trace_id", "parent_id"})
 _DAY_NS = 86_400 * 10**9
 
 SUMS = ("spans", "failed", "refused", "flagged", "input_tokens", "output_tokens", "cached_tokens", "cost_micros")
-_COUNTED = ("took", "waited", "status", "flagged", "input_tokens", "output_tokens", "cached_tokens", "cost_micros")
-_CELLS = (
-    "count(*) AS spans, count(*) FILTER (WHERE status = 'failed') AS failed, count(*) FILTER (WHERE status = 'refused') AS refused, "
-    "count(*) FILTER (WHERE flagged) AS flagged, sum(coalesce(input_tokens, 0)) AS input_tokens, "
-    "sum(coalesce(output_tokens, 0)) AS output_tokens, sum(coalesce(cached_tokens, 0)) AS cached_tokens, "
-    "sum(coalesce(cost_micros, 0)) AS cost_micros"
+NO_SUMS = ", ".join(f"0 AS {name}_" for name in SUMS)
+_COUNTED = (
+    "count(*) AS spans_, count(*) FILTER (WHERE status = 'failed') AS failed_, count(*) FILTER (WHERE status = 'refused') AS refused_, "
+    "count(*) FILTER (WHERE flagged) AS flagged_, sum(coalesce(input_tokens, 0)) AS input_tokens_, "
+    "sum(coalesce(output_tokens, 0)) AS output_tokens_, sum(coalesce(cached_tokens, 0)) AS cached_tokens_, "
+    "sum(coalesce(cost_micros, 0)) AS cost_micros_"
 )
 
 
@@ -59,7 +59,15 @@ def where(which: Filter, values: Values, dialect: Dialect, payloads: Sequence[in
         parts.append("parent_id = 0")
     if payloads is not None:
         parts.append(f"payload IN ({', '.join(str(int(one)) for one in payloads) or 'NULL'})")
+        if payloads:
+            # Ids grow with time: what lies apart is not looked at.
+            parts.append(f"payload BETWEEN {min(payloads)} AND {max(payloads)}")
     return " AND ".join(parts) or "true"
+
+
+def between(since_ns: int, until_ns: int) -> str:
+    """Spans that began in this period."""
+    return f"start_ns >= {int(since_ns)} AND start_ns < {int(until_ns)}"
 
 
 def _stored(name: str, value: str, values: Values, dialect: Dialect) -> str:
@@ -117,69 +125,84 @@ def grouped_by(by: Sequence[str]) -> Sequence[str]:
     return by
 
 
-def narrowed(condition: str, keys: Sequence[str]) -> str:
-    """What measures are made of: the keys (SQL expressions), named b0, b1 ..., and the columns that are counted."""
-    named = [f"{expression} AS b{number}" for number, expression in enumerate(keys)]
-    return f"SELECT {', '.join([*named, *_COUNTED])} FROM spans WHERE {condition}"
+def cells(condition: str, keys: Sequence[str]) -> str:
+    """What measures are made of. The columns are the keys (SQL expressions), named b0, b1 ..., then ``took`` and ``waited``, of which a
+    row has one or none, ``n`` spans in that bucket, and `SUMS`. Everything is counted in one row and may be spread over many."""
+    named_, grouped = named(keys, "took")
+    first = f"SELECT {', '.join([*named_, 'took', 'NULL AS waited', 'count(*) AS n', _COUNTED])} FROM spans WHERE {condition}{grouped}"
+    return f"{first} UNION ALL {times(condition, keys)[1]}"
+
+
+def counted(condition: str, keys: Sequence[str]) -> str:
+    """The same without times."""
+    named_, grouped = named(keys)
+    return f"SELECT {', '.join([*named_, 'NULL AS took', 'NULL AS waited', '0 AS n', _COUNTED])} FROM spans WHERE {condition}{grouped}"
+
+
+def times(condition: str, keys: Sequence[str]) -> list[str]:
+    """The same with times only."""
+    found: list[str] = []
+    for shown, bucket, more in (("took, NULL AS waited", "took", ""), ("NULL AS took, waited", "waited", " AND waited IS NOT NULL")):
+        named_, grouped = named(keys, bucket)
+        found.append(f"SELECT {', '.join([*named_, shown, 'count(*) AS n', NO_SUMS])} FROM spans WHERE {condition}{more}{grouped}")
+    return found
+
+
+def named(keys: Sequence[str], *others: str) -> tuple[list[str], str]:
+    """The keys with their names, and the clause that groups by them and by ``others``."""
+    grouped = [*(f"b{number}" for number in range(len(keys))), *others]
+    return [f"{expression} AS b{number}" for number, expression in enumerate(keys)], f" GROUP BY {', '.join(grouped)}" if grouped else ""
 
 
 def largest(source: str, key: str, count: int) -> str:
-    """The values of a key of `narrowed` that most spans have."""
-    return f"SELECT {key}, count(*) FROM {source} GROUP BY {key} ORDER BY count(*) DESC, {key} LIMIT {capped(count)}"
+    """The values of a key of `cells` that most spans have."""
+    return f"SELECT {key}, sum(spans_) FROM {source} AS cells GROUP BY {key} ORDER BY sum(spans_) DESC, {key} LIMIT {capped(count)}"
 
 
-def measures(source: str, keys: Sequence[str], order: str = "", limit: int | None = None) -> str:
-    """`Measures` by ``keys`` (SQL over `narrowed`): the keys, `SUMS`, then the buckets of p50, p95 and p99."""
-    names, cells = _ranks(source, keys, "took", _CELLS)
-    shown = [*names, *(f"sum({name}) AS {name}_" for name in SUMS), *_quantiles("took", (0.5, 0.95, 0.99))]
+def added(source: str, keys: Sequence[str], order: str = "", limit: int | None = None) -> str:
+    """The keys (SQL over `cells`) and `SUMS`, of those that have a span."""
+    named_, grouped = _keyed(keys)
     tail = (f" ORDER BY {order}" if order else "") + (f" LIMIT {limit}" if limit else "")
-    return f"{cells} SELECT {', '.join(shown)} FROM ranks{_by(names)}{tail}"
+    sums = [f"sum({name}_) AS {name}" for name in SUMS]
+    return f"SELECT {', '.join([*named_, *sums])} FROM {source} AS cells WHERE spans_ <> 0{grouped} HAVING spans > 0{tail}"
 
 
-def first_tokens(source: str, keys: Sequence[str]) -> str:
-    """The keys, then the buckets of p50 and p95 of the time to the first token."""
-    names, cells = _ranks(f"{source} WHERE waited IS NOT NULL", keys, "waited", "count(*) AS spans")
-    return f"{cells} SELECT {', '.join([*names, *_quantiles('waited', (0.5, 0.95))])} FROM ranks{_by(names)}"
-
-
-def _ranks(source: str, keys: Sequence[str], bucket: str, counts: str) -> tuple[list[str], str]:
-    """Spans counted by keys and bucket, and how many there are up to each bucket of its keys: quantiles without sorting any span."""
+def buckets(source: str, keys: Sequence[str], bucket: str, dialect: Dialect, only: str = "true") -> str:
+    """The keys, and a list of what `penstock.storage.telemetry.sketch.quantiles` takes of ``bucket``, which is ``took`` or ``waited``."""
+    named_, grouped = _keyed(keys, bucket)
+    cells = f"SELECT {', '.join([*named_, bucket, 'sum(n) AS many'])} FROM {source} AS cells WHERE {bucket} IS NOT NULL{grouped}"
     names = [f"k{number}" for number in range(len(keys))]
-    named = [f"{expression} AS {name}" for expression, name in zip(keys, names, strict=True)]
-    part = f"PARTITION BY {', '.join(names)} " if names else ""
-    cells = f"SELECT {', '.join([*named, bucket, counts])} FROM {source} GROUP BY {', '.join([*names, bucket])}"
-    upto = f"sum(spans) OVER ({part}ORDER BY {bucket} ROWS UNBOUNDED PRECEDING) AS upto"
-    return names, f"WITH cells AS ({cells}), ranks AS (SELECT *, {upto}, sum(spans) OVER ({part}) AS total FROM cells)"
+    by = f" GROUP BY {', '.join(names)}" if names else ""
+    packed = dialect.gathered(f"{dialect.whole(bucket, 1)} * {PACKED} + many")
+    return f"SELECT {', '.join([*names, packed])} FROM ({cells}) AS few WHERE many > 0 AND {only}{by}"
 
 
-def _quantiles(bucket: str, shares: Sequence[float]) -> list[str]:
-    return [f"min({bucket}) FILTER (WHERE upto >= total * {share})" for share in shares]
+def _keyed(keys: Sequence[str], *others: str) -> tuple[list[str], str]:
+    grouped = [*(f"k{number}" for number in range(len(keys))), *others]
+    return [f"{key} AS k{number}" for number, key in enumerate(keys)], f" GROUP BY {', '.join(grouped)}" if grouped else ""
 
 
-def _by(names: Sequence[str]) -> str:
-    return f" GROUP BY {', '.join(names)}" if names else ""
-
-
-def measured(row: Sequence[int | None], waited: Sequence[int | None] = (None, None)) -> Measures:
-    """`Measures` from `SUMS` and the buckets."""
-    count = len(SUMS)
+def measured(sums: Sequence[int | None], took: Iterable[int], waited: Iterable[int]) -> Measures:
+    """`Measures` from `SUMS` and from what `buckets` gathered."""
+    p50, p95, p99 = quantiles(took, (50, 95, 99))
+    first50, first95 = quantiles(waited, (50, 95))
     return Measures(
-        **{name: int(value or 0) for name, value in zip(SUMS, row[:count], strict=True)},
-        p50_ms=milliseconds(row[count]),
-        p95_ms=milliseconds(row[count + 1]),
-        p99_ms=milliseconds(row[count + 2]),
-        first_token_p50_ms=milliseconds(waited[0]),
-        first_token_p95_ms=milliseconds(waited[1]),
+        **{name: int(value or 0) for name, value in zip(SUMS, sums, strict=True)},
+        p50_ms=p50,
+        p95_ms=p95,
+        p99_ms=p99,
+        first_token_p50_ms=first50,
+        first_token_p95_ms=first95,
     )
 
 
-def step_of(which: Filter, step_ns: int, dialect: Dialect) -> str:
-    """The number of a span's step within the period. Raises `RequestError` for a period that is open or has too many."""
+def step_of(which: Filter, step_ns: int, dialect: Dialect, at: str = "start_ns") -> str:
+    """The number of the step that ``at`` (SQL) lies in. Raises `RequestError` for a period that is open or has too many steps."""
     if which.since_ns is None or which.until_ns is None:
         raise RequestError("a series has a period with two ends", param="since_ns")
     if step_ns < 1 or (which.until_ns - which.since_ns) / step_ns > MAX_POINTS:
         raise RequestError(f"a series has at most {MAX_POINTS} steps; take longer ones", param="step_ns")
-    return dialect.whole(f"(start_ns - {int(which.since_ns)})", step_ns)
+    return dialect.whole(f"({at} - {int(which.since_ns)})", step_ns)
 
 
 def among(name: str, wanted: Sequence[str], values: Values) -> str:
@@ -188,30 +211,34 @@ def among(name: str, wanted: Sequence[str], values: Values) -> str:
     return f"CASE WHEN {name} IN ({bound}) THEN {name} ELSE '{REST}' END" if bound else name
 
 
-def threads(which: Filter, values: Values, dialect: Dialect, limit: int, cursor: str, payloads: Sequence[int] | None) -> str:
-    """Conversations by when they were spoken in last."""
-    condition = where(which, values, dialect, payloads)
+def latest_threads(condition: str, values: Values, limit: int, cursor: str, ended_ns: int | None) -> str:
+    """Conversations by when they were spoken in last, of those that were not earlier than ``ended_ns``: session and organisation."""
     outer = ""
     if cursor:
-        at, _, session = cursor.partition(".")
-        if not at.isdigit():
-            raise RequestError("the cursor is none that this list gave", param="cursor")
-        outer = f" HAVING (max(end_ns) < {int(at)} OR (max(end_ns) = {int(at)} AND session > {values.bind(session)}))"
+        at, session = cursor_of_threads(cursor)
+        outer = f" HAVING (max(end_ns) < {at} OR (max(end_ns) = {at} AND session > {values.bind(session)}))"
+    late = f" AND end_ns >= {int(ended_ns)}" if ended_ns is not None else ""
     return (
-        "SELECT session, organisation, min(start_ns), max(end_ns), count(*), "
-        "count(*) FILTER (WHERE status = 'failed'), sum(coalesce(input_tokens, 0)), sum(coalesce(output_tokens, 0)), "
-        "sum(coalesce(cost_micros, 0)), max(person), max(agent) "
-        f"FROM spans WHERE {condition} AND session <> '' GROUP BY session, organisation{outer} ORDER BY max(end_ns) DESC, session "
-        f"LIMIT {capped(limit) + 1}"
+        f"SELECT session, organisation FROM spans WHERE {condition}{late} AND session <> '' GROUP BY session, organisation{outer} "
+        f"ORDER BY max(end_ns) DESC, session LIMIT {capped(limit) + 1}"
     )
 
 
-def traces_of(sessions: Sequence[tuple[str, str]], which: Filter, values: Values, dialect: Dialect, payloads: Sequence[int] | None) -> str:
-    """How many traces each of these sessions (with its organisation) has within the filter."""
-    condition = where(which, values, dialect, payloads)
-    wanted = ", ".join(values.bind(session) for session, _ in sessions)
+def cursor_of_threads(cursor: str) -> tuple[int, str]:
+    """When the last conversation that was shown was spoken in last, and its name."""
+    at, _, session = cursor.partition(".")
+    if not at.isdigit():
+        raise RequestError("the cursor is none that this list gave", param="cursor")
+    return int(at), session
+
+
+def threads(condition: str, sessions: Sequence[str], values: Values) -> str:
+    """What is known of these conversations."""
+    wanted = ", ".join(values.bind(session) for session in sessions)
     return (
-        f"SELECT session, organisation, count(DISTINCT trace_id) FROM spans WHERE {condition} AND session IN ({wanted}) "
+        "SELECT session, organisation, min(start_ns), max(end_ns), count(DISTINCT trace_id), count(*), "
+        "count(*) FILTER (WHERE status = 'failed'), sum(coalesce(input_tokens, 0)), sum(coalesce(output_tokens, 0)), "
+        f"sum(coalesce(cost_micros, 0)), max(person), max(agent) FROM spans WHERE {condition} AND session IN ({wanted}) "
         "GROUP BY session, organisation"
     )
 

@@ -1,0 +1,1 @@
+"""Drift: what of a task's calls and replies is no longer as it was, since when, and what changed first."""

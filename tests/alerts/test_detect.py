@@ -1,0 +1,99 @@
+from __future__ import annotations
+
+import math
+import random
+
+import pytest
+from tests.alerts.series import GROUNDED, LATENCY, NOW, steps
+
+from penstock.alerts.detect import judge, look, scaled, season, span, spread
+from penstock.alerts.model import Detector
+from penstock.kernel.measures import Reading
+
+STEP = 300.0
+DAY = 86_400.0
+
+
+def usual(days: float = 7.0, *, seed: int = 7) -> list[float]:
+    """Latencies with a day's season and noise that multiplies, ending at `NOW`."""
+    rng = random.Random(seed)
+    count = int(days * DAY / STEP)
+    first = NOW - count * STEP
+    return [1000 * (1 + 0.5 * math.sin((first + n * STEP) % DAY / DAY * 2 * math.pi)) * math.exp(rng.gauss(0, 0.1)) for n in range(count)]
+
+
+USUAL = Detector()
+
+
+def verdict(values: list[float], rule: Detector = USUAL) -> str:
+    return judge(rule, LATENCY, steps(values, step=STEP), NOW + 10).state
+
+
+def test_the_season_is_no_news() -> None:
+    for seed in range(5):
+        assert verdict(usual(seed=seed)) != "bad"
+
+
+def test_a_spike_and_not_a_single_reading() -> None:
+    values = usual()
+    assert verdict([*values[:-1], values[-1] * 5]) != "bad"
+    spiked = [*values[:-2], values[-2] * 5, values[-1] * 5]
+    assert verdict(spiked) == "bad"
+    assert verdict(spiked, Detector(kind="shift")) != "bad"
+    found = judge(Detector(), LATENCY, steps(spiked, step=STEP), NOW + 10)
+    assert found.told.startswith("a spike of latency")
+    assert found.value == spiked[-1]
+    assert found.limit is not None
+    assert found.limit < spiked[-1]
+
+
+def test_a_shift_that_no_reading_shows() -> None:
+    values = usual()
+    shifted = [*values[:-48], *(value * 1.4 for value in values[-48:])]  # four hours
+    assert verdict(shifted, Detector(kind="spike")) != "bad"
+    found = judge(Detector(kind="shift"), LATENCY, steps(shifted, step=STEP), NOW + 10)
+    assert found.state == "bad"
+    assert "a shift of level" in found.told
+    assert NOW - 6 * 3600 <= found.since <= NOW - 2 * 3600
+
+
+def test_better_is_no_alert_unless_asked_for() -> None:
+    values = usual()
+    better = [*values[:-48], *(value * 0.5 for value in values[-48:])]
+    assert verdict(better) != "bad"
+    assert verdict(better, Detector(direction="both")) == "bad"
+    falls = [Reading(at=one.at, value=min(1.0, (one.value or 0) / 2000), count=10) for one in steps(better, step=STEP)]
+    assert judge(Detector(), GROUNDED, falls, NOW + 10).state == "bad"
+
+
+def test_without_a_day_of_history_or_late_readings_it_says_nothing() -> None:
+    assert verdict(usual(0.5)) == "unclear"
+    assert judge(Detector(), LATENCY, [], NOW).state == "unclear"
+    old = steps(usual(3), step=STEP, until=NOW - 7200)
+    assert judge(Detector(), LATENCY, old, NOW).state == "unclear"
+
+
+def test_readings_with_too_little_behind_them_do_not_count() -> None:
+    values = usual()
+    spiked = steps([*values[:-2], 9000.0, 9000.0], step=STEP, count=3)
+    assert judge(Detector(at_least=1), LATENCY, spiked, NOW + 10).state == "bad"
+    assert judge(Detector(at_least=5), LATENCY, spiked, NOW + 10).state == "unclear"
+
+
+def test_gaps_and_constants_do_not_trouble_it() -> None:
+    values: list[float | None] = [value if n % 3 else None for n, value in enumerate(usual())]
+    assert judge(Detector(), LATENCY, steps(values, step=STEP), NOW + 10).state in ("good", "unclear")
+    assert verdict([5.0] * 2016) == "good"
+
+
+def test_parts() -> None:
+    assert span(Detector(), NOW + 100) == (NOW - 7 * DAY, NOW)
+    assert spread([]) == 0.0
+    assert spread([1, 1, 1, 1, 9]) > 0
+    to, back = scaled("share")
+    assert back(to(0.37)) == pytest.approx(0.37)
+    to, back = scaled("ms")
+    assert back(to(370.0)) == pytest.approx(370.0)
+    weekly = season([(n * 3600.0, float(n // 24 % 7)) for n in range(24 * 28)], 28 * DAY)
+    assert weekly(3 * DAY + 12 * 3600) == pytest.approx(3.0)
+    assert look([(n * STEP, 1.0) for n in range(500)], STEP).spike == 0
