@@ -325,7 +325,7 @@ def test_every_route_and_page_is_documented() -> None:
     text = page("api.md")
     offers = closed_house(None).offers.values()
     names = [f"`{r.method} {r.path}`".replace(":path}", "}") for o in offers for r in (*o.routes, *o.endpoints)]
-    names += [f"| `{p.path}` |" for o in offers for p in o.pages]
+    names += [f"| `{p.path.replace(':path}', '}')}` |" for o in offers for p in o.pages]
     assert len(names) > 40
     assert [name for name in names if name not in text] == []
 

@@ -123,7 +123,7 @@ def diff_routes(traces: Traces) -> Sequence[Route]:
 
     async def diff(ask: Ask) -> TraceDiff:
         before, after = ask.path["trace"], ask.path["other"]
-        found = await compare(traces, ask.principal, before, after)
+        found = await compare(traces, ask.principal, before, after, "api")
         steps = [
             Step(
                 depth=pair.depth,
@@ -181,6 +181,8 @@ def diff_pages(ports: Ports, traces: Traces) -> Sequence[Page]:
             on=traces.on,
             before=before,
             after=after,
+            may=traces.access.may(principal),
+            scope=traces.access.scope.value,
             everything=bool(query.get("all")),
             name=names(ports),
             **context,

@@ -52,7 +52,7 @@ def trace_parts(house: House, arrivals: Live, intake: Intake, clean: Callable[[s
             *intake_pages(ports, traces, intake),
         ),
         nav=(
-            NavItem("Traces", "/console/traces", "traces", "Observe", 22, "w"),
+            NavItem("Traces", "/console/traces", "traces", "Observe", 22, "x"),
             NavItem("Intake", "/console/intake", "inbox", "Observe", 60, "i"),
             NavItem("Live", "/console/live/spans", "live", "Observe", 26, "z"),
             NavItem("Conversations", "/console/threads", "threads", "Observe", 24, "u"),
