@@ -166,6 +166,7 @@ async def test_filters_stand_in_the_address_and_draw_anew(visit: Visit) -> None:
     page = await visit.open("/console/health")
     await page.get_by_label("Model", exact=True).select_option("big")
     await page.wait_for_url("**/console/health?**model=big**")
+    await settled(page)
     await page.get_by_label("A line for each").select_option("release")
     await page.wait_for_url("**by=release**")
     await expect(page.locator("#calls .chart-legend button")).to_have_text(["1", "2"])
@@ -183,11 +184,19 @@ async def test_a_view_is_saved_from_the_page_and_found_again(visit: Visit) -> No
     await expect(page.get_by_text("No views of this page yet.")).to_be_visible()
 
 
+async def settled(page: Page) -> None:
+    """Wait until htmx has taken what it put into the page into its care."""
+    await expect(page.locator(".htmx-request, .htmx-swapping, .htmx-settling, .htmx-added")).to_have_count(0)
+
+
 async def test_comparing_says_what_is_more_than_chance(visit: Visit) -> None:
     page = await visit.open("/console/health/compare")
     await page.get_by_label("Compare", exact=True).select_option("release")
+    await page.wait_for_url("**what=release**")
+    await settled(page)
     await page.get_by_label("First", exact=True).select_option("2")
     await page.wait_for_url("**a=2**")
+    await settled(page)
     await page.get_by_label("Second", exact=True).select_option("1")
     await expect(page.get_by_role("row", name=re.compile("^Calls 19 40 "))).to_be_visible()
     await expect(page.get_by_role("row", name=re.compile("^Failed .* no more than chance"))).to_be_visible()
