@@ -24,7 +24,7 @@ from playwright.async_api import Browser, BrowserContext, Page, async_playwright
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(120), pytest.mark.asyncio(loop_scope="module")]
 
 NOW = time.time()
-GROUNDED = Measure(name="drift_words", title="Words", help="Of replies.", unit="share", dimensions=frozenset({"task"}))
+GROUNDED = Measure(name="drift_sampled", title="Drift: sampled", help="Of replies.", unit="score", dimensions=frozenset({"task"}))
 PHONE: dict[str, Any] = {"viewport": {"width": 390, "height": 844}, "is_mobile": True, "has_touch": True}
 DESK: dict[str, Any] = {"viewport": {"width": 1440, "height": 900}}
 
@@ -140,7 +140,7 @@ async def test_the_keyboard_moves_in_time_and_opens_the_calls(visit: Visit) -> N
     await page.keyboard.press("End")
     await page.keyboard.press("ArrowLeft")
     tip = page.locator("#drift .chart-tip")
-    await expect(tip).to_contain_text("20.0% (10.0% to 30.0%)")
+    await expect(tip).to_contain_text("sampled0.20 (0.10 to 0.30)")
     await page.keyboard.press("Escape")
     await expect(tip).to_be_hidden()
     await page.keyboard.press("Home")
