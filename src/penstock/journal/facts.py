@@ -33,7 +33,8 @@ def kept_of(system: Any, id: str) -> Kept:
     columns = (runs.c.authenticated_user, runs.c.attributes, runs.c.created_at, runs.c.recovery_attempts, runs.c.parent_workflow_id)
     with system.engine.connect() as connection:
         user, attributes, created, executions, parent = connection.execute(sa.select(*columns).where(runs.c.workflow_uuid == id)).one()
-    return Kept(user or "", (attributes or {}).get(LABELS) or {}, created / 1e3, executions or 1, parent)
+    kept: dict[str, Any] = attributes or {}
+    return Kept(user or "", kept.get(LABELS) or {}, created / 1e3, executions or 1, parent)
 
 
 class Facts:
