@@ -1,7 +1,8 @@
 """``python -m benchmarks.pages [--calls 40000] [--json FILE]``: every page of the console in a real Chromium, on loopback.
 
 A whole Penstock with two weeks of a support desk's calls; each page is opened three times in a fresh profile (nothing kept by the browser),
-signed in, and its own timings are read: first contentful paint, bytes of script, bytes of all. The median is told.
+signed in, and its own timings are read: first contentful paint, bytes of script until then, bytes of all. The median is told, and how busy
+the machine was: on one with more work than cores every page is late.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import os
 import platform
 import shutil
 import sys
@@ -45,6 +47,7 @@ READ = """() => {
 
 
 async def measure(calls: int) -> dict[str, Any]:
+    before = os.getloadavg()[0]
     from playwright.async_api import async_playwright
 
     chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -64,6 +67,8 @@ async def measure(calls: int) -> dict[str, Any]:
             scripts = console.static.sizes(".js")
     return {
         "machine": platform.platform(),
+        "cores": os.cpu_count(),
+        "load": [before, os.getloadavg()[0]],
         "calls": calls,
         "rounds": ROUNDS,
         "budget": {"paint_ms": PAINT_MS, "script_bytes": SCRIPT_BYTES},

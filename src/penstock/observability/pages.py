@@ -99,6 +99,7 @@ def pages(
             groups=groups,
             rows=[_shown(c) for c in latest.data],
             seconds=seconds,
+            api=f"/v1/overview?seconds={seconds}&group={group}",
             group=group,
             ranges=RANGES,
             group_names=GROUPS,
