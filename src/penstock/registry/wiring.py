@@ -9,6 +9,7 @@ from penstock.kernel.candidates import Registered
 from penstock.kernel.capability import House, Offer
 from penstock.kernel.web import NavItem
 from penstock.kernel.weights import WeightScan
+from penstock.registry.marks import VersionMarks
 from penstock.registry.pages import pages
 from penstock.registry.permits import Permits
 from penstock.registry.prompts.pages import pages as prompt_pages
@@ -48,6 +49,7 @@ def wire(house: House) -> Offer:
         ),
         services=(refresh, permits),
         metrics=(refresh, permits),
+        marks=(VersionMarks(records),),
         task_checks=(TaskApprovals(standing, permits, house.ports),),
         ports={Approvals: permits, Registered: standing, VersionEvaluations: registry, WeightScan: FolderScan()},
     )
