@@ -63,7 +63,7 @@ def over_http(bodies: list[bytes], seconds: float) -> dict[str, Any]:
             seen = json.loads(process.stdout.readline())
     waits.sort()
     return {
-        "spans": sum(sent), "seconds": took, "spans_per_second": sum(sent) / took,
+        "spans": sum(sent), "seconds": took, "spans_per_second": sum(sent) / (took + seen["behind_s"]),
         "cpu_us_per_span": seen["cpu_s"] / sum(sent) * 1e6,
         "export_p50_ms": waits[len(waits) // 2], "export_p95_ms": waits[int(len(waits) * 0.95)],
         **seen,
@@ -87,7 +87,7 @@ def main() -> None:
     found = over_http(bodies, options.seconds)
     print(f"\nover HTTP on one core, with questions asked: {found['spans_per_second']:,.0f} spans/s (the bar is {BAR:,})")
     for name, figure in found.items():
-        print(f"  {name:20} {figure:12,.1f}")
+        print(f"  {name:20} {figure:12,.1f}" if isinstance(figure, int | float) else f"  {name:20} {figure}")
     result = {
         "date": time.strftime("%Y-%m-%d"),
         "machine": {"cpus": os.cpu_count(), "python": platform.python_version(), "load": os.getloadavg()[0]},

@@ -104,7 +104,7 @@ def penstock(bodies: list[bytes]) -> dict[str, Any]:
             sent = time.perf_counter() - begin
             process.stdin.close()
             seen = json.loads(process.stdout.readline())
-            used = seen["cpu_s"] + seen["behind_s"]
+            used = seen["cpu_s"]
             process.wait()
         size = size_of(Path(folder) / "data" / "telemetry")
         return report(len(bodies), sent, sent + seen["behind_s"], used, seen["stored"], size, refused, seen["listed"])

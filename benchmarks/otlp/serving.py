@@ -59,10 +59,10 @@ async def serve(folder: Path) -> None:
     cpu = time.process_time()
     print(msgspec.json.encode({"url": server.url, "key": key}).decode(), flush=True)
     await asyncio.to_thread(sys.stdin.readline)
-    cpu = time.process_time() - cpu
     begin = time.perf_counter()
     await store.flush()
     behind = time.perf_counter() - begin
+    cpu = time.process_time() - cpu
     asking.cancel()
     facts = await store.facts()
     listed: list[float] = []

@@ -166,7 +166,7 @@ async def main() -> None:
     until = BEGIN + 30 * DAY
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch) / "telemetry"
-        store = EmbeddedTelemetry(folder, memory_mb=given.memory)
+        store = EmbeddedTelemetry(folder, memory_mb=given.memory, idle_seconds=1e9)
         await store.start()
         batches: list[list[Span]] = [[]]
         for span in generate(given.fed, given.fed // 10, given.data, BEGIN, days):
@@ -195,7 +195,7 @@ async def main() -> None:
         report["peak_mb"] = peak_mb()
         await store.close()
         began = time.perf_counter()
-        store = EmbeddedTelemetry(folder, memory_mb=given.memory)
+        store = EmbeddedTelemetry(folder, memory_mb=given.memory, idle_seconds=1e9)
         await store.start()
         await store.search(Filter(organisation="org_0", since_ns=until - DAY, until_ns=until), 50)
         report["open_and_first_search_s"] = round(time.perf_counter() - began, 2)

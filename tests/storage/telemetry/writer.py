@@ -38,6 +38,8 @@ async def main(folder: str, name: str, each: int) -> None:
         await store.append(spans, batch)
         if number % 3 == 0:
             await store.append(spans, batch)
+        if number == 1:
+            await store.flush()  # the engine is open from here on, so that what is killed stores, and not only appends
         print(number, flush=True)
 
 
