@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
 from pathlib import Path
 
@@ -219,3 +220,23 @@ def test_a_url_picks_the_engine(tmp_path: Path) -> None:
     with pytest.raises(SettingsError) as caught:
         open_telemetry("mysql://user:hidden@host/db", tmp_path)
     assert "hidden" not in caught.value.message
+
+
+async def test_while_nobody_asks_batches_wait_and_the_first_question_sees_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("penstock.storage.telemetry.embedded.WATCHED_SECONDS", 0.0)
+    store = EmbeddedTelemetry(tmp_path, memory_mb=256, drain_seconds=0.001, unwatched_seconds=3600)
+    await store.start()
+    for name in ("one", "two"):
+        await store.append([a_span(name=name)], name)
+    assert (await store.facts()).waiting == 2  # who only looks how much there is does not read it
+    assert {span.name for span in (await store.search(Filter())).spans} == {"one", "two"}
+    assert (await store.facts()).waiting == 0
+    # Somebody reads after a long time, and from now on what comes is stored by itself.
+    monkeypatch.setattr("penstock.storage.telemetry.embedded.WATCHED_SECONDS", 3600.0)
+    store._watched -= 7200
+    await store.search(Filter())
+    await store.append([a_span(name="three")], "three")
+    async with asyncio.timeout(20):
+        while (await store.facts()).waiting:
+            await asyncio.sleep(0.005)
+    await store.close()

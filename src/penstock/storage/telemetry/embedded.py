@@ -38,6 +38,10 @@ PATIENCE = 30.0
 LONG_PATIENCE = 3600.0
 """Seconds that a question may take; an erasure, a round of retention and an export may take longer."""
 
+WATCHED_SECONDS = 10.0
+"""After a question, for which what comes in is stored as soon as it can be."""
+
+_WATCHING = frozenset({"search", "trace", "payload", "series", "groups", "threads", "export"})
 _LONG = frozenset({"erase", "retain", "export"})
 LARGEST_BATCH = 48 << 20
 LONGER = 8
@@ -49,7 +53,9 @@ _ENGINE = object()
 class EmbeddedTelemetry:
     """`penstock.storage.telemetry.store.TelemetryStore` in a folder. Call `start` first.
 
-    ``drain_seconds`` is how long a batch waits before questions see it while little comes in, and `LONGER` when it is much.
+    ``drain_seconds`` is how long a batch waits before questions see it while little comes in, and `LONGER` when it is much. While nobody
+    asks, batches are stored every ``unwatched_seconds``, since each round costs as much as a thousand spans do; the first question has
+    them stored before it is answered.
     ``idle_seconds`` without a batch and without a question close the engine, until there is one.
     """
 
@@ -62,6 +68,7 @@ class EmbeddedTelemetry:
         most_waiting_bytes: int = 1 << 30,
         drain_seconds: float = 0.25,
         idle_seconds: float = 600.0,
+        unwatched_seconds: float = 5.0,
     ) -> None:
         self.folder = folder
         self._memory_mb = memory_mb
@@ -69,6 +76,9 @@ class EmbeddedTelemetry:
         self._most = most_waiting_bytes
         self._seconds = drain_seconds
         self._idle = idle_seconds
+        self._unwatched = unwatched_seconds
+        self._watched = time.monotonic()
+        self._hurry = asyncio.Event()
         self._encode = msgspec.json.Encoder().encode_lines
         self._inbox: Inbox | None = None
         self._resting: Resting | None = None
@@ -202,6 +212,8 @@ class EmbeddedTelemetry:
         held = await self._woken()
         self._asked += 1
         try:
+            if name in _WATCHING:
+                await self._watch(held)
             match name:
                 case "flush":
                     await self._on(self._writer, held.store_waiting)
@@ -218,6 +230,14 @@ class EmbeddedTelemetry:
         finally:
             self._asked -= 1
             self._used = time.monotonic()
+
+    async def _watch(self, held: Held) -> None:
+        """Somebody asks: what waited while nobody did is stored now, and what comes from here on soon."""
+        now = time.monotonic()
+        late, self._watched = now - self._watched > WATCHED_SECONDS, now
+        if late:
+            self._hurry.set()
+            await self._on(self._writer, held.store_waiting)
 
     def _unopened(self, name: str, values: tuple[Any, ...]) -> Any:
         """The answer of a store that nobody has opened; `_ENGINE` when only the engine can give it."""
@@ -324,7 +344,13 @@ class EmbeddedTelemetry:
         took = 0.0
         while True:
             # The more comes in, the more is stored at once, which costs a span less.
-            await asyncio.sleep(max(self._seconds, min(LONGER * self._seconds, 4 * took)))
+            pause = max(self._seconds, min(LONGER * self._seconds, 4 * took))
+            if time.monotonic() - self._watched > WATCHED_SECONDS:
+                pause = max(pause, self._unwatched)
+            self._hurry.clear()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(pause):
+                    await self._hurry.wait()
             began, awake = time.monotonic(), self.awake
             try:
                 await self._look()
