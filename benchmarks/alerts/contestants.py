@@ -17,15 +17,13 @@ Alarms = Any
 def ours(series: Series) -> Iterator[tuple[str, Alarms]]:
     """`penstock.alerts.detect` as it runs in a house: at each step it sees the seven days before, and nothing else is remembered."""
     to, _ = detect.scaled(series.unit)  # type: ignore[arg-type]
-    known = [(float(at), to(float(value))) for at, value in zip(series.at, series.value, strict=True)]
-    first, width = int(HISTORY * DAY / STEP), int(7 * DAY / STEP)
-    for slack in (1.0,):
-        bounds = detect.Bounds(0, 0, slack)
-        found = [detect.look(known[step + 1 - width : step + 1], STEP, bounds) for step in range(first, len(known))]
-        for spike in (3.5, 4.5, 5.5, 6.5, 8.0, 10.0):
-            for shift in (4.0, 6.0, 9.0, 12.0, 16.0, 24.0):
-                levels = [max(one.spike / spike, one.up / max(shift, 1.5 * one.own)) for one in found]
-                yield f"spike {spike}, shift {shift}, slack {slack}", _held(levels)
+    rows = zip(series.at, series.value, series.count, strict=True)
+    known = [detect.Point(float(at), to(float(value)), int(count)) for at, value, count in rows]
+    first, width, share = int(HISTORY * DAY / STEP), int(7 * DAY / STEP), series.unit == "share"
+    found = [detect.look(known[step + 1 - width : step + 1], STEP, share=share) for step in range(first, len(known))]
+    for spike in (2.0, 2.5, 3.0, 3.5, 4.0, 5.0):
+        for shift in (2.0, 2.5, 3.0, 3.5, 4.0, 5.0):
+            yield f"spike {spike}, shift {shift}", _held([max(one.spike / spike, one.shift / shift) for one in found])
 
 
 def z_score(series: Series, *, seasonal: bool) -> Iterator[tuple[str, Alarms]]:

@@ -65,10 +65,17 @@ async def serve(folder: Path) -> None:
     behind = time.perf_counter() - begin
     asking.cancel()
     facts = await store.facts()
+    listed: list[float] = []
+    for _ in range(40):
+        begin = time.perf_counter()
+        await store.search(Filter())
+        listed.append((time.perf_counter() - begin) * 1e3)
+    listed.sort()
     waits.sort()
     seen = {
         "stored": facts.spans, "cpu_s": cpu, "behind_s": behind, "questions": len(waits),
         "question_p50_ms": waits[len(waits) // 2] if waits else None, "question_p95_ms": waits[int(len(waits) * 0.95)] if waits else None,
+        "listed": {"p50_ms": round(listed[20], 1), "p95_ms": round(listed[38], 1)},
         "rss_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
     }  # fmt: skip
     print(msgspec.json.encode(seen).decode(), flush=True)

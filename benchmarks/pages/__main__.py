@@ -18,9 +18,9 @@ from statistics import median
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from benchmarks.pages.seed import fortnight
 from tests.house import House, open_house
 
+from benchmarks.pages.seed import fortnight
 from penstock.console import Console
 from penstock.storage.telemetry.store import TelemetryStore
 

@@ -15,6 +15,7 @@ from penstock.alerts.announce import KINDS, fact_of
 from penstock.kernel.events import BudgetSpent, Event, HouseStarted, KeyRevoked, RunEnded, VersionMoved
 from penstock.kernel.evidence import CertificationEnded, ClaimSuspended
 
+
 def failed() -> RunEnded:
     return RunEnded("run_1", "nightly", 1, "org_1", "failed", {}, NOW - 60, NOW, error_kind="ValueError")
 

@@ -4,9 +4,9 @@ import math
 import random
 
 import pytest
-from tests.alerts.series import GROUNDED, LATENCY, NOW, steps
+from tests.alerts.series import ERRORS, GROUNDED, LATENCY, NOW, steps
 
-from penstock.alerts.detect import judge, look, scaled, season, span, spread
+from penstock.alerts.detect import Point, judge, look, scaled, span
 from penstock.alerts.model import Detector
 from penstock.kernel.measures import Reading
 
@@ -36,8 +36,8 @@ def test_the_season_is_no_news() -> None:
 
 def test_a_spike_and_not_a_single_reading() -> None:
     values = usual()
-    assert verdict([*values[:-1], values[-1] * 5]) != "bad"
-    spiked = [*values[:-2], values[-2] * 5, values[-1] * 5]
+    assert verdict([*values[:-1], values[-1] * 20]) != "bad"
+    spiked = [*values[:-4], *(value * 4 for value in values[-4:])]
     assert verdict(spiked) == "bad"
     assert verdict(spiked, Detector(kind="shift")) != "bad"
     found = judge(Detector(), LATENCY, steps(spiked, step=STEP), NOW + 10)
@@ -49,8 +49,7 @@ def test_a_spike_and_not_a_single_reading() -> None:
 
 def test_a_shift_that_no_reading_shows() -> None:
     values = usual()
-    shifted = [*values[:-48], *(value * 1.4 for value in values[-48:])]  # four hours
-    assert verdict(shifted, Detector(kind="spike")) != "bad"
+    shifted = [*values[:-48], *(value * 1.2 for value in values[-48:])]  # four hours
     found = judge(Detector(kind="shift"), LATENCY, steps(shifted, step=STEP), NOW + 10)
     assert found.state == "bad"
     assert "a shift of level" in found.told
@@ -75,7 +74,7 @@ def test_without_a_day_of_history_or_late_readings_it_says_nothing() -> None:
 
 def test_readings_with_too_little_behind_them_do_not_count() -> None:
     values = usual()
-    spiked = steps([*values[:-2], 9000.0, 9000.0], step=STEP, count=3)
+    spiked = steps([*values[:-4], *[9000.0] * 4], step=STEP, count=3)
     assert judge(Detector(at_least=1), LATENCY, spiked, NOW + 10).state == "bad"
     assert judge(Detector(at_least=5), LATENCY, spiked, NOW + 10).state == "unclear"
 
@@ -86,14 +85,27 @@ def test_gaps_and_constants_do_not_trouble_it() -> None:
     assert verdict([5.0] * 2016) == "good"
 
 
+def test_a_share_is_as_sure_as_the_calls_behind_it() -> None:
+    def errors(count: int) -> str:
+        rng = random.Random(3)
+        readings = [
+            Reading(at=NOW - (2016 - n) * STEP, value=sum(rng.random() < 0.02 for _ in range(count)) / count, count=count)
+            for n in range(2008)
+        ]
+        late = [Reading(at=NOW - (8 - n) * STEP, value=0.1, count=count) for n in range(8)]
+        return judge(Detector(), ERRORS, [*readings, *late], NOW + 10).state
+
+    assert errors(60) == "bad"
+    assert errors(2) != "bad"
+
+
 def test_parts() -> None:
     assert span(Detector(), NOW + 100) == (NOW - 7 * DAY, NOW)
-    assert spread([]) == 0.0
-    assert spread([1, 1, 1, 1, 9]) > 0
     to, back = scaled("share")
-    assert back(to(0.37)) == pytest.approx(0.37)
+    assert back(to(0.37)) == 0.37
     to, back = scaled("ms")
     assert back(to(370.0)) == pytest.approx(370.0)
-    weekly = season([(n * 3600.0, float(n // 24 % 7)) for n in range(24 * 28)], 28 * DAY)
-    assert weekly(3 * DAY + 12 * 3600) == pytest.approx(3.0)
-    assert look([(n * STEP, 1.0) for n in range(500)], STEP).spike == 0
+    assert look([Point(n * STEP, 1.0) for n in range(500)], STEP).spike == 0
+    # Four weeks: what is usual is that of the hour of the week.
+    weekly = [Point(n * 3600.0, float(n // 24 % 7)) for n in range(24 * 28)]
+    assert look(weekly, 3600.0).usual == pytest.approx(6.0)

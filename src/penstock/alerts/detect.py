@@ -1,11 +1,11 @@
 """Spikes and shifts of level against what is usual at this hour: no threshold to choose.
 
-A reading is compared with the median of the same hour of earlier days (of the week, given three weeks) on a scale that suits its unit, and
-measured in robust deviations (1.4826 times the median absolute deviation around that median). A *spike* is several readings far from both
-the season and the hours just before. A *shift* is a cumulative sum of half-hourly medians, each cut at a few deviations so that no single
-spike makes one (Page's CUSUM, winsorised), over a bound that the series' own history would have crossed only rarely.
+Each reading becomes a deviation from what is usual at its hour of the day (of the week, given three weeks), in units of how much readings
+of that hour vary: of shares by the binomial law of the calls behind them, of anything else by a robust deviation on a scale that suits its
+unit, each cut at four so that no single reading decides. These are added up over a short window (a *spike*) and a long one (a *shift*), and
+the sums are measured against the same sums of the days before: a series that wanders by itself raises its own bar.
 
-Chosen by benchmarks/alerts.py, beside ADWIN, a rolling z-score and Twitter-like seasonal deviations on the same series.
+Chosen by benchmarks/alerts.py, beside ADWIN, Page and Hinkley's test and rolling z-scores on the same series.
 """
 
 from __future__ import annotations
@@ -22,38 +22,44 @@ from penstock.kernel.measures import Measure, Reading, Unit
 DAY = 86_400.0
 WEEK = 7 * DAY
 RECENT = 6 * 3600.0
-"""What is looked at and so is not part of what is usual."""
-LOOKED = 24 * 3600.0
-"""How far back a shift may have begun."""
-BLOCK = 1800.0
+"""What is looked at, and so is not part of what is usual."""
+SPIKE, SHIFT = 2400.0, 3 * 3600.0
+"""Lengths of the short and the long window."""
 LEAST_HISTORY = DAY
+CUT = 4.0
+PRIOR = 200.0
+"""Calls of the whole series that stand behind the share of each hour, so that an hour with few calls is not taken at its word."""
 _MAD = 1.4826
+_NINTH = 1.2816 / 0.8
+"""The ninth decile in deviations, a little below a normal law's: tails are heavy."""
 
 
 class Bounds(msgspec.Struct, frozen=True):
-    """``spike`` deviations in two of the last three readings make a spike; a sum over ``shift`` of what blocks deviate beyond ``slack``,
-    each cut at ``cut``, makes a shift."""
+    """From how many deviations of a window's sum on there is a spike, or a shift."""
 
     spike: float
     shift: float
-    slack: float = 1.0
-    cut: float = 4.0
 
 
-SENSITIVITIES = {"low": Bounds(9.0, 14.0, 1.25), "normal": Bounds(6.5, 9.0), "high": Bounds(4.5, 6.0, 0.75)}
+SENSITIVITIES = {"low": Bounds(5.0, 5.0), "normal": Bounds(3.0, 3.5), "high": Bounds(2.5, 2.5)}
+
+
+class Point(msgspec.Struct, frozen=True):
+    """A reading on the detector's scale: a share as it is, with the calls behind it."""
+
+    at: float
+    value: float
+    count: int = 1
 
 
 class Found(msgspec.Struct, frozen=True):
-    """What stands out now: deviations of the spike, the sums of the shift upwards and downwards, what is usual, and since when."""
+    """What stands out at the end of a series: deviations of the short and the long window's sum (below zero: less than usual), what is
+    usual at this hour, and by how much a reading of this hour varies."""
 
     spike: float
-    up: float
-    down: float
+    shift: float
     usual: float
     deviation: float
-    since: float
-    own: float = 0.0
-    """The largest sum that the history itself reached: a shift must be well above it."""
 
 
 def span(terms: Detector, now: float) -> tuple[float, float]:
@@ -67,133 +73,126 @@ def judge(terms: Detector, measure: Measure, readings: Sequence[Reading], now: f
     """What the readings of one group say; ``unclear`` before there is a day of history, and where the last readings are missing."""
     step, bounds = terms.step_seconds, SENSITIVITIES[terms.sensitivity]
     scale, back = scaled(measure.unit)
-    known = [(one.at, scale(one.value)) for one in readings if one.value is not None and one.count >= terms.at_least]
+    known = [
+        Point(one.at, scale(one.value), one.count) for one in readings if one.value is not None and one.count >= max(1, terms.at_least)
+    ]
     last = readings[-1] if readings else None
-    if last is None or not known or known[-1][0] < now - 4 * step or known[-1][0] - known[0][0] < LEAST_HISTORY:
+    if last is None or not known or known[-1].at < now - 4 * step or known[-1].at - known[0].at < LEAST_HISTORY:
         return Verdict(state="unclear", value=last.value if last is not None else None, told="too little to compare with")
-    found = look(known, step)
+    found = look(known, step, share=measure.unit == "share")
     both = terms.direction == "both" or measure.worse is None
     sign = -1.0 if measure.worse == "down" else 1.0
-    spike = abs(found.spike) if both else found.spike * sign
-    shift = max(found.up, found.down) if both else (found.up if sign > 0 else found.down)
-    edge = max(bounds.shift, 1.5 * found.own)
+    spike, shift = (abs(found.spike), abs(found.shift)) if both else (found.spike * sign, found.shift * sign)
     is_spike = terms.kind != "shift" and spike >= bounds.spike
-    is_shift = terms.kind != "spike" and shift >= edge
-    upward = found.spike > 0 if is_spike and not is_shift else found.up >= found.down
+    is_shift = terms.kind != "spike" and shift >= bounds.shift
+    upward = (found.shift if is_shift else found.spike) > 0
     beyond = found.usual + found.deviation * bounds.spike * (1 if upward else -1)
-    value, usual, limit = last.value, back(found.usual), back(beyond)
+    limit = min(1.0, max(0.0, beyond)) if measure.unit == "share" else back(beyond)
+    value, usual = last.value, back(found.usual)
     if not is_spike and not is_shift:
-        calm = spike < bounds.spike / 2 and shift < edge / 2
+        calm = spike < bounds.spike / 2 and shift < bounds.shift / 2
         return Verdict(state="good" if calm else "unclear", value=value, limit=limit, count=last.count)
-    what = "a shift of level" if is_shift else "a spike"
+    what, back_to = ("a shift of level", SHIFT) if is_shift else ("a spike", SPIKE)
     told = f"{what} of {measure.title.lower()}: {_amount(value, measure.unit)} where {_amount(usual, measure.unit)} is usual at this hour"
-    since = found.since if is_shift else known[-1][0] - step
-    return Verdict(state="bad", value=value, limit=limit, count=last.count, since=since, told=told)
+    return Verdict(state="bad", value=value, limit=limit, count=last.count, since=last.at + step - back_to, told=told)
 
 
-def look(known: Sequence[tuple[float, float]], step: float, bounds: Bounds = SENSITIVITIES["normal"]) -> Found:
-    """What stands out at the end of a series of moments and values on the detector's scale, at least a day long."""
-    end = known[-1][0] + step
-    history = [(at, value) for at, value in known if at < end - RECENT]
-    usual_at = season(history, end)
-    rests = [(at, value - usual_at(at)) for at, value in known]
-    past = [rest for at, rest in rests if at < end - RECENT]
-    deviation = max(spread(past), 1e-9)
-    local = median([rest for at, rest in rests if end - RECENT <= at < end - 3 * step] or past[-36:] or [0.0])
-    latest = sorted((rest - local) / deviation for at, rest in rests if at >= end - 3 * step)
-    far = _second(latest)
-    seasonal = _second(sorted(rest / deviation for at, rest in rests if at >= end - 3 * step))
-    spike = math.copysign(min(abs(far), abs(seasonal)), far) if far * seasonal > 0 else 0.0
-    blocks = halves(rests, end)
-    old = [value for at, value in blocks if at < end - LOOKED]
-    width = max(spread(old if len(old) >= 24 else [value for _, value in blocks]), deviation / math.sqrt(max(1.0, BLOCK / step)), 1e-9)
-    recent = [(at, value / width) for at, value in blocks if at >= end - LOOKED]
-    up, up_at = cusum(recent, 1.0, bounds)
-    down, down_at = cusum(recent, -1.0, bounds)
-    own = _own(old, width, bounds)
-    return Found(spike, up, down, usual_at(known[-1][0]), deviation, up_at if up >= down else down_at, own)
+def look(known: Sequence[Point], step: float, *, share: bool = False) -> Found:
+    """What stands out at the end of a series that is at least a day long."""
+    end = known[-1].at + step
+    past = sum(1 for one in known if one.at < end - RECENT)
+    parts, usual, deviation = (_binomial if share else _robust)(known, past, end)
+    spike = _scan(parts, past, max(2, round(SPIKE / step)), floor=1.0 if share else 1e-6)
+    shift = _scan(parts, past, max(3, round(SHIFT / step)), floor=1.0 if share else 1e-6)
+    return Found(spike, shift, usual, deviation)
 
 
-def season(history: Sequence[tuple[float, float]], end: float) -> Callable[[float], float]:
-    """What is usual at a moment: medians by hour, joined by straight lines; by hour of the week where there are three weeks of history."""
-    period = WEEK if history and end - history[0][0] >= 3 * WEEK - DAY else DAY
-    bins = int(period // 3600)
+Part = tuple[float, float]
+"""By how much a reading deviates, and the variance of that."""
+
+
+def _binomial(known: Sequence[Point], past: int, end: float) -> tuple[list[Part], float, float]:
+    """Of shares: how many calls more than usual there are, and the variance of their number."""
+    bins, place = _hours(known, end)
+    hits, calls = [0.0] * bins, [0.0] * bins
+    for one in known[:past]:
+        hour = place(one.at)
+        hits[hour] += one.value * one.count
+        calls[hour] += one.count
+    rate = (sum(hits) + 0.5) / (sum(calls) + 1)
+    shares: list[float] = []
+    for hour in range(bins):
+        near = (hour - 1, hour, (hour + 1) % bins)
+        shares.append((sum(hits[n] for n in near) + PRIOR * rate) / (sum(calls[n] for n in near) + PRIOR))
+    parts: list[Part] = []
+    for one in known:
+        usual = shares[place(one.at)]
+        parts.append(((one.value - usual) * one.count, one.count * usual * (1 - usual)))
+    last = known[-1]
+    usual = shares[place(last.at)]
+    return parts, usual, math.sqrt(usual * (1 - usual) / max(1, last.count))
+
+
+def _robust(known: Sequence[Point], past: int, end: float) -> tuple[list[Part], float, float]:
+    """Of anything else: deviations from the median of the hour, lines between the hours, in robust deviations of the hours around it."""
+    bins, place = _hours(known, end)
     by: list[list[float]] = [[] for _ in range(bins)]
-    for at, value in history:
-        by[int(at % period // 3600)].append(value)
-    whole = median(value for _, value in history)
+    for one in known[:past]:
+        by[place(one.at)].append(one.value)
+    whole = median(one.value for one in known[:past])
     levels = [median(values) if len(values) >= 3 else whole for values in by]
 
     def usual(at: float) -> float:
-        place = (at % period) / 3600 - 0.5
-        low = math.floor(place)
-        part = place - low
-        return levels[low % bins] * (1 - part) + levels[(low + 1) % bins] * part
+        spot = (at % (bins * 3600.0)) / 3600 - 0.5
+        low = math.floor(spot)
+        return levels[low % bins] * (1 - spot + low) + levels[(low + 1) % bins] * (spot - low)
 
-    return usual
-
-
-def halves(rests: Sequence[tuple[float, float]], end: float) -> list[tuple[float, float]]:
-    """Medians of half-hours that end with the series."""
-    by: dict[int, list[float]] = {}
-    for at, rest in rests:
-        by.setdefault(int((end - at - 1e-6) // BLOCK), []).append(rest)
-    return [(end - (number + 1) * BLOCK, median(values)) for number, values in sorted(by.items(), reverse=True)]
-
-
-def cusum(blocks: Sequence[tuple[float, float]], sign: float, bounds: Bounds) -> tuple[float, float]:
-    """The cumulative sum at the end of deviations beyond the slack, and when it last left zero."""
-    total, since = 0.0, blocks[-1][0] if blocks else 0.0
-    for at, value in blocks:
-        before = total
-        total = max(0.0, total + min(bounds.cut, max(-bounds.cut, value * sign)) - bounds.slack)
-        if before == 0.0 and total > 0.0:
-            since = at
-    return total, since
+    rests = [one.value - usual(one.at) for one in known]
+    far: list[list[float]] = [[] for _ in range(bins)]
+    for one, rest in zip(known[:past], rests[:past], strict=True):
+        far[place(one.at)].append(abs(rest))
+    overall = _MAD * median([abs(rest) for rest in rests[:past]]) or 1e-6
+    spreads: list[float] = []
+    for hour in range(bins):
+        near = far[hour - 1] + far[hour] + far[(hour + 1) % bins]
+        spreads.append(max(_MAD * median(near), overall / 10, 1e-6) if len(near) >= 6 else overall)
+    parts = [(min(CUT, max(-CUT, rest / spreads[place(one.at)])), 1.0) for one, rest in zip(known, rests, strict=True)]
+    last = known[-1].at
+    return parts, usual(last), spreads[place(last)]
 
 
-def _own(old: Sequence[float], width: float, bounds: Bounds) -> float:
-    """The sum that the history before reaches in nine of ten of its days, on either side."""
-    if not old:
-        return 0.0
-    days = max(1, round(LOOKED / BLOCK))
-    peaks: list[float] = []
-    for start in range(0, len(old), days):
-        piece = [(0.0, value / width) for value in old[start : start + days]]
-        peaks.append(max(cusum(piece, 1.0, bounds)[0], cusum(piece, -1.0, bounds)[0]))
-    peaks.sort()
-    return peaks[int(0.9 * (len(peaks) - 1))]
+def _scan(parts: Sequence[Part], past: int, width: int, *, floor: float) -> float:
+    """The sum of the last ``width`` deviations, measured against the sums of the days before."""
+    sums: list[float] = []
+    total = variance = 0.0
+    for number, (part, weight) in enumerate(parts):
+        total, variance = total + part, variance + weight
+        if number >= width:
+            total, variance = total - parts[number - width][0], variance - parts[number - width][1]
+        if number >= width - 1:
+            sums.append(total / math.sqrt(max(variance, 1e-9)))
+    before = sorted(sums[: max(1, past - width + 1)])
+    middle = median(before)
+    ninth = before[int(0.9 * (len(before) - 1))]
+    tenth = before[int(0.1 * (len(before) - 1))]
+    mad = _MAD * median(sorted(abs(one - middle) for one in before))
+    rest = sums[-1] - middle
+    tail = (ninth - middle) if rest > 0 else (middle - tenth)
+    return rest / max(mad, tail / _NINTH, floor)
 
 
-def spread(values: Sequence[float]) -> float:
-    """A robust standard deviation; that of the middle half where more than half of the values are the same."""
-    if not values:
-        return 0.0
-    middle = median(values)
-    found = _MAD * median(abs(value - middle) for value in values)
-    if found > 0:
-        return found
-    return math.sqrt(sum((value - middle) ** 2 for value in values) / len(values))
+def _hours(known: Sequence[Point], end: float) -> tuple[int, Callable[[float], int]]:
+    """How many hours a season has, and in which one a moment is."""
+    bins = 168 if end - known[0].at >= 3 * WEEK - DAY else 24
+    period = bins * 3600.0
+    return bins, lambda at: int(at % period // 3600)
 
 
 def scaled(unit: Unit) -> tuple[Callable[[float], float], Callable[[float], float]]:
-    """A scale on which noise does not grow with the level, and the way back: logarithms for what multiplies, the arcsine for shares."""
+    """A scale on which noise does not grow with the level, and the way back: logarithms for what multiplies."""
     if unit in ("ms", "usd", "tokens", "count"):
         return (lambda value: math.log(max(value, 0.0) + 1e-6)), (lambda value: math.exp(min(value, 700.0)))
-    if unit == "share":
-        return (
-            lambda value: math.asin(math.sqrt(min(1.0, max(0.0, value)))),
-            lambda value: math.sin(min(math.pi / 2, max(0.0, value))) ** 2,
-        )
     return (lambda value: value), (lambda value: value)
-
-
-def _second(ordered: Sequence[float]) -> float:
-    """Of the last three values, the second furthest from zero on the side where two of them are."""
-    if len(ordered) < 2:
-        return 0.0
-    high, low = ordered[-2], ordered[1]
-    return high if abs(high) >= abs(low) else low
 
 
 def _amount(value: float | None, unit: str) -> str:

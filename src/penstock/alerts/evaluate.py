@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 from collections.abc import Callable, Mapping
 
@@ -39,7 +40,8 @@ class Evaluation:
             elif terms.objective is not None:
                 verdicts[group] = burn.judge(terms.objective, measure.unit, readings, now, falls=falls)
             elif terms.detector is not None:
-                verdicts[group] = detect.judge(terms.detector, measure, readings, now)
+                # Some milliseconds for each group, which calls must not wait for.
+                verdicts[group] = await asyncio.to_thread(detect.judge, terms.detector, measure, readings, now)
         if terms.objective is not None and any(one.state == "bad" for one in verdicts.values()):
             verdicts = await self._with_budgets(rule, measure, verdicts, now)
         return measure, {group: told(terms, measure, verdict) for group, verdict in verdicts.items()}

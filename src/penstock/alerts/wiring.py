@@ -42,7 +42,7 @@ def wire(house: House) -> Offer:
     return Offer(
         routes=(*hook_routes.routes(life.subscribing), *routes(life.alerting)),
         pages=pages(house.ports, life.alerting, life.subscribing),
-        nav=(NavItem("Alerts", "/console/alerts", "alert", "Observe", 25, "w"),),
+        nav=(NavItem("Alerts", "/console/alerts", "alert", "Observe", 25, "j"),),
         services=(life,),
         checks=(life.check,),
         metrics=(life.watching, life.delivering, life.announcing, life.rounds),

@@ -15,7 +15,8 @@ from penstock.kernel.journal import Journal, Queue
 from penstock.kernel.pace import Pace
 from penstock.kernel.ports import Files, Holders, Metric, ModelClient, Traffic
 from penstock.kernel.principal import Principal
-from penstock.kernel.recall import Embedder, Prices, Replies
+from penstock.kernel.recall import Embedder, Prices
+from penstock.kernel.recall import Replies as Shapes
 from penstock.kernel.rounds import Rounds, Step
 from penstock.kernel.seat import Seat
 from penstock.kernel.tasks import DetectorKind, Tasks
@@ -34,6 +35,7 @@ from penstock.quality.judges import Judges
 from penstock.quality.judging import Judging
 from penstock.quality.limits.calibrations import Calibrations
 from penstock.quality.model import LIVE, Evaluation
+from penstock.quality.replies import Replies
 from penstock.quality.results import Results
 from penstock.quality.runs import NAME, QUEUE, Runs
 from penstock.quality.sampling import Sampling
@@ -81,7 +83,7 @@ class QualityLife:
             records,
             settings,
             lambda: ports.find(Tasks),
-            lambda: ports.find(Replies),
+            lambda: ports.find(Shapes),
             lambda: ports.find(CallRecords),
             self.judgement.wake,
             candidates=lambda: ports.find(Candidates),
@@ -90,6 +92,7 @@ class QualityLife:
         self.evidence = Gathered(records, self.sampling, lambda: ports.find(Tasks), self.judges.trusted)
         self.told = Told(records, events, lambda: ports.find(Tasks), lambda: ports.find(CallRecords))
         self.drift = Keeper(records, settings, lambda: ports.find(Embedder))
+        self.replies = Replies(records, self.detectors, self.calibrations.limits, lambda: ports.find(Tasks))
         self._alone = ports.find(Seat) is None
         self._taken_up = False
         self.rounds = Rounds(

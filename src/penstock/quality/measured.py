@@ -94,7 +94,7 @@ class Measured:
         return [
             Example(
                 id=row["id"],
-                href=f"/console/calls/{row['id']}",
+                href=f"/console/quality/replies/{row['id']}",
                 at=row["at"],
                 value=1 - row["score"] if name == UNGROUNDED else row["score"],
                 why=f"{row['judge']}: {row['reason']}".rstrip(": ")[:300],
@@ -118,6 +118,22 @@ def _within(asked: Asked, since: float) -> list[ColumnElement[bool]]:
         where.append(SAMPLES.c.organisation == asked.organisation)
     where += [DIMENSIONS[name].in_(values) for name, values in asked.equal.items()]
     return where
+
+
+def totals(connection: Connection, name: str, asked: Asked) -> dict[str, tuple[Estimate, str]]:
+    """A measure over all of the period at once, by the group that is asked for; with what a reader must know of it."""
+    keys = [DIMENSIONS[asked.by].label("group")] if asked.by else []
+    held: dict[str, list[Sums]] = {}
+    for row, kind, sums in _sums(connection, name, keys, _within(asked, asked.since)):
+        held.setdefault(row["group"] if asked.by else "", [Sums(), Sums(), Sums()])[kind] += sums
+    found: dict[str, tuple[Estimate, str]] = {}
+    for group, (judged, both, people) in held.items():
+        made, note = (by_labels(both + people), "") if name == HUMAN else corrected(judged, both, Sums())
+        if made is None and name == JUDGED:
+            made, note = by_labels(people), ""
+        if made is not None:
+            found[group] = (made, note)
+    return found
 
 
 def _readings(connection: Connection, name: str, asked: Asked) -> list[Reading]:
@@ -199,4 +215,4 @@ def _sums(
     return found
 
 
-__all__ = ["MEASURES", "Measured", "check", "corrected"]
+__all__ = ["MEASURES", "Measured", "check", "corrected", "totals"]

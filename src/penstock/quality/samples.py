@@ -53,6 +53,17 @@ class Kept(Struct, frozen=True, kw_only=True):
     tools: str = ""
 
 
+class Scored(Struct, frozen=True, kw_only=True):
+    """Of a sample what its slices are made of: without its texts, which may be long."""
+
+    candidate: str
+    groups: dict[str, str]
+    propensity: float
+    score: float
+    judge: str
+    model_score: float | None
+
+
 class Feedback(Struct, frozen=True, kw_only=True):
     """What somebody said of an answer (``label``), or what came of it (``outcome``, with its ``name``); ``score`` from 0 to 1."""
 
@@ -134,6 +145,19 @@ def listed(connection: Connection, reach: str | None, *, task: str | None, state
     if below is not None:
         where.append(SAMPLES.c.id < below)
     return [read(row) for row in connection.execute(select(SAMPLES).where(*where).order_by(SAMPLES.c.id.desc()).limit(limit)).mappings()]
+
+
+def scored(connection: Connection, reach: str | None, task: str, since: float, until: float, limit: int) -> list[Scored]:
+    """Live samples of a task that have a score, newest first."""
+    where = [SAMPLES.c.task == task, SAMPLES.c.source == "live", SAMPLES.c.at >= since, SAMPLES.c.at < until, SAMPLES.c.score.is_not(None)]
+    if reach is not None:
+        where.append(SAMPLES.c.organisation == reach)
+    columns = [SAMPLES.c[name] for name in Scored.__struct_fields__]
+    found: list[Scored] = []
+    for row in connection.execute(select(*columns).where(*where).order_by(SAMPLES.c.at.desc()).limit(limit)).mappings():
+        held: dict[str, Any] = {**row, "groups": _groups.decode(row["groups"])}
+        found.append(Scored(**held))
+    return found
 
 
 def forget(connection: Connection, before: float, limit: int = 500) -> int:

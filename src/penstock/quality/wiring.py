@@ -6,7 +6,7 @@ from penstock.kernel.capability import House, Offer
 from penstock.kernel.events import CallEnded
 from penstock.kernel.evidence import Evidence
 from penstock.kernel.web import NavItem
-from penstock.quality import exchange_routes, live_routes
+from penstock.quality import exchange_routes, live_routes, overview, overview_pages
 from penstock.quality.drift import pages as drift_pages
 from penstock.quality.drift import routes as drift_routes
 from penstock.quality.drift.measured import DriftMeasured
@@ -30,14 +30,20 @@ def wire(house: House) -> Offer:
             *exchange_routes.routes(life.exchange),
             *live_routes.routes(life.told, life.judges, life.runs, house.ports.get(Records), lambda: life.sampling),
             *limit_routes.routes(life.calibrations),
+            *overview.routes(house.ports.get(Records), life.replies),
             *drift_routes.routes(life.drift, house.ports.get(Records), life.settings.drift_calls),
         ),
-        pages=(*pages(house.ports, life), *drift_pages.pages(house.ports, life.drift, life.settings.drift_calls)),
+        pages=(
+            *pages(house.ports, life),
+            *overview_pages.pages(house.ports, life),
+            *drift_pages.pages(house.ports, life.drift, life.settings.drift_calls),
+        ),
         nav=(
             NavItem("Evaluations", "/console/evaluations", "check", "Govern", 7, "e"),
+            NavItem("Quality", "/console/quality", "check", "Observe", 25, "q"),
             NavItem("Drift", "/console/drift", "spark", "Observe", 26, "d"),
         ),
-        task_panels=drift_pages.PANELS,
+        task_panels=(*overview_pages.PANELS, *drift_pages.PANELS),
         services=(life,),
         checks=(grounded.house,),
         task_checks=(grounded.task,),

@@ -24,7 +24,7 @@ from playwright.async_api import Browser, BrowserContext, Page, async_playwright
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(120), pytest.mark.asyncio(loop_scope="module")]
 
 NOW = time.time()
-GROUNDED = Measure(name="drift_words", title="Words", help="Of replies.", unit="share", dimensions=frozenset({"task"}))
+GROUNDED = Measure(name="drift_sampled", title="Drift: sampled", help="Of replies.", unit="score", dimensions=frozenset({"task"}))
 PHONE: dict[str, Any] = {"viewport": {"width": 390, "height": 844}, "is_mobile": True, "has_touch": True}
 DESK: dict[str, Any] = {"viewport": {"width": 1440, "height": 900}}
 
@@ -140,7 +140,7 @@ async def test_the_keyboard_moves_in_time_and_opens_the_calls(visit: Visit) -> N
     await page.keyboard.press("End")
     await page.keyboard.press("ArrowLeft")
     tip = page.locator("#drift .chart-tip")
-    await expect(tip).to_contain_text("20.0% (10.0% to 30.0%)")
+    await expect(tip).to_contain_text("sampled0.20 (0.10 to 0.30)")
     await page.keyboard.press("Escape")
     await expect(tip).to_be_hidden()
     await page.keyboard.press("Home")
@@ -166,6 +166,7 @@ async def test_filters_stand_in_the_address_and_draw_anew(visit: Visit) -> None:
     page = await visit.open("/console/health")
     await page.get_by_label("Model", exact=True).select_option("big")
     await page.wait_for_url("**/console/health?**model=big**")
+    await settled(page)
     await page.get_by_label("A line for each").select_option("release")
     await page.wait_for_url("**by=release**")
     await expect(page.locator("#calls .chart-legend button")).to_have_text(["1", "2"])
@@ -183,11 +184,19 @@ async def test_a_view_is_saved_from_the_page_and_found_again(visit: Visit) -> No
     await expect(page.get_by_text("No views of this page yet.")).to_be_visible()
 
 
+async def settled(page: Page) -> None:
+    """Wait until htmx has taken what it put into the page into its care."""
+    await expect(page.locator(".htmx-request, .htmx-swapping, .htmx-settling, .htmx-added")).to_have_count(0)
+
+
 async def test_comparing_says_what_is_more_than_chance(visit: Visit) -> None:
     page = await visit.open("/console/health/compare")
     await page.get_by_label("Compare", exact=True).select_option("release")
+    await page.wait_for_url("**what=release**")
+    await settled(page)
     await page.get_by_label("First", exact=True).select_option("2")
     await page.wait_for_url("**a=2**")
+    await settled(page)
     await page.get_by_label("Second", exact=True).select_option("1")
     await expect(page.get_by_role("row", name=re.compile("^Calls 19 40 "))).to_be_visible()
     await expect(page.get_by_role("row", name=re.compile("^Failed .* no more than chance"))).to_be_visible()

@@ -82,3 +82,14 @@ def test_groups_have_a_line_each_and_what_cannot_be_grouped_says_so() -> None:
     assert "task=t" in latency["query"]
     assert charts.chart(known["ungrounded"], found, [], "")["missing"] == ["model"]
     assert charts.chart(known["calls"], found, [], "")["kind"] == "stacked"
+
+
+def test_of_many_lines_those_that_reach_highest() -> None:
+    many = [Measure(name=f"drift_{n:02}", title=f"Drift: {n}", help="", unit="score", dimensions=frozenset({"task"})) for n in range(12)]
+    sources = MeasureSources([Known(*many)])
+    charts = Charts(sources, asked())
+    (panel,) = [one for one in panels_of(sources.all()) if one.id == "drift"]
+    found = {one.name: [Reading(at=0, value=n / 10, count=1)] for n, one in enumerate(many) if n != 11}
+    drawn = charts.chart(panel, found | {many[11].name: []}, [], "")
+    assert [one["label"] for one in drawn["series"]] == ["3", "4", "5", "6", "7", "8", "9", "10"]
+    assert len(parse_qs(urlsplit(str(drawn["query"])).query)["names"][0].split(",")) == 12

@@ -42,5 +42,6 @@ async def test_nobody_there(terms: dict[str, Any]) -> None:
         url = receiver.url
     (finding,) = await check([one(endpoint=url, **terms)])()
     assert finding.status == "fail"
+    assert "cannot be reached" in finding.what
     assert finding.mend is not None
     assert "can be reached" in finding.mend

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import pytest
 from tests.compatibility.provider import Model
 from tests.gateway.upstream import serving
 from tests.observability.otlp.exports import a_span as told_span
@@ -124,3 +125,24 @@ async def test_in_a_whole_house(tmp_path: Path) -> None:
     assert attributes["gen_ai.output.messages"]
     assert (theirs.name, said(theirs.attributes)["gen_ai.request.model"]) == ("from outside", "theirs")
     assert 'penstock_otel_up{destination="default"} 1.0' in page.text
+
+
+async def test_one_penstock_sends_to_another(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it says of a call is what the other keeps of it, under the owner whose key it has."""
+    folders = [tmp_path / name for name in ("here", "there")]
+    for folder in folders:
+        folder.mkdir()
+    async with serving(Model().serve) as upstream, keeping_house(folders[1]) as (there, kept):
+        key, _ = await there.key(scopes=["call"])
+        monkeypatch.setenv("THERE", key)
+        more = MORE.format(url=there.url, upstream=upstream.url).replace("forward = true", 'bearer_env = "THERE"')
+        async with keeping_house(folders[0], more) as (here, own):
+            body = {"model": "m", "messages": [{"role": "user", "content": "Good day?"}], "metadata": {"session_id": "s1"}}
+            assert (await here.ask("POST", "/v1/chat/completions", body)).status == 200
+        (sent,), (got,) = own.spans, kept.spans
+        for name in ("trace_id", "span_id", "start_ns", "end_ns", "kind", "name", "model", "answered", "provider", "session", "service"):
+            assert getattr(got, name) == getattr(sent, name), name
+        for name in ("input_tokens", "output_tokens", "cost_micros", "currency", "release", "payload"):
+            assert getattr(got, name) == getattr(sent, name), name
+        assert sent.cost_micros
+        assert got.organisation == await there.home() != sent.organisation

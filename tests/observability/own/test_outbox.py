@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -69,10 +69,11 @@ class Desk:
 
 
 @pytest.fixture
-def records(tmp_path: Path) -> Records:
+def records(tmp_path: Path) -> Iterator[Records]:
     opened = open_records("", tmp_path)
     migrate(opened, ["penstock.observability.migrations"])
-    return opened
+    yield opened
+    opened.close()
 
 
 @pytest_asyncio.fixture

@@ -1,6 +1,7 @@
 """``python -m tests.storage.telemetry.drill --turns 50``: two processes append and store, both are killed at random, again and again.
 
-Afterwards every batch that was acknowledged must be there, whole and once. The store is opened after every turn and must answer.
+Afterwards every batch that was acknowledged must be there, whole and once, and the sums must count as many spans as there are. The store is
+opened after some turns and must answer.
 """
 
 from __future__ import annotations
@@ -62,7 +63,7 @@ async def drill(folder: Path, turns: int, seed: int) -> dict[str, object]:
             store = EmbeddedTelemetry(folder, memory_mb=256)
             began = time.perf_counter()
             await store.start()
-            await store.facts()
+            await store.groups(Filter(), [])
             opening.append(round(time.perf_counter() - began, 2))
             await store.close()
     store = EmbeddedTelemetry(folder, memory_mb=256)
@@ -70,13 +71,17 @@ async def drill(folder: Path, turns: int, seed: int) -> dict[str, object]:
     await store.flush()
     facts = await store.facts()
     found = {group.values[0]: group.measures.spans for group in await store.groups(Filter(), ["name"], 1000)}
+    counted = (await store.groups(Filter(), []))[0].measures.spans
+    held = store._held
+    assert held is not None
+    summed = int(held.rows("SELECT coalesce(sum(spans), 0) FROM sums", [])[0][0])
     words = (await store.groups(Filter(text="unmistakable"), []))[0].measures.spans
     await store.close()
     # One batch more may be there: stored, and its writer killed before it could say so. None may be in part, or twice.
     wrong = {name: (n, found.get(name)) for name, n in told.items() if found.get(name) not in (n * BATCH, (n + 1) * BATCH)}
     return {
         "kills": 2 * turns, "acknowledged_batches": sum(told.values()), "spans": facts.spans, "wrong": wrong,
-        "unreadable": facts.unreadable,
+        "unreadable": facts.unreadable, "counted_with_sums": counted, "summed": summed,
         "waiting": facts.waiting, "payloads": facts.payloads, "found_by_words": words, "opening_s": opening,
     }  # fmt: skip
 

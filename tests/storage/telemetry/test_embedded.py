@@ -31,6 +31,9 @@ async def test_what_was_acknowledged_survives_kill_9_once(tmp_path: Path) -> Non
     assert isinstance(found["spans"], int)
     assert found["found_by_words"] == min(found["spans"] // BATCH, COUNTED) > 10
     assert found["payloads"] == found["spans"] // BATCH
+    assert found["counted_with_sums"] == found["spans"]
+    assert isinstance(found["summed"], int)
+    assert found["summed"] <= found["spans"]
 
 
 async def test_another_process_asks_the_one_that_holds_the_store(tmp_path: Path) -> None:

@@ -8,11 +8,13 @@ import sys
 import time
 from pathlib import Path
 
+from penstock.storage.telemetry import held
 from penstock.storage.telemetry.embedded import EmbeddedTelemetry
 from penstock.storage.telemetry.span import Payload, Span
 
 
 async def main(folder: str, name: str, each: int) -> None:
+    held.SUMMED_FROM = 500  # so that it is also killed while it sums
     store = EmbeddedTelemetry(Path(folder), memory_mb=256, drain_seconds=0.01)
     await store.start()
     rng = random.Random(name)

@@ -35,7 +35,7 @@ class PayloadAccess:
         self.scope = scope
         self._records = records
         self._clock = clock
-        self._recent: OrderedDict[tuple[str, str, str], float] = OrderedDict()
+        self._recent: OrderedDict[tuple[str, str, str, str], float] = OrderedDict()
 
     def may(self, reader: Principal) -> bool:
         """Whether this reader may see prompts and replies of what they may see."""
@@ -56,12 +56,13 @@ class PayloadAccess:
         """
         self.require(reader)
         now = self._clock()
-        same = (reader.key_id, action, subject)
+        whose = organisation or reader.organisation
+        same = (reader.key_id, action, subject, whose)
         if action == "opened" and now - self._recent.get(same, float("-inf")) < SAME_SECONDS:
             return
         line = Access(
             id=0,
-            organisation=organisation or reader.organisation,
+            organisation=whose,
             action=action,
             kind=kind,
             subject=subject[:500],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlencode
 
@@ -16,9 +16,10 @@ from penstock.kernel.ports import Directory, Ports
 from penstock.kernel.principal import Principal
 from penstock.kernel.web import Page
 from penstock.observability.health.asking import Name, Narrowed
-from penstock.observability.health.compare import PERIOD, SAID, CompareQuery, Comparison
+from penstock.observability.health.compare import PERIOD, SAID, Compared, CompareQuery, Comparison
 from penstock.observability.health.panels import UNITS
-from penstock.observability.health.shown import BY, LAST, Health, PageQuery, fields_of
+from penstock.observability.health.patience import Patience
+from penstock.observability.health.shown import BY, LAST, Health, PageQuery, Shown, fields_of, picked
 from penstock.storage.telemetry.store import TelemetryStore
 
 if TYPE_CHECKING:
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
 def health_pages(ports: Ports) -> Sequence[Page]:
     """The pages."""
 
+    shown_soon = Patience[Shown]()
+    compared_soon = Patience[tuple[Compared | None, list[dict[str, Any]], list[str]]]()
+
     def console() -> Console:
         return ports.get(Console)
 
@@ -38,13 +42,14 @@ def health_pages(ports: Ports) -> Sequence[Page]:
         if store is None:
             return console().page(request, "observability/health/off.html", title="Health")
         asked = Health(ports.get(MeasureSources), ports.get(MarkSources), store)
-        shown = await asked.shown(query, principal.reach, time.time())
+        shown = await _patient(request, principal, shown_soon, lambda: asked.shown(query, principal.reach, time.time()))
         given = fields_of(query)
         fixed = (
             {"since": f"{query.since:.0f}", "until": f"{query.until:.0f}"} if query.since is not None and query.until is not None else {}
         )
         directory = ports.find(Directory)
-        teams = [(id, directory.name(id) if directory is not None else id) for id in shown.choices["team"]]
+        choices = shown.choices if shown is not None else picked(query)
+        teams = [(id, directory.name(id) if directory is not None else id) for id in choices["team"]]
         return console().page(
             request,
             "observability/health/health.html",
@@ -56,12 +61,27 @@ def health_pages(ports: Ports) -> Sequence[Page]:
             more=[
                 (name, value, _without(given | fixed | {"last": query.last}, name)) for name, value in given.items() if name not in _FIELDS
             ],
+            choices=choices,
             teams=teams,
             last=LAST,
             by=BY,
             compare=f"/console/health/compare?{urlencode({**given, 'last': query.last})}",
-            empty=all(not chart["x"] for chart in shown.charts if chart["id"] == "calls"),
+            empty=shown is not None and all(not chart["x"] for chart in shown.charts if chart["id"] == "calls"),
         )
+
+    async def sides(query: ComparePage, reach: str | None, now: float) -> tuple[Compared | None, list[dict[str, Any]], list[str]]:
+        assert query.since is not None
+        assert query.until is not None
+        sources = ports.get(MeasureSources)
+        values = list[str]()
+        if query.what != PERIOD:
+            asked = Health(sources, ports.get(MarkSources), ports.find(TelemetryStore))
+            choices = await asked.choices(reach, query.since, query.until, {}, ((query.what,),))
+            values = sorted({*choices[query.what], *filter(None, (query.a, query.b))})
+            if not query.a or not query.b:
+                return None, [], values
+        comparison = Comparison(sources)
+        return await comparison.compared(query, reach, now), await comparison.charts(query, reach, now), values
 
     async def compare(request: Request, principal: Principal) -> Response:
         query = given_as(request, ComparePage)
@@ -75,16 +95,8 @@ def health_pages(ports: Ports) -> Sequence[Page]:
             query = msgspec.structs.replace(query, until=now, since=now - float(query.last))
         assert query.since is not None
         assert query.until is not None
-        sources = ports.get(MeasureSources)
-        found, charts, values = None, list[dict[str, Any]](), list[str]()
-        if query.what != PERIOD:
-            asked = Health(sources, ports.get(MarkSources), store)
-            choices = await asked.choices(principal.reach, query.since, query.until, {}, ((query.what,),))
-            values = sorted({*choices[query.what], *filter(None, (query.a, query.b))})
-        if query.what == PERIOD or (query.a and query.b):
-            comparison = Comparison(sources)
-            found = await comparison.compared(query, principal.reach, now)
-            charts = await comparison.charts(query, principal.reach, now)
+        both = await _patient(request, principal, compared_soon, lambda: sides(query, principal.reach, now))
+        found, charts, values = both if both is not None else (None, list[dict[str, Any]](), sorted(filter(None, (query.a, query.b))))
         given = {**fields_of(query), "what": query.what, "a": query.a, "b": query.b, "against": query.against}
         fixed = request.query_params.get("since") and request.query_params.get("until")
         times = {"since": f"{query.since:.0f}", "until": f"{query.until:.0f}"}
@@ -94,6 +106,7 @@ def health_pages(ports: Ports) -> Sequence[Page]:
             title="Compare",
             crumbs=(("Health", "/console/health"),),
             query=query,
+            asking=both is None,
             found=found,
             charts=charts,
             values=values,
@@ -128,6 +141,13 @@ class ComparePage(CompareQuery, frozen=True, kw_only=True):
 
 
 Q = TypeVar("Q", bound=Narrowed)
+T = TypeVar("T")
+
+
+async def _patient(request: Request, principal: Principal, patience: Patience[T], work: Callable[[], Awaitable[T]]) -> T | None:
+    """What the page is made of; None where a browser that opens it should draw the rest of it first, and ask again by htmx."""
+    key = (principal.reach, principal.organisation, request.url.query)
+    return await (patience.whole(key, work) if request.headers.get("hx-request") else patience.soon(key, work))
 
 
 _FIELDS = frozenset({"task", "model", "team", "release", "by"})

@@ -86,11 +86,14 @@ PANELS = (
     Panel(id="calls", title="Calls", sub="Per step of time", shown=(("calls", "Calls"),), lead="calls", kind="area"),
 )
 
-DRIFT = "drift_"
+DRIFT = "drift"
 """Measures of drift begin with this, whoever knows them."""
 
 UNITS: Mapping[Unit, str] = {"ms": "ms", "share": "fraction", "usd": "micros", "tokens": "count", "count": "count", "score": "score"}
 """Our units in the words of the chart part."""
+
+LINES = 8
+"""Most lines of a chart: as many as there are colours. The rest is in its table of numbers, by its query."""
 
 SUMS: frozenset[Unit] = frozenset({"usd", "tokens", "count"})
 """Where nothing happened, these are 0, and all others unknown."""
@@ -106,9 +109,19 @@ def panels_of(measures: Sequence[Measure]) -> list[Panel]:
             lead = panel.lead if panel.lead in there else shown[0][0] if shown else panel.lead
             found.append(structs.replace(panel, shown=shown, lead=lead))
         if panel.id == "guards":
-            drift = tuple((name, one.title) for name, one in there.items() if name.startswith(DRIFT))
+            drift = [one for one in there.values() if one.name.startswith(DRIFT)]
+            # One axis has one unit.
+            drift = tuple((one.name, one.title.removeprefix("Drift: ")) for one in drift if one.unit == drift[0].unit)
             if drift:
-                found.append(Panel(id="drift", title="Drift", sub="Distance from what was usual", shown=drift, lead=drift[0][0]))
+                found.append(
+                    Panel(
+                        id="drift",
+                        title="Drift",
+                        sub="Evidence that calls or replies have changed; 1 is certain",
+                        shown=drift,
+                        lead=drift[0][0],
+                    )
+                )
     return found
 
 
@@ -136,6 +149,8 @@ class Charts:
             missing.update(answerable(self._measures[name], self._question))
             if name in found:
                 series += self.series(self._measures[name], titles.get(name, name), found[name])
+        if len(names) > LINES:
+            series = _furthest(series)
         unit = self._measures[names[0]].unit if names else "count"
         return {
             "id": panel.id,
@@ -201,3 +216,10 @@ class Charts:
 
     def _line(self, label: str, measure: Measure, empty: float | None) -> dict[str, Any]:
         return {"label": label, "measure": measure.name, "values": [empty] * len(self.times)}
+
+
+def _furthest(series: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Of many lines those that reach highest; none without a value."""
+    highest = [(max((value for value in one["values"] if value is not None), default=-math.inf), one) for one in series]
+    kept = sorted((at for at in highest if at[0] > -math.inf), key=lambda at: -at[0])[:LINES]
+    return [one for one in series if any(one is other for _, other in kept)]

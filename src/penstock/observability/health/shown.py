@@ -189,10 +189,16 @@ def _scaled(measure: Measure, value: float | None) -> float | None:
     return value * 1e6 if value is not None and measure.unit == "usd" else value
 
 
+def picked(query: Narrowed) -> dict[str, list[str]]:
+    """The choices of a page that does not know any others yet: what is picked."""
+    equal = query.equal()
+    return {name: sorted(equal.get(name, ())) for names in CHOICES for name in names}
+
+
 def fields_of(query: Narrowed) -> dict[str, str]:
     """What an address says of the calls, without what goes without saying."""
     named = {name: cast("str", getattr(query, name, "")) for name in (*DIMENSION_FIELDS, "by")}
     return {name: value for name, value in named.items() if value}
 
 
-__all__ = ["BY", "DIMENSIONS", "LAST", "Health", "PageQuery", "Shown", "Tile", "fields_of"]
+__all__ = ["BY", "DIMENSIONS", "LAST", "Health", "PageQuery", "Shown", "Tile", "fields_of", "picked"]

@@ -46,7 +46,14 @@ async def _look(destination: Destination, connect: Callable[[Destination], Trans
 def _told(answer: Answer, took: float) -> str:
     if answer.outcome == "taken":
         return f"takes exports ({took:.0f} ms)"
+    if _away(answer):
+        return f"cannot be reached: {answer.told or answer.status}"
     return f"answers {answer.status} {answer.told}".strip()
+
+
+def _away(answer: Answer) -> bool:
+    """Whether nobody answered, or nobody in time: gRPC's codes and the names of faults stand in the status then."""
+    return answer.outcome == "later" and not answer.status.isdecimal() and answer.status != "RESOURCE_EXHAUSTED"
 
 
 def _judge(answer: Answer, destination: Destination) -> tuple[str, str | None]:
@@ -56,7 +63,7 @@ def _judge(answer: Answer, destination: Destination) -> tuple[str, str | None]:
         return "fail", "check the destination's headers, bearer_env or basic_env"
     if answer.status in _ADDRESS or answer.status.startswith("3"):
         return "fail", "check the destination's endpoint and protocol"
-    if answer.outcome == "later" and not answer.status.isdecimal() and answer.status != "RESOURCE_EXHAUSTED":
+    if _away(answer):
         return "fail", f"check that {destination.url} can be reached from here, its certificate, and the destination's endpoint"
     # It was reached and let us in, and does not take this one now: too much traffic, or nothing to take in an export without spans.
     return "warn", "look at what it answers; penstock_otel_spans_dropped in /metrics tells whether real spans are taken"

@@ -86,8 +86,8 @@ class Compared(Struct, frozen=True, kw_only=True):
     more: bool
 
 
-async def compare(traces: Traces, reader: Principal, before: str, after: str, via: Via) -> Compared:
-    """Compare two traces that the reader may see; what came out, where the reader may see that. Raises `NotFound`."""
+async def compare(traces: Traces, reader: Principal, before: str, after: str, via: Via = "api") -> Compared:
+    """Compare two traces that the reader may see; what was said, only where they may see that too. Raises `NotFound`."""
     now = time.time_ns()
     (one, more), (other, further) = await asyncio.gather(traces.spans(reader, before), traces.spans(reader, after))
     trees = plant(one, now), plant(other, now)
@@ -97,14 +97,13 @@ async def compare(traces: Traces, reader: Principal, before: str, after: str, vi
     def said(span: Span | None) -> bool:
         return span is not None and (span.trace_id, span.span_id) in stored
 
-    both = [pair for pair in pairs if said(pair.before) and said(pair.after)]
+    may = traces.access.may(reader)
+    both = [pair for pair in pairs if may and said(pair.before) and said(pair.after)]
     both.sort(key=lambda pair: (pair.depth > 0, pair.before is None or pair.before.kind != "call"))
-    if not traces.access.may(reader):
-        both = []
     outputs = [found for pair in both[:OUTPUTS] if (found := await _output(traces, reader, pair)) is not None]
     if outputs:
-        owner = trees[0].roots[0].span.organisation
-        await traces.access.note(reader, "opened", "spans", f"diff {before} {after}", owner, via)
+        for whose in {tree.roots[0].span.organisation for tree in trees}:
+            await traces.access.note(reader, "opened", "spans", f"{before} beside {after}", whose, via)
     return Compared(trees=trees, pairs=pairs, outputs=outputs, more=more or further)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from penstock.storage.telemetry.span import FIELDS
 
 NUMBERS = frozenset({"input_tokens", "output_tokens", "cached_tokens", "reasoning_tokens", "cost_micros", "first_token_ns"})
@@ -77,6 +79,12 @@ class ClickhouseDialect:
 
     def gathered(self, number: str) -> str:
         return f"groupArray(toInt64({number}))"
+
+    def one_of(self, column: str, numbers: Sequence[int]) -> str:
+        return f"{column} IN ({', '.join(str(int(one)) for one in numbers) or 'NULL'})"
+
+    def first(self, columns: str, condition: str, order: str, limit: int) -> str:
+        return f"SELECT {columns} FROM spans WHERE {condition} ORDER BY {order} LIMIT {int(limit)}"
 
     def digest(self, text: str) -> str:
         return f"lower(hex(MD5({text})))"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 
@@ -40,6 +41,14 @@ class Dialect(Protocol):
 
     def gathered(self, number: str) -> str:
         """A list of all values of a whole number (an aggregate)."""
+        ...
+
+    def one_of(self, column: str, numbers: Sequence[int]) -> str:
+        """Whether a column of whole numbers has one of these, which may be thousands, or none."""
+        ...
+
+    def first(self, columns: str, condition: str, order: str, limit: int) -> str:
+        """The statement that reads some columns of the spans that are first in an order."""
         ...
 
     def digest(self, text: str) -> str:

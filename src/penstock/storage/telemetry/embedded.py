@@ -40,8 +40,8 @@ LONG_PATIENCE = 3600.0
 
 _LONG = frozenset({"erase", "retain", "export"})
 LARGEST_BATCH = 48 << 20
-MOST_SECONDS = 2.0
-"""Longest time between two rounds of storing, however much comes in."""
+LONGER = 8
+"""Times ``drain_seconds`` that are between two rounds of storing at most, when much comes in."""
 
 _ENGINE = object()
 
@@ -49,7 +49,7 @@ _ENGINE = object()
 class EmbeddedTelemetry:
     """`penstock.storage.telemetry.store.TelemetryStore` in a folder. Call `start` first.
 
-    ``drain_seconds`` is how long a batch waits before questions see it while little comes in; much is stored every `MOST_SECONDS`.
+    ``drain_seconds`` is how long a batch waits before questions see it while little comes in, and `LONGER` when it is much.
     ``idle_seconds`` without a batch and without a question close the engine, until there is one.
     """
 
@@ -324,11 +324,11 @@ class EmbeddedTelemetry:
         took = 0.0
         while True:
             # The more comes in, the more is stored at once, which costs a span less.
-            await asyncio.sleep(max(self._seconds, min(MOST_SECONDS, 4 * took)))
-            began = time.monotonic()
+            await asyncio.sleep(max(self._seconds, min(LONGER * self._seconds, 4 * took)))
+            began, awake = time.monotonic(), self.awake
             try:
                 await self._look()
-                took = time.monotonic() - began
+                took = time.monotonic() - began if awake else 0.0
                 self._failing = False
             except PenstockError as fault:
                 if not self._failing:

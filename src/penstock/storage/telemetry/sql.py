@@ -58,7 +58,7 @@ def where(which: Filter, values: Values, dialect: Dialect, payloads: Sequence[in
     if which.roots:
         parts.append("parent_id = 0")
     if payloads is not None:
-        parts.append(f"payload IN ({', '.join(str(int(one)) for one in payloads) or 'NULL'})")
+        parts.append(dialect.one_of("payload", payloads))
         if payloads:
             # Ids grow with time: what lies apart is not looked at.
             parts.append(f"payload BETWEEN {min(payloads)} AND {max(payloads)}")
@@ -92,7 +92,7 @@ def search(which: Filter, values: Values, dialect: Dialect, limit: int, cursor: 
     if cursor:
         at, span = _cursor(cursor)
         condition += f" AND (start_ns < {at} OR (start_ns = {at} AND span_id < {span}))"
-    return f"SELECT {columns(BRIEF, dialect)} FROM spans WHERE {condition} ORDER BY start_ns DESC, span_id DESC LIMIT {capped(limit) + 1}"
+    return dialect.first(columns(BRIEF, dialect), condition, "start_ns DESC, span_id DESC", capped(limit) + 1)
 
 
 def cursor_of(start_ns: int, span_id: str) -> str:
