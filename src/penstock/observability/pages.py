@@ -20,6 +20,7 @@ from penstock.observability.live import Live
 from penstock.observability.metrics import Exposition, media_of
 from penstock.observability.service import CallFilter, CallRow, Group, Payload, Questions
 from penstock.observability.why import explain
+from penstock.storage.telemetry.store import TelemetryStore
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -153,6 +154,7 @@ def pages(
             opened=opened,
             owners=[(label, directory.name(id) if directory is not None else id) for label, id in owners if id],
             bars=_bars(found),
+            spans_kept=ports.find(TelemetryStore) is not None,
             measures=_measures(found.measures),
             why=explain(found, ports.find(Prices)) if found.choice is not None else None,
         )

@@ -23,6 +23,7 @@ from penstock.observability.redaction import Redactor
 from penstock.observability.service import CallFilter, Questions
 from penstock.observability.settings import ObservabilitySettings
 from penstock.observability.tables import call_payloads, calls
+from penstock.observability.traces.annotations import Annotations, NewAnnotation
 from penstock.storage.records import Records
 from penstock.storage.telemetry.embedded import EmbeddedTelemetry
 from penstock.storage.telemetry.questions import Filter
@@ -92,3 +93,14 @@ async def test_many_calls_go_piece_by_piece_and_a_pack_of_one_person_goes_whole(
     gone = await desk.erasing.erase("org_a", "ann")
     assert (gone.calls, gone.call_payloads, gone.spans, gone.spans_erased) == (9, 9, 0, False)
     assert await records.read(lambda c: c.execute(select(call_payloads.c.id)).all()) == []
+
+
+async def test_what_a_person_said_of_traces_goes_too(records: Records) -> None:
+    annotations = Annotations(records, str)
+    trace = "a" * 32
+    for person, organisation in (("ann", "org_a"), ("ben", "org_a"), ("ann", "org_b")):
+        by = msgspec.structs.replace(READER, person=person, organisation=organisation)
+        await annotations.add(by, organisation, trace, NewAnnotation(comment=f"{person} of {organisation}"))
+    gone = await Desk(records, None).erasing.erase("org_a", "ann")
+    assert gone.annotations == 1
+    assert {one.comment for one in await annotations.of(OPERATOR, trace)} == {"ben of org_a", "ann of org_b"}

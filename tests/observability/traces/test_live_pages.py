@@ -34,6 +34,16 @@ async def test_whoever_looks_is_told_when_spans_come_from_outside(rig: Rig) -> N
     assert "from outside" in await rig.page("/console/live/spans?show=traces")
 
 
+async def test_whoever_looks_is_told_of_our_own_calls_too(rig: Rig) -> None:
+    headers = {"authorization": f"Bearer {rig.house.admin}"}
+    async with rig.house.session.get(f"{rig.house.url}/console/live/arrivals", headers=headers) as stream:
+        await stream.content.readuntil(b"\n\n")
+        await rig.house.ask("POST", "/v1/chat/completions", {"model": "nobody", "messages": []})
+        assert await asyncio.wait_for(stream.content.readuntil(b"\n\n"), 20) == SPANS
+    await rig.keep("nothing else")
+    assert "nobody" in await rig.page("/console/live/spans?status=refused")
+
+
 async def test_the_rows_are_bounded_and_filtered(rig: Rig) -> None:
     text = await rig.page("/console/live/spans")
     assert text.count("<tr data-href") == ROWS

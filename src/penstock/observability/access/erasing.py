@@ -10,7 +10,9 @@ from sqlalchemy import Connection, delete, select, update
 
 from penstock.observability.payloads import decode_pack, encode_pack
 from penstock.observability.tables import call_payloads, calls
+from penstock.observability.tables import trace_annotations as annotated
 from penstock.storage.records import Records
+from penstock.storage.telemetry.questions import Removed
 from penstock.storage.telemetry.store import TelemetryStore
 
 PIECE = 200
@@ -18,13 +20,14 @@ PIECE = 200
 
 
 class Erased(msgspec.Struct, frozen=True, kw_only=True):
-    """What was taken away: spans with their attributes, prompts and replies of spans, calls that name the person no more, and prompts and
-    replies of calls. ``spans_erased`` is false where the house has no store of spans."""
+    """What was taken away: spans with their attributes, prompts and replies of spans, calls that name the person no more, prompts and
+    replies of calls, and what the person said of traces. ``spans_erased`` is false where the house has no store of spans."""
 
     spans: int
     span_payloads: int
     calls: int
     call_payloads: int
+    annotations: int
     spans_erased: bool
 
 
@@ -49,11 +52,18 @@ class Erasing:
             named, texts = named + calls_now, texts + texts_now
             if calls_now < PIECE:
                 break
+        said = delete(annotated).where(annotated.c.organisation == organisation, annotated.c.person == person)
+        notes = await self._records.write(lambda c: c.execute(said).rowcount)
         store = self._store()
-        if store is None:
-            return Erased(spans=0, span_payloads=0, calls=named, call_payloads=texts, spans_erased=False)
-        gone = await store.erase(organisation, person)
-        return Erased(spans=gone.spans, span_payloads=gone.payloads, calls=named, call_payloads=texts, spans_erased=True)
+        gone = await store.erase(organisation, person) if store is not None else Removed()
+        return Erased(
+            spans=gone.spans,
+            span_payloads=gone.payloads,
+            calls=named,
+            call_payloads=texts,
+            annotations=notes,
+            spans_erased=store is not None,
+        )
 
 
 def _piece(connection: Connection, organisation: str, person: str) -> tuple[int, int]:

@@ -95,6 +95,10 @@ def _put(stack: list[tuple[int, Node | None, Node | None]], depth: int, before: 
 def _matched(before: Sequence[Node], after: Sequence[Node]) -> list[tuple[Node | None, Node | None]]:
     if not before or not after:
         return [*((node, None) for node in before), *((None, node) for node in after)]
+    first, last = _ends(before, after)
+    if first or last:
+        ends = list(zip(before, after, strict=False))[:first], list(zip(before[-last:], after[-last:], strict=True)) if last else []
+        return [*ends[0], *_matched(before[first : len(before) - last], after[first : len(after) - last]), *ends[1]]
     if max(len(before), len(after)) > ALIGNED:
         return _by_name(before, after)
     # Needleman and Wunsch: the best way from each corner to the end.
@@ -116,6 +120,18 @@ def _matched(before: Sequence[Node], after: Sequence[Node]) -> list[tuple[Node |
             found.append((None, after[j]))
             j += 1
     return found
+
+
+def _ends(before: Sequence[Node], after: Sequence[Node]) -> tuple[int, int]:
+    """How many siblings are the same step at the beginning of both, and at their end: most traces differ in a few places."""
+
+    def same(a: Node, b: Node) -> bool:
+        return a.span.kind == b.span.kind and a.span.model == b.span.model and name_of(a.span) == name_of(b.span)
+
+    most = min(len(before), len(after))
+    first = next((at for at in range(most) if not same(before[at], after[at])), most)
+    last = next((at for at in range(most - first) if not same(before[-1 - at], after[-1 - at])), most - first)
+    return first, last
 
 
 def alike(one: Span, other: Span) -> float:
