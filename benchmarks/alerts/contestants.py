@@ -78,8 +78,9 @@ def page_hinkley(series: Series) -> Iterator[tuple[str, Alarms]]:
             yield f"threshold {limit}, delta {slack}", on
 
 
+OURS = "Penstock's detector"
 CONTESTANTS: dict[str, Callable[[Series], Iterator[tuple[str, Alarms]]]] = {
-    "Penstock's detector": ours,
+    OURS: ours,
     "z-score, rolling": lambda series: z_score(series, seasonal=False),
     "z-score without the season": lambda series: z_score(series, seasonal=True),
     "ADWIN": lambda series: adwin(series, seasonal=False),

@@ -41,7 +41,7 @@ class Bounds(msgspec.Struct, frozen=True):
     shift: float
 
 
-SENSITIVITIES = {"low": Bounds(5.0, 5.0), "normal": Bounds(3.0, 3.5), "high": Bounds(2.5, 2.5)}
+SENSITIVITIES = {"low": Bounds(5.0, 5.0), "normal": Bounds(3.5, 3.0), "high": Bounds(2.5, 2.5)}
 
 
 class Point(msgspec.Struct, frozen=True):
