@@ -10,6 +10,9 @@ import numpy as np
 from benchmarks.alerts.series import DAY, HISTORY, STEP, Series
 from penstock.alerts import detect
 
+LIMITS = (2.0, 2.5, 3.0, 3.5, 4.0, 5.0)
+"""Deviations from which on ours tells of a window; every pair of them is tried."""
+
 Alarms = Any
 """Whether the alarm is on, by step."""
 
@@ -26,8 +29,8 @@ def ours(series: Series) -> Iterator[tuple[str, Alarms]]:
         if (step - first) % 6 == 0:  # once an hour, which is six times as fast; a house does it each time
             usual = detect.Usual(window, STEP, share=share)
         found.append(detect.look(window, STEP, share=share, usual=usual))
-    for spike in (2.0, 2.5, 3.0, 3.5, 4.0, 5.0):
-        for shift in (2.0, 2.5, 3.0, 3.5, 4.0, 5.0):
+    for spike in LIMITS:
+        for shift in LIMITS:
             yield f"spike {spike}, shift {shift}", _held([max(one.spike / spike, one.shift / shift) for one in found])
 
 
