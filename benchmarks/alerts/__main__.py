@@ -12,9 +12,10 @@ import platform
 from importlib.metadata import version
 from pathlib import Path
 
-from benchmarks.alerts.contestants import CONTESTANTS
+from benchmarks.alerts.contestants import CONTESTANTS, OURS
 from benchmarks.alerts.score import Score
 from benchmarks.alerts.series import made, recorded
+from penstock.alerts.detect import SENSITIVITIES
 
 KINDS = ("latency", "errors", "spend", "refusals")
 
@@ -45,7 +46,10 @@ def main() -> None:
         best = ordered[0]
         kinds = {kind: round(score.f1, 3) for kind, score in by_kind[best].items()}
         told[name] = {"setting": best, "tuned_f1": scores[0][best].f1, **scores[1][best].told(), "f1_of": kinds}
-        print(name, json.dumps(told[name], indent=1))
+        if name == OURS:
+            as_set = {word: f"spike {bounds.spike}, shift {bounds.shift}" for word, bounds in SENSITIVITIES.items()}
+            told[name]["sensitivities"] = {word: scores[1][setting].told() for word, setting in as_set.items()}
+        print(name, json.dumps(told[name], indent=1), flush=True)
         if given.only:
             for one in ordered[:12]:
                 print(

@@ -42,7 +42,7 @@ def test_the_event_is_a_cloud_event() -> None:
     assert one["time"].endswith("Z")
     data = one["data"]
     assert data["examples"][0]["href"] == URL + "/console/calls/call_7"
-    assert data["health"].startswith(URL + "/console/health?measure=ungrounded_rate&since=")
+    assert data["health"].startswith(URL + "/console/health?since=")
     assert "task=faq" in data["health"]
     assert "model=m" in data["health"]
 

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.alerts.rig import alarmed, receiving
 from tests.alerts.series import NOW, steps
+from tests.alerts.test_pages import signed_in
+from tests.observability.health.conftest import call
 
 from penstock.alerts import store
 from penstock.kernel.errors import StorageError
 from penstock.kernel.measures import Example
+from penstock.storage.telemetry.store import TelemetryStore
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -43,7 +47,7 @@ async def test_an_alert_fires_once_by_group_and_ends(tmp_path: Path) -> None:
         assert (data["rule"], data["by"], data["group"], data["value"], data["limit"]) == ("slow", "task", "a", 2500, 2000)
         assert data["examples"][0]["href"].endswith("/console/calls/call_1")
         assert data["note"] == "restart it"
-        assert "measure=toy_latency_ms" in data["health"]
+        assert "task=a" in data["health"]
         assert headers["webhook-id"] == headers["idempotency-key"]
         (alert,) = await one.open()
         assert (alert["group"], alert["severity"], alert["told"]) == ("a", "page", 1)
@@ -180,3 +184,37 @@ async def test_alerts_are_marks_on_the_axis_of_time(tmp_path: Path) -> None:
         assert (mark.kind, mark.title, mark.task, mark.until) == ("alert", "slow/a", "a", None)
         assert await one.life.alerting.marks("org_else", NOW - 3600, NOW + 3600) == []
         assert await one.life.alerting.marks(None, NOW + 600, NOW + 3600) != []
+
+
+async def test_failed_calls_of_the_store_of_spans_open_an_alert_that_names_them(tmp_path: Path) -> None:
+    rule = '[alerts.rules.down]\nmeasure = "error_rate"\nby = "task"\nthreshold = { above = 0.5, at_least = 10 }\n'
+    async with receiving() as receiver, alarmed(tmp_path, rule + route(receiver.url)) as one:
+        now = time.time() // 60 * 60 + 5
+        one.at(now)
+        home = await one.house.home()
+        spans = [
+            call(
+                now - 5 - 20 * n,
+                300,
+                organisation=home,
+                task="faq",
+                status="failed" if n % 4 else "ok",
+                error_code="timeout" if n % 4 else "",
+            )
+            for n in range(1, 40)
+        ]
+        store_of_spans = one.house.app.ports.get(TelemetryStore)
+        await store_of_spans.append(spans, "batch")
+        await store_of_spans.flush()
+        await one.round()
+        ((_, body),) = receiver.got
+        data = body["data"]
+        assert (data["measure"], data["group"], data["count"]) == ("error_rate", "faq", 15)
+        assert 0.5 < data["value"] <= 1
+        assert data["examples"]
+        assert all(example["href"] for example in data["examples"])
+        # The links lead somewhere: to the Health page at that time, narrowed to the task.
+        browser = await signed_in(one.house, one.house.admin)
+        page = await one.house.ask("GET", data["health"], key="", **browser)
+        assert page.status == 200, page.text
+        assert 'value="faq"' in page.text

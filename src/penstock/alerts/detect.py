@@ -41,7 +41,7 @@ class Bounds(msgspec.Struct, frozen=True):
     shift: float
 
 
-SENSITIVITIES = {"low": Bounds(5.0, 5.0), "normal": Bounds(3.0, 3.5), "high": Bounds(2.5, 2.5)}
+SENSITIVITIES = {"low": Bounds(5.0, 5.0), "normal": Bounds(3.5, 3.0), "high": Bounds(2.5, 2.5)}
 
 
 class Point(msgspec.Struct, frozen=True):
@@ -97,95 +97,102 @@ def judge(terms: Detector, measure: Measure, readings: Sequence[Reading], now: f
     return Verdict(state="bad", value=value, limit=limit, count=last.count, since=last.at + step - back_to, told=told)
 
 
-def look(known: Sequence[Point], step: float, *, share: bool = False) -> Found:
-    """What stands out at the end of a series that is at least a day long."""
-    end = known[-1].at + step
-    past = sum(1 for one in known if one.at < end - RECENT)
-    parts, usual, deviation = (_binomial if share else _robust)(known, past, end)
-    spike = _scan(parts, past, max(2, round(SPIKE / step)), floor=1.0 if share else 1e-6)
-    shift = _scan(parts, past, max(3, round(SHIFT / step)), floor=1.0 if share else 1e-6)
-    return Found(spike, shift, usual, deviation)
-
-
-Part = tuple[float, float]
-"""By how much a reading deviates, and the variance of that."""
-
-
-def _binomial(known: Sequence[Point], past: int, end: float) -> tuple[list[Part], float, float]:
-    """Of shares: how many calls more than usual there are, and the variance of their number."""
-    bins, place = _hours(known, end)
-    hits, calls = [0.0] * bins, [0.0] * bins
-    for one in known[:past]:
-        hour = place(one.at)
-        hits[hour] += one.value * one.count
-        calls[hour] += one.count
-    rate = (sum(hits) + 0.5) / (sum(calls) + 1)
-    shares: list[float] = []
-    for hour in range(bins):
-        near = (hour - 1, hour, (hour + 1) % bins)
-        shares.append((sum(hits[n] for n in near) + PRIOR * rate) / (sum(calls[n] for n in near) + PRIOR))
-    parts: list[Part] = []
-    for one in known:
-        usual = shares[place(one.at)]
-        parts.append(((one.value - usual) * one.count, one.count * usual * (1 - usual)))
+def look(known: Sequence[Point], step: float, *, share: bool = False, usual: Usual | None = None) -> Found:
+    """What stands out at the end of a series that is at least a day long, against what is ``usual``, which the series itself tells where it
+    is not given."""
+    usual = usual or Usual(known, step, share=share)
+    sums = [usual.sums(known[-width:], width)[-1] for width in usual.widths]
     last = known[-1]
-    usual = shares[place(last.at)]
-    return parts, usual, math.sqrt(usual * (1 - usual) / max(1, last.count))
+    return Found(usual.beyond(sums[0], 0), usual.beyond(sums[1], 1), usual.level(last.at), usual.spread(last))
 
 
-def _robust(known: Sequence[Point], past: int, end: float) -> tuple[list[Part], float, float]:
-    """Of anything else: deviations from the median of the hour, lines between the hours, in robust deviations of the hours around it."""
-    bins, place = _hours(known, end)
-    by: list[list[float]] = [[] for _ in range(bins)]
-    for one in known[:past]:
-        by[place(one.at)].append(one.value)
-    whole = median(one.value for one in known[:past])
-    levels = [median(values) if len(values) >= 3 else whole for values in by]
+class Usual:
+    """What is usual at each hour, and how large the sums of windows are on the days before; without the last hours of the series."""
 
-    def usual(at: float) -> float:
-        spot = (at % (bins * 3600.0)) / 3600 - 0.5
+    def __init__(self, known: Sequence[Point], step: float, *, share: bool) -> None:
+        end = known[-1].at + step
+        self._share = share
+        self._bins = 168 if end - known[0].at >= 3 * WEEK - DAY else 24
+        past = [one for one in known if one.at < end - RECENT]
+        self._spreads: list[float] = []
+        self._levels = self._shares(past) if share else self._medians(past)
+        self.widths = (max(2, round(SPIKE / step)), max(3, round(SHIFT / step)))
+        self._bars = [self._bar(self.sums(past, width)) for width in self.widths]
+
+    def level(self, at: float) -> float:
+        """What is usual at a moment: of shares that of the hour, of anything else on the line between two hours."""
+        if self._share:
+            return self._levels[self._place(at)]
+        spot = (at % (self._bins * 3600.0)) / 3600 - 0.5
         low = math.floor(spot)
-        return levels[low % bins] * (1 - spot + low) + levels[(low + 1) % bins] * (spot - low)
+        return self._levels[low % self._bins] * (1 - spot + low) + self._levels[(low + 1) % self._bins] * (spot - low)
 
-    rests = [one.value - usual(one.at) for one in known]
-    far: list[list[float]] = [[] for _ in range(bins)]
-    for one, rest in zip(known[:past], rests[:past], strict=True):
-        far[place(one.at)].append(abs(rest))
-    overall = _MAD * median([abs(rest) for rest in rests[:past]]) or 1e-6
-    spreads: list[float] = []
-    for hour in range(bins):
-        near = far[hour - 1] + far[hour] + far[(hour + 1) % bins]
-        spreads.append(max(_MAD * median(near), overall / 10, 1e-6) if len(near) >= 6 else overall)
-    parts = [(min(CUT, max(-CUT, rest / spreads[place(one.at)])), 1.0) for one, rest in zip(known, rests, strict=True)]
-    last = known[-1].at
-    return parts, usual(last), spreads[place(last)]
+    def spread(self, one: Point) -> float:
+        """By how much a reading of this hour, with so many calls behind it, varies."""
+        if self._share:
+            usual = self.level(one.at)
+            return math.sqrt(usual * (1 - usual) / max(1, one.count))
+        return self._spreads[self._place(one.at)]
 
+    def sums(self, points: Sequence[Point], width: int) -> list[float]:
+        """The sums of deviations of each ``width`` readings in a row, in deviations of such a sum."""
+        parts = [self._part(one) for one in points]
+        width = min(width, len(parts))
+        total, variance = sum(part for part, _ in parts[:width]), sum(weight for _, weight in parts[:width])
+        found = [total / math.sqrt(max(variance, 1e-9))]
+        for (part, weight), (old, lighter) in zip(parts[width:], parts, strict=False):
+            total, variance = total + part - old, variance + weight - lighter
+            found.append(total / math.sqrt(max(variance, 1e-9)))
+        return found
 
-def _scan(parts: Sequence[Part], past: int, width: int, *, floor: float) -> float:
-    """The sum of the last ``width`` deviations, measured against the sums of the days before."""
-    sums: list[float] = []
-    total = variance = 0.0
-    for number, (part, weight) in enumerate(parts):
-        total, variance = total + part, variance + weight
-        if number >= width:
-            total, variance = total - parts[number - width][0], variance - parts[number - width][1]
-        if number >= width - 1:
-            sums.append(total / math.sqrt(max(variance, 1e-9)))
-    before = sorted(sums[: max(1, past - width + 1)])
-    middle = median(before)
-    ninth = before[int(0.9 * (len(before) - 1))]
-    tenth = before[int(0.1 * (len(before) - 1))]
-    mad = _MAD * median(sorted(abs(one - middle) for one in before))
-    rest = sums[-1] - middle
-    tail = (ninth - middle) if rest > 0 else (middle - tenth)
-    return rest / max(mad, tail / _NINTH, floor)
+    def beyond(self, total: float, window: int) -> float:
+        """A sum of the short (0) or long (1) window, measured against those of the days before."""
+        middle, up, down = self._bars[window]
+        return (total - middle) / (up if total > middle else down)
 
+    def _part(self, one: Point) -> tuple[float, float]:
+        usual = self.level(one.at)
+        if self._share:
+            return (one.value - usual) * one.count, one.count * usual * (1 - usual)
+        return min(CUT, max(-CUT, (one.value - usual) / self._spreads[self._place(one.at)])), 1.0
 
-def _hours(known: Sequence[Point], end: float) -> tuple[int, Callable[[float], int]]:
-    """How many hours a season has, and in which one a moment is."""
-    bins = 168 if end - known[0].at >= 3 * WEEK - DAY else 24
-    period = bins * 3600.0
-    return bins, lambda at: int(at % period // 3600)
+    def _bar(self, sums: list[float]) -> tuple[float, float, float]:
+        ordered = sorted(sums)
+        middle = median(ordered)
+        ninth, tenth = ordered[int(0.9 * (len(ordered) - 1))], ordered[int(0.1 * (len(ordered) - 1))]
+        least = max(_MAD * median([abs(one - middle) for one in ordered]), 1.0 if self._share else 1e-6)
+        return middle, max(least, (ninth - middle) / _NINTH), max(least, (middle - tenth) / _NINTH)
+
+    def _shares(self, past: Sequence[Point]) -> list[float]:
+        hits, calls = [0.0] * self._bins, [0.0] * self._bins
+        for one in past:
+            hour = self._place(one.at)
+            hits[hour] += one.value * one.count
+            calls[hour] += one.count
+        rate = (sum(hits) + 0.5) / (sum(calls) + 1)
+        found: list[float] = []
+        for hour in range(self._bins):
+            near = (hour - 1, hour, (hour + 1) % self._bins)
+            found.append((sum(hits[n] for n in near) + PRIOR * rate) / (sum(calls[n] for n in near) + PRIOR))
+        return found
+
+    def _medians(self, past: Sequence[Point]) -> list[float]:
+        by: list[list[float]] = [[] for _ in range(self._bins)]
+        for one in past:
+            by[self._place(one.at)].append(one.value)
+        whole = median(one.value for one in past)
+        self._levels = [median(values) if len(values) >= 3 else whole for values in by]
+        far: list[list[float]] = [[] for _ in range(self._bins)]
+        for one in past:
+            far[self._place(one.at)].append(abs(one.value - self.level(one.at)))
+        overall = _MAD * median([rest for rests in far for rest in rests]) or 1e-6
+        for hour in range(self._bins):
+            near = far[hour - 1] + far[hour] + far[(hour + 1) % self._bins]
+            self._spreads.append(max(_MAD * median(near), overall / 10, 1e-6) if len(near) >= 6 else overall)
+        return self._levels
+
+    def _place(self, at: float) -> int:
+        return int(at % (self._bins * 3600.0) // 3600)
 
 
 def scaled(unit: Unit) -> tuple[Callable[[float], float], Callable[[float], float]]:

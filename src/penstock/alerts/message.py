@@ -22,6 +22,8 @@ TYPES: Mapping[Word, str] = {
 }
 AROUND = 3 * 3600.0
 """How long before an alert began the Health page shows."""
+ON_HEALTH = frozenset({"task", "model", "answered", "provider", "team", "project", "key", "service", "release", "environment", "prompt"})
+"""Dimensions that the Health page is narrowed by; those of other rooms' measures it does not know."""
 
 
 def cloud_event(kind: str, *, id: str, source: str, subject: str, at: float, data: Mapping[str, Any]) -> bytes:
@@ -91,10 +93,10 @@ def title(alert: Alert) -> str:
 def health(alert: Alert, now: float) -> str:
     """The address of the Health page at the time of an alert, narrowed to where it is."""
     until = min(now, (alert.resolved_at or now) + AROUND / 3)
-    narrowed = {name: values[0] for name, values in alert.where.items() if len(values) == 1}
-    if alert.by and alert.group and alert.group != "…":
+    narrowed = {name: values[0] for name, values in alert.where.items() if len(values) == 1 and name in ON_HEALTH}
+    if alert.by in ON_HEALTH and alert.group and alert.group != "…":
         narrowed[alert.by] = alert.group
-    asked = {"measure": alert.measure, "since": int(alert.since - AROUND), "until": int(until), **narrowed}
+    asked = {"since": int(alert.since - AROUND), "until": int(until), **narrowed}
     return f"/console/health?{urlencode(asked, quote_via=quote)}"
 
 

@@ -207,7 +207,7 @@ class Watching:
             every = OBJECTIVE_SECONDS
         elif terms.detector is not None:
             every = terms.detector.step_seconds / 2
-        if now - self._looked.get(rule.id, -every) < every:
+        if 0 <= now - self._looked.get(rule.id, -every) < every:  # a clock that was set back must not keep it waiting
             return False
         self._looked[rule.id] = now
         return True
