@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from tests.house import House
 from tests.quality.house import Known, dataset, evaluation, give, item, quality_house, until
@@ -16,7 +17,7 @@ from penstock.kernel.events import CallEnded, Events
 from penstock.kernel.evidence import Evidence, Judged, Outcome, Sample
 from penstock.kernel.principal import Principal
 from penstock.kernel.tasks import Judge, Task
-from penstock.quality.sampling import Sampling, context_of
+from penstock.quality.sampling import Sampling, context_of, tools_of
 from penstock.quality.settings import QualitySettings
 
 pytestmark = pytest.mark.timeout(90)
@@ -261,3 +262,18 @@ def test_a_context_that_cannot_be_read_is_none(rest: bytes) -> None:
 
 def test_an_outcome_has_no_judge_but_the_named() -> None:
     assert Outcome(item="a", candidate="b", score=1, judge="human", source="live", prompt="", reply="", at=0).propensity == 1.0
+
+
+@pytest.mark.parametrize(
+    ("tools", "wanted"),
+    [
+        (b'[{"type": "function", "function": {"name": "find"}}, {"type": "function", "function": {"name": "add"}}]', "add, find"),
+        (b'[{"name": "find", "input_schema": {"properties": {"name": {"type": "string"}}}}]', "find"),
+        (b'[{"functionDeclarations": [{"name": "b"}, {"name": "a"}]}]', "a, b"),
+        (b"[]", ""),
+        (b"null", ""),
+        (None, ""),
+    ],
+)
+def test_tools_of_any_shape(tools: bytes | None, wanted: str) -> None:
+    assert tools_of(msgspec.Raw(tools) if tools is not None else None) == wanted

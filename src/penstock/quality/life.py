@@ -103,13 +103,14 @@ class QualityLife:
                 Step("results", lambda: self.runs.retell(None), REFRESH_SECONDS),
                 Step("judges", self.judges.refresh, REFRESH_SECONDS),
                 Step("calibrations", self.calibrations.refresh, REFRESH_SECONDS),
-                Step("drift", self.drift.look, settings.drift_seconds),
                 Step("forget", self._forget, CLEAN_SECONDS),
-                Step("forget embeddings", self.drift.forget, CLEAN_SECONDS),
             ),
             seconds=TAKE_UP_SECONDS,
             alone=self._alone,
         )
+        # By themselves, since embeddings of many prompts take seconds, for which nothing else is to wait.
+        looks = (Step("drift", self.drift.look), Step("embeddings", self.drift.forget, CLEAN_SECONDS))
+        self.looks = Rounds("drift", looks, seconds=settings.drift_seconds)
         self._loading: asyncio.Task[None] | None = None
 
     @cached_property
@@ -149,10 +150,12 @@ class QualityLife:
         self.judgement.open(journal)
         self.sampling.open()
         self.rounds.begin()
+        self.looks.begin()
 
     async def stop(self) -> None:
         """What the journal executes it has stopped by now."""
         await self.rounds.stop()
+        await self.looks.stop()
         if self._loading is not None:
             self._loading.cancel()
             await asyncio.wait([self._loading])
@@ -191,6 +194,7 @@ class QualityLife:
             samples=instead,
         )
         yield from self.rounds.metrics()
+        yield from self.looks.metrics()
         yield from self.drift.metrics()
         yield Metric(name="penstock_quality_refused", help="Refusals that questions waited out.", kind="counter", samples=refused)
         yield Metric(
