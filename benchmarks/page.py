@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from benchmarks.alerts.figures import table as alerts_table
 from benchmarks.gateway.bars import bars
 from benchmarks.gateway.report import COLUMNS
 from benchmarks.groundedness.figures import TABLES as GROUNDEDNESS
@@ -198,6 +199,7 @@ BLOCKS: Mapping[str, Callable[[], str]] = {
     "memory": memory,
     "resilience": resilience,
     "overload": overload,
+    "alerts": lambda: alerts_table(_result("alerts")),
     "batches": batches,
     "cache": cache,
     "realtime": realtime,

@@ -107,7 +107,7 @@ BESIDE: dict[str, tuple[str, Any, str, bytes]] = {
 COMPLETIONS = "/v1/completions"
 ELSEWHERE = (
     *("/v1/registry/", "/v1/files", "/v1/responses/", "/v1/batches", "/v1/messages/batches", "/v1/realtime"),
-    *("/v1/prompts", "/v1/datasets", "/v1/evaluations", "/v1/feedback", "/v1/samples", "/v1/judges"),
+    *("/v1/prompts", "/v1/datasets", "/v1/evaluations", "/v1/feedback", "/v1/samples", "/v1/judges", "/v1/alerts", "/v1/webhooks"),
 )
 """Routes whose answers are held against the document beside their own tests, in the folders of their rooms."""
 
