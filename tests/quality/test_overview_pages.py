@@ -50,7 +50,7 @@ async def test_pages(house: House) -> None:
     assert (await page(house, f"quality/replies/{WORST}/label", cookie, "POST", "score=7")).status == 400
     answer = await page(house, f"quality/replies/{WORST}/label", cookie, "POST", "score=0")
     assert (answer.status, answer.headers["location"]) == (303, f"/console/quality/replies/{WORST}")
-    told = (await house.ask("GET", f"/v1/samples/{WORST}/groundedness")).json
+    told = (await house.ask("GET", f"/v1/quality/replies/{WORST}")).json
     assert (told["judge"], told["judged"], told["model_judge"]) == ("human", 0.0, "groundedness")
     api = (await house.ask("GET", "/v1/quality/answer?days=1")).json
     assert api["quality"]["ungrounded"]["method"] == "prediction-powered"
@@ -64,7 +64,7 @@ async def test_others_see_nothing_of_it(house: House) -> None:
     assert (await page(house, "quality/tasks/answer", theirs)).status == 404
     assert (await page(house, f"quality/replies/{WORST}", theirs)).status == 404
     assert (await page(house, f"quality/replies/{WORST}/label", theirs, "POST", "score=1")).status == 404
-    assert (await house.ask("GET", f"/v1/samples/{WORST}/groundedness", key=them)).status == 404
+    assert (await house.ask("GET", f"/v1/quality/replies/{WORST}", key=them)).status == 404
     reader, _ = await house.key(scopes=["read"])
     cookie = await signed_in(house, reader)
     assert "Good" not in (await page(house, f"quality/replies/{WORST}", cookie)).text

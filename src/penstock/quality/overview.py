@@ -200,7 +200,7 @@ def routes(records: Records, replies: Replies, clock: Callable[[], float] = time
         ),
         Route(
             method="GET",
-            path="/v1/samples/{id}/groundedness",
+            path="/v1/quality/replies/{id}",
             handler=reply,
             summary="A sampled reply with what its context does not support, and the sources of the rest.",
             scope=Scope.READ,
