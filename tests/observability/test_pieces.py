@@ -21,6 +21,12 @@ def test_spans_are_cut_into_pieces_by_their_size(monkeypatch: pytest.MonkeyPatch
     assert list(pieces(spans)) == made
 
 
+def test_what_all_spans_of_a_program_have_in_common_counts_for_each() -> None:
+    # So much of it is written out for each: a store refuses the whole batch where it is too large.
+    spans = [a_span(resource="r" * 8000, links="l" * 1000) for _ in range(1000)]
+    assert max(sum(len(span.resource) + len(span.links) for span in piece) for piece in pieces(spans)) < module.PIECE + 10_000
+
+
 def test_nothing_makes_no_piece_and_one_that_is_too_large_stands_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "PIECE", 5000)
     assert list(pieces([])) == []

@@ -12,7 +12,7 @@ PIECE = 4 << 20
 
 def size_of(span: Span) -> int:
     """About how many characters a span takes, its prompt and reply included."""
-    size = 512 + len(span.attributes) + len(span.events)
+    size = 512 + len(span.attributes) + len(span.events) + len(span.links) + len(span.resource) + len(span.message)
     if span.payload is not None:
         size += len(span.payload.input) + len(span.payload.output)
     return size

@@ -57,6 +57,15 @@ async def test_the_same_reader_and_thing_within_a_minute_are_one_line(records: R
     ]  # fmt: skip
 
 
+async def test_a_clock_that_was_put_back_hides_nobody(records: Records) -> None:
+    clock = Clock()
+    access = PayloadAccess(records, Scope.READ, clock)
+    await access.note(READER, "opened", "call", "call_1", "org_a", "api")
+    clock.now -= 3600
+    await access.note(READER, "opened", "call", "call_1", "org_a", "api")
+    assert len(await access.lines("org_a", None, None, 10)) == 2
+
+
 async def test_who_may_not_leaves_no_line_and_sees_nothing(records: Records) -> None:
     access = PayloadAccess(records, Scope.ADMIN)
     assert not access.may(READER)

@@ -101,6 +101,22 @@ async def test_a_call_that_went_elsewhere_or_does_not_say_is_counted_as_it_is(sa
     assert counted(span)
 
 
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"gen_ai.openai.api_base": "https://penstock.example/v1"},
+        {"gen_ai.openai.api_base": "http://penstock.example/v1"},
+        {"server.address": "penstock.example", "server.port": 443},
+        {"server.address": "penstock.example"},
+    ],
+)
+async def test_behind_a_proxy_that_ends_tls_the_port_goes_without_saying(said: dict[str, Any]) -> None:
+    (span,) = await came(a_span(CHAT | said), host="penstock.example")
+    assert not counted(span)
+    (span,) = await came(a_span(CHAT | {"server.address": "penstock.example", "server.port": 9090}), host="penstock.example")
+    assert counted(span)
+
+
 async def test_a_program_may_say_it_once_for_all_its_calls() -> None:
     (span,) = await came(a_span(CHAT), resource={"penstock.gateway": "true"})
     assert not counted(span)
@@ -128,6 +144,15 @@ async def test_a_call_of_ours_names_its_parent() -> None:
     outer, inner, other = await came(a_span(CHAT, id=1), a_span({}, id=2, parent=1, kind=3), a_span(CHAT, id=3), through=through, host="")
     assert (outer.kind, json.loads(outer.attributes)[COUNTED_WITHIN]) == ("step", "d" * 16)
     assert (inner.kind, counted(other)) == ("span", True)
+
+
+async def test_nobody_elses_call_takes_the_tokens_off_a_span() -> None:
+    through = Through()
+    theirs = ended(trace=Trace(TRACE, "d" * 16, f"{1:016x}", "01", None))
+    theirs.principal = Principal(key_id="b", name="b", organisation="org_b")
+    through.ended(CallEnded(call=theirs))
+    (span,) = await came(a_span(CHAT, id=1), through=through, host="")
+    assert counted(span)
 
 
 def test_what_is_remembered_is_bounded() -> None:

@@ -154,6 +154,15 @@ async def test_a_span_that_cannot_be_written_stops_nothing() -> None:
     assert (link.got, dropped(sender)) == ([["good"]], {"unencodable": 1})
 
 
+async def test_a_span_that_cannot_be_written_goes_alone() -> None:
+    link = Link()
+    async with sending(link) as sender:
+        sender.offer([*some("one"), *some("bad", attributes="{"), *some("two", "three")])
+        await link.until(2)
+    assert sorted(name for names in link.got for name in names) == ["one", "three", "two"]
+    assert dropped(sender) == {"unencodable": 1}
+
+
 async def test_the_pause_grows_and_a_receiver_may_say_how_long() -> None:
     sender = Sender(one(), encoder(one().terms), Link())
     pauses = []

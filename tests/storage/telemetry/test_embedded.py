@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import signal
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 from penstock.kernel.errors import RequestError, SettingsError, StorageError
 from penstock.storage.telemetry.asked import COUNTED
 from penstock.storage.telemetry.embedded import EmbeddedTelemetry
+from penstock.storage.telemetry.inbox import Inbox
 from penstock.storage.telemetry.questions import Filter, Retention
 from penstock.storage.telemetry.store import open_telemetry
 
@@ -120,6 +122,23 @@ async def test_the_engine_is_opened_when_there_is_work_and_closed_when_there_is_
     assert (await store.retain([Retention()], NOW)).payloads == 1
     await until(lambda: not store.awake)
     assert (await store.retain([Retention(span_days=10, keep_days=10)], NOW)).spans == 1
+    await store.close()
+
+
+async def test_a_round_that_fails_by_whatever_is_not_the_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = EmbeddedTelemetry(tmp_path, memory_mb=256, drain_seconds=0.02)
+    failed = asyncio.Event()
+
+    def failing(_: Inbox) -> bool:
+        failed.set()
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Inbox, "is_empty", failing)
+        await store.start()
+        await failed.wait()
+    await store.append([a_span()], "one")
+    await until(lambda: store.awake and not list((tmp_path / "inbox").iterdir()))
     await store.close()
 
 

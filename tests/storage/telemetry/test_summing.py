@@ -117,6 +117,17 @@ def test_a_person_who_is_erased_leaves_no_trace_in_sums(held: Held) -> None:
     assert all(int(n) > 0 for (n,) in held.rows("SELECT n FROM times", []))
 
 
+def test_a_person_who_is_erased_takes_no_span_of_the_same_id_along(held: Held) -> None:
+    mine = a_span(person="ann")
+    theirs = a_span(trace_id=mine.trace_id, span_id=mine.span_id, organisation="org_b")
+    stored(held, [mine], "one")
+    stored(held, [theirs, theirs], "two")
+    held._duck.sum_up()
+    assert held.erase("org_a", "ann").spans == 1
+    assert held.rows("SELECT organisation FROM spans", []) == [("org_b",)]
+    assert held.rows("SELECT organisation, sum(spans) FROM sums GROUP BY ALL HAVING sum(spans) <> 0", []) == [("org_b", 1)]
+
+
 def test_a_store_from_before_there_were_sums_gets_them(held: Held, monkeypatch: pytest.MonkeyPatch) -> None:
     stored(held, [a_span(start_ns=NOW - 3 * DAY) for _ in range(20)], "one")
     for table in ("sums", "owner_sums", "times", "summed"):

@@ -58,8 +58,8 @@ class PayloadAccess:
         now = self._clock()
         whose = organisation or reader.organisation
         same = (reader.key_id, action, subject, whose)
-        if action == "opened" and now - self._recent.get(same, float("-inf")) < SAME_SECONDS:
-            return
+        if action == "opened" and 0 <= now - self._recent.get(same, float("-inf")) < SAME_SECONDS:
+            return  # from a later moment it tells nothing: the clock was put back
         line = Access(
             id=0,
             organisation=whose,

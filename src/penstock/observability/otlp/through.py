@@ -42,6 +42,8 @@ _URLS = (
     "gen_ai.request.base_url",
 )
 _PORTS = {"http": 80, "https": 443}
+_UNSAID = frozenset(_PORTS.values())
+"""What an authority without a port may mean: before a proxy that ends TLS, nothing here tells whether it was HTTPS."""
 
 
 class Through:
@@ -52,10 +54,11 @@ class Through:
 
     def ended(self, event: CallEnded) -> None:
         """A call of ours has ended: whoever called it in a trace of theirs may tell of it too."""
-        trace = event.call.trace
-        if trace.parent_id is None or event.call.step is not None:
+        trace, who = event.call.trace, event.call.principal
+        if trace.parent_id is None or event.call.step is not None or who is None:
             return
-        self._parents[trace.trace_id + trace.parent_id] = trace.span_id
+        # Within one organisation: nobody else's call may take the tokens off its spans.
+        self._parents[trace.trace_id + trace.parent_id + who.organisation] = trace.span_id
         if len(self._parents) > PARENTS_MOST:
             self._parents.popitem(last=False)
 
@@ -84,7 +87,7 @@ class Through:
 
     def _within(self, sent: Sent, span: Span, host: str, *, counts: bool) -> str:
         """The span of ours that counts this one's tokens, or that one does; empty where none does."""
-        if self._parents and (own := self._parents.get(span.trace_id + span.span_id)):
+        if self._parents and (own := self._parents.get(span.trace_id + span.span_id + span.organisation)):
             return own
         if counts and (span.model.startswith("task:") or _true(sent.attributes.get(SAYS, sent.origin.resource.get(SAYS)))):
             return GATEWAY
@@ -111,19 +114,20 @@ def _sent_to(attributes: Attributes, host: str) -> bool:
     address = attributes.get("server.address")
     if isinstance(address, str) and address:
         port = attributes.get("server.port")
-        if _authority(address if "://" in address else f"//{address}", port if isinstance(port, int) else None) == _authority(f"//{host}"):
+        if _is(address if "://" in address else f"//{address}", host, port if isinstance(port, int) else None):
             return True
     for name in _URLS:
         url = attributes.get(name)
         if isinstance(url, str) and url:
-            return _authority(url) == _authority(f"//{host}")
+            return _is(url, host)
     return False
 
 
-def _authority(url: str, port: int | None = None) -> tuple[str, int] | None:
-    """Host and port; None where it is no URL. A port that nobody says is that of HTTPS with HTTPS, else of HTTP."""
+def _is(url: str, host: str, port: int | None = None) -> bool:
+    """Whether a URL has this authority; False where it is none."""
     try:
-        parts = urlsplit(url)
-        return (parts.hostname or "", port or parts.port or _PORTS.get(parts.scheme, 80))
+        ours, theirs = urlsplit(f"//{host}"), urlsplit(url)
+        meant = {port or theirs.port} if port or theirs.port else {_PORTS[theirs.scheme]} if theirs.scheme in _PORTS else _UNSAID
+        return ours.hostname == theirs.hostname and not meant.isdisjoint({ours.port} if ours.port else _UNSAID)
     except ValueError:
-        return None
+        return False

@@ -119,8 +119,13 @@ class Sender:
         try:
             export = await asyncio.to_thread(self._encoder.encode, batch)
         except Exception:  # a span that we cannot write must not hold up all that follow
-            _log.exception("spans cannot be encoded", extra={"destination": self.destination.name, "spans": len(batch)})
-            self._drop("unencodable", len(batch))
+            if len(batch) > 1:  # nor those beside it, which may be another organisation's
+                half = len(batch) // 2
+                await self._deliver(batch[:half])
+                await self._deliver(batch[half:])
+                return
+            _log.exception("a span cannot be encoded", extra={"destination": self.destination.name})
+            self._drop("unencodable", 1)
             return
         until = self._clock() + self._terms.retry_seconds
         while True:

@@ -78,7 +78,8 @@ class Annotations:
         }
 
         def work(connection: Connection) -> None:
-            count = connection.execute(select(func.count()).select_from(table).where(table.c.trace_id == trace)).scalar_one()
+            of_it = (table.c.trace_id == trace, table.c.organisation == organisation)
+            count = connection.execute(select(func.count()).select_from(table).where(*of_it)).scalar_one()
             if count >= MOST:
                 raise RequestError(f"a trace takes at most {MOST} annotations")
             connection.execute(insert(table).values(row))

@@ -78,7 +78,8 @@ class Likeness:
         # A call within an agent has the agent's words: the same words in the same trace are no second case.
         order = sorted(zip(spans, texts, scores, strict=True), key=lambda one: one[2], reverse=True)
         data = [Alike(span=one, likeness=score, said=text[:500]) for one, text, score in order if text][:limit]
-        await self._traces.access.note(reader, "opened", "spans", f"like {trace}/{span}", found.span.organisation, via)
+        for whose in sorted({found.span.organisation, *(one.span.organisation for one in data)}):
+            await self._traces.access.note(reader, "opened", "spans", f"like {trace}/{span}", whose, via)
         return Similar(data=data, words=list(rare)[:TOGETHER], method="embedding" if model else "words", model=model)
 
     async def _rare(self, reach: str | None, words: set[str], trace: str) -> dict[str, float]:

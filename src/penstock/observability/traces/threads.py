@@ -97,8 +97,8 @@ class Conversations:
         access = self._traces.access
         may = access.may(reader)
         data = await asyncio.gather(*(self._exchange(reach, group, sums.get(group[0].trace_id), may) for group in kept))
-        if any(one.asked or one.told for one in data):
-            await access.note(reader, "opened", "spans", f"session {session}", firsts[0].organisation, via)
+        for whose in sorted({first.organisation for first, one in zip(firsts, data, strict=True) if one.asked or one.told}):
+            await access.note(reader, "opened", "spans", f"session {session}", whose, via)
         before = min((span.start_ns for group in kept for span in group), default=0)
         return Conversation(
             session=session,

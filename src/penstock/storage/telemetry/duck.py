@@ -81,6 +81,9 @@ _FRESH = (
     f"{', '.join(f'{name}: {chr(39)}{kind}{chr(39)}' for name, kind in _READ.items())}, "
     "payload: 'STRUCT(input VARCHAR, output VARCHAR)'})"
 )
+_SAME = "trace_id, span_id, organisation"
+"""What a span has in common with itself when it comes again. Ids are the senders': two organisations may have the same ones."""
+
 _COLUMNS = ", ".join([*FIELDS, "took", "waited", "payload", "arrived"])
 
 
@@ -245,8 +248,8 @@ class Duck:
                 count, different, known = self._counts(con, now)
                 if different < count or known:
                     con.execute(
-                        "CREATE OR REPLACE TEMP TABLE fresh AS SELECT DISTINCT ON (trace_id, span_id) * FROM fresh "
-                        "ANTI JOIN (SELECT trace_id, span_id FROM spans WHERE arrived >= ?) AS here USING (trace_id, span_id)",
+                        f"CREATE OR REPLACE TEMP TABLE fresh AS SELECT DISTINCT ON ({_SAME}) * FROM fresh "
+                        f"ANTI JOIN (SELECT {_SAME} FROM spans WHERE arrived >= ?) AS here USING ({_SAME})",
                         [now - KNOWN_SECONDS],
                     )
                 con.execute(f"INSERT INTO spans SELECT {_COLUMNS} FROM fresh")
@@ -280,9 +283,8 @@ class Duck:
 
     def _counts(self, con: DuckDBPyConnection, now: int) -> tuple[int, int, int]:
         row = con.execute(
-            "SELECT (SELECT count(*) FROM fresh), (SELECT count(*) FROM (SELECT DISTINCT trace_id, span_id FROM fresh)), "
-            "(SELECT count(*) FROM fresh SEMI JOIN "
-            "(SELECT trace_id, span_id FROM spans WHERE arrived >= ?) AS here USING (trace_id, span_id))",
+            f"SELECT (SELECT count(*) FROM fresh), (SELECT count(*) FROM (SELECT DISTINCT {_SAME} FROM fresh)), "
+            f"(SELECT count(*) FROM fresh SEMI JOIN (SELECT {_SAME} FROM spans WHERE arrived >= ?) AS here USING ({_SAME}))",
             [now - KNOWN_SECONDS],
         ).fetchone()
         assert row is not None

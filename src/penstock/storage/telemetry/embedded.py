@@ -360,6 +360,10 @@ class EmbeddedTelemetry:
                 if not self._failing:
                     _log.warning("telemetry cannot be stored and waits in the inbox", extra={"fault": fault.message})
                 self._failing = True
+            except Exception:  # whatever it is (a full disk, no file descriptor left), a later round must be able to store
+                if not self._failing:
+                    _log.exception("telemetry cannot be stored and waits in the inbox")
+                self._failing = True
 
     async def _look(self) -> None:
         """One round of the holder: store what waits, and close an engine that gave up or that nobody needs."""

@@ -182,7 +182,7 @@ class Held:
         # Decided once: what is dropped must be the same for words, payloads and spans.
         with self._duck.transaction() as con:
             con.execute(
-                f"CREATE OR REPLACE TEMP TABLE doomed AS SELECT trace_id, span_id, payload, arrived FROM spans WHERE {condition}",
+                f"CREATE OR REPLACE TEMP TABLE doomed AS SELECT organisation, trace_id, span_id, payload, arrived FROM spans WHERE {condition}",
                 values.given,
             )
             ids = [int(row[0]) for row in con.execute("SELECT payload FROM doomed WHERE payload IS NOT NULL").fetchall()]
@@ -194,7 +194,9 @@ class Held:
             if not summed:
                 summing.subtract(con, self._duck.summed)
             row = con.execute(
-                "DELETE FROM spans USING doomed WHERE spans.trace_id = doomed.trace_id AND spans.span_id = doomed.span_id"
+                # Ids are the senders': two organisations may have the same ones.
+                "DELETE FROM spans USING doomed WHERE spans.organisation = doomed.organisation "
+                "AND spans.trace_id = doomed.trace_id AND spans.span_id = doomed.span_id"
             ).fetchone()
             con.execute("DROP TABLE doomed")
         return Removed(spans=int(row[0]) if row is not None else 0, payloads=payloads)

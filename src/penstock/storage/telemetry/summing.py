@@ -56,7 +56,9 @@ def add(con: DuckDBPyConnection, after: int) -> int:
 
 def subtract(con: DuckDBPyConnection, upto: int) -> None:
     """Take the spans of the table ``doomed``, which are about to be deleted, out of the sums that have them."""
-    con.execute(f"{_COPY} arrived <= ? AND (trace_id, span_id) IN (SELECT (trace_id, span_id) FROM doomed)", [upto])
+    con.execute(
+        f"{_COPY} arrived <= ? AND (organisation, trace_id, span_id) IN (SELECT (organisation, trace_id, span_id) FROM doomed)", [upto]
+    )
     _insert(con, -1, upto)
 
 
