@@ -6,10 +6,13 @@ import asyncio
 from pathlib import Path
 
 import pytest
+from sqlalchemy import Connection
 from tests.alerts.rig import Alarmed, alarmed, receiving
 from tests.alerts.series import NOW, steps
 
 from penstock.alerts import outbox
+from penstock.alerts.model import Delivery
+from penstock.storage.records import Records
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -116,3 +119,40 @@ async def test_a_subscriber_that_is_gone_is_switched_off(tmp_path: Path) -> None
 def test_waits_double_up_to_an_hour() -> None:
     assert [outbox.wait(n, 5, 0) for n in (1, 2, 3, 20, 200)] == [5, 10, 20, 3600, 3600]
     assert outbox.wait(1, 5, 1) == 4
+
+
+async def test_a_slow_place_keeps_neither_the_others_nor_the_rounds_waiting(tmp_path: Path) -> None:
+    async with receiving() as slow, receiving() as receiver:
+        slow.hold = asyncio.Event()
+        async with alarmed(tmp_path, RULE + route(receiver.url) + route(slow.url, "slow")) as one:
+            await fired(one)
+            await one.life.delivering.round(0.5)
+            assert sorted(state for state, _, _ in await standing(one)) == ["delivered", "sending"]
+            await one.life.delivering.round(0.1)  # it is not sent again beside itself
+            assert sum(slow.seen.values()) == 1
+            slow.hold.set()
+            await one.life.watching.deliver()
+            assert [state for state, _, _ in await standing(one)] == ["delivered", "delivered"]
+            assert sum(slow.seen.values()) == 1
+
+
+async def test_a_place_with_many_messages_takes_its_turn(tmp_path: Path) -> None:
+    async with alarmed(tmp_path) as one:
+        records = one.house.app.ports.get(Records)
+
+        def work(connection: Connection) -> list[str]:
+            for number in range(100):
+                outbox.add(connection, message("route:many", number))
+            outbox.add(connection, message("route:few", 0))
+            return [found.route for found in outbox.due(connection, NOW)]
+
+        due = await records.write(work)
+        assert (due.count("route:many"), due.count("route:few")) == (outbox.TURN, 1)
+        assert {found.route for found in await records.read(lambda c: outbox.due(c, NOW, without=["route:many"]))} == {"route:few"}
+
+
+def message(route: str, number: int) -> Delivery:
+    return Delivery(
+        id=f"{route}.{number}", organisation="", route=route, kind="k", subject=f"s{number}", alert="", event=b"{}", state="waiting",
+        created_at=NOW, next_at=NOW,
+    )  # fmt: skip

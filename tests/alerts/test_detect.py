@@ -109,3 +109,12 @@ def test_parts() -> None:
     # Four weeks: what is usual is that of the hour of the week.
     weekly = [Point(n * 3600.0, float(n // 24 % 7)) for n in range(24 * 28)]
     assert look(weekly, 3600.0).usual == pytest.approx(6.0)
+
+
+@pytest.mark.parametrize("count", [2, 5, 30, 60])
+def test_a_quiet_group_has_no_usual_yet(count: int) -> None:
+    """A few readings over days are fewer than one window holds."""
+    first = NOW - 6 * DAY
+    sparse = [Reading(at=first + n * (6 * DAY - STEP) / (count - 1) // STEP * STEP, value=1000.0 + n, count=1) for n in range(count)]
+    assert judge(USUAL, LATENCY, sparse, NOW + 10).state == "unclear"
+    assert judge(USUAL, ERRORS, [Reading(at=one.at, value=0.1, count=9) for one in sparse], NOW + 10).state == "unclear"

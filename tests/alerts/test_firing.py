@@ -104,6 +104,8 @@ def test_what_is_told() -> None:
     assert word(None, fresh, "silenced", 0, NOW) is None
     assert word(told, told, "", 0, NOW + 9999) is None
     assert word(told, msgspec.structs.replace(told, severity="page"), "", 0, NOW) == "escalated"
+    silenced = msgspec.structs.replace(told, severity="page", told_severity="ticket")
+    assert word(silenced, silenced, "", 0, NOW) == "escalated"  # it became so while a silence held
     assert word(told, told, "", 1, NOW + 3599) is None
     assert word(told, told, "", 1, NOW + 3600) == "again"
     assert word(told, msgspec.structs.replace(told, acknowledged_at=NOW), "", 1, NOW + 3600) is None

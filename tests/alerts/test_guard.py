@@ -30,6 +30,7 @@ def test_addresses_outside_and_names(host: str) -> None:
     [
         "ftp://example.org/", "example.org", "https://", "http://example.org/", "https://me:secret@example.org/", "https://10.0.0.1/x",
         "https://localhost:9/", "https://[::1]/", "https://example.org/a b", "https://example.org:99999/", "https://exa\nmple.org/",
+        "https://\uff11\uff12\uff17.\uff10.\uff10.\uff11/", "https://127\u30020\u30020\u30021/", "https://\u24dbocalhost/", "https://127.0.0.1./",
     ],
 )  # fmt: skip
 def test_what_others_may_not_name(url: str) -> None:

@@ -67,6 +67,7 @@ async def test_a_mail_is_handed_to_the_server() -> None:
         ((sender, recipients, text),) = server.mails
         assert (sender, recipients, server.login) == ("p@x.org", ["a@x.org", "b@x.org"], "\0u\0pw")
         assert "Message-ID: <alert_1.1@x.org>" in text
+        assert "\n" not in text.replace("\r\n", "")  # servers refuse bare line feeds
         for command, reply, fault in (
             ("AUTH", "535 no", "user or password"),
             ("RCPT", "550 who", "refuses 2 of the addresses"),

@@ -131,6 +131,9 @@ async def test_a_rule_that_cannot_be_looked_at_keeps_no_other_from_it(tmp_path: 
         one.source.fault = StorageError("the store is gone")
         await one.round()
         assert one.life.watching.faults["storage_unavailable"] == 1
+        one.source.fault = ZeroDivisionError("a fault of a source's own")
+        await one.round()
+        assert one.life.watching.faults["internal_error"] == 1
         metrics = {metric.name: metric.samples for metric in one.life.watching.metrics()}
         assert ({"severity": "page"}, 1.0) in metrics["penstock_alerts_open"]
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
+from penstock.alerts import detect
 from penstock.alerts.model import Rule, Silence, Terms
 from penstock.kernel.errors import NotFound, RequestError
 from penstock.kernel.measures import MeasureSources
 from penstock.kernel.principal import Principal
 
 MATCHERS = frozenset({"rule", "group", "measure", "severity"})
+MOST_READINGS = 20_000
+"""Readings of one group that a rule may ask for each time."""
 LONGEST_SILENCE = 366 * 86_400.0
 
 
@@ -30,9 +33,17 @@ def shape(terms: Terms) -> None:
         limit = one.above if one.above is not None else one.below
         if one.clear is not None and limit is not None and (one.clear > limit if one.above is not None else one.clear < limit):
             raise RequestError("threshold.clear: on the good side of the threshold", param="threshold.clear")
+    detector = terms.detector
+    if detector is not None:
+        readings = detector.history_days * 86_400 / detector.step_seconds
+        if not detect.LEAST_PAST + 2 <= readings <= MOST_READINGS:
+            told = f"detector.history_days: {detect.LEAST_PAST + 2} to {MOST_READINGS:,} readings of step_seconds, not {readings:,.0f}"
+            raise RequestError(told, param="detector.history_days")
     objective = terms.objective
     if objective is not None:
         for burn in objective.burns:
+            if burn.long_seconds / objective.step_seconds > MOST_READINGS:
+                raise RequestError(f"objective.burns: at most {MOST_READINGS:,} readings of step_seconds", param="objective.burns")
             if burn.short_seconds > burn.long_seconds:
                 raise RequestError("objective.burns: the short window is shorter than the long one", param="objective.burns")
             if burn.short_seconds < objective.step_seconds:

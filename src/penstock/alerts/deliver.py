@@ -20,6 +20,8 @@ from penstock.kernel.ports import Metric
 from penstock.storage.records import Records
 
 MOST_ROUNDS = 64
+PATIENCE = 2.0
+"""Seconds that a round waits for receivers; the slower ones are sent to beside the next rounds, which look at rules meanwhile."""
 
 
 class Delivering:
@@ -46,6 +48,7 @@ class Delivering:
         self._sender = Sender(settings.send_seconds, clock)
         self._long = 60 + 10 * settings.send_seconds
         self._mine = False
+        self._busy: dict[str, asyncio.Task[None]] = {}
         self.counts: Counter[tuple[str, str]] = Counter()
 
     async def take_over(self) -> int:
@@ -59,20 +62,35 @@ class Delivering:
         self._mine = True
         return taken
 
-    async def round(self) -> None:
-        """Send what is due, one after the other for each place and the places beside each other, until nothing is due any more."""
+    async def round(self, patience: float = PATIENCE) -> None:
+        """Send what is due, one after the other for each place and the places beside each other, until nothing is due any more or ``patience``
+        is over: a place that is slow keeps neither the others nor the rules waiting. Raises what kept a message from being noted."""
+        clock = asyncio.get_running_loop().time
+        until, fault = clock() + patience, None
         for _ in range(MOST_ROUNDS):
-            now = self._clock()
-            due = await self._records.read(lambda c, now=now: outbox.due(c, now))
-            if not due:
-                return
+            for route, task in list(self._busy.items()):
+                if task.done():
+                    del self._busy[route]
+                    fault = task.exception() or fault
+            now, busy = self._clock(), tuple(self._busy)
             by_place: dict[str, list[Delivery]] = {}
-            for one in due:
+            for one in await self._records.read(lambda c, now=now, busy=busy: outbox.due(c, now, without=busy)):
                 by_place.setdefault(one.route, []).append(one)
-            await asyncio.gather(*(self._each(route, found) for route, found in by_place.items()))
+            for route, found in by_place.items():
+                self._busy[route] = asyncio.create_task(self._each(route, found), name=f"alerts to {route}")
+            left = until - clock()
+            if fault is not None or not self._busy or left <= 0:
+                break
+            await asyncio.wait(self._busy.values(), timeout=left, return_when=asyncio.FIRST_COMPLETED)
+        if fault is not None:
+            raise fault
 
     async def close(self) -> None:
-        """Let go of connections."""
+        """Break off what is being sent, which whoever is next sends again under the same id, and let go of connections."""
+        for task in self._busy.values():
+            task.cancel()
+        if self._busy:
+            await asyncio.wait(self._busy.values())
         await self._sender.close()
 
     def metrics(self) -> Iterable[Metric]:

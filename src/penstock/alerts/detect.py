@@ -26,6 +26,8 @@ RECENT = 6 * 3600.0
 SPIKE, SHIFT = 2400.0, 3 * 3600.0
 """Lengths of the short and the long window."""
 LEAST_HISTORY = DAY
+LEAST_PAST = 12
+"""Readings before the recent ones that there must be, beside the day."""
 CUT = 4.0
 PRIOR = 200.0
 """Calls of the whole series that stand behind the share of each hour, so that an hour with few calls is not taken at its word."""
@@ -77,7 +79,9 @@ def judge(terms: Detector, measure: Measure, readings: Sequence[Reading], now: f
         Point(one.at, scale(one.value), one.count) for one in readings if one.value is not None and one.count >= max(1, terms.at_least)
     ]
     last = readings[-1] if readings else None
-    if last is None or not known or known[-1].at < now - 4 * step or known[-1].at - known[0].at < LEAST_HISTORY:
+    past = sum(1 for one in known if one.at < known[-1].at + step - RECENT)
+    few = past < max(LEAST_PAST, 3 * round(SHIFT / step))  # fewer sums than that say nothing of how they vary
+    if few or last is None or known[-1].at < now - 4 * step or known[-1].at - known[0].at < LEAST_HISTORY:
         return Verdict(state="unclear", value=last.value if last is not None else None, told="too little to compare with")
     found = look(known, step, share=measure.unit == "share")
     both = terms.direction == "both" or measure.worse is None

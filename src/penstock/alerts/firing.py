@@ -102,7 +102,9 @@ def word(before: Alert | None, after: Alert, hush: str, repeat_hours: float, now
         return None
     if after.told_at is None:
         return "fired"
-    if before is not None and SEVERITIES.index(after.severity) > SEVERITIES.index(before.severity):
+    # Of what they were told, not of a moment ago: it may have become more urgent while something kept it quiet.
+    known = after.told_severity or (before.severity if before is not None else after.severity)
+    if SEVERITIES.index(after.severity) > SEVERITIES.index(known):
         return "escalated"
     if after.snoozed_until is not None and after.told_at < after.snoozed_until <= now:
         return "again"

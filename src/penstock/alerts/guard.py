@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from aiohttp.abc import AbstractResolver, ResolveResult
+from yarl import URL
 
 from penstock.kernel.errors import RequestError
 
@@ -39,8 +40,24 @@ def check_url(url: str, *, private: bool) -> None:
         return
     if parts.scheme != "https":
         raise RequestError("url: only https:// is sent to; alerts.private_addresses lifts this", param="url")
-    if inside(host) or host.lower().rstrip(".") == "localhost":
+    name = _dialled(url)
+    if not name or inside(name) or name == "localhost":
         raise RequestError("url: this leads to a private address; alerts.private_addresses lifts this", param="url")
+
+
+def _dialled(url: str) -> str:
+    """The host that aiohttp connects to: it takes full-width digits and other dots for the plain ones, and asks no resolver about what
+    looks like an address. Empty for what looks like one and is none."""
+    try:
+        name = (URL(url).raw_host or "").lower().rstrip(".")
+    except ValueError:
+        return ""
+    if ":" in name or name.replace(".", "").isdigit():
+        try:
+            ipaddress.ip_address(name.partition("%")[0])
+        except ValueError:
+            return ""
+    return name
 
 
 def inside(host: str) -> bool:

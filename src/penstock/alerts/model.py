@@ -164,7 +164,7 @@ class Cause(Struct, frozen=True, kw_only=True, omit_defaults=True):
 class Alert(Struct, frozen=True, kw_only=True):
     """An alert. There is at most one open one of a rule and group.
 
-    ``told_at`` is when its routes were last told, None while a silence, a snooze or another rule keeps it quiet. ``quiet`` says which.
+    ``told_at`` is when its routes were last told, as how urgent ``told_severity``; None while a silence, a snooze or another rule keeps it quiet. ``quiet`` says which.
     """
 
     id: str
@@ -194,6 +194,7 @@ class Alert(Struct, frozen=True, kw_only=True):
     snoozed_by: str = ""
     told_at: float | None = None
     told: int = 0
+    told_severity: Severity | None = None
     quiet: str = ""
 
 

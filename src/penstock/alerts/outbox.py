@@ -8,6 +8,7 @@ knows it. Messages of one route about one thing go in order: no end before its b
 from __future__ import annotations
 
 import time
+from collections.abc import Collection
 
 import msgspec
 from sqlalchemy import Connection, RowMapping, delete, func, insert, select, update
@@ -17,7 +18,7 @@ from penstock.alerts.tables import DELIVERIES
 
 LONGEST = 3600.0
 """Longest wait between two attempts, in seconds."""
-BATCH = 64
+BATCH, TURN = 64, 16
 
 
 def add(connection: Connection, one: Delivery) -> bool:
@@ -44,11 +45,15 @@ def add(connection: Connection, one: Delivery) -> bool:
     return True
 
 
-def due(connection: Connection, now: float, limit: int = BATCH) -> list[Delivery]:
-    """What may be sent now: of each route and subject only what is first."""
+def due(connection: Connection, now: float, limit: int = BATCH, without: Collection[str] = ()) -> list[Delivery]:
+    """What may be sent now: of each route and subject only what is first, and of each route at most `TURN`, so that one with many keeps no
+    other waiting. ``without`` are routes that are left out."""
     d = DELIVERIES.c
     first = select(func.min(d.number).label("number")).where(d.state.in_(("waiting", "sending"))).group_by(d.route, d.subject).subquery()
-    query = select(DELIVERIES).join(first, first.c.number == d.number).where(d.state == "waiting", d.next_at <= now).order_by(d.number)
+    place = func.row_number().over(partition_by=d.route, order_by=d.number).label("place")
+    ready = select(d.id, place).join(first, first.c.number == d.number)
+    ready = ready.where(d.state == "waiting", d.next_at <= now, d.route.not_in(list(without))).subquery()
+    query = select(DELIVERIES).join(ready, ready.c.id == d.id).where(ready.c.place <= TURN).order_by(ready.c.place, d.number)
     return [_delivery(row) for row in connection.execute(query.limit(limit)).mappings()]
 
 

@@ -6,6 +6,7 @@ import asyncio
 import smtplib
 import ssl
 from collections.abc import Callable
+from email.policy import SMTP
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -119,7 +120,7 @@ class Sender:
     async def _mail(self, target: Target, message: Told) -> Sent:
         mail = shapes.email(message, sender=target.sender, to=target.to)
         try:
-            await asyncio.to_thread(_mailed, target, mail.as_bytes(), self._seconds)
+            await asyncio.to_thread(_mailed, target, mail.as_bytes(policy=SMTP), self._seconds)  # lines end in CRLF
         except smtplib.SMTPRecipientsRefused as fault:
             return Sent(False, f"the server refuses {len(fault.recipients)} of the addresses")
         except smtplib.SMTPAuthenticationError as fault:

@@ -32,7 +32,7 @@ def slack(told: Told) -> dict[str, Any]:
         blocks.append(_section(_slack(told.note)))
     if told.links:
         blocks.append(_section(" · ".join(f"<{href}|{_slack(label)}>" for label, href in told.links)))
-    return {"text": f"{told.title}: {told.text}"[:SLACK_TEXT], "blocks": [block for block in blocks if block]}
+    return {"text": _slack(f"{told.title}: {told.text}")[:SLACK_TEXT], "blocks": [block for block in blocks if block]}
 
 
 def teams(told: Told) -> dict[str, Any]:

@@ -58,6 +58,7 @@ class Watching:
         self._clock = clock
         self._looked: dict[str, float] = {}
         self._failing: dict[str, str] = {}
+        self._led_at = 0.0
         self.leads = False
         self.faults: Counter[str] = Counter()
         self.open: Mapping[str, int] = {}
@@ -69,6 +70,13 @@ class Watching:
         if leads:
             await self._delivering.take_over()
         self.leads = leads
+        self._led_at = self._clock()
+
+    async def _keeps(self) -> bool:
+        """Keep the lease over a look that takes long; whether it is still ours."""
+        if abs(self._clock() - self._led_at) > self._settings.lease_seconds / 3:
+            await self.lead()
+        return self.leads
 
     async def leave(self) -> None:
         """Let the next one take the lease at once."""
@@ -90,8 +98,10 @@ class Watching:
                 except Conflict:
                     self.leads = False  # another process has the lease: it looks at the rules
                     return
-                except PenstockError as fault:
+                except Exception as fault:  # whatever a source does wrong, the other rules are looked at
                     self._failed(rule, fault)
+                if not await self._keeps():
+                    return
         await self._end_of({rule.id for rule in live if rule.terms.enabled})
         self._looked = {id: at for id, at in self._looked.items() if any(rule.id == id for rule in live)}
         self.open = await self._records.read(store.counted)
@@ -174,7 +184,7 @@ class Watching:
         """Write an alert, and what is told of it, in one transaction."""
         word = firing.word(before, after, after.quiet, repeat_hours, now)
         if word is not None:
-            after = msgspec.structs.replace(after, told_at=now, told=after.told + 1)
+            after = msgspec.structs.replace(after, told_at=now, told=after.told + 1, told_severity=after.severity)
         store.put_alert(connection, after)
         if word is None:
             return
@@ -212,14 +222,18 @@ class Watching:
         self._looked[rule.id] = now
         return True
 
-    def _failed(self, rule: Rule, fault: PenstockError) -> None:
-        self.faults[fault.code] += 1
+    def _failed(self, rule: Rule, fault: Exception) -> None:
+        code = fault.code if isinstance(fault, PenstockError) else "internal_error"
+        self.faults[code] += 1
         self._looked.pop(rule.id, None)
-        if self._failing.get(rule.id) != fault.code:
-            self._failing[rule.id] = fault.code
-            _log.warning(
-                "a rule cannot be looked at; it is tried again", extra={"rule": rule.name, "fault": fault.message, "code": fault.code}
-            )
+        if self._failing.get(rule.id) == code:
+            return
+        self._failing[rule.id] = code
+        said = "a rule cannot be looked at; it is tried again"
+        if isinstance(fault, PenstockError):
+            _log.warning(said, extra={"rule": rule.name, "fault": fault.message, "code": code})
+        else:
+            _log.error(f"{said}: a fault of ours", extra={"rule": rule.name, "code": code}, exc_info=fault)
 
     def metrics(self) -> Iterable[Metric]:
         """Alerts that are open, rules that could not be looked at, and how long ago they last were; told by the process that does it."""

@@ -64,7 +64,7 @@ class AlertsLife:
         for rule in rules:
             try:
                 check.shape(rule.terms)
-                check.routes(rule.terms, settings.routes)
+                check.routes(rule.terms, targets.routes("", ""))
             except (RequestError, NotFound) as fault:
                 where = f"alerts.rules.{rule.name}"
                 raise SettingsError(f"{where}: {fault.message}", param=where) from fault
