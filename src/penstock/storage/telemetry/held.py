@@ -182,7 +182,8 @@ class Held:
         # Decided once: what is dropped must be the same for words, payloads and spans.
         with self._duck.transaction() as con:
             con.execute(
-                f"CREATE OR REPLACE TEMP TABLE doomed AS SELECT organisation, trace_id, span_id, payload, arrived FROM spans WHERE {condition}",
+                "CREATE OR REPLACE TEMP TABLE doomed AS SELECT organisation, trace_id, span_id, payload, arrived "
+                f"FROM spans WHERE {condition}",
                 values.given,
             )
             ids = [int(row[0]) for row in con.execute("SELECT payload FROM doomed WHERE payload IS NOT NULL").fetchall()]
