@@ -72,8 +72,9 @@ def test_rules_never_keep_what_matters_for_less_than_the_rest() -> None:
     assert (rule.span_days, rule.keep_days, rule.costly_micros, rule.organisation) == (100, 100, 250_000, None)
 
 
+@pytest.mark.parametrize("fault", [StorageError("the disk is away"), FileNotFoundError("a file that was there a moment ago")])
 async def test_a_store_in_trouble_is_told_once_and_asked_again(
-    store: TelemetryStore, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    store: TelemetryStore, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, fault: Exception
 ) -> None:
     facts, asked = store.facts, 0
 
@@ -81,7 +82,7 @@ async def test_a_store_in_trouble_is_told_once_and_asked_again(
         nonlocal asked
         asked += 1
         if asked < 3:
-            raise StorageError("the disk is away")
+            raise fault
         return await facts()
 
     monkeypatch.setattr(store, "facts", troubled)

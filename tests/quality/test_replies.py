@@ -6,17 +6,21 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from tests.observability.calls import OPERATOR, OTHER
 from tests.quality.drift.house import put, stored
 from tests.quality.replies import as_samples, recorded
 
 from penstock.kernel.errors import NotFound
+from penstock.kernel.principal import Principal
 from penstock.quality.grounded.choice import Detectors
 from penstock.quality.grounded.detector import WordDetector
 from penstock.quality.grounded.judgement import Judgement, Limits, Span, Support
+from penstock.quality.opening import Opening
 from penstock.quality.replies import Replies, highlighted
 from penstock.quality.settings import QualitySettings
 
 KEPT = as_samples("org")
+MINE = Principal(key_id="k", name="k", organisation="org")
 
 
 def no_limits(organisation: str, task: str, detector: str) -> None:
@@ -76,11 +80,11 @@ async def test_one_is_judged_anew(tmp_path: Path) -> None:
     with stored(tmp_path) as store:
         put(store, KEPT)
         settings = QualitySettings()
-        replies = Replies(store, Detectors(settings, lambda: None, lambda: None), no_limits, lambda: None)
-        told = await replies.get("org", KEPT[-1].id)
+        replies = Replies(store, Detectors(settings, lambda: None, lambda: None), no_limits, lambda: None, Opening(lambda: None))
+        told = await replies.get(MINE, KEPT[-1].id, "api")
         assert told.verdict == "ungrounded"
         assert any(piece.mark for piece in told.pieces)
         assert (told.judged, told.judge) == (0.0, "groundedness")
-        for reach, id in (("other", KEPT[0].id), (None, "nothing")):
+        for reader, id in ((OTHER, KEPT[0].id), (OPERATOR, "nothing")):
             with pytest.raises(NotFound):
-                await replies.get(reach, id)
+                await replies.get(reader, id, "api")

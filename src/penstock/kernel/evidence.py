@@ -13,6 +13,7 @@ from typing import Literal, Protocol
 import msgspec
 
 from penstock.kernel.events import Event
+from penstock.kernel.principal import Principal
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -95,6 +96,10 @@ class CallRecord(msgspec.Struct, frozen=True, kw_only=True):
     candidate: str | None
 
 
+Via = Literal["console", "api"]
+"""Where somebody looked at prompts and replies."""
+
+
 class CallRecords(Protocol):
     """What the record may keep of calls, and what it knows of them. Observability provides it."""
 
@@ -109,6 +114,16 @@ class CallRecords(Protocol):
 
     async def find(self, reach: str | None, call: str) -> CallRecord | None:
         """A call on the record; None also for one beyond ``reach``."""
+        ...
+
+    def may_open(self, reader: Principal) -> bool:
+        """Whether this reader may see prompts and replies of what they may see."""
+        ...
+
+    async def opened(self, reader: Principal, what: str, organisation: str, via: Via) -> None:
+        """To be said before anything of prompts and replies is shown: ``what`` is a call's id, or says which are meant.
+
+        Raises `Forbidden` for a reader who may not see them, and `StorageError` where it cannot be written down."""
         ...
 
 
@@ -144,4 +159,4 @@ class CertificationEnded(Event):
     why: str
 
 
-__all__ = ["CallRecord", "CallRecords", "CertificationEnded", "ClaimSuspended", "Evidence", "Judged", "Outcome", "Sample"]
+__all__ = ["CallRecord", "CallRecords", "CertificationEnded", "ClaimSuspended", "Evidence", "Judged", "Outcome", "Sample", "Via"]

@@ -112,4 +112,8 @@ class SpansKept:
                 if not self._failing:
                     _log.warning("the store of spans is not looked after", extra={"fault": fault.message, "code": fault.code})
                 self._failing = True
+            except Exception:  # whatever it is, nothing would be taken away any more
+                if not self._failing:
+                    _log.exception("the store of spans is not looked after")
+                self._failing = True
             await asyncio.sleep(LOOK_SECONDS)

@@ -109,7 +109,7 @@ def wire(house: House) -> Offer:
             drains=(live, arrivals),
             checks=(_check(settings), otel_check(receivers)),
             metrics=(_RecorderMetrics(recorder), own, *out, intake, spans),
-            ports={CallRecords: Recorded(records, recorder.flush, redactor, settings.payloads)},
+            ports={CallRecords: Recorded(records, recorder.flush, redactor, settings.payloads, access)},
         ),
         health(house),
         trace_parts(house, arrivals, intake, redactor.text if settings.payloads != "full" else str, access),

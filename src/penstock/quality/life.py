@@ -35,6 +35,7 @@ from penstock.quality.judges import Judges
 from penstock.quality.judging import Judging
 from penstock.quality.limits.calibrations import Calibrations
 from penstock.quality.model import LIVE, Evaluation
+from penstock.quality.opening import Opening
 from penstock.quality.replies import Replies
 from penstock.quality.results import Results
 from penstock.quality.runs import NAME, QUEUE, Runs
@@ -92,7 +93,8 @@ class QualityLife:
         self.evidence = Gathered(records, self.sampling, lambda: ports.find(Tasks), self.judges.trusted)
         self.told = Told(records, events, lambda: ports.find(Tasks), lambda: ports.find(CallRecords))
         self.drift = Keeper(records, settings, lambda: ports.find(Embedder))
-        self.replies = Replies(records, self.detectors, self.calibrations.limits, lambda: ports.find(Tasks))
+        self.opening = Opening(lambda: ports.find(CallRecords))
+        self.replies = Replies(records, self.detectors, self.calibrations.limits, lambda: ports.find(Tasks), self.opening)
         self._alone = ports.find(Seat) is None
         self._taken_up = False
         self.rounds = Rounds(

@@ -12,6 +12,7 @@ from penstock.kernel.web import Ask, Route
 from penstock.quality import samples
 from penstock.quality.feedback import NewFeedback, Told
 from penstock.quality.judges import JudgeCheck, Judges
+from penstock.quality.opening import Opening
 from penstock.quality.runs import Runs
 from penstock.quality.samples import Feedback, Kept
 from penstock.quality.sampling import Sampling
@@ -47,7 +48,7 @@ class SampleQuery(Struct, frozen=True, kw_only=True):
 
 
 class SampleList(Struct, frozen=True, kw_only=True):
-    """Samples, newest first; ``next`` goes into ``before``."""
+    """Samples, newest first, without texts for who may see no prompts and replies; ``next`` goes into ``before``."""
 
     data: list[Kept]
     next: str | None
@@ -65,7 +66,7 @@ class NewCheck(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     evaluation: Annotated[str, Meta(min_length=1, max_length=200)]
 
 
-def routes(told: Told, judges: Judges, runs: Runs, records: Records, sampling: Callable[[], Sampling]) -> Sequence[Route]:
+def routes(told: Told, judges: Judges, runs: Runs, records: Records, sampling: Callable[[], Sampling], opening: Opening) -> Sequence[Route]:
     """The routes under ``/v1/feedback``, ``/v1/samples`` and ``/v1/judges``."""
 
     async def say(ask: Ask) -> Feedback:
@@ -90,7 +91,8 @@ def routes(told: Told, judges: Judges, runs: Runs, records: Records, sampling: C
         found = await records.read(
             lambda c: samples.listed(c, ask.principal.reach, task=query.task, state=query.state, below=query.before, limit=query.limit + 1)
         )
-        return SampleList(data=found[: query.limit], next=found[query.limit - 1].id if len(found) > query.limit else None)
+        data = await opening.listed(ask.principal, found[: query.limit])
+        return SampleList(data=data, next=found[query.limit - 1].id if len(found) > query.limit else None)
 
     async def list_judges(ask: Ask) -> JudgeList:
         await runs.retell(ask.principal.reach)

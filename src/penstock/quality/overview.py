@@ -177,7 +177,7 @@ def routes(records: Records, replies: Replies, clock: Callable[[], float] = time
         return await of_task(records, ask.principal.reach, ask.path["task"], until - ask.query(QualityQuery).days * 86_400, until)
 
     async def reply(ask: Ask) -> Reply:
-        return await replies.get(ask.principal.reach, ask.path["id"])
+        return await replies.get(ask.principal, ask.path["id"], "api")
 
     return (
         Route(

@@ -87,7 +87,7 @@ def pages(ports: Ports, life: QualityLife) -> Sequence[Page]:
         )
 
     async def reply(request: Request, principal: Principal) -> Response:
-        found = await life.replies.get(principal.reach, request.path_params["id"])
+        found = await life.replies.get(principal, request.path_params["id"], "console")
         said = await life.told.list(principal.reach, task=None, call=found.id, evaluation=None, below=None, limit=20)
         return console().page(
             request,

@@ -8,11 +8,14 @@ from typing import Literal
 from msgspec import Struct
 
 from penstock.kernel.errors import NotFound
+from penstock.kernel.evidence import Via
+from penstock.kernel.principal import Principal
 from penstock.kernel.tasks import DetectorKind, Tasks
 from penstock.quality import samples
 from penstock.quality.grounded.choice import Detectors
 from penstock.quality.grounded.judgement import Judgement, Limits
 from penstock.quality.judging import LimitsOf
+from penstock.quality.opening import Opening
 from penstock.quality.samples import Kept
 from penstock.storage.records import Records
 
@@ -69,17 +72,21 @@ class Reply(Struct, frozen=True, kw_only=True):
 class Replies:
     """Looks at sampled replies."""
 
-    def __init__(self, records: Records, detectors: Detectors, limits: LimitsOf, tasks: Callable[[], Tasks | None]) -> None:
+    def __init__(
+        self, records: Records, detectors: Detectors, limits: LimitsOf, tasks: Callable[[], Tasks | None], opening: Opening
+    ) -> None:
         self._records = records
+        self._opening = opening
         self._detectors = detectors
         self._limits = limits
         self._tasks = tasks
 
-    async def get(self, reach: str | None, id: str) -> Reply:
-        """One of them. `NotFound` where it was not sampled, or is another's."""
+    async def get(self, reader: Principal, id: str, via: Via) -> Reply:
+        """One of them. `NotFound` where it was not sampled, or is another's, and `Forbidden` for who may see no prompts and replies."""
         kept = await self._records.read(lambda c: samples.one(c, id))
-        if kept is None or reach not in (None, kept.organisation):
+        if kept is None or reader.reach not in (None, kept.organisation):
             raise NotFound(f"the reply to call {id[:100]!r} was not sampled", param="id")
+        await self._opening.note(reader, kept.id, kept.organisation, via)
         told = await self._detectors.judge(self._wanted(kept), (kept.context,) if kept.context.strip() else (), kept.answer)
         instead = f"{told.fault.code}: {told.fault.message}" if told.fault is not None else ""
         limits = self._limits(kept.organisation, kept.task, told.judgement.detector)

@@ -28,15 +28,15 @@ def wire(house: House) -> Offer:
         routes=(
             *routes(life.datasets, life.evaluations),
             *exchange_routes.routes(life.exchange),
-            *live_routes.routes(life.told, life.judges, life.runs, house.ports.get(Records), lambda: life.sampling),
+            *live_routes.routes(life.told, life.judges, life.runs, house.ports.get(Records), lambda: life.sampling, life.opening),
             *limit_routes.routes(life.calibrations),
             *overview.routes(house.ports.get(Records), life.replies),
-            *drift_routes.routes(life.drift, house.ports.get(Records), life.settings.drift_calls),
+            *drift_routes.routes(life.drift, house.ports.get(Records), life.settings.drift_calls, life.opening),
         ),
         pages=(
             *pages(house.ports, life),
             *overview_pages.pages(house.ports, life),
-            *drift_pages.pages(house.ports, life.drift, life.settings.drift_calls),
+            *drift_pages.pages(house.ports, life.drift, life.settings.drift_calls, life.opening),
         ),
         nav=(
             NavItem("Evaluations", "/console/evaluations", "check", "Govern", 7, "e"),

@@ -10,7 +10,7 @@ from penstock.kernel.errors import RequestError
 from penstock.storage.telemetry.asked import Questions
 from penstock.storage.telemetry.inbox import Inbox
 from penstock.storage.telemetry.questions import Facts, Filter, Removed, Retention
-from penstock.storage.telemetry.resting import Nothing, Resting
+from penstock.storage.telemetry.resting import Nothing, Resting, bytes_in
 
 from .conftest import DAY, NOW
 
@@ -29,6 +29,13 @@ def test_a_folder_without_a_database_holds_nothing(resting: Resting, tmp_path: P
     assert (facts.spans, facts.oldest_ns) == (0, None)
     Inbox(tmp_path / "inbox").put("one", b"{}")
     assert not resting.empty
+
+
+def test_a_file_that_goes_meanwhile_is_not_counted(tmp_path: Path) -> None:
+    (tmp_path / "there").write_bytes(b"12345")
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "gone").symlink_to(tmp_path / "never")
+    assert bytes_in(tmp_path) == 5
 
 
 def test_what_was_noted_is_known_until_the_engine_is_opened(resting: Resting, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Literal
 
 from penstock.kernel.errors import Forbidden
+from penstock.kernel.evidence import Via
 from penstock.kernel.principal import Principal, Scope
 from penstock.observability.access import trail
 from penstock.observability.access.trail import Access
@@ -21,7 +22,6 @@ _REMEMBERED = 10_000
 
 Action = Literal["opened", "exported", "erased"]
 Kind = Literal["call", "span", "spans", "person"]
-Via = Literal["console", "api"]
 
 
 class PayloadAccess:

@@ -13,7 +13,8 @@ from penstock.kernel.principal import Principal, Scope
 from penstock.kernel.web import Page, Panel
 from penstock.quality.drift.keeper import Keeper
 from penstock.quality.drift.measured import ANY, PREFIX, DriftMeasured
-from penstock.quality.drift.routes import TaskDrift, both_windows, mapped, told
+from penstock.quality.drift.routes import TaskDrift, both_windows, shown_map, told
+from penstock.quality.opening import Opening
 from penstock.storage.records import Records
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ LINES = 4
 PANELS = (Panel(label="Drift", href="/console/drift/{name}", told="what of its calls and replies has changed, and what first", order=45),)
 
 
-def pages(ports: Ports, keeper: Keeper, calls: float) -> Sequence[Page]:
+def pages(ports: Ports, keeper: Keeper, calls: float, opening: Opening) -> Sequence[Page]:
     """The list of tasks, one of them, and the word that its change is how it is now."""
     source = DriftMeasured(keeper)
 
@@ -68,7 +69,7 @@ def pages(ports: Ports, keeper: Keeper, calls: float) -> Sequence[Page]:
             drift=found.drift,
             tone=TONES[found.drift.state],
             features=features,
-            map=await mapped(ports.get(Records), watched),
+            map=await shown_map(ports.get(Records), watched, principal, opening, "console"),
             chart=await _chart(found.drift, principal),
             calls=calls,
             href=f"/console/drift/{quote(task, safe='')}",

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
+import msgspec
 from msgspec import Struct
 
-from penstock.kernel.principal import Scope
+from penstock.kernel.evidence import Via
+from penstock.kernel.principal import Principal, Scope
 from penstock.kernel.web import Ask, Route
 from penstock.quality import samples
 from penstock.quality.drift import store
@@ -16,6 +18,7 @@ from penstock.quality.drift.projection import MOST, Map, Point, project, thinned
 from penstock.quality.drift.store import Baseline
 from penstock.quality.drift.watched import Watched, score
 from penstock.quality.drift.windows import Windows, bounds, windows
+from penstock.quality.opening import Opening
 from penstock.storage.records import Records
 
 State = Literal["learning", "steady", "drifting"]
@@ -133,7 +136,18 @@ async def mapped(records: Records, watched: Watched) -> Map:
     )
 
 
-def routes(keeper: Keeper, records: Records, calls: float) -> Sequence[Route]:
+async def shown_map(records: Records, watched: Watched, reader: Principal, opening: Opening, via: Via) -> Map:
+    """The map as this reader may see it: questions only for who may see prompts, which goes on the trail."""
+    made = await mapped(records, watched)
+    if not any(point.text for point in made.points):
+        return made
+    if not opening.may(reader):
+        return msgspec.structs.replace(made, points=[msgspec.structs.replace(point, text="") for point in made.points])
+    await opening.note(reader, f"map of {watched.task}", watched.organisation, via)
+    return made
+
+
+def routes(keeper: Keeper, records: Records, calls: float, opening: Opening) -> Sequence[Route]:
     """The routes under ``/v1/drift``."""
 
     async def listed(ask: Ask) -> TaskDrifts:
@@ -144,7 +158,7 @@ def routes(keeper: Keeper, records: Records, calls: float) -> Sequence[Route]:
         return both_windows(keeper.find(ask.principal.reach, ask.path["task"]))
 
     async def map_of(ask: Ask) -> Map:
-        return await mapped(records, keeper.find(ask.principal.reach, ask.path["task"]))
+        return await shown_map(records, keeper.find(ask.principal.reach, ask.path["task"]), ask.principal, opening, "api")
 
     async def accept(ask: Ask) -> Baseline:
         return await keeper.accept(ask.principal, ask.path["task"])
@@ -187,4 +201,4 @@ def routes(keeper: Keeper, records: Records, calls: float) -> Sequence[Route]:
     )
 
 
-__all__ = ["FeatureDrift", "TaskDrift", "TaskDrifts", "TaskWindows", "both_windows", "mapped", "routes", "told"]
+__all__ = ["FeatureDrift", "TaskDrift", "TaskDrifts", "TaskWindows", "both_windows", "mapped", "routes", "shown_map", "told"]

@@ -20,6 +20,7 @@ from penstock.storage.telemetry.duck import Duck, DuckValues
 from penstock.storage.telemetry.inbox import Inbox, Waiting
 from penstock.storage.telemetry.mending import mended
 from penstock.storage.telemetry.questions import Facts, Filter, Removed, Retention
+from penstock.storage.telemetry.resting import bytes_in
 from penstock.storage.telemetry.span import FIELDS
 from penstock.storage.telemetry.words import Text, Words, remove_files
 
@@ -243,12 +244,11 @@ class Held:
         spans, oldest = self._duck.rows("SELECT count(*), min(start_ns) FROM spans")[0]
         payloads = self._duck.rows("SELECT count(*) FROM payloads")[0][0]
         waiting = self.inbox.waiting()
-        size = sum(path.stat().st_size for path in self.folder.iterdir() if path.is_file())
         return Facts(
             engine="duckdb",
             spans=int(spans),
             payloads=int(payloads),
-            bytes=size + sum(one.bytes for one in waiting),
+            bytes=bytes_in(self.folder) + sum(one.bytes for one in waiting),
             oldest_ns=oldest,
             waiting=len(waiting),
             repeated=self.repeated,

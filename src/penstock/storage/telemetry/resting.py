@@ -7,6 +7,7 @@ known is in a small file, written when the engine is closed and deleted when it 
 from __future__ import annotations
 
 import contextlib
+import stat
 from collections.abc import Generator, Sequence
 from pathlib import Path
 from typing import Any
@@ -76,8 +77,7 @@ class Resting:
             except (FileNotFoundError, msgspec.DecodeError):
                 return None
         waiting = self._inbox.waiting()
-        size = sum(path.stat().st_size for path in self._folder.iterdir() if path.is_file())
-        return msgspec.structs.replace(known, waiting=len(waiting), bytes=size + sum(one.bytes for one in waiting))
+        return msgspec.structs.replace(known, waiting=len(waiting), bytes=bytes_in(self._folder) + sum(one.bytes for one in waiting))
 
     def retain(self, rules: Sequence[Retention], now_ns: int) -> Removed | None:
         """Nothing was removed, where all that is stored is too young for any rule; None when the engine has to look."""
@@ -87,6 +87,16 @@ class Resting:
         if facts.oldest_ns is None or not rules or facts.oldest_ns >= now_ns - min(map(_youngest_ns, rules)):
             return Removed()
         return None
+
+
+def bytes_in(folder: Path) -> int:
+    """What the files of a folder take, without those below it. Some may come and go meanwhile."""
+    size = 0
+    for path in folder.iterdir():
+        with contextlib.suppress(FileNotFoundError):
+            found = path.stat()
+            size += found.st_size if stat.S_ISREG(found.st_mode) else 0
+    return size
 
 
 def _youngest_ns(rule: Retention) -> int:
