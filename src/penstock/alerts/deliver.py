@@ -63,8 +63,9 @@ class Delivering:
         return taken
 
     async def round(self, patience: float = PATIENCE) -> None:
-        """Send what is due, one after the other for each place and the places beside each other, until nothing is due any more or ``patience``
-        is over: a place that is slow keeps neither the others nor the rules waiting. Raises what kept a message from being noted."""
+        """Send what is due, one after the other for each place and the places beside each other, until nothing is due any more or
+        ``patience`` is over: a place that is slow keeps neither the others nor the rules waiting. Raises what kept a message from being
+        noted."""
         clock = asyncio.get_running_loop().time
         until, fault = clock() + patience, None
         for _ in range(MOST_ROUNDS):

@@ -164,7 +164,8 @@ class Cause(Struct, frozen=True, kw_only=True, omit_defaults=True):
 class Alert(Struct, frozen=True, kw_only=True):
     """An alert. There is at most one open one of a rule and group.
 
-    ``told_at`` is when its routes were last told, as how urgent ``told_severity``; None while a silence, a snooze or another rule keeps it quiet. ``quiet`` says which.
+    ``told_at`` is when its routes were last told, as how urgent ``told_severity``; None while a silence, a snooze or another rule keeps it
+    quiet. ``quiet`` says which.
     """
 
     id: str
