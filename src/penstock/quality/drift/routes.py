@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Annotated, Literal
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from penstock.kernel.principal import Scope
 from penstock.kernel.web import Ask, Route
@@ -19,6 +19,12 @@ from penstock.quality.drift.windows import Windows, bounds, windows
 from penstock.storage.records import Records
 
 State = Literal["learning", "steady", "drifting"]
+
+
+class Whose(Struct, frozen=True, kw_only=True):
+    """Whose task, for who sees several organisations that name one alike; what is changed is one's own where nothing is said."""
+
+    organisation: Annotated[str, Meta(max_length=200)] = ""
 
 
 class FeatureDrift(Struct, frozen=True, kw_only=True):
@@ -141,13 +147,13 @@ def routes(keeper: Keeper, records: Records, calls: float) -> Sequence[Route]:
         return TaskDrifts(data=found, calls_per_false_alarm=calls, no_topics=keeper.unembedded)
 
     async def one(ask: Ask) -> TaskWindows:
-        return both_windows(keeper.find(ask.principal.reach, ask.path["task"]))
+        return both_windows(keeper.find(ask.principal.reach, ask.path["task"], ask.query(Whose).organisation))
 
     async def map_of(ask: Ask) -> Map:
-        return await mapped(records, keeper.find(ask.principal.reach, ask.path["task"]))
+        return await mapped(records, keeper.find(ask.principal.reach, ask.path["task"], ask.query(Whose).organisation))
 
     async def accept(ask: Ask) -> Baseline:
-        return await keeper.accept(ask.principal, ask.path["task"])
+        return await keeper.accept(ask.principal, ask.path["task"], ask.query(Whose).organisation)
 
     return (
         Route(
@@ -164,6 +170,7 @@ def routes(keeper: Keeper, records: Records, calls: float) -> Sequence[Route]:
             handler=one,
             summary="A task's drift, with the distributions of each feature before and now.",
             scope=Scope.READ,
+            query=Whose,
             returns=TaskWindows,
         ),
         Route(
@@ -172,6 +179,7 @@ def routes(keeper: Keeper, records: Records, calls: float) -> Sequence[Route]:
             handler=map_of,
             summary="Embeddings of a task's questions on a map of two dimensions, before and now.",
             scope=Scope.READ,
+            query=Whose,
             returns=Map,
         ),
         Route(
@@ -180,6 +188,7 @@ def routes(keeper: Keeper, records: Records, calls: float) -> Sequence[Route]:
             handler=accept,
             summary="Take a task's calls since its last change for the new reference.",
             scope=Scope.ADMIN,
+            query=Whose,
             returns=Baseline,
             status=201,
             failures={"409": "nothing has changed"},
