@@ -12,7 +12,7 @@ import pytest_asyncio
 from sqlalchemy import select
 from tests.observability.calls import OPERATOR, OTHER, READER, ended
 
-from penstock.kernel.call import Call
+from penstock.kernel.call import Attempt, Call, Verdict
 from penstock.kernel.principal import Principal
 from penstock.observability.access import erasing
 from penstock.observability.access.erasing import Erasing
@@ -84,6 +84,24 @@ async def test_a_person_goes_and_the_others_stay(records: Records, store: Embedd
     assert sorted(one.person or "" for one in page.data) == ["", "", "", "ann", "ben"]
     again = await desk.erasing.erase("org_a", "ann")
     assert (again.spans, again.calls, again.call_payloads) == (0, 0, 0)
+
+
+async def test_what_providers_and_guards_said_of_it_goes_too(records: Records) -> None:
+    desk = Desk(records, None)
+    call = said("ann", "cobalt")
+    call.attempts = [
+        Attempt(provider="up", model="m", started_ms=1.0, status=400, error="refused", message="cobalt asks is no question"),
+        Attempt(provider="other", model="m", started_ms=2.0),
+    ]
+    call.verdicts = [Verdict(guard="pii", verdict="flag", reason="'cobalt' is a name")]
+    desk.take(call)
+    await desk.erasing.erase("org_a", "ann")
+    rows = await records.read(lambda c: c.execute(select(calls)).all())
+    assert "cobalt" not in str(rows)
+    (found,) = (await desk.questions.calls(OPERATOR, CallFilter(), None, 10)).data
+    shown = await desk.questions.call(OPERATOR, found.id)
+    assert [(one.provider, one.status, one.message) for one in shown.attempts] == [("up", 400, None), ("other", None, None)]
+    assert [(one.guard, one.verdict, one.reason) for one in shown.verdicts] == [("pii", "flag", None)]
 
 
 async def test_many_calls_go_piece_by_piece_and_a_pack_of_one_person_goes_whole(records: Records, monkeypatch: pytest.MonkeyPatch) -> None:

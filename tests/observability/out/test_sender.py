@@ -163,6 +163,27 @@ async def test_a_span_that_cannot_be_written_goes_alone() -> None:
     assert dropped(sender) == {"unencodable": 1}
 
 
+async def test_a_library_that_raises_does_not_end_the_line(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    monkeypatch.setattr(module, "FIRST_SECONDS", 0.0)
+    link = Link()
+    send, failing = link.send, True
+
+    async def raising(export: bytes) -> Answer:
+        nonlocal failing
+        if failing:
+            failing = False
+            raise ValueError("metadata was invalid: [('authorization', 'Bearer secret')]")
+        return await send(export)
+
+    monkeypatch.setattr(link, "send", raising)
+    async with sending(link, batch=1) as sender:
+        sender.offer(some("one", "two"))
+        await link.until(1)
+    assert (link.got, dropped(sender)) == ([["two"]], {"refused": 1})
+    assert "ValueError" in str([vars(record) for record in caplog.records])
+    assert "secret" not in str([vars(record) for record in caplog.records])
+
+
 async def test_the_pause_grows_and_a_receiver_may_say_how_long() -> None:
     sender = Sender(one(), encoder(one().terms), Link())
     pauses = []

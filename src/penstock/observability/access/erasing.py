@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 import msgspec
 from sqlalchemy import Connection, delete, select, update
@@ -69,16 +70,31 @@ class Erasing:
 def _piece(connection: Connection, organisation: str, person: str) -> tuple[int, int]:
     """Some of the person's calls: how many, and how many of them had their prompt and reply kept."""
     mine = (calls.c.organisation == organisation, calls.c.person == person)
-    found = connection.execute(select(calls.c.id, calls.c.payload).where(*mine).order_by(calls.c.id).limit(PIECE)).all()
+    wanted = select(calls.c.id, calls.c.payload, calls.c.attempts, calls.c.verdicts)
+    found = connection.execute(wanted.where(*mine).order_by(calls.c.id).limit(PIECE)).all()
     packs: dict[int, set[str]] = defaultdict(set)
-    for id, pack in found:
+    for id, pack, attempts, verdicts in found:
         if pack is not None:
             packs[pack].add(id)
+        # A provider's error, or a guard, may quote the prompt.
+        told = {"attempts": _without(attempts, "message"), "verdicts": _without(verdicts, "reason")}
+        if told != {"attempts": attempts, "verdicts": verdicts}:
+            connection.execute(update(calls).where(calls.c.id == id).values(**told))
     gone = sum(_take_out(connection, pack, ids) for pack, ids in packs.items())
     # What the caller said in words goes as well; what remains are times, counts and money.
     nobody = {"person": None, "payload": None, "labels": None, "error_message": None, "notes": None}
-    connection.execute(update(calls).where(calls.c.id.in_([id for id, _ in found])).values(**nobody))
+    connection.execute(update(calls).where(calls.c.id.in_([row[0] for row in found])).values(**nobody))
     return len(found), gone
+
+
+def _without(told: str | None, name: str) -> str | None:
+    """A list of objects as JSON, without what each says under this name."""
+    if not told:
+        return told
+    entries = msgspec.json.decode(told, type=list[dict[str, Any]])
+    if not any(entry.get(name) for entry in entries):
+        return told
+    return msgspec.json.encode([{**entry, name: None} for entry in entries]).decode()
 
 
 def _take_out(connection: Connection, pack: int, ids: set[str]) -> int:

@@ -129,7 +129,7 @@ class Sender:
             return
         until = self._clock() + self._terms.retry_seconds
         while True:
-            answer = await self._transport.send(export)
+            answer = await self._sent(export)
             if answer.outcome == "taken":
                 self.sent += len(batch) - answer.rejected
                 self.up, self._failures = True, 0
@@ -160,6 +160,12 @@ class Sender:
                 return
             self.retries += 1
             await self._rest(wait)
+
+    async def _sent(self, export: bytes) -> Answer:
+        try:
+            return await self._transport.send(export)
+        except Exception as fault:  # a library's word for a header it cannot send, say, which names the header: its type is told alone
+            return Answer(outcome="refused", status=type(fault).__name__)
 
     def _pause(self, answer: Answer) -> float:
         if answer.after is not None:
