@@ -40,8 +40,16 @@ def test_a_step_that_has_not_ended_says_nothing() -> None:
 def test_a_sum_that_is_over_before_its_step_ends_is_over() -> None:
     spend = Threshold(above=50, step_seconds=3600, for_seconds=3600)
     running = Reading(at=NOW, value=51.0, count=4)
-    assert judge(spend, "usd", [*steps([3.0], step=3600), running], NOW + 600).state == "bad"
-    assert judge(spend, "ms", [*steps([3.0], step=3600), running], NOW + 600).state == "good"
+    assert judge(spend, "usd", [*steps([3.0], step=3600), running], NOW + 600, summed=True).state == "bad"
+    assert judge(spend, "usd", [*steps([3.0], step=3600), running], NOW + 600).state == "good"  # a mean may yet fall
+
+
+def test_of_a_sum_a_step_without_readings_is_nothing() -> None:
+    assert judge(ABOVE, "usd", [], NOW + 20, summed=True).state == "good"
+    assert judge(ABOVE, "usd", [], NOW + 20).state == "unclear"
+    dead = Threshold(below=1, at_least=0)
+    assert judge(dead, "count", [], NOW + 20, summed=True).state == "bad"
+    assert judge(dead, "count", steps([5.0, None, None, None, None]), NOW + 20, summed=True).state == "unclear"
 
 
 def test_an_estimate_counts_by_its_bound() -> None:

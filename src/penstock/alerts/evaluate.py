@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 import msgspec
 
@@ -25,18 +25,20 @@ class Evaluation:
         self._sources = sources
         self._most_groups = most_groups
 
-    async def look(self, rule: Rule, now: float) -> tuple[Measure, dict[str, Verdict]]:
-        """What a rule finds at a moment, by group; the measure too. Raises `NotFound` for a measure that nobody knows, and what its source
-        raises."""
+    async def look(self, rule: Rule, now: float, held: Iterable[str] = ()) -> tuple[Measure, dict[str, Verdict]]:
+        """What a rule finds at a moment, by group, ``held`` ones among them that have no readings; the measure too. Raises `NotFound` for a
+        measure that nobody knows, and what its source raises."""
         terms = rule.terms
         _, measure = self._sources().of(terms.measure)
         since, until, step = span(terms, now)
         found = await self.readings(rule, since, until, step)
+        for group in held:
+            found.setdefault(group, [])
         falls = measure.worse == "down"
         verdicts: dict[str, Verdict] = {}
         for group, readings in found.items():
             if terms.threshold is not None:
-                verdicts[group] = threshold.judge(terms.threshold, measure.unit, readings, now)
+                verdicts[group] = threshold.judge(terms.threshold, measure.unit, readings, now, summed=measure.summed)
             elif terms.objective is not None:
                 verdicts[group] = burn.judge(terms.objective, measure.unit, readings, now, falls=falls)
             elif terms.detector is not None:

@@ -11,8 +11,6 @@ from penstock.statistics.bounds import clopper_pearson
 
 SLACK = 0.1
 """How far on the good side of a threshold an alert ends, as a share of it, where its rule does not say."""
-SUMS: frozenset[str] = frozenset({"usd", "tokens", "count"})
-"""Units whose reading of a step that has not ended yet can only grow."""
 
 
 def span(terms: Threshold, now: float) -> tuple[float, float]:
@@ -23,19 +21,21 @@ def span(terms: Threshold, now: float) -> tuple[float, float]:
     return begun - back * step, begun + step
 
 
-def judge(terms: Threshold, unit: Unit, readings: Sequence[Reading], now: float) -> Verdict:
+def judge(terms: Threshold, unit: Unit, readings: Sequence[Reading], now: float, *, summed: bool = False) -> Verdict:
     """What ``readings`` (in order of time) say. ``bad`` when every reading of the window is beyond the threshold, at least half of its
     steps have one and enough is behind them; ``good`` when it has been clear of it; ``unclear`` in between and where there is too
-    little."""
+    little. ``summed``: a step without a reading is one of 0, and one that has not ended yet can only grow."""
     step, up = terms.step_seconds, terms.above is not None
     limit = terms.above if terms.above is not None else terms.below
     assert limit is not None
     begun = math.floor(now / step) * step
     known = [one for one in readings if one.value is not None]
+    if summed:
+        known = _with_zeros(known, span(terms, now)[0], begun, step)
     running = next((one for one in known if one.at >= begun), None)
     steps = _steps(terms.for_seconds, step)
     window = [one for one in known if begun - steps * step <= one.at < begun]
-    if unit in SUMS and up and running is not None and _beyond(running, limit, up=True) and running.count >= terms.at_least:
+    if summed and up and running is not None and _beyond(running, limit, up=True) and running.count >= terms.at_least:
         # A sum that is over the limit before its step has ended is over it.
         earlier = window[1:] if len(window) == steps else window
         if steps == 1 or (len(earlier) >= steps - 1 and all(_beyond(one, limit, up=True) for one in earlier)):
@@ -51,6 +51,12 @@ def judge(terms: Threshold, unit: Unit, readings: Sequence[Reading], now: float)
     if _cleared(terms, known, begun, limit, up=up):
         return _verdict("good", window[-1], count, limit, window[0].at, "")
     return _verdict("unclear", window[-1], count, limit, window[-1].at, "")
+
+
+def _with_zeros(known: Sequence[Reading], since: float, until: float, step: int) -> list[Reading]:
+    there = {one.at: one for one in known}
+    every = [since + number * step for number in range(round((until - since) / step))]
+    return [there.get(at) or Reading(at=at, value=0.0, count=0) for at in every] + [one for one in known if one.at >= until]
 
 
 def clear_at(terms: Threshold) -> float:

@@ -131,8 +131,8 @@ class Watching:
     async def look_at(self, rule: Rule) -> None:
         """Look at one rule now."""
         now = self._clock()
-        measure, verdicts = await self._evaluation.look(rule, now - self._settings.lag_seconds)
         held = {alert.group: alert for alert in await self._records.read(lambda c: store.open_alerts(c, rule.id))}
+        measure, verdicts = await self._evaluation.look(rule, now - self._settings.lag_seconds, held)
         causes: dict[str, tuple[Cause, ...]] = {}
         for group, verdict in verdicts.items():
             if verdict.state == "bad" and (group not in held or not held[group].examples):

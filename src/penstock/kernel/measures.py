@@ -21,7 +21,8 @@ class Measure(msgspec.Struct, frozen=True, kw_only=True):
     """What is measured. ``name`` is stable and one of a kind in the house (``latency_p95_ms``, ``ungrounded_rate``).
 
     ``dimensions`` are what its readings can be narrowed to and grouped by, such as ``task``, ``model``, ``team``, ``release``. ``worse``
-    says which way is bad, None where neither is (a count of calls).
+    says which way is bad, None where neither is (a count of calls). ``mean`` says of ``usd``, ``tokens`` and ``count`` that the value is
+    one for each call: it is no sum, and where nothing happened it is unknown and not 0.
     """
 
     name: str
@@ -30,6 +31,12 @@ class Measure(msgspec.Struct, frozen=True, kw_only=True):
     unit: Unit
     dimensions: frozenset[str]
     worse: Literal["up", "down"] | None = "up"
+    mean: bool = False
+
+    @property
+    def summed(self) -> bool:
+        """Whether it adds up over a step: a step without anything is then one of 0."""
+        return self.unit in ("usd", "tokens", "count") and not self.mean
 
 
 class Asked(msgspec.Struct, frozen=True, kw_only=True):

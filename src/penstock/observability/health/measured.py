@@ -48,9 +48,9 @@ def _share(part: float, whole: int) -> float | None:
 
 
 def _known(
-    name: str, title: str, unit: Unit, help: str, figure: Figure, worse: Literal["up", "down"] | None = "up"
+    name: str, title: str, unit: Unit, help: str, figure: Figure, worse: Literal["up", "down"] | None = "up", *, mean: bool = False
 ) -> tuple[Measure, Figure]:
-    return Measure(name=name, title=title, unit=unit, help=help, dimensions=DIMENSIONS, worse=worse), figure
+    return Measure(name=name, title=title, unit=unit, help=help, dimensions=DIMENSIONS, worse=worse, mean=mean), figure
 
 
 _KNOWN = (
@@ -107,6 +107,7 @@ _KNOWN = (
         "usd",
         "Spend of this step divided by its calls.",
         lambda m, _: _share(m.cost_micros / 1e6, m.spans),
+        mean=True,
     ),
     _known("input_tokens", "Tokens in", "tokens", "Tokens of prompts, cached ones included.", lambda m, _: float(m.input_tokens)),
     _known("output_tokens", "Tokens out", "tokens", "Tokens of replies, reasoning included.", lambda m, _: float(m.output_tokens)),
@@ -117,6 +118,7 @@ _KNOWN = (
         "Tokens of replies divided by calls.",
         lambda m, _: _share(m.output_tokens, m.spans),
         None,
+        mean=True,
     ),
     _known(
         "cached_share",

@@ -95,9 +95,6 @@ UNITS: Mapping[Unit, str] = {"ms": "ms", "share": "fraction", "usd": "micros", "
 LINES = 8
 """Most lines of a chart: as many as there are colours. The rest is in its table of numbers, by its query."""
 
-SUMS: frozenset[Unit] = frozenset({"usd", "tokens", "count"})
-"""Where nothing happened, these are 0, and all others unknown."""
-
 
 def panels_of(measures: Sequence[Measure]) -> list[Panel]:
     """The panels of what the house measures: the known ones, and one with all measures of drift."""
@@ -195,7 +192,7 @@ class Charts:
     def series(self, measure: Measure, title: str, readings: Sequence[Reading]) -> list[dict[str, Any]]:
         """The lines of one measure: one under its title, or one for each group."""
         step = self._question.step
-        empty = 0.0 if measure.unit in SUMS else None
+        empty = 0.0 if measure.summed else None  # where nothing happened
         first = self.times[0] if self.times else 0.0
         lines: dict[str, dict[str, Any]] = {}
         if not self._question.by:
