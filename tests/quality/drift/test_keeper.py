@@ -7,10 +7,11 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 from tests.quality.drift.house import SETTINGS, Hashing, put, stored, traffic
 
 from penstock.kernel.errors import Conflict, NotFound, PenstockError
-from penstock.kernel.principal import Principal
+from penstock.kernel.principal import Principal, Scope
 from penstock.kernel.recall import Embedder
 from penstock.quality.drift.keeper import Keeper
 from penstock.quality.drift.projection import MOST
@@ -18,6 +19,7 @@ from penstock.quality.drift.routes import both_windows, mapped, told
 from penstock.storage.records import Records
 
 WHO = Principal(key_id="k", name="ada", organisation="org")
+OPERATOR = Principal(key_id="r", name="root", organisation="org", scopes=frozenset({Scope.ADMIN}), home=True)
 
 
 class Missing(Hashing):
@@ -67,6 +69,19 @@ async def test_a_change_is_written_down_once_and_accepted(store: Records) -> Non
         await second.accept(WHO, "faq")
     await first.look()
     assert first.find("org", "faq").baseline == begun.id, "another process follows"
+
+
+async def test_who_sees_all_organisations_changes_their_own_unless_another_is_named(store: Records) -> None:
+    put(store, traffic(700, changes=400, organisation="a-tenant"))
+    put(store, [replace(one, id=f"own-{one.id}", organisation="org") for one in traffic(700, changes=400)])
+    watching = keeper(store)
+    await watching.look()
+    begun = await watching.accept(OPERATOR, "faq")
+    assert begun.organisation == "org"
+    assert watching.find(None, "faq", "a-tenant").changes
+    assert (await watching.accept(OPERATOR, "faq", "a-tenant")).organisation == "a-tenant"
+    with pytest.raises(NotFound):
+        await watching.accept(WHO, "faq", "a-tenant")
 
 
 async def test_topics_are_watched_where_there_are_embeddings(store: Records) -> None:

@@ -34,5 +34,5 @@ async def test_measures_and_marks(tmp_path: Path) -> None:
     assert await source.examples("drift_model", asked) == []
     with pytest.raises(RequestError):
         await source.readings([ANY], Asked(organisation=None, since=0, until=60, step=60, by="model"))
-    assert (mark.task, mark.href) == ("faq", "/console/drift/faq")
+    assert (mark.task, mark.href) == ("faq", "/console/drift/faq?organisation=org")
     assert "Words of the question" in mark.title

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from hashlib import blake2b
 from typing import Any
+from urllib.parse import quote, urlencode
 
 import msgspec
 
@@ -57,10 +58,10 @@ class Keeper:
         found = [one for one in self._watched.values() if reach in (None, one.organisation)]
         return sorted(found, key=lambda one: (not one.changes, not one.ready, one.task, one.organisation))
 
-    def find(self, reach: str | None, task: str) -> Watched:
-        """One of them. Raises `NotFound`."""
+    def find(self, reach: str | None, task: str, organisation: str = "") -> Watched:
+        """One of them; for who sees several organisations, of the one that is named. Raises `NotFound`."""
         for one in self.of(reach):
-            if one.task == task:
+            if one.task == task and organisation in ("", one.organisation):
                 return one
         raise NotFound(f"no live calls of a task {task[:100]!r} were sampled, so nothing watches it", param="task")
 
@@ -143,9 +144,10 @@ class Keeper:
         if await self._records.write(lambda c: store.keep(c, changed)):
             self.counts["changes"] += 1
 
-    async def accept(self, principal: Principal, task: str) -> Baseline:
-        """Take what a task's calls are like since the last change for their way to be. `NotFound`; `Conflict` where nothing changed."""
-        watched = self.find(principal.reach, task)
+    async def accept(self, principal: Principal, task: str, organisation: str = "") -> Baseline:
+        """Take what a task's calls are like since the last change for their way to be: a task of the principal's own organisation, where
+        none is named. `NotFound`; `Conflict` where nothing changed."""
+        watched = self.find(principal.reach, task, organisation or principal.organisation)
         if not watched.changes:
             raise Conflict(f"nothing of {task!r} has changed, so there is nothing to accept", param="task")
         since = max(change.changed_at for change in watched.changes)
@@ -177,7 +179,7 @@ class Keeper:
                 at=one.changed_at,
                 kind="note",
                 title=f"{TITLES.get(one.feature, one.feature)} drifted",
-                href=f"/console/drift/{one.task}",
+                href=f"/console/drift/{quote(one.task, safe='')}?{urlencode({'organisation': one.organisation})}",
                 task=one.task,
             )
             for one in sorted(found, key=lambda one: one.changed_at)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 from penstock.console import Console, toast
 from penstock.kernel.measures import Asked
@@ -41,7 +41,7 @@ def pages(ports: Ports, keeper: Keeper, calls: float, opening: Opening) -> Seque
         return directory.name(id) if directory is not None else id
 
     async def listed(request: Request, principal: Principal) -> Response:
-        rows = [_row(told(one)) for one in keeper.of(principal.reach)]
+        rows = [_row(told(one), principal) for one in keeper.of(principal.reach)]
         return console().page(
             request,
             "quality/drift/tasks.html",
@@ -55,7 +55,8 @@ def pages(ports: Ports, keeper: Keeper, calls: float, opening: Opening) -> Seque
 
     async def one(request: Request, principal: Principal) -> Response:
         task = request.path_params["task"]
-        watched = keeper.find(principal.reach, task)
+        watched = keeper.find(principal.reach, task, request.query_params.get("organisation", ""))
+        whose = _whose(principal, watched.organisation)
         found = both_windows(watched)
         features = [
             {"one": feature, "windows": windows, "tone": "warn" if feature.changed_at is not None else "accent"}
@@ -70,23 +71,24 @@ def pages(ports: Ports, keeper: Keeper, calls: float, opening: Opening) -> Seque
             tone=TONES[found.drift.state],
             features=features,
             map=await shown_map(ports.get(Records), watched, principal, opening, "console"),
-            chart=await _chart(found.drift, principal),
+            chart=await _chart(found.drift),
             calls=calls,
-            href=f"/console/drift/{quote(task, safe='')}",
+            accept=f"/console/drift/{quote(task, safe='')}/accept{whose}",
             api=f"/v1/drift/{quote(task, safe='')}",
+            whose=whose,
             may_accept=found.drift.state == "drifting" and principal.may(Scope.ADMIN),
         )
 
-    async def _chart(drift: TaskDrift, principal: Principal) -> dict[str, Any]:
+    async def _chart(drift: TaskDrift) -> dict[str, Any]:
         """The evidence of the features with the most, over the time since the reference."""
         if drift.reference_until is None or drift.state == "learning":
             return {"x": [], "series": []}
-        seen = keeper.find(principal.reach, drift.task).seen
+        seen = keeper.find(drift.organisation, drift.task).seen
         since, until = drift.reference_until, seen[-1].at + 1
         step = max(60.0, (until - since) / STEPS)
         wanted = drift.features[:LINES]
         names = [PREFIX + feature.name for feature in wanted] or [ANY]
-        asked = Asked(organisation=principal.reach, since=since, until=until, step=step, equal={"task": (drift.task,)})
+        asked = Asked(organisation=drift.organisation, since=since, until=until, step=step, equal={"task": (drift.task,)})
         found = await source.readings(names, asked)
         x = sorted({one.at for readings in found.values() for one in readings})
         series: list[dict[str, Any]] = []
@@ -99,9 +101,11 @@ def pages(ports: Ports, keeper: Keeper, calls: float, opening: Opening) -> Seque
         from starlette.responses import RedirectResponse
 
         task = request.path_params["task"]
-        await keeper.accept(principal, task)
+        organisation = request.query_params.get("organisation", "")
+        await keeper.accept(principal, task, organisation)
         await keeper.look()
-        return toast(RedirectResponse(f"/console/drift/{quote(task, safe='')}", 303), "This is how it is now")
+        back = f"/console/drift/{quote(task, safe='')}{_whose(principal, organisation)}"
+        return toast(RedirectResponse(back, 303), "This is how it is now")
 
     return (
         Page(path="/console/drift", handler=listed),
@@ -110,12 +114,17 @@ def pages(ports: Ports, keeper: Keeper, calls: float, opening: Opening) -> Seque
     )
 
 
-def _row(one: TaskDrift) -> dict[str, Any]:
+def _whose(principal: Principal, organisation: str) -> str:
+    """What an address needs besides the task where organisations may name theirs alike."""
+    return f"?{urlencode({'organisation': organisation})}" if principal.reach is None and organisation else ""
+
+
+def _row(one: TaskDrift, principal: Principal) -> dict[str, Any]:
     changed = [feature for feature in one.features if feature.changed_at is not None]
     most = one.features[0] if one.features else None
     return {
         "one": one,
-        "href": f"/console/drift/{quote(one.task, safe='')}",
+        "href": f"/console/drift/{quote(one.task, safe='')}{_whose(principal, one.organisation)}",
         "tone": TONES[one.state],
         "first": changed[0].title if changed else None,
         "others": len(changed) - 1,

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from penstock.kernel.evidence import Via
 from penstock.kernel.principal import Principal, Scope
@@ -22,6 +22,12 @@ from penstock.quality.opening import Opening
 from penstock.storage.records import Records
 
 State = Literal["learning", "steady", "drifting"]
+
+
+class Whose(Struct, frozen=True, kw_only=True):
+    """Whose task, for who sees several organisations that name one alike; what is changed is one's own where nothing is said."""
+
+    organisation: Annotated[str, Meta(max_length=200)] = ""
 
 
 class FeatureDrift(Struct, frozen=True, kw_only=True):
@@ -155,13 +161,14 @@ def routes(keeper: Keeper, records: Records, calls: float, opening: Opening) -> 
         return TaskDrifts(data=found, calls_per_false_alarm=calls, no_topics=keeper.unembedded)
 
     async def one(ask: Ask) -> TaskWindows:
-        return both_windows(keeper.find(ask.principal.reach, ask.path["task"]))
+        return both_windows(keeper.find(ask.principal.reach, ask.path["task"], ask.query(Whose).organisation))
 
     async def map_of(ask: Ask) -> Map:
-        return await shown_map(records, keeper.find(ask.principal.reach, ask.path["task"]), ask.principal, opening, "api")
+        watched = keeper.find(ask.principal.reach, ask.path["task"], ask.query(Whose).organisation)
+        return await shown_map(records, watched, ask.principal, opening, "api")
 
     async def accept(ask: Ask) -> Baseline:
-        return await keeper.accept(ask.principal, ask.path["task"])
+        return await keeper.accept(ask.principal, ask.path["task"], ask.query(Whose).organisation)
 
     return (
         Route(
@@ -178,6 +185,7 @@ def routes(keeper: Keeper, records: Records, calls: float, opening: Opening) -> 
             handler=one,
             summary="A task's drift, with the distributions of each feature before and now.",
             scope=Scope.READ,
+            query=Whose,
             returns=TaskWindows,
         ),
         Route(
@@ -186,6 +194,7 @@ def routes(keeper: Keeper, records: Records, calls: float, opening: Opening) -> 
             handler=map_of,
             summary="Embeddings of a task's questions on a map of two dimensions, before and now.",
             scope=Scope.READ,
+            query=Whose,
             returns=Map,
         ),
         Route(
@@ -194,6 +203,7 @@ def routes(keeper: Keeper, records: Records, calls: float, opening: Opening) -> 
             handler=accept,
             summary="Take a task's calls since its last change for the new reference.",
             scope=Scope.ADMIN,
+            query=Whose,
             returns=Baseline,
             status=201,
             failures={"409": "nothing has changed"},

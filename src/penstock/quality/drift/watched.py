@@ -132,9 +132,11 @@ class Watched:
     def _learn(self) -> None:
         first = self._reference[: self.wanted // 2]
         rules = [rule for feature in FEATURES if (rule := learned(feature, first, self._vectors)) is not None]
+        features: dict[str, Watching] = {}
         for rule in rules:
             seed = crc32(f"{self.organisation}/{self.task}/{self.baseline}/{rule.feature.name}".encode())
-            self.features[rule.feature.name] = Watching(rule, self._reference, self.calls * len(rules), seed)
+            features[rule.feature.name] = Watching(rule, self._reference, self.calls * len(rules), seed)
+        self.features = features  # at once: pages and rules read it while this runs on a thread
         self._reference = []
         self._vectors.clear()
 
