@@ -113,6 +113,17 @@ async def test_the_document_is_true_and_a_run_is_made_once(place: Place) -> None
     await ask("GET", "/v1/agents/runs/nothing", status=404)
 
 
+async def test_a_key_of_a_person_works_for_nobody_else(place: Place) -> None:
+    house, provider = place
+    provider.say = lambda messages: {"content": "done"}
+    ada = (await house.made("/v1/people", {"name": "Ada", "organisation": await house.home()}))["id"]
+    secret, _ = await house.key(person=ada, scopes=["call", "read"])
+    start = "/v1/agents/desk/runs"
+    assert (await house.ask("POST", start, {"input": "?", "person": "bob"}, key=secret)).status == 403
+    made = await house.made(start, {"input": "?", "person": ada}, key=secret)
+    assert (await ended(house, made["run"]["id"], key=secret))["ended"]["state"] == "done"
+
+
 async def test_another_organisation_starts_only_what_is_shared_and_sees_only_its_own(place: Place) -> None:
     house, provider = place
     stranger, organisation = await house.outsider()

@@ -77,16 +77,16 @@ class Effects:
 
     async def in_doubt(self, reach: str | None, limit: int = 100) -> list[Line]:
         """Effects of which nobody knows whether they happened, and those under way, the oldest first."""
-        return (await self._listed(EFFECTS.c.state.in_(("begun", "in_doubt")), reach))[:limit]
+        return await self._listed(EFFECTS.c.state.in_(("begun", "in_doubt")), reach, limit)
 
     async def forget(self, before: float, limit: int = 500) -> int:
         """Take away lines that ended before, but for those in doubt, in small pieces; how many there were."""
         old = select(EFFECTS.c.key).where(EFFECTS.c.state.in_(("done", "failed")), EFFECTS.c.ended_at < before).limit(limit)
         return await self._records.write(lambda c: c.execute(delete(EFFECTS).where(EFFECTS.c.key.in_(old))).rowcount)
 
-    async def _listed(self, where: Any, reach: str | None) -> list[Line]:
+    async def _listed(self, where: Any, reach: str | None, limit: int | None = None) -> list[Line]:
         also = () if reach is None else (EFFECTS.c.organisation == reach,)
-        asked = select(EFFECTS).where(where, *also).order_by(EFFECTS.c.begun_at, EFFECTS.c.key)
+        asked = select(EFFECTS).where(where, *also).order_by(EFFECTS.c.begun_at, EFFECTS.c.key).limit(limit)
 
         def read(connection: Connection) -> Sequence[Any]:
             return connection.execute(asked).mappings().all()

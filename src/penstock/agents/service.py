@@ -16,7 +16,7 @@ from penstock.agents.loop import Ended, Loop, Start
 from penstock.agents.model import Model
 from penstock.agents.performing import Performing
 from penstock.agents.settings import AgentSettings
-from penstock.kernel.errors import NotFound, SettingsError, StepFailed
+from penstock.kernel.errors import Forbidden, NotFound, SettingsError, StepFailed
 from penstock.kernel.journal import ENDED, Journal, Queue, Run, RunFunction, RunInfo
 from penstock.kernel.principal import Principal
 
@@ -93,8 +93,11 @@ class Agents:
     async def start(
         self, principal: Principal, name: str, question: str, *, limits: Limits = NONE, key: str | None = None, person: str = ""
     ) -> str:
-        """Start a run and return its id. A second start with the same ``key`` gives the first's. Raises `NotFound`."""
+        """Start a run and return its id. A second start with the same ``key`` gives the first's. Raises `NotFound`, and `Forbidden` for
+        another ``person`` than the one that the key belongs to: tools go by it."""
         agent = self._find(principal, name)
+        if person and principal.person and person != principal.person:
+            raise Forbidden("this key belongs to a person, and starts runs for that person alone", param="person")
         start = Start(input=question, key=principal.key_id, person=person or principal.person or "", limits=limits)
         return await self._journal().start(
             agent.run,
