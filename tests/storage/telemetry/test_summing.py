@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import random
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
@@ -11,6 +14,7 @@ import pytest
 from penstock.kernel.errors import StorageError
 from penstock.storage.telemetry import held as module
 from penstock.storage.telemetry import summing
+from penstock.storage.telemetry.duck import DuckValues
 from penstock.storage.telemetry.held import Held
 from penstock.storage.telemetry.inbox import Inbox
 from penstock.storage.telemetry.questions import Filter, Retention
@@ -126,6 +130,26 @@ def test_a_person_who_is_erased_takes_no_span_of_the_same_id_along(held: Held) -
     assert held.erase("org_a", "ann").spans == 1
     assert held.rows("SELECT organisation FROM spans", []) == [("org_b",)]
     assert held.rows("SELECT organisation, sum(spans) FROM sums GROUP BY ALL HAVING sum(spans) <> 0", []) == [("org_b", 1)]
+
+
+def test_a_new_file_waits_for_questions_of_several_parts(held: Held) -> None:
+    stored(held, [a_span()], "one")
+    duck = held._duck
+    copied, opens = threading.Event(), duck._alone
+
+    def told() -> AbstractContextManager[None]:
+        copied.set()
+        return opens()
+
+    duck._alone = told  # type: ignore[method-assign]
+    with ThreadPoolExecutor(1) as other:
+        with duck.once("SELECT 7 AS n", DuckValues()) as (source, _):
+            compacted = other.submit(duck.compact)
+            assert copied.wait(20)
+            assert duck.rows(f"SELECT n FROM {source}") == [(7,)]
+            assert not compacted.done()
+        compacted.result(20)
+    assert duck.rows("SELECT count(*) FROM spans") == [(1,)]
 
 
 def test_a_store_from_before_there_were_sums_gets_them(held: Held, monkeypatch: pytest.MonkeyPatch) -> None:

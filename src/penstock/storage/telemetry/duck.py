@@ -200,7 +200,7 @@ class Duck:
 
     def rows(self, sql: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         """What a question is answered with."""
-        with self._permits, self._faults():
+        with self._permit(), self._faults():
             if getattr(self._local, "generation", 0) != self._generation:
                 self._local.cursor, self._local.generation = self._con.cursor(), self._generation
             return self._local.cursor.execute(sql, list(values)).fetchall()
@@ -208,11 +208,24 @@ class Duck:
     @contextlib.contextmanager
     def once(self, sql: str, values: DuckValues) -> Generator[tuple[str, DuckValues]]:
         """What a question of several parts looks at, read once; a table that only this thread sees, until the end of the block."""
-        self.rows(f"CREATE OR REPLACE TEMP TABLE asked AS {sql}", values.given)
-        try:
-            yield "asked", DuckValues()
-        finally:
-            self.rows("DROP TABLE IF EXISTS asked")
+        with self._permit():  # for all of it: with a new file the table would be gone
+            self.rows(f"CREATE OR REPLACE TEMP TABLE asked AS {sql}", values.given)
+            try:
+                yield "asked", DuckValues()
+            finally:
+                self.rows("DROP TABLE IF EXISTS asked")
+
+    @contextlib.contextmanager
+    def _permit(self) -> Generator[None]:
+        if getattr(self._local, "permitted", False):
+            yield
+            return
+        with self._permits:
+            self._local.permitted = True
+            try:
+                yield
+            finally:
+                self._local.permitted = False
 
     @contextlib.contextmanager
     def transaction(self) -> Generator[DuckDBPyConnection]:
