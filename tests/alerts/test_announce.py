@@ -71,7 +71,12 @@ async def test_a_revoked_key_is_told_to_its_organisation_alone(heard: tuple[Alar
     theirs, _ = await one.house.outsider()
     async with receiving() as other:
         # Registered by who runs the house, so it may stand at a private address; it hears of their own organisation only.
-        await one.house.made("/v1/webhooks", {"url": other.url, "events": ["penstock.key.revoked"]})
+        made = await one.house.made("/v1/webhooks", {"url": other.url, "events": ["penstock.key.revoked"]})
+        reader, _ = await one.house.key(scopes=["read"])
+        hook = f"/v1/webhooks/{made['webhook']['id']}"
+        assert (await one.house.ask("GET", hook)).json["url"] == other.url
+        assert (await one.house.ask("GET", hook, key=reader)).json["url"] == other.url.removesuffix("hook") + "…"
+        assert other.url not in (await one.house.ask("GET", "/v1/webhooks", key=reader)).text
         _, id = await one.house.key(by=theirs)
         assert (await one.house.ask("POST", f"/v1/keys/{id}/revoke", key=theirs)).status == 200
         await delivered(one, receiver, 1)

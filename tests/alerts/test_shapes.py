@@ -65,6 +65,12 @@ def test_teams_has_a_card() -> None:
     assert teams(event("resolved", state="resolved", ended="it is good again"))["attachments"][0]["content"]["body"][0]["color"] == "good"
 
 
+def test_a_name_brings_no_link_of_its_own_to_teams() -> None:
+    card = msgspec.json.encode(teams(event("fired", group="[free](https://evil.example)"))).decode()
+    assert "](https://evil.example" not in card
+    assert "](https://penstock.example.org/console/calls/call_7)" in card
+
+
 def test_pagerduty_opens_and_closes_by_the_alert() -> None:
     opened = pagerduty(event("fired"), "key")
     assert (opened["routing_key"], opened["event_action"], opened["dedup_key"]) == ("key", "trigger", "alert_1")

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Annotated
 
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, structs
 
 from penstock.alerts.announce import KINDS
 from penstock.alerts.hooks import Hook
 from penstock.alerts.subscribing import Subscribing
-from penstock.kernel.principal import Scope
+from penstock.alerts.targets import shown
+from penstock.kernel.principal import Principal, Scope
 from penstock.kernel.web import Ask, Nothing, Route
 
 Kinds = Annotated[tuple[str, ...], Meta(max_length=50)]
@@ -58,11 +59,16 @@ class Tested(Struct, frozen=True, kw_only=True):
     delivery: str
 
 
+def seen(reader: Principal, hook: Hook) -> Hook:
+    """A webhook as its reader may see it: who cannot change it sees scheme and host, since the rest of an address is often its secret."""
+    return hook if reader.may(Scope.ADMIN) else structs.replace(hook, url=shown(hook.url))
+
+
 def routes(subscribing: Subscribing) -> Sequence[Route]:
     """All routes about webhooks."""
 
     async def listed(ask: Ask) -> HookList:
-        return HookList(data=await subscribing.listed(ask.principal), types=dict(KINDS))
+        return HookList(data=[seen(ask.principal, one) for one in await subscribing.listed(ask.principal)], types=dict(KINDS))
 
     async def create(ask: Ask) -> HookMade:
         body = ask.body(HookBody)
@@ -70,7 +76,7 @@ def routes(subscribing: Subscribing) -> Sequence[Route]:
         return HookMade(webhook=hook, secret=secret)
 
     async def get(ask: Ask) -> Hook:
-        return await subscribing.one(ask.principal, ask.path["id"])
+        return seen(ask.principal, await subscribing.one(ask.principal, ask.path["id"]))
 
     async def change(ask: Ask) -> Hook:
         body = ask.body(HookChange)

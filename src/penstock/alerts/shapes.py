@@ -41,20 +41,20 @@ def teams(told: Told) -> dict[str, Any]:
     body: list[dict[str, Any]] = [
         {
             "type": "TextBlock",
-            "text": told.title,
+            "text": _teams(told.title),
             "weight": "Bolder",
             "size": "Medium",
             "wrap": True,
             "color": "good" if good else COLOURS[told.severity],
         },
-        {"type": "TextBlock", "text": told.text, "wrap": True},
-        {"type": "FactSet", "facts": [{"title": name, "value": value} for name, value in told.facts]},
+        {"type": "TextBlock", "text": _teams(told.text), "wrap": True},
+        {"type": "FactSet", "facts": [{"title": name, "value": _teams(value)} for name, value in told.facts]},
     ]
     if told.examples:
-        calls = "\n".join(f"- [{words}]({href})" for words, href in told.examples)
+        calls = "\n".join(f"- [{_teams(words)}]({href})" for words, href in told.examples)
         body.append({"type": "TextBlock", "text": f"Calls behind it:\n\n{calls}", "wrap": True})
     if told.note:
-        body.append({"type": "TextBlock", "text": told.note, "wrap": True})
+        body.append({"type": "TextBlock", "text": _teams(told.note), "wrap": True})
     actions = [{"type": "Action.OpenUrl", "title": label, "url": href} for label, href in told.links if href.startswith("http")]
     card = {
         "$schema": "http://adaptivecards.io/schemas/adaptive-card.json",
@@ -120,6 +120,11 @@ def _section(text: str) -> dict[str, Any]:
 
 def _slack(text: str) -> str:
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def _teams(text: str) -> str:
+    """Without links of its own: names of tasks, tools and models come from whoever sends spans."""
+    return text.replace("](", "] (")
 
 
 def _line(text: str) -> str:

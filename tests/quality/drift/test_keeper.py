@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Generator, Sequence
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
 from msgspec.structs import replace
 from tests.quality.drift.house import SETTINGS, Hashing, put, stored, traffic
 
-from penstock.kernel.errors import Conflict, NotFound, PenstockError
+from penstock.kernel.errors import Conflict, NotFound, PenstockError, StorageFull
 from penstock.kernel.principal import Principal, Scope
 from penstock.kernel.recall import Embedder
 from penstock.quality.drift.keeper import Keeper
@@ -82,6 +83,37 @@ async def test_who_sees_all_organisations_changes_their_own_unless_another_is_na
     assert (await watching.accept(OPERATOR, "faq", "a-tenant")).organisation == "a-tenant"
     with pytest.raises(NotFound):
         await watching.accept(WHO, "faq", "a-tenant")
+
+
+async def test_a_change_that_could_not_be_written_is_written_later_and_keeps_no_other_task(store: Records) -> None:
+    put(store, traffic(700, changes=400))
+    put(store, traffic(50, task="young", organisation="other"))
+    watching = keeper(store)
+    full = Full(store)
+    watching.__dict__["_records"] = full
+    with pytest.raises(StorageFull):
+        await watching.look()
+    assert [one.task for one in watching.of("other")] == ["young"]
+    assert len(watching.find("other", "young").seen) == 50
+    full.room = True
+    await watching.look()
+    assert [one.feature for one in await watching.changes("org")] == ["vocabulary"]
+
+
+class Full:
+    """Records that take nothing until there is ``room``."""
+
+    def __init__(self, records: Records) -> None:
+        self._records = records
+        self.room = False
+
+    async def read(self, work: Any) -> Any:
+        return await self._records.read(work)
+
+    async def write(self, work: Any) -> Any:
+        if not self.room:
+            raise StorageFull("no room")
+        return await self._records.write(work)
 
 
 async def test_topics_are_watched_where_there_are_embeddings(store: Records) -> None:

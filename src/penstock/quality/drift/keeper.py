@@ -18,6 +18,7 @@ from penstock.kernel.measures import Mark
 from penstock.kernel.ports import Metric
 from penstock.kernel.principal import Principal
 from penstock.kernel.recall import Embedder
+from penstock.kernel.rounds import each
 from penstock.quality.drift import store
 from penstock.quality.drift.features import FEATURES
 from penstock.quality.drift.store import Baseline, Changed, Task
@@ -66,18 +67,22 @@ class Keeper:
         raise NotFound(f"no live calls of a task {task[:100]!r} were sampled, so nothing watches it", param="task")
 
     async def look(self) -> None:
-        """Observe what has come since the last look."""
+        """Observe what has come since the last look: of each task, whatever becomes of the others."""
         async with self._turn:
             there, begun = await self._records.read(lambda c: (store.tasks(c), store.baselines(c)))
             for task in [task for task in self._watched if task not in there]:
                 del self._watched[task]
-            for task, last in there.items():
+
+            async def one(task: Task) -> None:
                 baseline = begun.get(task)
                 watched = self._watched.get(task)
                 if watched is None or watched.baseline != (baseline.id if baseline is not None else ""):
                     watched = self._watched[task] = self._begin(task, baseline)
-                if not watched.seen or last > watched.seen[-1].at - LATE_SECONDS:
+                await self._write_down(watched)  # what could not be written when it was found
+                if not watched.seen or there[task] > watched.seen[-1].at - LATE_SECONDS:
                     await self._follow(task, watched)
+
+            await each(there, one, lambda task: f"task {task[1]} of {task[0]}")
 
     def _begin(self, task: Task, baseline: Baseline | None) -> Watched:
         settings = self._settings
@@ -95,8 +100,8 @@ class Keeper:
             new = [one for one in rows if not watched.knows(one.id)]
             vectors, made = await self._vectors(new)
             embedded += made
-            for change in await asyncio.to_thread(_observed, watched, new, vectors):
-                await self._found(watched, change)
+            await asyncio.to_thread(_observed, watched, new, vectors)
+            await self._write_down(watched)
             self.counts["calls"] += len(new)
             if len(watched.seen) >= MOST_CALLS and not watched.changes:
                 since = watched.seen[-watched.wanted * 2].at
@@ -124,6 +129,12 @@ class Keeper:
             await self._records.write(lambda c, kept=kept: store.keep_vectors(c, kept))
             found.update((one.id, vector) for one, vector in zip(piece, made, strict=True))
         return {call: np.frombuffer(vector, dtype=np.float32) for call, vector in found.items()}, len(missing)
+
+    async def _write_down(self, watched: Watched) -> None:
+        for change in watched.changes:
+            if change.feature not in watched.written:
+                await self._found(watched, change)
+                watched.written.add(change.feature)
 
     async def _found(self, watched: Watched, change: Change) -> None:
         watching = watched.features[change.feature]
@@ -205,8 +216,9 @@ class Keeper:
         )
 
 
-def _observed(watched: Watched, rows: Sequence[Kept], vectors: dict[str, Any]) -> list[Change]:
-    return [change for one in rows for change in watched.observe(one, vectors.get(one.id))]
+def _observed(watched: Watched, rows: Sequence[Kept], vectors: dict[str, Any]) -> None:
+    for one in rows:
+        watched.observe(one, vectors.get(one.id))
 
 
 __all__ = ["MOST_CALLS", "TITLES", "Keeper"]

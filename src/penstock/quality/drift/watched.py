@@ -93,6 +93,8 @@ class Watched:
         self.calls = calls
         self.seen: list[Seen] = []
         self.features: dict[str, Watching] = {}
+        self.written: set[str] = set()
+        """Features whose change is on the record."""
         self._reference: list[Kept] = []
         self._known: set[str] = set()
         self._vectors: dict[str, object] = {}
