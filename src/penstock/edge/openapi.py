@@ -79,7 +79,8 @@ def _operation(route: Route, by_kind: Mapping[int, dict[str, Any]]) -> dict[str,
     good: dict[str, Any] = {"description": "Done."}
     schema = by_kind.get(id(route.returns))
     if schema is not None:
-        good["content"] = {route.media: {"schema": schema}}
+        files = {media: {"schema": {"type": "string", "format": "binary"}} for media in route.files}
+        good["content"] = {route.media: {"schema": schema}} | files
     made: dict[str, Any] = {
         "summary": route.summary,
         "operationId": _operation_id(route.method, route.path),

@@ -6,7 +6,7 @@ A `Route` is described completely by data, so that validation, authorisation, th
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Protocol, TypeVar
 
 import msgspec
@@ -55,7 +55,8 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
 
     The caller needs ``scope``. A `PenstockError` that the handler raises becomes its status with
     ``{"error": {"code", "message", "param"}}``. ``returns=Nothing`` answers 204. ``media`` is the media type of what a handler answers that
-    returns a whole response of its own. ``holding`` names the `penstock.kernel.capability.Holding` that whoever answers must hold.
+    returns a whole response of its own, and ``files`` are further ones that it may answer, for whom they are asked. ``holding`` names the
+    `penstock.kernel.capability.Holding` that whoever answers must hold.
     ``failures`` are statuses that the method and path alone do not suggest, such as a 409 to a GET, with what they mean.
     """
 
@@ -69,6 +70,7 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     body: type[Any] | None = None
     status: int = 200
     media: str = "application/json"
+    files: Sequence[str] = ()
     holding: str = ""
     failures: Mapping[str, str] = msgspec.field(default_factory=dict[str, str])
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import Literal
@@ -9,9 +10,10 @@ from typing import Literal
 import pytest
 import pytest_asyncio
 from playwright.async_api import Browser
+from tests.edge.contract import Contract
 from tests.house import SETTINGS, House, open_house
 from tests.quality.browser import chromium, opened
-from tests.quality.drift.house import Hashing, put, traffic
+from tests.quality.drift.house import Hashing, kept, put, traffic
 from tests.quality.test_pages import page, signed_in
 
 from penstock.kernel.measures import MarkSources, MeasureSources
@@ -20,6 +22,12 @@ from penstock.quality.drift.keeper import Keeper
 from penstock.storage.records import Records
 
 pytestmark = [pytest.mark.timeout(120), pytest.mark.asyncio(loop_scope="module")]
+
+OWN = (
+    *("/v1/drift", "/v1/drift/{task}", "/v1/drift/{task}/map", "/v1/drift/{task}/accept"),
+    *("/v1/quality", "/v1/quality/{task}", "/v1/quality/replies/{id}"),
+)
+"""Routes that are held against the document here."""
 
 
 def keeper(house: House) -> Keeper:
@@ -118,3 +126,20 @@ async def test_a_change_is_accepted(house: House, browser: Browser) -> None:
     marks = await house.app.ports.get(MarkSources).marks(None, 0, 4e9)
     assert {mark.task for mark in marks} == {"faq"}, "what was found stays on the record"
     await shown.context.close()
+
+
+async def test_the_document_is_true(house: House) -> None:
+    contract = await Contract.of(house)
+    put(house.app.ports.get(Records), [kept(0, "Where?", "There.", task="fresh", organisation=await house.home(), at=time.time())])
+    drift = ("/v1/drift", "/v1/drift/calm", "/v1/drift/calm/map")
+    quality = ("/v1/quality", "/v1/quality/fresh", "/v1/quality/replies/fresh-00000")
+    missing = ("/v1/drift/nothing", "/v1/quality/nothing", "/v1/quality/replies/nothing")
+    for path in (*drift, *quality, *missing):
+        answer = await house.ask("GET", path)
+        contract.check("GET", path, None, answer)
+        assert answer.status == (404 if path in missing else 200), answer.text
+    answer = await house.ask("POST", "/v1/drift/calm/accept")
+    contract.check("POST", "/v1/drift/calm/accept", None, answer)
+    assert answer.status in (200, 201), answer.text
+    own = {operation["operationId"] for _, path, operation in contract.operations() if path in OWN}
+    assert own - contract.succeeded == set()

@@ -20,7 +20,7 @@ from penstock.storage.telemetry.store import TelemetryStore
 
 Format = Literal["csv", "parquet"]
 
-MEDIA: dict[Format, str] = {"csv": "text/csv; charset=utf-8", "parquet": "application/vnd.apache.parquet"}
+MEDIA: dict[Format, str] = {"csv": "text/csv", "parquet": "application/vnd.apache.parquet"}
 
 MOST_SPANS = 1_000_000
 """Spans of one file; more are refused, so that a page's button cannot fill a disk."""

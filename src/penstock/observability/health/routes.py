@@ -143,6 +143,7 @@ def health_routes(ports: Ports) -> Sequence[Route]:
             scope=read_scope,
             query=ReadingsRequest,
             returns=Readings,
+            files=tuple(MEDIA.values()),
             failures=off,
         ),
         Route(

@@ -68,6 +68,7 @@ def export_routes(traces: Traces, folder: Path) -> Sequence[Route]:
             query=ExportQuery,
             returns=str,
             media=MEDIA["parquet"],
+            files=(MEDIA["csv"],),
             failures={"503": "Spans are not kept here, or the store cannot answer."},
         ),
     )
