@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import Literal
 
+import msgspec
 import pytest
 import pytest_asyncio
 from playwright.async_api import Browser
@@ -130,7 +131,8 @@ async def test_a_change_is_accepted(house: House, browser: Browser) -> None:
 
 async def test_the_document_is_true(house: House) -> None:
     contract = await Contract.of(house)
-    put(house.app.ports.get(Records), [kept(0, "Where?", "There.", task="fresh", organisation=await house.home(), at=time.time())])
+    fresh = kept(0, "Where?", "There.", task="fresh", organisation=await house.home())
+    put(house.app.ports.get(Records), [msgspec.structs.replace(fresh, at=time.time())])
     drift = ("/v1/drift", "/v1/drift/calm", "/v1/drift/calm/map")
     quality = ("/v1/quality", "/v1/quality/fresh", "/v1/quality/replies/fresh-00000")
     missing = ("/v1/drift/nothing", "/v1/quality/nothing", "/v1/quality/replies/nothing")
