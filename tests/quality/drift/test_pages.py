@@ -70,7 +70,7 @@ async def test_the_api_says_what_changed_first(house: House) -> None:
     points = (await house.ask("GET", "/v1/drift/faq/map")).json["points"]
     assert 300 <= len(points) <= 500
     assert (await house.ask("GET", "/v1/drift/nothing")).status == 404
-    assert (await house.ask("POST", "/v1/drift/calm/accept")).status == 409
+    assert (await house.ask("POST", "/v1/drift/faq/accept")).status == 409
     names = {one.name for one in house.app.ports.get(MeasureSources).all()}
     assert {"drift", "drift_vocabulary", "drift_topics", "ungrounded_rate"} <= names
 
@@ -140,8 +140,8 @@ async def test_the_document_is_true(house: House) -> None:
         answer = await house.ask("GET", path)
         contract.check("GET", path, None, answer)
         assert answer.status == (404 if path in missing else 200), answer.text
-    answer = await house.ask("POST", "/v1/drift/calm/accept")
-    contract.check("POST", "/v1/drift/calm/accept", None, answer)
+    answer = await house.ask("POST", "/v1/drift/faq/accept")
+    contract.check("POST", "/v1/drift/faq/accept", None, answer)
     assert answer.status in (200, 201), answer.text
     own = {operation["operationId"] for _, path, operation in contract.operations() if path in OWN}
     assert own - contract.succeeded == set()
