@@ -12,7 +12,8 @@ from penstock.kernel.measures import Example, MeasureSources
 
 
 def rule(**terms: Any) -> Rule:
-    return Rule(id="r", organisation="org_1", name="r", terms=Terms(**{"measure": "toy_latency_ms", **terms}))
+    values: dict[str, Any] = {"measure": "toy_latency_ms", **terms}
+    return Rule(id="r", organisation="org_1", name="r", terms=Terms(**values))
 
 
 def evaluation(source: Listed) -> Evaluation:
