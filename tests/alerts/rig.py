@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, ClassVar
@@ -64,7 +64,7 @@ class Receiver:
 
 
 @asynccontextmanager
-async def receiving() -> AsyncIterator[Receiver]:
+async def receiving() -> AsyncGenerator[Receiver]:
     receiver = Receiver()
     app = web.Application()
     app.router.add_post("/{tail:.*}", receiver.take)
@@ -110,7 +110,7 @@ QUIET = "[alerts]\nevery_seconds = 3600\nlag_seconds = 0\n"
 
 
 @asynccontextmanager
-async def alarmed(folder: Path, settings: str = "", *, database: str = "") -> AsyncIterator[Alarmed]:
+async def alarmed(folder: Path, settings: str = "", *, database: str = "") -> AsyncGenerator[Alarmed]:
     toy = Toy()
     async with open_house(folder, SETTINGS + QUIET + settings, database=database, more=(toy,)) as house:
         found = Alarmed(house, toy)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
 
@@ -56,7 +56,7 @@ class Smtp:
 
 
 @asynccontextmanager
-async def smtp_server() -> AsyncIterator[Smtp]:
+async def smtp_server() -> AsyncGenerator[Smtp]:
     found = Smtp()
     server = await asyncio.start_server(found.serve, "127.0.0.1", 0)
     found.port = server.sockets[0].getsockname()[1]

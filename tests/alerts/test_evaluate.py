@@ -3,7 +3,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from tests.alerts.series import ERRORS, GROUNDED, LATENCY, NOW, Listed, steps
+from tests.alerts.series import ERRORS, GROUNDED, LATENCY, NOW, SPEND, Listed, steps
 
 from penstock.alerts.evaluate import MOST_STEPS, Evaluation, amount
 from penstock.alerts.model import Detector, Objective, Rule, Terms, Threshold
@@ -12,7 +12,8 @@ from penstock.kernel.measures import Example, MeasureSources
 
 
 def rule(**terms: Any) -> Rule:
-    return Rule(id="r", organisation="org_1", name="r", terms=Terms(**{"measure": "toy_latency_ms", **terms}))
+    values: dict[str, Any] = {"measure": "toy_latency_ms", **terms}
+    return Rule(id="r", organisation="org_1", name="r", terms=Terms(**values))
 
 
 def evaluation(source: Listed) -> Evaluation:
@@ -77,3 +78,12 @@ def test_values_are_written_as_people_read_them() -> None:
     assert [amount(v, u) for v, u in ((120, "ms"), (2500, "ms"), (0.215, "share"), (12.5, "usd"), (12345, "tokens"), (None, "ms"))] == [
         "120 ms", "2.5 s", "21.5 %", "12.50 USD", "12,345", "–",
     ]  # fmt: skip
+
+
+async def test_a_group_without_readings_has_spent_nothing_unless_it_is_among_the_rest() -> None:
+    source, watched = Listed(SPEND), rule(measure="toy_spend_usd", by="task", threshold=Threshold(above=50))
+    _, found = await evaluation(source).look(watched, NOW, ["faq"])
+    assert found["faq"].state == "good"
+    source.put("toy_spend_usd", steps([60.0] * 5, group="…"))
+    _, found = await evaluation(source).look(watched, NOW, ["faq"])
+    assert {group: one.state for group, one in found.items()} == {"…": "bad"}

@@ -49,7 +49,7 @@ class Browser:
         assert answer.status == status, answer.text
         return answer.text
 
-    async def post(self, path: str, status: int = 303, **fields: str) -> str:
+    async def post(self, path: str, status: int = 303, **fields: Any) -> str:
         answer = await self.one.house.ask("POST", path, urlencode(fields), key="", **self._headers)
         assert answer.status == status, answer.text
         return answer.text
@@ -116,7 +116,7 @@ async def test_acknowledged_snoozed_and_awake(browser: Browser) -> None:
         ),
     ],
 )
-async def test_a_rule_is_made_changed_and_removed_by_its_form(browser: Browser, fields: dict[str, str], kept: Any) -> None:
+async def test_a_rule_is_made_changed_and_removed_by_its_form(browser: Browser, fields: dict[str, Any], kept: Any) -> None:
     name = f"{fields['kind']} {fields.get('way', '')} one"
     await browser.get(f"/console/alerts/rules/new?kind={fields['kind']}")
     await browser.post("/console/alerts/rules/new", name=name, measure="toy_latency_ms", enabled="on", **fields)
@@ -151,7 +151,7 @@ async def test_a_rule_is_made_changed_and_removed_by_its_form(browser: Browser, 
         ({"limit": "1", "severity": "loud"}, "severity"),
     ],
 )
-async def test_what_is_wrong_is_said_and_what_was_typed_stays(browser: Browser, fields: dict[str, str], words: str) -> None:
+async def test_what_is_wrong_is_said_and_what_was_typed_stays(browser: Browser, fields: dict[str, Any], words: str) -> None:
     form = {"kind": "threshold", "name": "typed", "measure": "toy_latency_ms", "note": "I typed this", **fields}
     page = await browser.post("/console/alerts/rules/new", 404 if "measure" in fields else 400, **form)
     assert words in page

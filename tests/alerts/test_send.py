@@ -19,7 +19,8 @@ EVENT = of_alert(alert(), "fired", url=URL, now=NOW, key="alert_1.1")
 
 
 def target(kind: str = "webhook", **more: Any) -> Target:
-    return Target(**{"name": "t", "kind": kind, "address": "http://127.0.0.1:9/secret-path", "shown": "", **more})
+    values: dict[str, Any] = {"name": "t", "kind": kind, "address": "http://127.0.0.1:9/secret-path", "shown": "", **more}
+    return Target(**values)
 
 
 async def sent(to: Target, seconds: float = 10.0) -> Sent:

@@ -81,7 +81,7 @@ def test_it_ends_only_well_clear_of_the_threshold() -> None:
     assert clear_at(Threshold(below=0.9)) == pytest.approx(0.99)
     assert clear_at(Threshold(above=10, clear=4)) == 4
     slow = Threshold(above=2000, clear_seconds=600)
-    values: list[float | None] = [2100.0] + [100.0] * 9
+    values = [2100.0] + [100.0] * 9
     assert judge(slow, "ms", steps(values), NOW).state == "unclear"
     assert judge(slow, "ms", steps([100.0] * 10), NOW).state == "good"
     assert span(slow, NOW + 5) == (NOW - 600, NOW + 60)

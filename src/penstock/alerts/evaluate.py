@@ -16,6 +16,8 @@ from penstock.kernel.measures import Asked, Measure, MeasureSources, Reading
 MOST_STEPS = 1900
 """Steps in one question; sources answer up to 2,000."""
 EXAMPLES = 5
+REST = "…"
+"""The group of all that are not looked at by themselves."""
 
 
 class Evaluation:
@@ -32,8 +34,9 @@ class Evaluation:
         _, measure = self._sources().of(terms.measure)
         since, until, step = span(terms, now)
         found = await self.readings(rule, since, until, step)
-        for group in held:
-            found.setdefault(group, [])
+        if REST not in found:  # else it may be among the rest, which is not to have nothing
+            for group in held:
+                found.setdefault(group, [])
         falls = measure.worse == "down"
         verdicts: dict[str, Verdict] = {}
         for group, readings in found.items():
@@ -71,7 +74,7 @@ class Evaluation:
         if terms.objective is not None or terms.detector is not None:
             since = max(since, until - max(3600.0, 4 * step))
         step = max(step, math.ceil((until - since) / MOST_STEPS))
-        equal = {**terms.where, **({terms.by: (group,)} if terms.by and group != "…" else {})}
+        equal = {**terms.where, **({terms.by: (group,)} if terms.by and group != REST else {})}
         asked = Asked(organisation=rule.reach, since=since, until=until, step=step, equal=equal)
         try:
             source, _ = self._sources().of(terms.measure)
