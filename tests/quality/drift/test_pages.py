@@ -70,7 +70,7 @@ async def test_the_api_says_what_changed_first(house: House) -> None:
     points = (await house.ask("GET", "/v1/drift/faq/map")).json["points"]
     assert 300 <= len(points) <= 500
     assert (await house.ask("GET", "/v1/drift/nothing")).status == 404
-    assert (await house.ask("POST", "/v1/drift/faq/accept")).status == 409
+    assert (await house.ask("POST", "/v1/drift/calm/accept")).status == 409
     names = {one.name for one in house.app.ports.get(MeasureSources).all()}
     assert {"drift", "drift_vocabulary", "drift_topics", "ungrounded_rate"} <= names
 
@@ -131,8 +131,10 @@ async def test_a_change_is_accepted(house: House, browser: Browser) -> None:
 
 async def test_the_document_is_true(house: House) -> None:
     contract = await Contract.of(house)
-    fresh = kept(0, "Where?", "There.", task="fresh", organisation=await house.home())
-    put(house.app.ports.get(Records), [msgspec.structs.replace(fresh, at=time.time())])
+    records, home = house.app.ports.get(Records), await house.home()
+    put(records, [msgspec.structs.replace(kept(0, "Where?", "There.", task="fresh", organisation=home), at=time.time())])
+    put(records, traffic(700, changes=350, task="shifted", organisation=home))
+    await keeper(house).look()
     drift = ("/v1/drift", "/v1/drift/calm", "/v1/drift/calm/map")
     quality = ("/v1/quality", "/v1/quality/fresh", "/v1/quality/replies/fresh-00000")
     missing = ("/v1/drift/nothing", "/v1/quality/nothing", "/v1/quality/replies/nothing")
@@ -140,8 +142,8 @@ async def test_the_document_is_true(house: House) -> None:
         answer = await house.ask("GET", path)
         contract.check("GET", path, None, answer)
         assert answer.status == (404 if path in missing else 200), answer.text
-    answer = await house.ask("POST", "/v1/drift/faq/accept")
-    contract.check("POST", "/v1/drift/faq/accept", None, answer)
+    answer = await house.ask("POST", "/v1/drift/shifted/accept")
+    contract.check("POST", "/v1/drift/shifted/accept", None, answer)
     assert answer.status in (200, 201), answer.text
     own = {operation["operationId"] for _, path, operation in contract.operations() if path in OWN}
     assert own - contract.succeeded == set()
