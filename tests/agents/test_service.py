@@ -22,7 +22,7 @@ from penstock.kernel.journal import Journal
 from penstock.storage.records import Records
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(90)]
-OWN = ("/v1/agents", "/v1/agents/{name}/runs", "/v1/agents/runs/{id}", "/v1/agents/effects/in-doubt")
+OWN = ("/v1/agents", "/v1/agents/{name}/runs", "/v1/agents/runs/{id}", "/v1/agents/effects/in-doubt", "/v1/agents/effects/settle")
 """Routes that are held against the document here."""
 
 
@@ -105,7 +105,7 @@ async def test_the_document_is_true_and_a_run_is_made_once(place: Place) -> None
     assert provider.asked[-1]["messages"][0] == {"role": "system", "content": "Help."}
     assert [one["function"]["name"] for one in provider.asked[-1]["tools"]] == ["look_up", "notify"]
     assert (await ask("GET", f"/v1/agents/runs/{run}"))["run"]["labels"] == {"agent": "desk"}
-    assert (await ask("GET", "/v1/agents/effects/in-doubt"))["data"] == []
+    assert (await ask("GET", "/v1/agents/effects/in-doubt", "/v1/agents/effects/settle"))["data"] == []
 
     await ask("POST", "/v1/agents/nobody/runs", {"input": "?"}, status=404)
     await ask("POST", "/v1/agents/desk/runs", {"input": ""}, status=400)
@@ -135,6 +135,12 @@ async def test_another_organisation_starts_only_what_is_shared_and_sees_only_its
     assert (told["run"]["organisation"], told["ended"]["output"]) == (organisation, "ask them yourself")
     mine = await house.made("/v1/agents/desk/runs", {"input": "?"})
     assert (await house.ask("GET", f"/v1/agents/runs/{mine['run']['id']}", key=stranger)).status == 404
+    effects = Effects(house.app.ports.get(Records))
+    await effects.begin("run/call/2", await house.home(), "run", "pay", "irreversible")
+    await effects.end("run/call/2", "in_doubt", {"state": "in_doubt"})
+    told = {"key": "run/call/2", "state": "failed", "note": "we say so"}
+    assert (await house.ask("POST", "/v1/agents/effects/settle", told, key=stranger)).status == 404
+    assert (await house.ask("POST", "/v1/agents/effects/settle", told)).status == 200
     reader, _ = await house.key(scopes=["read"])
     assert (await house.ask("POST", "/v1/agents/desk/runs", {"input": "?"}, key=reader)).status == 403
 
@@ -169,6 +175,20 @@ async def test_the_doctor_names_them(place: Place) -> None:
     await effects.end("run/call/1", "in_doubt", {"state": "in_doubt"})
     (finding,) = await check()
     assert (finding.status, "the oldest of pay" in finding.what) == ("warn", True)
+
+    contract = await Contract.of(house)
+    reader, _ = await house.key(scopes=["read"])
+    told = {"key": "run/call/1", "state": "done", "note": "it is on the statement"}
+    for key, body, status in (
+        *((reader, told, 403), (None, {**told, "state": "maybe"}, 400), (None, {**told, "key": "none"}, 404)),
+        *((None, told, 200), (None, told, 409)),
+    ):
+        answer = await house.ask("POST", "/v1/agents/effects/settle", body, key=key)
+        contract.check("POST", "/v1/agents/effects/settle", body, answer)
+        assert answer.status == status, answer.text
+    (line,) = [one for one in await effects.of_run(None, "run") if one.key == "run/call/1"]
+    assert (line.state, line.outcome["text"], line.outcome["before"]) == ("done", "it is on the statement", {"state": "in_doubt"})
+    assert [one.status for one in await check()] == ["ok"]
 
 
 @pytest.mark.parametrize(

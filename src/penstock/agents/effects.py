@@ -16,6 +16,7 @@ from sqlalchemy import Connection, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from penstock.agents.tables import EFFECTS
+from penstock.kernel.errors import Conflict, NotFound
 from penstock.storage.records import Records
 
 EffectState = Literal["begun", "done", "failed", "in_doubt"]
@@ -70,6 +71,24 @@ class Effects:
         """Write what came of it. Raises `StorageError`."""
         values = {"state": state, "outcome": msgspec.json.encode(outcome).decode(), "ended_at": time.time()}
         await self._records.write(lambda c: c.execute(update(EFFECTS).where(EFFECTS.c.key == key).values(values)))
+
+    async def settle(self, reach: str | None, key: str, state: Literal["done", "failed"], note: str, by: str) -> Line:
+        """Write what a person has found out of a call in doubt, and who says so. Raises `NotFound`, and `Conflict` for one that is not."""
+
+        def write(connection: Connection) -> Line:
+            kept = _one(connection, key)
+            if kept is None or reach not in (None, kept.organisation):
+                raise NotFound(f"there is no effect {key[:100]!r}", param="key")
+            if kept.state != "in_doubt":
+                raise Conflict(f"effect {key[:100]!r} is not in doubt: it is {kept.state}", param="key")
+            outcome = {"state": state, "text": note, "code": "settled", "at": time.time(), "by": by, "before": kept.outcome}
+            values = {"state": state, "outcome": msgspec.json.encode(outcome).decode(), "ended_at": outcome["at"]}
+            connection.execute(update(EFFECTS).where(EFFECTS.c.key == key).values(values))
+            settled = _one(connection, key)
+            assert settled is not None
+            return settled
+
+        return await self._records.write(write)
 
     async def of_run(self, reach: str | None, run: str) -> list[Line]:
         """The effects of one run, in the order in which they were begun."""

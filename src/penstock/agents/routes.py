@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Literal
 
 from msgspec import Meta, Struct, structs
 
@@ -25,6 +25,14 @@ class EffectList(Struct, frozen=True, kw_only=True):
     """Effects, the oldest first."""
 
     data: list[Line]
+
+
+class SettleBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What was found out of a call in doubt: whether it happened (``done``) or not (``failed``), and how that is known."""
+
+    key: Annotated[str, Meta(min_length=1, max_length=400)]
+    state: Literal["done", "failed"]
+    note: Annotated[str, Meta(min_length=1, max_length=4096)]
 
 
 class StartBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -54,6 +62,10 @@ def routes(agents: Agents) -> Sequence[Route]:
     async def doubts(ask: Ask) -> EffectList:
         return EffectList(data=await agents.effects.in_doubt(ask.principal.reach))
 
+    async def settle(ask: Ask) -> Line:
+        body = ask.body(SettleBody)
+        return await agents.effects.settle(ask.principal.reach, body.key, body.state, body.note, ask.principal.key_id)
+
     read, call = Scope.READ, Scope.CALL
     found = (
         Route(method="GET", path="/v1/agents", handler=listed, summary="List the agents.", scope=read, returns=AgentList),
@@ -75,6 +87,15 @@ def routes(agents: Agents) -> Sequence[Route]:
             summary="List effects that may or may not have happened.",
             scope=read,
             returns=EffectList,
+        ),
+        Route(
+            method="POST",
+            path="/v1/agents/effects/settle",
+            handler=settle,
+            summary="Say whether an effect in doubt happened.",
+            scope=Scope.ADMIN,
+            body=SettleBody,
+            returns=Line,
         ),
     )
     return tuple(structs.replace(route, holding=JOURNAL) for route in found)

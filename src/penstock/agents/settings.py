@@ -23,5 +23,5 @@ class AgentSettings(Struct, frozen=True, forbid_unknown_fields=True):
     at_once: Annotated[int, Meta(ge=1, description="Runs of agents of one organisation that are worked on at once; the others wait.")] = 50
     per_process: Annotated[int, Meta(ge=1, description="Runs of agents that one process works on at once, without what they ask for.")] = 50
     keep_effects_days: Annotated[
-        float, Meta(gt=0, description="How long it is kept what tools did to the world; what is in doubt is kept for good.")
+        float, Meta(gt=0, description="How long it is kept what tools did to the world; what is in doubt is kept until someone settles it.")
     ] = 90.0

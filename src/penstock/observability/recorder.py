@@ -55,6 +55,7 @@ class Recorder:
         self._one_at_a_time = asyncio.Lock()
         self._wake: asyncio.Event | None = None
         self._said_at = 0.0
+        self._said_drops = 0
         self._stopping = False
         self.stored = 0
         self.drops: Counter[str] = Counter()
@@ -122,7 +123,8 @@ class Recorder:
                 self._say("records cannot be stored and wait", fault.message)
             except Exception:  # whatever it is, the recorder must live on: the queue fills and says so
                 _log.exception("records cannot be stored and wait")
-            if self.drops and time.monotonic() - self._said_at > SAY_AGAIN_SECONDS:
+            if self.drops.total() > self._said_drops and time.monotonic() - self._said_at > SAY_AGAIN_SECONDS:
+                self._said_drops = self.drops.total()
                 self._say("records were dropped", ", ".join(f"{n} {reason}" for reason, n in self.drops.items()))
 
     async def _store(self) -> None:

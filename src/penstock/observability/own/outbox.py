@@ -71,6 +71,7 @@ class Outbox:
         self._task: asyncio.Task[None] | None = None
         self._stopping = False
         self._said_at = 0.0
+        self._said_drops = 0
         self.stored = 0
         self.drops: Counter[str] = Counter()
 
@@ -204,7 +205,8 @@ class Outbox:
             except PenstockError as fault:
                 pause = AGAIN_SECONDS
                 self._say("own spans cannot be stored and wait", fault.message)
-            if self.drops:
+            if self.drops.total() > self._said_drops and time.monotonic() - self._said_at > SAY_AGAIN_SECONDS:
+                self._said_drops = self.drops.total()
                 self._say("own spans were dropped", ", ".join(f"{n} {reason}" for reason, n in self.drops.items()))
 
     def _say(self, what: str, why: str) -> None:
