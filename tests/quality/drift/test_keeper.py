@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 from msgspec.structs import replace
-from tests.quality.drift.house import SETTINGS, Hashing, put, stored, traffic
+from tests.quality.drift.house import SETTINGS, START, Hashing, put, stored, traffic
 
 from penstock.kernel.errors import Conflict, NotFound, PenstockError, StorageFull
 from penstock.kernel.principal import Principal, Scope
@@ -36,6 +36,22 @@ def store(tmp_path: Path) -> Generator[Records]:
 
 def keeper(store: Records, embedder: Embedder | None = None) -> Keeper:
     return Keeper(store, SETTINGS, lambda: embedder)
+
+
+async def test_a_change_that_nobody_accepts_is_observed_for_so_long_and_then_rests(store: Records, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("penstock.quality.drift.keeper.MOST_DRIFTING", 900)
+    put(store, traffic(1600, changes=400))
+    watch = keeper(store)
+    await watch.look()
+    (one,) = watch.of(None)
+    assert (told(one).state, told(one).rests, len(one.seen)) == ("drifting", True, 1000)
+    await watch.look()
+    assert len(watch.of(None)[0].seen) == 1000
+    await watch.accept(WHO, "faq")
+    await watch.look()
+    (one,) = watch.of(None)
+    assert (told(one).state, told(one).rests) == ("steady", False)
+    assert one.seen[-1].at == START + 1599 * 60
 
 
 async def test_a_change_is_written_down_once_and_accepted(store: Records) -> None:

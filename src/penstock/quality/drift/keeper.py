@@ -31,6 +31,8 @@ from penstock.storage.records import Records
 BATCH = 500
 MOST_CALLS = 6000
 """Calls that a watch remembers; after so many without a change the last of them become the reference."""
+MOST_DRIFTING = 2 * MOST_CALLS
+"""Calls after which a task that has changed is observed no more until somebody accepts it, so that memory has an end."""
 EMBEDDED, MOST_EMBEDDED = 64, 512
 """Prompts that are embedded at once, and in one look at a task; more of its calls wait for the next look, so that cores stay free."""
 LATE_SECONDS = 120.0
@@ -79,6 +81,8 @@ class Keeper:
                 if watched is None or watched.baseline != (baseline.id if baseline is not None else ""):
                     watched = self._watched[task] = self._begin(task, baseline)
                 await self._write_down(watched)  # what could not be written when it was found
+                if resting(watched):
+                    return
                 if not watched.seen or there[task] > watched.seen[-1].at - LATE_SECONDS:
                     await self._follow(task, watched)
 
@@ -103,6 +107,8 @@ class Keeper:
             await asyncio.to_thread(_observed, watched, new, vectors)
             await self._write_down(watched)
             self.counts["calls"] += len(new)
+            if resting(watched):
+                break
             if len(watched.seen) >= MOST_CALLS and not watched.changes:
                 since = watched.seen[-watched.wanted * 2].at
                 await self._rebase(watched, since, f"nothing changed in {len(watched.seen)} calls", "penstock")
@@ -216,9 +222,14 @@ class Keeper:
         )
 
 
+def resting(watched: Watched) -> bool:
+    """Whether a task that has changed is observed no more, until that is accepted."""
+    return bool(watched.changes) and len(watched.seen) >= MOST_DRIFTING
+
+
 def _observed(watched: Watched, rows: Sequence[Kept], vectors: dict[str, Any]) -> None:
     for one in rows:
         watched.observe(one, vectors.get(one.id))
 
 
-__all__ = ["MOST_CALLS", "TITLES", "Keeper"]
+__all__ = ["MOST_CALLS", "MOST_DRIFTING", "TITLES", "Keeper", "resting"]

@@ -13,7 +13,7 @@ from penstock.kernel.principal import Principal, Scope
 from penstock.kernel.web import Ask, Route
 from penstock.quality import samples
 from penstock.quality.drift import store
-from penstock.quality.drift.keeper import Keeper
+from penstock.quality.drift.keeper import Keeper, resting
 from penstock.quality.drift.projection import MOST, Map, Point, project, thinned
 from penstock.quality.drift.store import Baseline
 from penstock.quality.drift.watched import Watched, score
@@ -49,11 +49,13 @@ class FeatureDrift(Struct, frozen=True, kw_only=True):
 
 class TaskDrift(Struct, frozen=True, kw_only=True):
     """A task. ``learning`` as long as its reference is not whole. ``features`` are in the order in which they changed, the first first;
-    then by their evidence. ``calls`` counts those that were observed, ``reference`` those of them that are the reference."""
+    then by their evidence. ``calls`` counts those that were observed, ``reference`` those of them that are the reference. ``rests``: it has
+    changed, and is observed no more until that is accepted."""
 
     task: str
     organisation: str
     state: State
+    rests: bool
     calls: int
     reference: int
     reference_since: float | None
@@ -103,6 +105,7 @@ def told(watched: Watched) -> TaskDrift:
         task=watched.task,
         organisation=watched.organisation,
         state="drifting" if first is not None else "steady" if watched.ready else "learning",
+        rests=resting(watched),
         calls=len(watched.seen),
         reference=watched.wanted,
         reference_since=watched.seen[0].at if watched.seen else None,
