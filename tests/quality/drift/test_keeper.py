@@ -162,3 +162,21 @@ async def test_without_the_model_the_rest_is_watched(store: Records) -> None:
     assert "topics" not in watched.features
     assert watching.unembedded == "the weights are not here"
     assert "local embedding model" in (await mapped(store, watched)).why
+
+
+async def test_a_model_that_is_back_is_asked_again(store: Records) -> None:
+    put(store, traffic(60))
+    now, embedders = [1e9], [Missing(), Hashing()]
+    watching = Keeper(store, SETTINGS, lambda: embedders[0], lambda: now[0])
+    await watching.look()
+    assert watching.unembedded
+    del embedders[0]
+    put(store, traffic(250)[60:])
+    now[0] += 599
+    await watching.look()
+    assert (watching.unembedded, embedders[0].asked) == ("the weights are not here", 0)
+    put(store, traffic(500)[250:])
+    now[0] += 1
+    await watching.look()
+    assert watching.unembedded == ""
+    assert embedders[0].asked > 0

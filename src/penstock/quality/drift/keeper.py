@@ -35,6 +35,8 @@ MOST_DRIFTING = 2 * MOST_CALLS
 """Calls after which a task that has changed is observed no more until somebody accepts it, so that memory has an end."""
 EMBEDDED, MOST_EMBEDDED = 64, 512
 """Prompts that are embedded at once, and in one look at a task; more of its calls wait for the next look, so that cores stay free."""
+EMBED_AGAIN_SECONDS = 600.0
+"""After how long a model that could not embed is asked again."""
 LATE_SECONDS = 120.0
 """For how long a call may take, and its sample come behind those of later ones, and still be observed."""
 TITLES = {feature.name: feature.title for feature in FEATURES}
@@ -55,6 +57,7 @@ class Keeper:
         self.counts: Counter[str] = Counter()
         self.unembedded = ""
         """Why prompts have no embeddings; empty where they have."""
+        self._embed_again = 0.0
 
     def of(self, reach: str | None) -> list[Watched]:
         """The tasks of an organisation, or all, that are watched; those that changed first."""
@@ -117,7 +120,7 @@ class Keeper:
     async def _vectors(self, rows: Sequence[Kept]) -> tuple[dict[str, Any], int]:
         """Embeddings of prompts by call: those that are kept, and new ones, and how many those are. Empty without an embedder."""
         embedder = self._embedder()
-        if embedder is None or self.unembedded or not rows:
+        if embedder is None or not rows or (self.unembedded and self._clock() < self._embed_again):
             return {}, 0
         import numpy as np  # an embedder has brought it
 
@@ -129,11 +132,13 @@ class Keeper:
             try:
                 made = await embedder.embed([one.prompt[:2000] or " " for one in piece])
             except PenstockError as fault:
-                self.unembedded = fault.message  # the model is not here; the other features are watched without it
+                # The model is not here; the other features are watched without it, and what learns its reference later, with it.
+                self.unembedded, self._embed_again = fault.message, self._clock() + EMBED_AGAIN_SECONDS
                 return {}, 0
             kept = [{"sample": one.id, "embedder": id, "vector": vector, "at": one.at} for one, vector in zip(piece, made, strict=True)]
             await self._records.write(lambda c, kept=kept: store.keep_vectors(c, kept))
             found.update((one.id, vector) for one, vector in zip(piece, made, strict=True))
+        self.unembedded = ""
         return {call: np.frombuffer(vector, dtype=np.float32) for call, vector in found.items()}, len(missing)
 
     async def _write_down(self, watched: Watched) -> None:
