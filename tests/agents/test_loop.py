@@ -201,6 +201,11 @@ async def test_a_model_that_is_busy_is_asked_again_and_one_that_refuses_is_not(s
     assert (ended.state, ended.code, ended.message) == ("failed", "insufficient_quota", "the budget is spent")
 
 
+async def test_nothing_is_waited_for_longer_than_the_run_may_last(stand: Stand) -> None:
+    ended = await stand.ask(agent(), Said(error="overloaded", again=3600.0), limits=Limits(seconds=0.2))
+    assert (ended.state, ended.code, ended.spent.turns) == ("limit", "limit_seconds", 0)
+
+
 async def test_agents_ask_agents_and_hand_down_what_is_left(stand: Stand) -> None:
     helper = agent(add, name="helper", description="Adds.")
     one = agent(helper)

@@ -105,7 +105,7 @@ class Loop:
                 failures += 1
                 if said.again is None or failures >= FAILURES:
                     return self._ended("failed", said.error, said.message)
-                await self._run.sleep(max(said.again, min(LONGEST_PAUSE, 2.0 ** (failures - 1))))
+                await self._pause(max(said.again, min(LONGEST_PAUSE, 2.0 ** (failures - 1))))
                 continue
             failures = 0
             self._messages.append(said.turn())
@@ -123,6 +123,14 @@ class Loop:
                 if corrections > CORRECTIONS:
                     return self._ended("failed", "output_invalid", f"the answer is not of the agent's type: {fault}")
                 self._messages.append({"role": "user", "content": f"That answer cannot be used: {fault}. Give it again as was asked."})
+
+    async def _pause(self, seconds: float) -> None:
+        """Wait, but no longer than the run may last; the time that was waited is known without another step."""
+        limit, spent = self._limits.seconds, self._spent
+        if limit is not None:
+            seconds = min(seconds, max(0.0, spent.began + limit - spent.at))
+        await self._run.sleep(seconds)
+        self._spent = spent.plus(at=spent.at + seconds + 1e-6)  # beyond what sums of times of day leave out
 
     def _reached(self) -> str | None:
         limits = self._limits
@@ -230,7 +238,7 @@ class Loop:
                 pause = max(pause, outcome.after, min(retry.longest_seconds, retry.first_seconds * retry.factor ** (attempt - 1)))
             left, attempt = again, attempt + 1
             if left:
-                await self._run.sleep(pause)
+                await self._pause(pause)
         return [(one, found[one.ordinal]) for one in group]
 
     async def _once(self, one: Wanted, attempt: int) -> dict[str, Any]:
