@@ -46,11 +46,12 @@ ASKED = "What is it like in Delft?"
 
 
 def program(variable: str, name: str) -> str:
-    """The program that the variable leads to, or that is installed. Without one the test is skipped, but not where all must run."""
-    found = os.environ.get(variable) or shutil.which(name)
-    if found is None or shutil.which(found) is None:
-        if os.environ.get("CI"):
-            pytest.fail(f"{name} is missing; tests must be complete here")
+    """The program that the variable leads to, or that is installed; without either the test is skipped."""
+    told = os.environ.get(variable)
+    found = shutil.which(told or name)
+    if found is None and told:
+        pytest.fail(f"{variable} leads to {told}, which is no program")
+    if found is None:
         pytest.skip(f"{name} is not installed; make test-compatibility installs it")
     return found
 
