@@ -4,11 +4,12 @@ import asyncio
 import contextlib
 import socket
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from penstock.gateway import flow
-from penstock.gateway.flow import CREDIT, MOST_BEHIND, Flow
+from penstock.gateway.flow import CREDIT, MOST_BEHIND, Flow, connection_of
 
 
 @pytest.fixture
@@ -80,3 +81,28 @@ async def test_waiting_ends_when_patience_does(pair: tuple[socket.socket, socket
     handed = fill(ours) + 2 * MOST_BEHIND
     assert await link.catch_up(handed, 0.05) is False
     link.close()
+
+
+def test_looking_for_a_connection_leaves_nothing_open(pair: tuple[socket.socket, socket.socket], tmp_path: Path) -> None:
+    host, port = pair[1].getsockname()
+    path = tmp_path / "no connection"
+    with path.open("w"):
+
+        def opened() -> int:
+            # Others come and go in this process meanwhile; of this file there is one.
+            return sum(_leads(entry) == str(path) for entry in Path("/proc/self/fd").iterdir())
+
+        for _ in range(3):
+            found = connection_of(f"{host}:{port}")
+            assert found is not None
+            assert (found[0], found[1].getpeername()) == (pair[0].fileno(), (host, port))
+            found[1].close()
+            assert connection_of(f"{host}:1") is None
+        assert opened() == 1
+
+
+def _leads(entry: Path) -> str:
+    try:
+        return str(entry.readlink())
+    except OSError:
+        return ""

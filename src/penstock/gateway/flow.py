@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import os
 import socket
+import stat
 import struct
 from pathlib import Path
 
@@ -82,7 +83,9 @@ def connection_of(client: str) -> tuple[int, socket.socket] | None:
         return None
     for number in numbers:
         with contextlib.suppress(OSError, ValueError):
-            connection = socket.socket(fileno=os.dup(number))
+            if not stat.S_ISSOCK(os.fstat(number).st_mode):
+                continue
+            connection = _handle(number)
             try:
                 if connection.family in (socket.AF_INET, socket.AF_INET6):
                     peer: tuple[str, int] = connection.getpeername()[:2]
@@ -93,3 +96,13 @@ def connection_of(client: str) -> tuple[int, socket.socket] | None:
                 raise
             connection.close()
     return None
+
+
+def _handle(number: int) -> socket.socket:
+    """A second handle of a connection. What is no connection any more leaves none behind: `socket` would not close it."""
+    copied = os.dup(number)
+    try:
+        return socket.socket(fileno=copied)
+    except OSError:
+        os.close(copied)
+        raise
