@@ -64,6 +64,9 @@ async def test_the_document_is_true(tmp_path: Path) -> None:
         await ask("GET", f"/v1/measures/compare?what=model&a=m-1&b=m-2&{period}")
         await ask("GET", f"/v1/measures/error_rate/examples?{period}")
         await ask("GET", f"/v1/marks?{period}")
+        for path in ("/v1/marks?", "/v1/measures/readings?names=calls,latency_p95_ms&whole=true&", "/v1/measures/calls/examples?"):
+            await ask("GET", f"{path}since=0&until=253402300799")
+            await ask("GET", f"{path}since=0&until=1e300", status=400)
 
         assert (await ask("GET", "/v1/payloads/access"))["data"]
         reader, _ = await house.key(scopes=["read"])

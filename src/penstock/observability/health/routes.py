@@ -11,7 +11,7 @@ from msgspec import Meta, Struct
 from penstock.kernel.measures import Asked, Example, Mark, MarkSources, Measure, MeasureSources, Reading, Unit
 from penstock.kernel.ports import Ports
 from penstock.kernel.principal import Scope
-from penstock.kernel.web import Ask, Route
+from penstock.kernel.web import Ask, Moment, Route
 from penstock.observability.health.asking import Name, PeriodQuery, Readings, ReadingsQuery, asked, names_of, period, read
 from penstock.observability.health.compare import Compared, CompareQuery, Comparison
 from penstock.observability.health.files import MEDIA, Format, readings_file
@@ -55,8 +55,8 @@ class ExampleList(Struct, frozen=True, kw_only=True):
 class MarksQuery(Struct, frozen=True, kw_only=True):
     """Of when marks are wanted; with ``task`` those of this task and those of all."""
 
-    since: Annotated[float, Meta(ge=0)]
-    until: Annotated[float, Meta(ge=0)]
+    since: Moment
+    until: Moment
     task: Name = ""
 
 
