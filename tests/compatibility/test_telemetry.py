@@ -39,8 +39,11 @@ models = ["m"]
 [finops.prices."openai/m"]
 input = 1.0
 output = 2.0
+[observability.spans]
+own = false
 [observability.otlp]
 """
+"""Spans of our own are left out: what other programs tell is looked at, down to the count."""
 HERE = Path(__file__).parent / "node"
 ASKED = "What is it like in Delft?"
 
