@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 from penstock.kernel.seat import Seat
-from penstock.routing import store
 from penstock.routing.numbers import BEAT_SECONDS, LEASE_SECONDS, Fixed, Leased
 from penstock.routing.settings import RoutingSettings
 from penstock.routing.wiring import number_of, numbers_found
 from penstock.storage.migrations import migrate
+from penstock.storage.moment import moment
 from penstock.storage.records import Records, open_records
 
 pytestmark = pytest.mark.timeout(60)
@@ -64,7 +64,7 @@ async def test_a_machine_whose_clock_is_ahead_takes_no_number_of_another(records
     await two.hold()
     assert (one.number, two.number) == (0, 1)
     monkeypatch.undo()
-    assert await records.read(store.moment) == pytest.approx(time.time(), abs=30)
+    assert await records.read(moment) == pytest.approx(time.time(), abs=30)
 
 
 def test_the_settings_come_first_then_the_database_then_the_seat(records: Records) -> None:

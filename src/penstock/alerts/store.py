@@ -10,17 +10,11 @@ from sqlalchemy import Connection, RowMapping, and_, delete, func, insert, or_, 
 from penstock.alerts.model import Alert, Rule, Silence, Terms
 from penstock.alerts.tables import ALERTS, LEASES, RULES, SILENCES
 from penstock.kernel.errors import Conflict
+from penstock.storage.moment import moment
 from penstock.storage.schema import encode_json
 
 HOME = "rounds"
 """The lease of whoever looks at rules and delivers."""
-
-
-def moment(connection: Connection) -> float:
-    """The database's time, in Unix seconds: all processes share it."""
-    if connection.dialect.name == "sqlite":
-        return float(connection.execute(select((func.julianday("now") - 2440587.5) * 86_400.0)).scalar_one())
-    return float(connection.execute(select(func.extract("epoch", func.now()))).scalar_one())
 
 
 def take_lease(connection: Connection, holder: str, seconds: float, now: float | None = None) -> bool:

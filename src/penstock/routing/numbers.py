@@ -17,6 +17,7 @@ from penstock.kernel.errors import Conflict
 from penstock.kernel.ids import new_id
 from penstock.routing import store
 from penstock.routing.series import share
+from penstock.storage.moment import moment
 from penstock.storage.records import Records
 
 LEASE_SECONDS = 60.0
@@ -69,7 +70,7 @@ class Leased:
 
     async def _take(self, tries: int) -> int:
         def work(connection: Connection) -> int:
-            now = self._lease_clock() if self._lease_clock is not None else store.moment(connection)
+            now = self._lease_clock() if self._lease_clock is not None else moment(connection)
             return store.take_number(connection, self._holder, now, now - LEASE_SECONDS)
 
         try:

@@ -105,13 +105,6 @@ def keep_watch(connection: Connection, watched: Watched) -> None:
         connection.execute(insert(WATCHES).values(values))
 
 
-def moment(connection: Connection) -> float:
-    """The database's time, in Unix seconds."""
-    if connection.dialect.name == "sqlite":
-        return float(connection.execute(select((func.julianday("now") - 2440587.5) * 86_400.0)).scalar_one())
-    return float(connection.execute(select(func.extract("epoch", func.now()))).scalar_one())
-
-
 def take_number(connection: Connection, holder: str, now: float, before: float) -> int:
     """The number that ``holder`` has, beaten now, or else the lowest that nobody has, or whose holder has not beaten since ``before``."""
     held = {number: (whose, at) for number, whose, at in connection.execute(select(NUMBERS.c.number, NUMBERS.c.holder, NUMBERS.c.beat_at))}
