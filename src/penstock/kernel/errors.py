@@ -53,6 +53,13 @@ What one class tells apart has a code of its own::
     prompt_not_found            404  NotFound          no stored prompt has this id or name, or no version of it this number or label
     prompt_revoked              403  Forbidden         the version of the prompt was revoked
     prompt_variable_invalid     400  RequestError      a variable of a prompt is missing, unknown, or not of its type
+    self_approval               403  Forbidden         who began a run, or has it work for them, may not approve what it does
+    person_needed               403  Forbidden         this needs a person, and the key belongs to none
+    not_asked                   403  Forbidden         the request goes to others, or is another organisation's
+    request_over                409  Conflict          the request is decided, expired or closed, or was answered by the same person
+    request_expired             409  Conflict          nobody answered the request in time
+    approval_void               409  Conflict          what was looked at is not what is asked for any more
+    policy_changed              409  Conflict          somebody else changed the policy; look at it and ask again
     place_not_allowed           403  NotApproved       the task's data may not go where the model stands
     no_candidate_allowed        403  NotApproved       none of the task's candidates may do the call; the message says why of each
     no_candidate_fits           400  RequestError      no candidate takes what the request brings: its length, content, tools or deadline
@@ -60,10 +67,15 @@ What one class tells apart has a code of its own::
     task_in_settings            409  Conflict          the settings declare a task of this name, so it is changed there
     budget_of_task              409  Conflict          a task declares this budget, so it is changed there
     task_changed                409  Conflict          somebody else changed the task; look at it and ask again
+    run_paused                  409  Conflict          the run was paused, so nothing more is told of it until it is resumed
+    origin_not_allowed          403  Forbidden         a web page of an origin that interop.origins does not name asked
+    not_acceptable              406  RequestError      the client takes neither JSON nor events
     wrong_state                 409  Conflict          the version is not at the step before the one that was asked for
     no_floor                    409  Conflict          the task states no floor, so there is nothing to certify or to draw
     being_fitted                409  Conflict          a policy of the task is being fitted already
     not_active                  409  Conflict          the policy is not active, so nothing can be suspended or replayed
+    limit_reached               500  PenstockError     nothing is left of a limit of a run, which ends with that
+    not_durable_here            500  PenstockError     a durable call outside of a workflow, in a step, or beside another one
     version_revoked             409  Conflict          the version is revoked, for good
     target_taken                409  Conflict          another live version has this name
     weights_changed             409  Conflict          the weights are not those that were scanned, so nothing is signed or approved
@@ -76,6 +88,8 @@ What one class tells apart has a code of its own::
     signing_extra_missing       503  Unavailable       the extra 'signing' is not installed
     unknown_url                 404  NotFound          nothing answers at this path
     recording_miss              404  UnknownModel      the recording holds no reply to this request
+    events_expired              400  RequestError      a background response has no events any more; ask without starting_after
+    memory_full                 409  Conflict          a person, team or agent has as many memories as it may (agents.memory.most_records)
     previous_response_not_found  400  NotFound         the response to follow, or one before it, is not stored any more
     encoding_not_taken          415  RequestError      spans came in an encoding that is not understood here, or needs the extra 'otlp'
     media_type_not_taken        415  RequestError      spans came neither as protobuf nor as JSON
@@ -101,9 +115,15 @@ What is wrong with a batch stands in the batch, under ``errors``: ``empty_file``
 ``revoked_api_key`` (its key may call no more), ``run_ended`` (somebody ended its run), and by line ``invalid_json_line``, ``invalid_utf8``,
 ``line_too_long``, ``missing_...``, ``invalid_...`` and ``duplicate_custom_id``; ``more_errors`` counts those beyond the first hundred.
 
-How a call of an agent's tool went stands in its outcome: ``tool_failed``, ``tool_unavailable`` (it did not happen, and no more tries were
-left), ``tool_timeout``, ``tool_in_doubt`` (nobody knows whether it happened), ``tool_result_cut``, ``tool_result_unreadable``. How its
-run ended: ``limit_...`` with the name of the limit, ``stuck``, ``output_invalid``, ``bad_reply``, or what the line said to its question.
+How a call of an agent's tool went stands in its outcome: ``tool_failed``, ``tool_unavailable`` (it did not happen, and no more tries
+were left), ``tool_timeout``, ``tool_in_doubt`` (nobody knows whether it happened), ``tool_result_cut``, ``tool_result_unreadable``; or why
+it was not made: ``approval_refused``, ``approval_rejected``, ``approval_expired``, ``approval_revoked``, ``approval_void``,
+``approval_closed``, and while it waits ``approval_needed``. How its run ended: ``limit_...`` with the name of the limit, ``stuck``,
+``output_invalid``, ``bad_reply``, ``workflow_failed``, ``agent_failed`` and ``agent_diverged`` (one of another framework), or what the
+line said.
+
+Why a background response failed stands in its ``error``: what the line said to its question, ``bad_reply`` (no response came back),
+``run_ended`` (somebody ended its run, or it was abandoned), ``run_paused`` (the run of its agent was), or how the run of its agent ended.
 
 What a body may be: at most ``gateway.max_body_bytes`` at the model routes and 1 MiB everywhere else (413 ``body_too_large``), there within
 ``gateway.body_seconds`` (408 ``body_timeout``), valid UTF-8 and one JSON object whose arrays and objects are nested at most 100 levels deep

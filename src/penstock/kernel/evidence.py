@@ -120,8 +120,8 @@ class CallRecords(Protocol):
         """Whether this reader may see prompts and replies of what they may see."""
         ...
 
-    async def opened(self, reader: Principal, what: str, organisation: str, via: Via) -> None:
-        """To be said before anything of prompts and replies is shown: ``what`` is a call's id, or says which are meant.
+    async def opened(self, reader: Principal, what: str, organisation: str, via: Via, kind: Literal["call", "run"] = "call") -> None:
+        """To be said before anything of prompts and replies is shown: ``what`` is the id of a call or a run, or says which are meant.
 
         Raises `Forbidden` for a reader who may not see them, and `StorageError` where it cannot be written down."""
         ...

@@ -186,6 +186,8 @@ class RunInfo(msgspec.Struct, frozen=True, kw_only=True):
     ended_at: float | None
     trace_id: str
     error: str | None = None
+    forked_by: tuple[str, ...] = ()
+    """Ids of the keys and people who had it forked, and those before them where it is the fork of a fork."""
 
 
 class StepInfo(msgspec.Struct, frozen=True, kw_only=True):
@@ -212,12 +214,14 @@ class QueueDepth(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RunFilter(msgspec.Struct, frozen=True, kw_only=True):
-    """Which runs are asked for; newest first. ``before`` is the id after which the last page ended."""
+    """Which runs are asked for; newest first. ``label`` is ``name=value``, or a name alone for whatever value. ``before`` is the id after
+    which the last page ended."""
 
     state: RunState | None = None
     name: str | None = None
     queue: str | None = None
     parent: str | None = None
+    label: str | None = None
     before: str | None = None
     limit: int = 50
 
@@ -274,12 +278,17 @@ class Journal(Protocol):
         """Take up a paused, cancelled or abandoned run where it stood. `Conflict` for one that runs, is done or has failed."""
         ...
 
-    async def fork(self, reach: str | None, run: str, step: int) -> str:
-        """A new run that takes over the steps before number ``step`` and goes on from there by itself; its id."""
+    async def fork(self, reach: str | None, run: str, step: int, *, by: Sequence[str] = ()) -> str:
+        """A new run that takes over the steps before number ``step`` and goes on from there by itself; its id. ``by`` are the ids, of a
+        key and a person, of whoever wants it: `RunInfo.forked_by`."""
         ...
 
     async def get(self, reach: str | None, run: str) -> RunInfo:
         """One run."""
+        ...
+
+    async def given(self, reach: str | None, run: str) -> Any:
+        """What a run was started with."""
         ...
 
     async def list(self, reach: str | None, wanted: RunFilter) -> Sequence[RunInfo]:
@@ -288,6 +297,11 @@ class Journal(Protocol):
 
     async def history(self, reach: str | None, run: str) -> Sequence[StepInfo]:
         """The completed steps of a run, in order."""
+        ...
+
+    def watch(self, reach: str | None, run: str, after: int = 0) -> AsyncIterator[StepInfo]:
+        """The completed steps of a run in the order of their completion, as they complete; those after number ``after``, or all. Ends when
+        the run has ended, or is paused. One that was resumed is watched anew."""
         ...
 
     async def depths(self, reach: str | None) -> Sequence[QueueDepth]:

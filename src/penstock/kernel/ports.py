@@ -199,6 +199,17 @@ class ModelClient(Protocol):
         ...
 
 
+class ModelStreams(Protocol):
+    """The line, for rooms that hear an answer while it is given."""
+
+    async def hear(self, ask: ModelAsk, heard: Callable[[bytes], Awaitable[None]]) -> ModelAnswer:
+        """As `ModelClient.call`, for a ``body`` that asks for a stream: ``heard`` is given its pieces as they come, and waited for.
+
+        The answer has no body then, but for a failure, before the first piece or after any; what was heard before stands.
+        """
+        ...
+
+
 class Traffic(Protocol):
     """What goes over the line of this process, for work that gives way to it: calls of people and programs that wait."""
 
@@ -298,6 +309,20 @@ class Broadcast(Protocol):
         ...
 
 
+class PersonalRecords(Protocol):
+    """What a room keeps of people."""
+
+    name: str
+
+    async def erase(self, organisation: str, person: str) -> int:
+        """Take away everything of a person of this organisation that is stored at this moment; how many things. Raises `StorageError`."""
+        ...
+
+
+class AllPersonalRecords(list[PersonalRecords]):
+    """What all rooms keep of people; each adds its own when it is opened."""
+
+
 class Metric(msgspec.Struct, frozen=True, kw_only=True):
     """One measure in Prometheus terms: samples are pairs of labels and value; a counter only grows."""
 
@@ -318,6 +343,7 @@ class MetricSources(list[MetricSource]):
 
 
 __all__ = [
+    "AllPersonalRecords",
     "Authenticator",
     "Directory",
     "FileInfo",
@@ -332,7 +358,9 @@ __all__ = [
     "ModelAnswer",
     "ModelAsk",
     "ModelClient",
+    "ModelStreams",
     "Peers",
+    "PersonalRecords",
     "Ports",
     "Sessions",
     "Traffic",

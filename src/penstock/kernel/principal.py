@@ -49,6 +49,11 @@ class Principal(msgspec.Struct, frozen=True, kw_only=True):
     home: bool = False
 
     @property
+    def ids(self) -> tuple[str, ...]:
+        """Of the key, and of the person that it belongs to."""
+        return (self.key_id,) if self.person is None else (self.key_id, self.person)
+
+    @property
     def reach(self) -> str | None:
         """The organisation to whose things this key is confined; None, for all, when it administers the installation."""
         return None if self.home and Scope.ADMIN in self.scopes else self.organisation

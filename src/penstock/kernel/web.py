@@ -181,9 +181,10 @@ class Description(msgspec.Struct, frozen=True, kw_only=True):
 class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     """A raw endpoint on an exact method and path. The handler authenticates, answers and never raises.
 
-    ``path`` may hold one ``{name}``, which stands for anything, slashes included; the first such endpoint that fits is the one. Where
-    ``when`` is given, only the requests for which it is true are this endpoint's; the others go on to the route of the same path; without
-    such a route it is not documented. ``describe`` is asked when the OpenAPI document is made. ``holding`` as in a `Route`.
+    ``path`` may hold one ``{name}``, which stands for anything, slashes included, or several, each for one segment; the first such endpoint
+    that fits is the one. Where ``when`` is given, only the requests for which it is true are this endpoint's; the others go on to the route
+    of the same path; without such a route it is not documented. ``describe`` is asked when the OpenAPI document is made. ``holding`` as in
+    a `Route`.
     """
 
     method: str
