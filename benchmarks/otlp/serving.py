@@ -19,6 +19,7 @@ from penstock.app import App, capabilities, load_settings, open_store
 from penstock.edge.server import Server
 from penstock.kernel.ports import FirstKey
 from penstock.storage.telemetry.questions import Filter
+from penstock.storage.telemetry.span import Span
 from penstock.storage.telemetry.store import TelemetryStore
 from penstock.up import dispatcher, spare_collector
 
@@ -42,6 +43,15 @@ async def ask(store: TelemetryStore, waits: list[float]) -> None:
             await asyncio.sleep(PAUSE / 3)
 
 
+def used() -> float:
+    """CPU seconds of this process and of those that it started, which all have the one core."""
+    tick = os.sysconf("SC_CLK_TCK")
+    engines = [int(pid) for one in Path("/proc/self/task").glob("*/children") for pid in one.read_text().split()]
+    spent = [Path(f"/proc/{pid}/stat").read_text("utf-8").rpartition(")")[2].split()[11:13] for pid in engines]
+    ended = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return time.process_time() + ended.ru_utime + ended.ru_stime + sum(int(user) + int(system) for user, system in spent) / tick
+
+
 async def serve(folder: Path) -> None:
     """Until standard input closes."""
     config = folder / "penstock.toml"
@@ -56,13 +66,16 @@ async def serve(folder: Path) -> None:
     waits: list[float] = []
     asking = asyncio.create_task(ask(store, waits))
     key = await app.ports.get(FirstKey).ensure() or ""
-    cpu = time.process_time()
+    # The engine's process runs before anything is measured, as it does in a house that is asked.
+    await store.append((Span(trace_id="ab" * 16, span_id="cd" * 8, start_ns=1, end_ns=2),), "begun")
+    await store.flush()
+    cpu, own = used(), time.process_time()
     print(msgspec.json.encode({"url": server.url, "key": key}).decode(), flush=True)
     await asyncio.to_thread(sys.stdin.readline)
     begin = time.perf_counter()
     await store.flush()
     behind = time.perf_counter() - begin
-    cpu = time.process_time() - cpu
+    cpu, own = used() - cpu, time.process_time() - own
     asking.cancel()
     facts = await store.facts()
     listed: list[float] = []
@@ -73,7 +86,7 @@ async def serve(folder: Path) -> None:
     listed.sort()
     waits.sort()
     seen = {
-        "stored": facts.spans, "cpu_s": cpu, "behind_s": behind, "questions": len(waits),
+        "stored": facts.spans - 1, "cpu_s": cpu, "cpu_s_serving": own, "behind_s": behind, "questions": len(waits),
         "question_p50_ms": waits[len(waits) // 2] if waits else None, "question_p95_ms": waits[int(len(waits) * 0.95)] if waits else None,
         "listed": {"p50_ms": round(listed[20], 1), "p95_ms": round(listed[38], 1)},
         "rss_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,

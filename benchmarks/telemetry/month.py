@@ -34,6 +34,7 @@ def questions(store: EmbeddedTelemetry, until: int, trace: str) -> dict[str, Cal
     calls = Filter(organisation="org_0", since_ns=until - 30 * DAY, until_ns=until, equal={"kind": ("call",)})
     # As the pages ask: their steps begin at whole multiples since 1970.
     steps = Filter(organisation="org_0", since_ns=until // (12 * HOUR) * 12 * HOUR - 30 * DAY, until_ns=until, equal={"kind": ("call",)})
+    every = Filter(organisation="org_0", since_ns=steps.since_ns, until_ns=until)
     one = Filter(organisation="org_0", since_ns=steps.since_ns, until_ns=until, equal={"kind": ("call",), "task": (TASKS[0],)})
     day = Filter(organisation="org_0", since_ns=until - DAY, until_ns=until, equal={"kind": ("call",)})
     failed = Filter(organisation="org_0", equal={"status": ("failed",), "task": ("summarise-ticket",)})
@@ -43,6 +44,8 @@ def questions(store: EmbeddedTelemetry, until: int, trace: str) -> dict[str, Cal
         "health, a month of a task by the half day": lambda: store.series(one, 12 * HOUR),
         "health, a month by release": lambda: store.series(steps, 24 * HOUR, "release"),
         "health, a month by provider": lambda: store.series(steps, 12 * HOUR, "provider"),
+        "health, a month by agent": lambda: store.series(steps, 12 * HOUR, "agent"),
+        "health, a month by tool": lambda: store.series(every, 12 * HOUR, "tool"),
         "health, a day by task": lambda: store.series(day, HOUR // 4, "task"),
         "totals of a month": lambda: store.groups(calls, []),
         "tasks and models of a month": lambda: store.groups(calls, ["task", "model"]),
@@ -122,7 +125,7 @@ async def fed(store: EmbeddedTelemetry, spans: list[list[Span]], until: int, ask
 
 def copied(store: EmbeddedTelemetry, spans: int, days: float) -> None:
     """Fill the store up by copying what it has, ``days`` later each time."""
-    held = store._held
+    held = store._holder._held
     assert held is not None
     duck = held._duck
     have = int(duck.rows("SELECT count(*) FROM spans")[0][0])

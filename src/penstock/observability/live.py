@@ -74,6 +74,11 @@ class Live:
         if self._watchers or self._peers is not None:
             self._spread({span.organisation for span in spans})
 
+    def came_of(self, owners: Iterable[str]) -> None:
+        """Spans of these organisations were stored."""
+        if self._watchers or self._peers is not None:
+            self._spread(owners)
+
     def _spread(self, owners: Iterable[str | None]) -> None:
         for owner in owners:
             self.heard(owner)

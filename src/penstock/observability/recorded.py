@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from typing import Literal
 
 from penstock.kernel.evidence import CallRecord, Via
 from penstock.kernel.principal import Principal
@@ -43,6 +44,6 @@ class Recorded:
         """See `CallRecords.may_open`."""
         return self._access.may(reader)
 
-    async def opened(self, reader: Principal, what: str, organisation: str, via: Via) -> None:
+    async def opened(self, reader: Principal, what: str, organisation: str, via: Via, kind: Literal["call", "run"] = "call") -> None:
         """See `CallRecords.opened`."""
-        await self._access.note(reader, "opened", "call", what, organisation, via)
+        await self._access.note(reader, "opened", kind, what, organisation, via)

@@ -13,10 +13,11 @@ from itertools import islice
 from penstock.kernel.call import Call
 from penstock.kernel.errors import PenstockError
 from penstock.observability import store
+from penstock.observability.beside import Assistant, Done, Gone, raised
 from penstock.observability.own.outbox import Outbox
-from penstock.observability.payloads import PACK_BYTES, Entry, PayloadKeeper, encode_pack, new_pack_id
+from penstock.observability.payloads import Kept, PayloadKeeper
 from penstock.observability.redaction import Redactor
-from penstock.observability.rows import Row, row_of
+from penstock.observability.scribe import Scribe
 from penstock.observability.settings import ObservabilitySettings
 from penstock.observability.summaries import Summaries
 from penstock.storage.records import Records
@@ -35,19 +36,26 @@ class Recorder:
     and counted (``queue_full``). A payload that does not fit ``queue_bytes`` is dropped alone (``payload_bytes``), and so is a call
     that cannot be written down at all (``unwritable``), which would be a mistake of ours.
 
-    Each call's spans go to ``own`` when it is first seen, whatever the database does with its row.
+    Each call's spans go to ``own`` when it is first seen, whatever the database does with its row. ``beside`` does the work while there is
+    much of it.
     """
 
     name = "observability"
 
     def __init__(
-        self, records: Records, settings: ObservabilitySettings, redactor: Redactor, keeper: PayloadKeeper, own: Outbox | None = None
+        self,
+        records: Records,
+        settings: ObservabilitySettings,
+        redactor: Redactor,
+        keeper: PayloadKeeper,
+        own: Outbox | None = None,
+        beside: Assistant | None = None,
     ) -> None:
         self._records = records
         self._settings = settings
-        self._redactor = redactor
-        self._keeper = keeper
+        self._scribe = Scribe(records, redactor, keeper)
         self._own = own
+        self._beside = beside
         self._queue: deque[tuple[Call, int]] = deque()
         self._bytes = 0
         self._summaries = Summaries()
@@ -98,6 +106,8 @@ class Recorder:
             await self.flush()
         except PenstockError as fault:
             _log.warning("records were lost at shutdown", extra={"calls": len(self._queue), "fault": fault.message})
+        if self._beside is not None:
+            await asyncio.to_thread(self._beside.close)
 
     async def flush(self) -> None:
         """Store everything that is queued at this moment. Raises `StorageError` when the database does not take it."""
@@ -129,56 +139,76 @@ class Recorder:
 
     async def _store(self) -> None:
         batch = list(islice(self._queue, self._settings.batch_calls))
+        calls = [call for call, _ in batch]
         own = self._own if self._own is not None and self._own.wanted else None
+        # A batch that is tried again has its spans and its place in the summaries already.
+        fresh = {call.id for call in calls if not call.counted}
         spans: list[Span] = []
+        done: Done | None = None
         try:
-            await asyncio.to_thread(self._write, [call for call, _ in batch], own, spans)
+            done = await asyncio.to_thread(self._write, calls, fresh, own, spans)
         finally:
             if own is not None:
                 own.put(spans)
+        if done is not None:
+            if own is not None:
+                own.written(done.stored, done.owners, done.spans, done.unmade)
+            if done.fault is not None:
+                raise raised(done.fault)
         # Only now: a batch that was not taken stays in the queue.
         for _, size in batch:
             self._queue.popleft()
             self._bytes -= size
         self.stored += len(batch)
 
-    def _write(self, calls: list[Call], own: Outbox | None, spans: list[Span]) -> None:
-        rows: list[Row] = []
-        packs: list[tuple[int, int, bytes]] = []
-        entries: list[Entry] = []
-        pack, size = new_pack_id(), 0
+    def _write(self, calls: list[Call], fresh: set[str], own: Outbox | None, spans: list[Span]) -> Done | None:
+        """Write a batch down; what became of it where another process did it, with ``spans`` left empty."""
         for call in calls:
-            try:
-                kept = self._keeper.kept(call)
-                row = row_of(call, pack if kept is not None else None, self._redactor)
-            except Exception:  # one call that we cannot write down must not hold up all that follow
-                if not call.counted:
-                    self.drops["unwritable"] += 1
-                    _log.exception("a call cannot be recorded", extra={"call": call.id})
-                    call.counted = True
-                continue
-            rows.append(row)
-            if own is not None and not call.counted:
-                own.make(call, kept, spans)
             if call.error is not None:
                 # The traceback's frames hold the call, which holds the error: a ring that only the garbage collector would find.
                 call.error.__traceback__ = None
-            if kept is not None:
-                entry = kept.entry
-                entries.append(entry)
-                size += len(entry.request.data) + len(entry.reply.data)
-                if size >= PACK_BYTES:
-                    packs.append((pack, len(entries), encode_pack(entries)))
-                    entries, pack, size = [], new_pack_id(), 0
-        if entries:
-            packs.append((pack, len(entries), encode_pack(entries)))
+        if (done := self._elsewhere(calls, fresh, own)) is not None:
+            return done
+
+        def made(call: Call, kept: Kept | None) -> None:
+            if own is not None and call.id in fresh:
+                own.make(call, kept, spans)
+
+        written = self._scribe.write(calls, made)
+        for call in written.unwritable:
+            self.drops["unwritable"] += call.id in fresh
+            call.counted = True
+        self._count(calls)
+        self._scribe.store(written, self._summaries.changed())
+        self._summaries.written(time.time())
+        return None
+
+    def _elsewhere(self, calls: list[Call], fresh: set[str], own: Outbox | None) -> Done | None:
+        """Have the batch written beside; None where it is to be written here."""
+        beside = self._beside
+        if beside is None:
+            return None
+        beside.see(len(calls))
+        # Where that does not keep up, the calls' own process helps, and takes fewer.
+        if not beside.ready or 2 * len(self._queue) > self._settings.queue_calls:
+            return None
+        self._count(calls)
+        wanted = [own is not None and call.id in fresh for call in calls]
+        stored, shown = (own.stores, own.shows) if own is not None else (False, False)
+        try:
+            done = beside.write(calls, self._summaries.changed(), wanted, stored=stored, wanted=shown)
+        except Gone:
+            return None
+        self.drops["unwritable"] += sum(calls[number].id in fresh for number in done.unwritable)
+        if done.fault is None:
+            self._summaries.written(time.time())
+        return done
+
+    def _count(self, calls: list[Call]) -> None:
         for call in calls:
             if not call.counted:
                 call.counted = True
                 self._summaries.add(call)
-        with self._records.begin() as connection:
-            store.add(connection, rows, packs, self._summaries.changed())
-        self._summaries.written(time.time())
 
     async def _forget(self) -> None:
         settings, now = self._settings, time.time()

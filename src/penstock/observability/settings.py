@@ -171,6 +171,10 @@ class ObservabilitySettings(Struct, frozen=True, forbid_unknown_fields=True):
     ] = 67_108_864
     flush_seconds: Annotated[float, Meta(gt=0, le=10, description="Longest time a finished call waits before it is stored.")] = 0.25
     batch_calls: Annotated[int, Meta(ge=1, le=5000, description="Most calls stored in one transaction.")] = 500
+    beside: Annotated[
+        bool,
+        Meta(description="While some 400 calls a second come, write them down in a process beside the one that serves them."),
+    ] = True
     metrics_open: Annotated[
         bool, Meta(description="Serve /metrics without a key. Otherwise a key with the scope read is needed as bearer token.")
     ] = False

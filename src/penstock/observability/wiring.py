@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Sequence
 
+from penstock.kernel.beside import Beside
 from penstock.kernel.capability import Check, Finding, House, Offer, joined
 from penstock.kernel.events import CallEnded, RunEnded, StepEnded
 from penstock.kernel.evidence import CallRecords
-from penstock.kernel.ports import Authenticator, Metric, MetricSources, Peers
+from penstock.kernel.ports import AllPersonalRecords, Authenticator, Metric, MetricSources, Peers
 from penstock.kernel.principal import Scope
 from penstock.kernel.recall import Prices
 from penstock.kernel.seat import Seat
@@ -16,6 +17,7 @@ from penstock.kernel.web import NavItem
 from penstock.observability.access.erasing import Erasing
 from penstock.observability.access.routes import access_routes
 from penstock.observability.access.service import PayloadAccess
+from penstock.observability.beside import Assistant
 from penstock.observability.health.wiring import health
 from penstock.observability.live import SPANS, SPANS_TOPIC, Live
 from penstock.observability.metrics import CallMeasures, Exposition
@@ -55,13 +57,14 @@ def wire(house: House) -> Offer:
     onward = next((one.ours for one in out if one.wanted(lambda terms: terms.calls)), None)
     forward = next((one.forward for one in out if one.wanted(lambda terms: terms.forward)), None)
     arrivals = Live(event=SPANS, topic=SPANS_TOPIC)
-    own = Outbox(lambda: house.ports.find(TelemetryStore), settings, redactor, onward, arrivals.came)
+    own = Outbox(lambda: house.ports.find(TelemetryStore), settings, redactor, onward, arrivals.came_of)
     through = Through() if own.wanted else None
     if through is not None:
         house.events.subscribe(CallEnded, through.ended)
         house.events.subscribe(RunEnded, own.run_ended)
         house.events.subscribe(StepEnded, own.step_ended)
-    recorder = Recorder(records, settings, redactor, keeper, own)
+    beside = house.ports.find(Beside) if settings.beside else None
+    recorder = Recorder(records, settings, redactor, keeper, own, Assistant(beside, settings) if beside is not None else None)
     questions = Questions(records, recorder.flush)
     access = PayloadAccess(records, Scope(settings.payload_scope))
 
@@ -69,7 +72,8 @@ def wire(house: House) -> Offer:
         await recorder.flush()
         await own.flush()
 
-    erasing = Erasing(records, lambda: house.ports.find(TelemetryStore), flush)
+    others = house.ports.find(AllPersonalRecords)  # rooms that are opened later add themselves
+    erasing = Erasing(records, lambda: house.ports.find(TelemetryStore), flush, () if others is None else others)
     measures = CallMeasures(settings.metrics_series)
     live = Live()
     house.events.subscribe(CallEnded, measures.ended)

@@ -26,8 +26,9 @@ def opened(folder: Path) -> EmbeddedTelemetry:
 
 @pytest.mark.slow
 @pytest.mark.timeout(180)
-async def test_what_was_acknowledged_survives_kill_9_once(tmp_path: Path) -> None:
-    found = await drill(tmp_path, 3, seed=11)
+@pytest.mark.parametrize("where", ["apart", "inside"])
+async def test_what_was_acknowledged_survives_kill_9_once(tmp_path: Path, where: str) -> None:
+    found = await drill(tmp_path, 3, 11, where)
 
     assert found["wrong"] == {}
     assert (found["waiting"], found["unreadable"]) == (0, 0)
@@ -242,7 +243,7 @@ def test_a_url_picks_the_engine(tmp_path: Path) -> None:
 
 
 async def test_while_nobody_asks_batches_wait_and_the_first_question_sees_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("penstock.storage.telemetry.embedded.WATCHED_SECONDS", 0.0)
+    monkeypatch.setattr("penstock.storage.telemetry.holder.WATCHED_SECONDS", 0.0)
     store = EmbeddedTelemetry(tmp_path, memory_mb=256, drain_seconds=0.001, unwatched_seconds=3600)
     await store.start()
     for name in ("one", "two"):
@@ -251,8 +252,8 @@ async def test_while_nobody_asks_batches_wait_and_the_first_question_sees_them(t
     assert {span.name for span in (await store.search(Filter())).spans} == {"one", "two"}
     assert (await store.facts()).waiting == 0
     # Somebody reads after a long time, and from now on what comes is stored by itself.
-    monkeypatch.setattr("penstock.storage.telemetry.embedded.WATCHED_SECONDS", 3600.0)
-    store._watched -= 7200
+    monkeypatch.setattr("penstock.storage.telemetry.holder.WATCHED_SECONDS", 3600.0)
+    store._holder._watched -= 7200
     await store.search(Filter())
     await store.append([a_span(name="three")], "three")
     async with asyncio.timeout(20):

@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 
 from penstock.kernel.errors import StorageError
-from penstock.storage.telemetry import held as module
 from penstock.storage.telemetry import summing
 from penstock.storage.telemetry.duck import DuckValues
 from penstock.storage.telemetry.held import Held
@@ -44,8 +43,8 @@ def counted(held: Held) -> int:
     return groups[0].measures.spans if groups else 0
 
 
-def test_enough_spans_are_summed_by_themselves_and_once(held: Held, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "SUMMED_FROM", 3)
+def test_enough_spans_are_summed_by_themselves_and_once(held: Held) -> None:
+    held._summed_from = 3
     stored(held, [a_span(), a_span()], "one")
     assert summed(held) == 0
     stored(held, [a_span(), a_span()], "two")
@@ -55,7 +54,7 @@ def test_enough_spans_are_summed_by_themselves_and_once(held: Held, monkeypatch:
     assert summed(held) == 4
     stored(held, [a_span(), a_span()], "four")
     assert summed(held) == 7
-    tables = ("sums", "owner_sums")
+    tables = ("sums", "owner_sums", "key_sums")
     assert {int(held.rows(f"SELECT sum(spans) FROM {table}", [])[0][0]) for table in tables} == {7}
     times = held.rows("SELECT cut, sum(n) FROM times WHERE took IS NOT NULL GROUP BY cut", [])
     assert {int(n) for _, n in times} == {7}
@@ -152,13 +151,46 @@ def test_a_new_file_waits_for_questions_of_several_parts(held: Held) -> None:
     assert duck.rows("SELECT count(*) FROM spans") == [(1,)]
 
 
-def test_a_store_from_before_there_were_sums_gets_them(held: Held, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_store_from_before_there_were_sums_gets_them(held: Held) -> None:
     stored(held, [a_span(start_ns=NOW - 3 * DAY) for _ in range(20)], "one")
-    for table in ("sums", "owner_sums", "times", "summed"):
+    for table in ("sums", "owner_sums", "key_sums", "times", "summed", "summed_by"):
         held._duck.writer.execute(f"DROP TABLE {table}")
     held._duck.close()
-    monkeypatch.setattr(module, "SUMMED_FROM", 20)
+    held._summed_from = 20
     held._duck._open()
     assert counted(held) == 20
     held.store_waiting()
     assert counted(held) == summed(held) == 20
+
+
+def test_a_store_that_was_summed_by_less_is_counted_once_from_its_spans(held: Held, monkeypatch: pytest.MonkeyPatch) -> None:
+    old = NOW - 5 * DAY
+    monkeypatch.setattr(summing, "PORTION", 2)
+    stored(held, [a_span(start_ns=old, provider="east", tool="look") for _ in range(5)], "one")
+    held._duck.sum_up()
+    before = set(held.rows("SELECT cut, sum(n) FROM times GROUP BY cut", []))
+    keys = held.rows("SELECT sum(spans) FROM key_sums", [])
+    # As an earlier version left it.
+    with held._duck.transaction() as con:
+        con.execute("DELETE FROM times WHERE cut IN ('provider', 'agent', 'tool', 'key')")
+        for name in ("provider", "agent", "tool", "key"):
+            con.execute(f"ALTER TABLE times DROP COLUMN {name}")
+        con.execute("DROP TABLE key_sums")
+        con.execute("DROP TABLE summed_by")
+    stored(held, [a_span(start_ns=old, provider="west")], "late")
+    held._duck.close()
+    held._duck._open()
+
+    assert set(held.rows("SELECT cut, sum(n) FROM times GROUP BY cut", [])) == before
+    assert held.rows("SELECT sum(spans) FROM key_sums", []) == keys == [(5,)]
+    assert held.rows("SELECT provider, sum(n) FROM times WHERE cut = 'provider' GROUP BY ALL", []) == [("east", 5)]
+    held._duck.sum_up()
+    found = held.rows("SELECT provider, sum(n) FROM times WHERE cut = 'provider' GROUP BY ALL ORDER BY ALL", [])
+    assert found == [
+        ("east", 5),
+        ("west", 1),
+    ]
+    assert counted(held) == 6
+    held._duck.close()
+    held._duck._open()
+    assert held.rows("SELECT sum(spans) FROM key_sums", []) == [(6,)]

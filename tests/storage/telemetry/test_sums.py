@@ -112,7 +112,10 @@ def test_a_period_without_ends_is_the_same_too(held: Held) -> None:
 def test_what_sums_can_tell_is_taken_from_them() -> None:
     month = Filter(organisation="org_a", since_ns=BEGIN + 5, until_ns=BEGIN + 30 * DAY + 5, equal={"kind": ("call",)})
     assert sums.plan(month, ["task", "model"], None) == ("sums", sums.Cut(("task", "model"), 24), BEGIN + DAY, BEGIN + 30 * DAY)
-    assert sums.plan(month, ["tool"], None) == ("sums", None, BEGIN + HOUR, BEGIN + 30 * DAY)
+    for name in ("tool", "agent", "provider"):
+        assert sums.plan(month, [name], None) == ("sums", sums.Cut((name,), 6), BEGIN + 6 * HOUR, BEGIN + 30 * DAY)
+    assert sums.plan(month, ["key"], None) == ("key_sums", sums.Cut(("key",), 24), BEGIN + DAY, BEGIN + 30 * DAY)
+    assert sums.plan(month, ["service"], None) == ("sums", None, BEGIN + HOUR, BEGIN + 30 * DAY)
     assert sums.plan(month, ["project"], None) == ("owner_sums", None, BEGIN + HOUR, BEGIN + 30 * DAY)
     assert sums.plan(month, ["model"], 12 * HOUR) is None, "its steps begin in the middle of hours"
     whole = Filter(organisation="org_a", since_ns=BEGIN, until_ns=BEGIN + 30 * DAY + 5, equal={"kind": ("call",)})

@@ -1,4 +1,6 @@
-"""``python writer.py FOLDER NAME BATCH``: appends batches until it is killed, saying the number of each once it is acknowledged."""
+"""``python writer.py FOLDER NAME BATCH WHERE``: appends batches until it is killed, saying the number of each once it is acknowledged.
+
+The engine is in a process ``apart``, or ``inside`` this one."""
 
 from __future__ import annotations
 
@@ -6,16 +8,19 @@ import asyncio
 import random
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
-from penstock.storage.telemetry import held
+from penstock.engine import command
+from penstock.settings import LogSettings
 from penstock.storage.telemetry.embedded import EmbeddedTelemetry
 from penstock.storage.telemetry.span import Payload, Span
 
 
-async def main(folder: str, name: str, each: int) -> None:
-    held.SUMMED_FROM = 500  # so that it is also killed while it sums
-    store = EmbeddedTelemetry(Path(folder), memory_mb=256, drain_seconds=0.01)
+async def main(folder: str, name: str, each: int, where: str) -> None:
+    engine = partial(command, LogSettings(level="error")) if where == "apart" else None
+    # Few are summed together, so that it is also killed while it sums.
+    store = EmbeddedTelemetry(Path(folder), command=engine, memory_mb=256, drain_seconds=0.01, summed_from=500)
     await store.start()
     rng = random.Random(name)
     number = 0
@@ -43,4 +48,4 @@ async def main(folder: str, name: str, each: int) -> None:
         print(number, flush=True)
 
 
-asyncio.run(main(sys.argv[1], sys.argv[2], int(sys.argv[3])))
+asyncio.run(main(sys.argv[1], sys.argv[2], int(sys.argv[3]), sys.argv[4]))

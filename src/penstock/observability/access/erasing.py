@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import msgspec
 from sqlalchemy import Connection, delete, select, update
 
+from penstock.kernel.ports import PersonalRecords
 from penstock.observability.payloads import decode_pack, encode_pack
 from penstock.observability.tables import call_payloads, calls
 from penstock.observability.tables import trace_annotations as annotated
@@ -22,7 +23,8 @@ PIECE = 200
 
 class Erased(msgspec.Struct, frozen=True, kw_only=True):
     """What was taken away: spans with their attributes, prompts and replies of spans, calls that name the person no more, prompts and
-    replies of calls, and what the person said of traces. ``spans_erased`` is false where the house has no store of spans."""
+    replies of calls, and what the person said of traces. ``spans_erased`` is false where the house has no store of spans. ``others`` counts
+    what other rooms kept of the person, by name."""
 
     spans: int
     span_payloads: int
@@ -30,13 +32,21 @@ class Erased(msgspec.Struct, frozen=True, kw_only=True):
     call_payloads: int
     annotations: int
     spans_erased: bool
+    others: dict[str, int] = {}
 
 
 class Erasing:
     """``flush`` stores what has ended, on the record and as spans, so that it goes too."""
 
-    def __init__(self, records: Records, store: Callable[[], TelemetryStore | None], flush: Callable[[], Awaitable[None]]) -> None:
+    def __init__(
+        self,
+        records: Records,
+        store: Callable[[], TelemetryStore | None],
+        flush: Callable[[], Awaitable[None]],
+        others: Sequence[PersonalRecords] = (),
+    ) -> None:
         self._records = records
+        self._others = others
         self._store = store
         self._flush = flush
 
@@ -55,6 +65,7 @@ class Erasing:
                 break
         said = delete(annotated).where(annotated.c.organisation == organisation, annotated.c.person == person)
         notes = await self._records.write(lambda c: c.execute(said).rowcount)
+        told = {one.name: await one.erase(organisation, person) for one in self._others}
         store = self._store()
         gone = await store.erase(organisation, person) if store is not None else Removed()
         return Erased(
@@ -64,6 +75,7 @@ class Erasing:
             call_payloads=texts,
             annotations=notes,
             spans_erased=store is not None,
+            others=told,
         )
 
 

@@ -21,7 +21,7 @@ SAME_SECONDS = 60.0
 _REMEMBERED = 10_000
 
 Action = Literal["opened", "exported", "erased"]
-Kind = Literal["call", "span", "spans", "person"]
+Kind = Literal["call", "span", "spans", "person", "run"]
 
 
 class PayloadAccess:

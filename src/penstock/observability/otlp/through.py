@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -123,6 +124,7 @@ def _sent_to(attributes: Attributes, host: str) -> bool:
     return False
 
 
+@lru_cache(1024)
 def _is(url: str, host: str, port: int | None = None) -> bool:
     """Whether a URL has this authority; False where it is none."""
     try:

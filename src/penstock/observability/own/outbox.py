@@ -52,9 +52,9 @@ class Outbox:
         settings: ObservabilitySettings,
         redactor: Redactor,
         onward: Callable[[Sequence[Span]], None] | None = None,
-        came: Callable[[Sequence[Span]], None] | None = None,
+        came: Callable[[Iterable[str]], None] | None = None,
     ) -> None:
-        """``onward`` is told of spans when they are made, ``came`` when they are stored."""
+        """``onward`` is told of spans when they are made, ``came`` of whose they are when they are stored."""
         self._store = store
         self._onward = onward
         self._came = came
@@ -78,10 +78,11 @@ class Outbox:
     @property
     def wanted(self) -> bool:
         """Whether there is anything to make spans for: they are stored here, or go onward."""
-        return self._stores or self._onward is not None
+        return self.stores or self._onward is not None
 
     @property
-    def _stores(self) -> bool:
+    def stores(self) -> bool:
+        """Whether spans are stored here."""
         return self._on and self._store() is not None
 
     @property
@@ -107,11 +108,30 @@ class Outbox:
         if self.wanted:
             self.put((self._runs.step(event),))
 
+    @property
+    def shows(self) -> bool:
+        """Whether somebody wants to see spans when they are made."""
+        return self._onward is not None
+
+    def written(self, stored: int, owners: Sequence[str], spans: Sequence[Span], unmade: int) -> None:
+        """Another process has made spans of calls: so many are ``stored``, of these organisations; ``spans`` are those that somebody wants
+        to see or that could not be stored there, and ``unmade`` those that cannot be made."""
+        if unmade:
+            self.drops["unwritable"] += unmade
+        if not stored:
+            self.put(spans)
+            return
+        self.stored += stored
+        if self._came is not None:
+            self._came(owners)
+        if spans and self._onward is not None:
+            self._onward(spans)
+
     def put(self, spans: Sequence[Span]) -> None:
         """Queue spans; never blocks and never fails."""
         if self._onward is not None:
             self._onward(spans)
-        if not self._stores:
+        if not self.stores:
             return
         for one in spans:
             span = one
@@ -131,7 +151,7 @@ class Outbox:
 
     async def start(self) -> None:
         """Begin to store what comes; without a store there is nothing to do."""
-        if self._stores:
+        if self.stores:
             self._task = asyncio.create_task(self._run(), name=self.name)
 
     async def stop(self) -> None:
@@ -170,7 +190,7 @@ class Outbox:
                 else:
                     self.stored += len(spans)
                     if self._came is not None:
-                        self._came(spans)
+                        self._came({span.organisation for span in spans})
                 self._sending.popleft()
 
     @property
@@ -184,9 +204,7 @@ class Outbox:
         for _, size in taken:
             self._queue.popleft()
             self._bytes -= size
-        spans = [span for span, _ in taken]
-        told = hashlib.blake2b("".join([span.trace_id + span.span_id for span in spans]).encode(), digest_size=20).hexdigest()
-        return [(f"own-{told}-{number}", some) for number, some in enumerate(pieces(spans))]
+        return named_batches([span for span, _ in taken])
 
     def _give_up(self, spans: Sequence[Span], why: str) -> None:
         self.drops["unwritable"] += len(spans)
@@ -232,3 +250,9 @@ class Outbox:
             kind="counter",
             samples=drops or (({"reason": "queue_full"}, 0.0),),
         )
+
+
+def named_batches(spans: Sequence[Span]) -> list[tuple[str, Sequence[Span]]]:
+    """These spans as batches that a store takes at once, under names that follow from the spans: put again, they are known."""
+    told = hashlib.blake2b("".join([span.trace_id + span.span_id for span in spans]).encode(), digest_size=20).hexdigest()
+    return [(f"own-{told}-{number}", some) for number, some in enumerate(pieces(spans))]

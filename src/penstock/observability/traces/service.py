@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
@@ -131,7 +132,9 @@ class Traces:
     async def trace(self, reader: Principal, trace: str) -> TraceFound:
         """One trace with all its spans."""
         found, more = await self.spans(reader, trace)
-        return TraceFound(trace_id=trace, spans=[detail(one) for one in found], more=more)
+        # Thousands of spans take a good part of a second to be put into words.
+        spans = await asyncio.to_thread(lambda: [detail(one) for one in found])
+        return TraceFound(trace_id=trace, spans=spans, more=more)
 
     async def span(self, reader: Principal, trace: str, span: str) -> SpanDetail:
         """One span. Raises `NotFound`."""

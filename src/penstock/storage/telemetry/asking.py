@@ -59,11 +59,12 @@ class _Answer(msgspec.Struct):
 
 _KINDS: dict[str, type[PenstockError]] = {"request": RequestError, "full": StorageFull}
 
-Answering = Callable[[str, tuple[Any, ...]], Awaitable[Any]]
-
 
 class Unanswered(Exception):
-    """Nobody answers there: whoever held the store has gone."""
+    """Nobody answers there: whoever held the store has gone, or is about to go."""
+
+
+Answering = Callable[[str, tuple[Any, ...]], Awaitable[Any]]
 
 
 class Answers:
@@ -74,6 +75,7 @@ class Answers:
         self._answering = answering
         self._server: asyncio.Server | None = None
         self._own: Path | None = None
+        self._open: set[asyncio.Task[None]] = set()
         self.path = ""
 
     async def start(self) -> None:
@@ -83,24 +85,32 @@ class Answers:
             self._own = Path(tempfile.mkdtemp(prefix="penstock-"))
             path = self._own / "ask.sock"
         path.unlink(missing_ok=True)
-        self._server = await asyncio.start_unix_server(self._serve, path)
+        self._server = await asyncio.start_unix_server(self._came, path)
         self.path = str(path)
 
     async def stop(self) -> None:
-        """Answer nobody any more."""
+        """Answer nobody any more: questions that are open break off, and whoever asked asks the next holder."""
         if self._server is not None:
             self._server.close()
+            for task in self._open:
+                task.cancel()
+            await asyncio.gather(*self._open, return_exceptions=True)
             with contextlib.suppress(FileNotFoundError):
                 Path(self.path).unlink()
         if self._own is not None:
             self._own.rmdir()
+
+    def _came(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.create_task(self._serve(reader, writer))
+        self._open.add(task)
+        task.add_done_callback(self._open.discard)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             answer = await self._answer(await _receive(reader))
             _send(writer, msgspec.msgpack.encode(answer))
             await writer.drain()
-        except (OSError, EOFError) as fault:
+        except (OSError, EOFError, Unanswered) as fault:
             _log.debug("a question of another process broke off", extra={"fault": str(fault)})
         finally:
             writer.close()

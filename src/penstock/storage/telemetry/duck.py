@@ -186,6 +186,10 @@ class Duck:
                 self._con.execute(statement.format(at=""))
         self.path.chmod(0o600)
         self.writer = self._con.cursor()
+        with self.transaction() as con:
+            caught_up = summing.catch_up(con)
+        if caught_up:
+            self.checkpoint()
         self._generation += 1
         # Ids are never used again, also when the latest payloads have gone: the index of words goes by them.
         self._last = self._number(

@@ -26,9 +26,9 @@ from penstock.storage.telemetry.words import Text, Words, remove_files
 
 _log = logging.getLogger("penstock.telemetry")
 
-TOGETHER_BYTES = 8 << 20
-TOGETHER = 256
-"""How much, and how many batches, are stored in one transaction."""
+TOGETHER_BYTES = 32 << 20
+TOGETHER = 1024
+"""How much, and how many batches, are stored in one transaction: of 8 MB each, a span would cost half as much again."""
 
 INDEXED = 1000
 """Payloads that are indexed in one transaction."""
@@ -45,7 +45,7 @@ _DAY_NS = 86_400 * 10**9
 class Held:
     """The engine and the index of words, open; see `penstock.storage.telemetry.store.TelemetryStore`."""
 
-    def __init__(self, folder: Path, inbox: Inbox, *, memory_mb: int) -> None:
+    def __init__(self, folder: Path, inbox: Inbox, *, memory_mb: int, summed_from: int = SUMMED_FROM) -> None:
         self.folder = folder
         self.inbox = inbox
         self._duck = Duck(folder, memory_mb=memory_mb)
@@ -57,6 +57,7 @@ class Held:
             raise
         self.questions = Questions(self)
         self._writing = threading.Lock()
+        self._summed_from = summed_from
         self.repeated = 0
         self.unreadable = 0
         inbox.clean()
@@ -97,7 +98,7 @@ class Held:
             for together in _portions(waiting):
                 new += self._store(together)
             self._index()
-            if self._duck.unsummed >= SUMMED_FROM:
+            if self._duck.unsummed >= self._summed_from:
                 self._duck.sum_up()
         return new
 

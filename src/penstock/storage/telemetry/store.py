@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from penstock.kernel.errors import SettingsError
 from penstock.storage.telemetry.questions import Facts, Filter, Group, Page, Point, Removed, Retention, Stored, Threads
 from penstock.storage.telemetry.span import Payload, Span
+
+if TYPE_CHECKING:
+    from penstock.storage.telemetry.holder import Terms
 
 
 class TelemetryStore(Protocol):
@@ -88,19 +91,27 @@ FOLDER = "telemetry"
 """Name of the embedded store's folder inside the data folder."""
 
 
-def open_telemetry(url: str, data_dir: Path, *, memory_mb: int = 1024, durable: bool = False) -> TelemetryStore:
+def open_telemetry(
+    url: str,
+    data_dir: Path,
+    *,
+    memory_mb: int = 1024,
+    durable: bool = False,
+    command: Callable[[Path, Terms], Sequence[str]] | None = None,
+) -> TelemetryStore:
     """The engine that ``url`` names: empty for the embedded one in ``data_dir``, or
     ``clickhouse://user:password@host:8123/database`` (``clickhouses`` for TLS) for ClickHouse by its HTTP interface.
 
     ``memory_mb`` is what the embedded engine may take, ``durable`` whether a batch is on the disk (and not only with the kernel) before
-    it is acknowledged. Touches neither disk nor network: `TelemetryStore.start` does. Raises `SettingsError` for a URL that is not valid;
+    it is acknowledged. ``command`` gives the command line of the process that holds the embedded engine; without one it is held here.
+    Touches neither disk nor network: `TelemetryStore.start` does. Raises `SettingsError` for a URL that is not valid;
     the message does not repeat it, since it may hold a password.
     """
     if not url:
         # Engines are imported when picked.
         from penstock.storage.telemetry.embedded import EmbeddedTelemetry
 
-        return EmbeddedTelemetry(data_dir / FOLDER, memory_mb=memory_mb, durable=durable)
+        return EmbeddedTelemetry(data_dir / FOLDER, command=command, memory_mb=memory_mb, durable=durable)
     scheme, _, rest = url.partition("://")
     if scheme in {"clickhouse", "clickhouses"}:
         from penstock.storage.telemetry.clickhouse import ClickhouseTelemetry

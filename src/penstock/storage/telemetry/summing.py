@@ -30,7 +30,11 @@ SCHEMA = (
     f"CREATE TABLE IF NOT EXISTS {{at}}times ({', '.join(f'{name} VARCHAR' for name in (*_WHERE, 'cut'))}, stretch BIGINT, "
     "took USMALLINT, waited USMALLINT, n BIGINT, upto BIGINT)",
     "CREATE TABLE IF NOT EXISTS {at}summed (upto BIGINT)",
+    "CREATE TABLE IF NOT EXISTS {at}summed_by (name VARCHAR)",
 )
+_NAMES = (*TABLES, *(f"times by {cut.name}" for cut in CUTS))
+_BEFORE = frozenset({"sums", "owner_sums", *(f"times by {name}" for name in ("", "model", "task", "release", "team", "task,model"))})
+"""What was summed before the table ``summed_by`` told."""
 
 _READ = tuple(dict.fromkeys([*(name for dimensions in TABLES.values() for name in dimensions), *CUT_BY]))
 _COPY = (
@@ -39,14 +43,43 @@ _COPY = (
 )
 
 
+def catch_up(con: DuckDBPyConnection) -> bool:
+    """Sum by what an earlier version did not sum by, from the spans that are left of those that are in the sums; whether there was any."""
+    summed = con.execute("SELECT max(upto) FROM summed").fetchone()
+    upto = int(summed[0] or 0) if summed is not None else 0
+    told = {str(row[0]) for row in con.execute("SELECT name FROM summed_by").fetchall()}
+    fresh = [name for name in _NAMES if name not in (told or (_BEFORE if upto else told))]
+    if not fresh and told:
+        return False
+    for name in CUT_BY:
+        con.execute(f"ALTER TABLE times ADD COLUMN IF NOT EXISTS {name} VARCHAR DEFAULT ''")
+    after = 0
+    while fresh and after < upto:
+        last = _last_of_portion(con, after, upto)
+        if last is None:
+            break
+        con.execute(f"{_COPY} arrived > ? AND arrived <= ?", [after, last])
+        # As of an arrival that is in the sums for long: who asks takes what is noted up to that.
+        _insert(con, 1, upto, only=frozenset(fresh))
+        after = last
+    con.execute("DELETE FROM summed_by")
+    con.execute("INSERT INTO summed_by SELECT unnest(?)", [list(_NAMES)])
+    return bool(fresh) and upto > 0
+
+
+def _last_of_portion(con: DuckDBPyConnection, after: int, upto: int | None = None) -> int | None:
+    bound = f"AND arrived <= {int(upto)} " if upto is not None else ""
+    row = con.execute(
+        f"SELECT max(arrived) FROM (SELECT arrived FROM spans WHERE arrived > ? {bound}ORDER BY arrived LIMIT ?)", [after, PORTION]
+    ).fetchone()
+    return int(row[0]) if row is not None and row[0] is not None else None
+
+
 def add(con: DuckDBPyConnection, after: int) -> int:
     """Sum spans that arrived later than ``after``, the first ones; up to which arrival they are now."""
-    row = con.execute(
-        "SELECT max(arrived) FROM (SELECT arrived FROM spans WHERE arrived > ? ORDER BY arrived LIMIT ?)", [after, PORTION]
-    ).fetchone()
-    if row is None or row[0] is None:
+    upto = _last_of_portion(con, after)
+    if upto is None:
         return after
-    upto = int(row[0])
     con.execute(f"{_COPY} arrived > ? AND arrived <= ?", [after, upto])
     _insert(con, 1, upto)
     con.execute("DELETE FROM summed")
@@ -62,19 +95,24 @@ def subtract(con: DuckDBPyConnection, upto: int) -> None:
     _insert(con, -1, upto)
 
 
-def _insert(con: DuckDBPyConnection, sign: int, upto: int) -> None:
+def _insert(con: DuckDBPyConnection, sign: int, upto: int, only: frozenset[str] | None = None) -> None:
     for table, dimensions in TABLES.items():
+        if only is not None and table not in only:
+            continue
         added = ", ".join(f"{sign} * {'count(*)' if name == 'spans' else f'sum({name})'}" for name in ADDED)
         con.execute(
             f"INSERT INTO {table} (hour, {', '.join(dimensions)}, {', '.join(ADDED)}, upto) "
             f"SELECT hour, {', '.join(dimensions)}, {added}, {upto} FROM summing GROUP BY ALL ORDER BY organisation, hour"
         )
     for cut in CUTS:
+        if only is not None and f"times by {cut.name}" not in only:
+            continue
         keys = ", ".join(name if name in ("organisation", "kind", *cut.dimensions) else "''" for name in _WHERE)
         stretch = f"'{cut.name}', hour // {cut.hours} AS stretch"
         for shown, condition in (("took, NULL", "true"), ("NULL, waited", "waited IS NOT NULL")):
             con.execute(
-                f"INSERT INTO times SELECT {keys}, {stretch}, {shown}, {sign} * count(*), {upto} FROM summing WHERE {condition} "
+                f"INSERT INTO times ({', '.join(_TIMES)}, n, upto) "
+                f"SELECT {keys}, {stretch}, {shown}, {sign} * count(*), {upto} FROM summing WHERE {condition} "
                 "GROUP BY ALL ORDER BY organisation, stretch"
             )
     con.execute("DROP TABLE summing")
@@ -89,10 +127,12 @@ def copy_into(con: DuckDBPyConnection, name: str) -> None:
             "GROUP BY ALL HAVING sum(spans) <> 0 ORDER BY organisation, hour"
         )
     con.execute(
-        f"INSERT INTO {name}.times SELECT {', '.join(_TIMES)}, sum(n)::BIGINT, max(upto) FROM times GROUP BY ALL "
+        f"INSERT INTO {name}.times ({', '.join(_TIMES)}, n, upto) "
+        f"SELECT {', '.join(_TIMES)}, sum(n)::BIGINT, max(upto) FROM times GROUP BY ALL "
         "HAVING sum(n) <> 0 ORDER BY organisation, cut, stretch"
     )
     con.execute(f"INSERT INTO {name}.summed SELECT * FROM summed")
+    con.execute(f"INSERT INTO {name}.summed_by SELECT * FROM summed_by")
 
 
 def forget(con: DuckDBPyConnection, before_ns: int, ruled: str, values: list[str | int | float]) -> None:

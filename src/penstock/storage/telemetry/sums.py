@@ -1,6 +1,6 @@
 """Which questions are answered from sums, so that a month does not have to be counted span by span.
 
-Spans are summed by the hour, once for the dimensions of what ran and once for those of who owns it; their times are counted in buckets by
+Spans are summed by the hour, once for the dimensions of what ran and twice for those of who owns it; their times are counted in buckets by
 longer periods and by few dimensions at a time (a bucket for every hour and combination would be as many rows as there are spans). What
 a sum does not hold is counted from spans: the ends of a period that are no whole hours, and whatever arrived after ``upto``.
 """
@@ -18,6 +18,8 @@ from penstock.storage.telemetry.questions import Filter
 
 HOUR = 3600 * 10**9
 _FOREVER = 2**62
+SHORTEST = 3
+"""Hours that a question is about at least before sums are asked."""
 
 ADDED = ("spans", "input_tokens", "output_tokens", "cached_tokens", "cost_micros")
 """What a row of sums holds; failed, refused and flagged spans are told apart by its dimensions."""
@@ -29,6 +31,7 @@ TABLES: dict[str, tuple[str, ...]] = {
         "source", "verdict", "error_code",
     ),
     "owner_sums": (*_EVERYWHERE, "team", "project", "service", "release", "environment"),
+    "key_sums": (*_EVERYWHERE, "team", "key"),
 }  # fmt: skip
 """The tables of sums by the hour, with their dimensions."""
 
@@ -48,11 +51,16 @@ CUTS = (
     Cut((), 6),
     Cut(("model",), 6),
     Cut(("task",), 6),
+    Cut(("provider",), 6),
+    Cut(("agent",), 6),
+    Cut(("tool",), 6),
     Cut(("release",), 24),
     Cut(("team",), 24),
+    Cut(("key",), 24),
     Cut(("task", "model"), 24),
 )
-"""The smallest first that has all the dimensions asked for is taken."""
+"""The smallest first that has all the dimensions asked for is taken. One more may be put here at any time: a store that was filled without
+it counts it once from its spans, when it is opened (`penstock.storage.telemetry.summing.catch_up`)."""
 
 CUT_BY: tuple[str, ...] = tuple(dict.fromkeys(name for cut in CUTS for name in cut.dimensions))
 
@@ -80,8 +88,8 @@ def plan(which: Filter, by: Sequence[str], step_ns: int | None) -> Plan | None:
         since, until = which.since_ns or 0, _FOREVER if which.until_ns is None else which.until_ns
         first, last = -(-since // width) * width, until // width * width
         steps = step_ns is None or until - since <= step_ns or (since % width == 0 and step_ns % width == 0)
-        # Where the ends are most of it, sums save nothing.
-        if steps and 2 * (last - first) >= until - since:
+        # Where the ends are most of it, sums save nothing; nor where there is little of it, since a question of many parts takes longer.
+        if steps and last - first >= SHORTEST * HOUR and 2 * (last - first) >= until - since:
             return Plan(table, cut, first, last)
     return None
 
