@@ -41,7 +41,7 @@ def main() -> int:
     parser.add_argument("--peers", help="a Python that has LangGraph, its SQLite checkpointer, and Temporal's SDK and server")
     parser.add_argument("--output", type=Path, default=RESULT)
     given = parser.parse_args()
-    peers = given.peers or _installed()
+    peers = given.peers or installed()
     report: dict[str, Any] = {"machine": describe(), "dbos": version("dbos"), "steps": given.steps, "rounds": given.rounds}
     engines = {"sqlite": ["penstock", "dbos", "dbos-tuned", "langgraph", "temporal"]}
     if given.url:
@@ -91,7 +91,7 @@ def _database(server: str) -> str:
     return fresh_database(server)
 
 
-def _installed() -> str:
+def installed() -> str:
     folder = ROOT / ".bench" / "durable"
     python = folder / "bin" / "python"
     if not python.exists():

@@ -392,7 +392,9 @@ async def test_a_fork_takes_over_the_steps_before_it(journal: JournalService) ->
     journal.define(name, work)
     run = await journal.start(name, organisation="org")
     assert await journal.result(None, run, 10) == [0, 1, 2, 3]
-    fork = await journal.fork("org", run, 3)
+    fork = await journal.fork("org", run, 3, by=("key_1", "ada"))
+    assert (await journal.get("org", fork)).forked_by == ("key_1", "ada")
+    assert (await journal.get("org", run)).forked_by == ()
     assert await journal.result("org", fork, 10) == [0, 1, 2, 3]
     assert spy.calls == [0, 1, 2, 3, 2, 3]
     told = await journal.get("org", fork)

@@ -74,3 +74,14 @@ def test_one_that_was_buried_goes_on_under_another_name(engine: Engine) -> None:
     assert living(engine) == ["two"]
     lease.end()
     assert living(engine) == []
+
+
+def test_the_first_of_the_living_leads(engine: Engine) -> None:
+    leases = [Lease(engine, name, 60.0, reap=lambda: 0, lost=lambda: "other", each=lambda: None) for name in ("one", "three", "two")]
+    for lease in leases:
+        lease.begin()
+    assert [lease.leads() for lease in leases] == [True, False, False]
+    leases[0].end()
+    assert [lease.leads() for lease in leases[1:]] == [True, False]
+    for lease in leases[1:]:
+        lease.end()

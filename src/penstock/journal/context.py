@@ -11,9 +11,11 @@ from concurrent.futures import Executor
 from typing import Any
 
 from dbos import DBOS, SetWorkflowAttributes
+from dbos._context import EnterDBOSStepCtx, snapshot_step_context
 
 from penstock.journal.ended import Endings
 from penstock.journal.serial import describe, failure
+from penstock.journal.steps import Earlier, Writing, completed
 from penstock.kernel.errors import NotFound, StepFailed
 from penstock.kernel.events import Event, StepEnded
 from penstock.kernel.journal import Retry, StepKey, current_step
@@ -27,6 +29,7 @@ NAME = "name"
 LABELS = "labels"
 QUEUE = "queue"
 PAUSED = "paused"
+FORKED_BY = "forked_by"
 """Keys of what is kept with a run beside DBOS's own columns."""
 
 
@@ -41,6 +44,8 @@ class Surroundings:
         resolve: Callable[[str], tuple[str, Any]],
         enqueue: Callable[..., Awaitable[str]],
         tell: Callable[[Event], None],
+        writing: Writing,
+        may_begin: Callable[[str, int, str], Awaitable[None]],
     ) -> None:
         self.house = house
         self.threads = threads
@@ -50,28 +55,42 @@ class Surroundings:
         self.enqueue = enqueue
         self.tell = tell
         """Has the house hear a fact, from any thread."""
+        self.writing = writing
+        self.may_begin = may_begin
+        """Raises where a step must not begin: another process may have cancelled its run."""
 
 
 class DurableRun:
     """Implements `penstock.kernel.journal.Run`."""
 
-    def __init__(self, around: Surroundings, id: str, organisation: str, labels: Mapping[str, str]) -> None:
+    def __init__(self, around: Surroundings, id: str, organisation: str, labels: Mapping[str, str], earlier: Earlier) -> None:
+        """``earlier``: what an execution before this one has journalled."""
         self.id = id
         self.organisation = organisation
         self.labels = labels
         self._around = around
+        self._earlier = earlier
 
     async def step(self, name: str, function: Callable[..., Any], *args: Any, retry: Retry = ONCE) -> Any:
-        # DBOS draws the step's number before this first waits, so steps made at once are numbered in the order of their making.
-        told = await DBOS.run_step_async({"name": name}, self._attempts, name, function, args, retry)
+        # The step's number is drawn before this first waits, so steps made at once are numbered in the order of their making.
+        context = snapshot_step_context()
+        assert context is not None
+        number, owner = context.function_id, context.owner_xid
+        assert owner is not None
+        if context.is_step():  # within another one, as a part of it
+            told = await self._attempts(context.curr_step_function_id, name, function, args, retry)
+        elif (told := self._earlier.take(number, name)) is None:
+            await self._around.may_begin(self.id, number, name)
+            began = time.time()
+            with EnterDBOSStepCtx({"name": name, "operationType": "step"}, context):
+                told = await self._attempts(number, name, function, args, retry)
+            await self._around.writing.write(completed(self.id, owner, number, name, began, told))
         if told[0] == "failed":
             raise failure(told[1])
         return told[1]
 
-    async def _attempts(self, name: str, function: Callable[..., Any], args: tuple[Any, ...], retry: Retry) -> list[Any]:
+    async def _attempts(self, number: int, name: str, function: Callable[..., Any], args: tuple[Any, ...], retry: Retry) -> list[Any]:
         """What is journalled: how it ended, the result or what is kept of the exception, the number of attempts."""
-        number = DBOS.step_id
-        assert number is not None
         key = StepKey(run=self.id, organisation=self.organisation, number=number, name=name)
         token = current_step.set(key)
         started = time.time()

@@ -1,7 +1,6 @@
 """DBOS, launched for one place: starting, steering and stopping runs. Blocking; `penstock.journal.service` calls it on threads.
 
-DBOS is one per process. It runs the functions of runs on an event loop in a thread of its own, so that it leaves the loop of the house
-(and that loop's default executor) alone; steps go back to the house's loop.
+DBOS is one per process, and runs the functions of runs on an event loop in a thread of its own; steps go back to the house's loop.
 """
 
 from __future__ import annotations
@@ -24,14 +23,18 @@ from dbos._utils import INTERNAL_QUEUE_NAME, GlobalParams
 from sqlalchemy.exc import SQLAlchemyError
 
 from penstock.journal import systems
-from penstock.journal.context import LABELS, PAUSED, QUEUE, DurableRun, Surroundings, unknown
+from penstock.journal.context import FORKED_BY, LABELS, PAUSED, QUEUE, DurableRun, Surroundings, unknown
 from penstock.journal.ended import Endings
 from penstock.journal.facts import Facts, kept_of
 from penstock.journal.lease import LIVING, Lease
 from penstock.journal.place import SCHEMA, Place
+from penstock.journal.polling import Queues
+from penstock.journal.quiet import quieten
 from penstock.journal.serial import Json, refuse_pickle
 from penstock.journal.settings import JournalSettings
+from penstock.journal.steps import Writing, earlier
 from penstock.journal.terms import CODE, UNBOUNDED, Definition, limiter, options
+from penstock.journal.watching import Watching
 from penstock.kernel.errors import JournalUnavailable, StepFailed
 from penstock.kernel.events import Events
 from penstock.kernel.ids import new_id
@@ -77,10 +80,13 @@ class Engine:
         # Others' runs end without telling us; on SQLite there are no others.
         self.endings = Endings(self.ended, 0.5 if place.shared else 5.0)
         self._lease: Lease | None = None
-        self._launched = False
-        self._works = False
-        self._facts = Facts(house, events, self.endings.tell)
-        self._around = Surroundings(house, self._threads, self.endings, self._latest, self._enqueue_async, self._facts.tell)
+        self._launched = self._works = False
+        self.watching = Watching(0.5 if place.shared else 5.0)
+        self._facts = Facts(house, events, self.endings.tell, self.watching.tell)
+        self._queues = Queues(lambda queue: not self._launched or self.system.holds(queue))
+        self._writing = Writing(lambda: self.system, shared=place.shared)
+        others = (self._latest, self._enqueue_async, self._facts.tell, self._writing, self._may_begin)
+        self._around = Surroundings(house, self._threads, self.endings, *others)
 
     @property
     def system(self) -> Any:
@@ -103,7 +109,7 @@ class Engine:
             self.place.lock()
             refuse_pickle()
             # A process that does not work claims nothing, not even from the queue of recovered runs, which DBOS always looks into.
-            systems.install(lambda: self._functions if works else (), self._facts.ended)
+            systems.install(lambda: self._functions if works else (), self._facts.ended, self.watching.tell, self._queues.changed)
             self._works = works
             config: DBOSConfig = {
                 "name": "penstock",
@@ -126,7 +132,7 @@ class Engine:
                 )
                 self._lease.begin()
             dbos = DBOS(config=config)
-            _quiet()
+            quieten()
             # Made first, so that it is found with this interval.
             registry: Any = dbos._registry  # type: ignore[reportPrivateUsage]
             registry._register_internal_queue(INTERNAL_QUEUE_NAME, polling_interval_sec=self._settings.poll_seconds)
@@ -134,6 +140,7 @@ class Engine:
                 DBOS.listen_queues([])
             for definition in self._definitions.values():
                 self.register(definition)
+            self._queues.begin(alone=not self.place.shared)
             DBOS.launch()
             self._launched = True
         except BaseException as fault:
@@ -142,6 +149,7 @@ class Engine:
                     self._lease.end()
             DBOS.destroy(destroy_registry=True)
             systems.uninstall()
+            self._queues.end()
             self.place.close()
             _held.release()
             if isinstance(fault, SQLAlchemyError):
@@ -163,17 +171,24 @@ class Engine:
             # In this order: nothing is claimed any more, nothing runs any more, and only then is what was under way handed on.
             for event in dbos.background_thread_stop_events:
                 event.set()
+            self._queues.changed()
             systems.await_workers(seconds=10)
             dbos._background_event_loop.stop()
+            self._writing.close()
             system.hand_on(of=[self.node])
             if self._lease is not None:
                 self._lease.end()
         finally:
             DBOS.destroy(destroy_registry=True)
             systems.uninstall()
+            self._queues.end()
             self._threads.shutdown(wait=False, cancel_futures=True)
             self.place.close()
             _held.release()
+
+    def leads(self) -> bool:
+        """Whether this process does what one of all has to do. Blocks."""
+        return self._lease is None or self._lease.leads()
 
     def _reap(self) -> int:
         return self.system.hand_on(but=LIVING) if self._launched else 0
@@ -212,6 +227,10 @@ class Engine:
             on_conflict="always_update",
         )
 
+    async def _may_begin(self, run: str, number: int, name: str) -> None:
+        if self.place.shared:  # on SQLite whoever cancels a run is here, and breaks off what it executes
+            await asyncio.to_thread(self.system.check_operation_execution, run, number, name)
+
     def _latest(self, name: str) -> tuple[str, Any]:
         known = [d for d in self._definitions.values() if d.name == name]
         if not known:
@@ -224,13 +243,13 @@ class Engine:
     async def _execute(self, definition: Definition, input: Any) -> Any:
         id = DBOS.workflow_id
         assert id is not None
-        kept = await asyncio.to_thread(kept_of, self.system, id)
+        kept, before = await asyncio.to_thread(lambda: (kept_of(self.system, id), earlier(self.system, id)))
         task = asyncio.current_task()
         assert task is not None
         self._tasks[id] = task
         self._facts.forget(id)
         try:
-            value = await definition.function(DurableRun(self._around, id, kept.organisation, kept.labels), input)
+            value = await definition.function(DurableRun(self._around, id, kept.organisation, kept.labels, before), input)
             self._facts.note(definition, id, kept)
             return value
         except asyncio.CancelledError:
@@ -323,11 +342,12 @@ class Engine:
         DBOS.resume_workflow(id, queue_name=queue)
         DBOS.update_workflow_attributes(id, {PAUSED: False}, merge=True)
 
-    def fork(self, id: str, step: int, queue: str | None, partition: str | None) -> str:
-        """A new run with the journal of another before step ``step``."""
-        return DBOS.fork_workflow(
-            id, step, application_version=CODE, queue_name=queue, queue_partition_key=partition if queue is not None else None
-        ).get_workflow_id()
+    def fork(self, id: str, step: int, queue: str | None, partition: str, by: Sequence[str]) -> str:
+        """A new run with the journal of another before step ``step``. ``by``: all who had it forked, those before included."""
+        whose = partition if queue is not None else None
+        made = DBOS.fork_workflow(id, step, application_version=CODE, queue_name=queue, queue_partition_key=whose).get_workflow_id()
+        DBOS.update_workflow_attributes(made, {FORKED_BY: list(by)}, merge=True)
+        return made
 
     async def stream(self, id: str, name: str, offset: int) -> AsyncIterator[Any]:
         """The values of a stream as they come, on whichever loop asks."""
@@ -377,20 +397,4 @@ class Engine:
 
 def DBOS_instance() -> Any:
     """The one DBOS of this process."""
-    module: Any = importlib.import_module("dbos._dbos")
-    return module._get_dbos_instance()
-
-
-def _quiet() -> None:
-    """Have DBOS log where we log, and leave out what we say ourselves."""
-    logger = logging.getLogger("dbos")
-    for handler in list(logger.handlers):
-        logger.removeHandler(handler)
-    logger.propagate = True
-    logger.addFilter(_worth_saying)
-
-
-def _worth_saying(record: logging.LogRecord) -> bool:
-    text = record.getMessage()
-    # A failed run is journalled and logged by us, without what it held.
-    return not text.startswith(("Exception encountered in ", "Asyncio task cancelled"))
+    return importlib.import_module("dbos._dbos")._get_dbos_instance()

@@ -40,8 +40,8 @@ def kept_of(system: Any, id: str) -> Kept:
 class Facts:
     """Between the runs, which end on the journal's loop and its threads, and the house, which hears of it on its own loop."""
 
-    def __init__(self, house: asyncio.AbstractEventLoop, events: Events, woken: Callable[[str], None]) -> None:
-        """``woken`` hears the id of every run that has ended, first."""
+    def __init__(self, house: asyncio.AbstractEventLoop, events: Events, *woken: Callable[[str], None]) -> None:
+        """Each of ``woken`` hears the id of every run that has ended, first."""
         self._house = house
         self._events = events
         self._woken = woken
@@ -79,7 +79,8 @@ class Facts:
 
     def ended(self, run: str) -> None:
         """The end of a run is journalled; from any thread."""
-        self._woken(run)
+        for woken in self._woken:
+            woken(run)
         fact = self._noted.pop(run, None)
         if fact is not None:
             self.tell(fact)

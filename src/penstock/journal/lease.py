@@ -52,6 +52,11 @@ class Lease:
         self._enter()
         self._thread.start()
 
+    def leads(self) -> bool:
+        """Whether this is the first of the living, who does what one of them has to do; blocks. Two may think so for a moment."""
+        with self._engine.connect() as connection:
+            return connection.execute(sa.select(sa.func.min(NODES.c.node)).where(NODES.c.node.in_(LIVING))).scalar() == self.node
+
     def end(self) -> None:
         """Stop beating and leave; whatever the node still had under way is up for others from now on."""
         self._over.set()

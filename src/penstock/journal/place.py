@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -120,7 +121,36 @@ def _sqlite(url: str) -> Engine:
         connection.create_function("strftime", 2, _clock)
 
     event.listen(engine, "connect", connected)
+    Turns().of(engine)
     return engine
+
+
+class Turns:
+    """Writers of one file wait for each other here: woken the moment it is free, where SQLite looks again after a while, ever longer.
+
+    A connection has its turn from its first write until it goes back to the pool, after its commit. Whoever cannot get one in time goes
+    on and leaves it to SQLite.
+    """
+
+    def __init__(self) -> None:
+        self._free = threading.Lock()
+        self._writer: Any = None
+
+    def of(self, engine: Engine) -> None:
+        """Have the connections of this engine take turns."""
+        event.listen(engine, "before_cursor_execute", self._begins)
+        event.listen(engine, "checkin", self._over)
+
+    def _begins(self, connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        # The statements before which the driver begins a transaction.
+        writes = statement.startswith(("INSERT", "UPDATE", "DELETE")) and self._writer is not connection.info
+        if writes and self._free.acquire(timeout=BUSY_MS / 1e3):
+            self._writer = connection.info
+
+    def _over(self, _connection: Any, record: Any) -> None:
+        if self._writer is record.info:
+            self._writer = None
+            self._free.release()
 
 
 def _clock(form: str, when: str) -> float:

@@ -9,9 +9,10 @@ import msgspec
 import sqlalchemy as sa
 from dbos._utils import INTERNAL_QUEUE_NAME
 
-from penstock.journal.context import LABELS, PAUSED, QUEUE, seconds
+from penstock.journal.context import FORKED_BY, LABELS, PAUSED, QUEUE, seconds
 from penstock.journal.serial import FORMAT, Json
 from penstock.journal.terms import missing
+from penstock.journal.watching import Mark
 from penstock.kernel.errors import StepFailed
 from penstock.kernel.journal import QueueDepth, RunFilter, RunInfo, RunState, StepInfo, trace_of
 
@@ -75,6 +76,10 @@ class Reader:
             asked = asked.where(runs.c.queue_name == wanted.queue)
         if wanted.parent is not None:
             asked = asked.where(runs.c.parent_workflow_id == wanted.parent)
+        if wanted.label is not None:
+            label, equals, value = wanted.label.partition("=")
+            kept = runs.c.attributes[(LABELS, label)].as_string()
+            asked = asked.where(kept == value if equals else kept.isnot(None))
         if wanted.before is not None:
             last, earlier = self.get(reach, wanted.before).id, runs.alias("earlier")
             # The database's own value: SQLite keeps fractions of milliseconds.
@@ -82,6 +87,19 @@ class Reader:
             asked = asked.where(sa.or_(runs.c.created_at < then, sa.and_(runs.c.created_at == then, runs.c.workflow_uuid < last)))
         with self._system.engine.connect() as connection:
             return [info(row) for row in connection.execute(asked).mappings()]
+
+    def given(self, id: str) -> Any:
+        """What a run was started with."""
+        runs, inputs = self._system.tables.workflow_status, self._system.tables.workflow_input
+        asked = (
+            sa.select(sa.func.coalesce(inputs.c.inputs, runs.c.inputs))
+            .outerjoin(inputs, inputs.c.workflow_uuid == runs.c.workflow_uuid)
+            .where(runs.c.workflow_uuid == id)
+        )
+        with self._system.engine.connect() as connection:
+            text = connection.execute(asked).scalar()
+        arguments = _json.deserialize(text)["args"] if text else ()
+        return arguments[0] if arguments else None
 
     def history(self, id: str) -> Sequence[StepInfo]:
         """What is journalled of a run, in the order of numbers; a wait that goes on has no end."""
@@ -98,6 +116,28 @@ class Reader:
             elif step.number - 1 not in numbers:
                 # DBOS journals the end of a wait's time under the next number, and the wait itself when it is over.
                 found.append(msgspec.structs.replace(step, number=step.number - 1, kind="wait", name="wait", ended_at=None))
+        return found
+
+    def marks(self, id: str, since: int) -> Sequence[Mark]:
+        """Where the steps of a run stand that completed at ``since`` (milliseconds) or later, in order. A sleep stands where it began."""
+        steps = self._system.tables.operation_outputs
+        asked = sa.select(steps.c.function_id, steps.c.function_name, steps.c.started_at_epoch_ms, steps.c.completed_at_epoch_ms).where(
+            steps.c.workflow_uuid == id, steps.c.completed_at_epoch_ms >= since
+        )
+        with self._system.engine.connect() as connection:
+            rows = connection.execute(asked).all()
+        return sorted(Mark(begun if name == "DBOS.sleep" else ended, number) for number, name, begun, ended in rows)
+
+    def steps(self, id: str, numbers: Sequence[int]) -> Sequence[StepInfo]:
+        """These steps of a run, without the time limits of waits."""
+        table, found = self._system.tables.operation_outputs, list[StepInfo]()
+        with self._system.engine.connect() as connection:
+            for start in range(0, len(numbers), 500):
+                asked = sa.select(table).where(table.c.workflow_uuid == id, table.c.function_id.in_(numbers[start : start + 500]))
+                for row in connection.execute(asked).mappings():
+                    step = _step(row)
+                    if step.kind != "sleep" or not _is_timeout(row):
+                        found.append(step)
         return found
 
     def depths(self, reach: str | None) -> Sequence[QueueDepth]:
@@ -165,6 +205,7 @@ def info(row: Any, fault: str | None = None) -> RunInfo:
         ended_at=seconds(row["completed_at"]) if state is not RunState.PAUSED else None,
         trace_id=trace_of(row["workflow_uuid"]),
         error=str(_json.deserialize(fault)) if fault else None,
+        forked_by=tuple(kept.get(FORKED_BY) or ()),
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import importlib.util
 import logging
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -195,14 +196,19 @@ class JournalService:
         _refuse(found, {RunState.QUEUED, RunState.RUNNING, RunState.DONE, RunState.FAILED}, "has nothing to resume")
         await self._ask(lambda: engine.resume(run, found.queue))
 
-    async def fork(self, reach: str | None, run: str, step: int) -> str:
+    async def fork(self, reach: str | None, run: str, step: int, *, by: Sequence[str] = ()) -> str:
         engine, found = await self._found(reach, run)
         if step < 1:
             raise RequestError("steps are numbered from 1", param="step")
-        return await self._ask(lambda: engine.fork(run, step, found.queue, found.organisation))
+        return await self._ask(lambda: engine.fork(run, step, found.queue, found.organisation, (*found.forked_by, *by)))
 
     async def get(self, reach: str | None, run: str) -> RunInfo:
         return (await self._found(reach, run))[1]
+
+    async def given(self, reach: str | None, run: str) -> Any:
+        await self._found(reach, run)
+        reader = await self._read()
+        return await self._ask(lambda: reader.given(run))
 
     async def list(self, reach: str | None, wanted: RunFilter) -> Sequence[RunInfo]:
         if self._nothing:
@@ -216,6 +222,25 @@ class JournalService:
         await self._found(reach, run)
         reader = await self._read()
         return await self._ask(lambda: reader.history(run))
+
+    async def watch(self, reach: str | None, run: str, after: int = 0) -> AsyncIterator[StepInfo]:
+        engine, _ = await self._found(reach, run)
+        reader = await self._read()
+
+        async def over() -> bool:
+            state = (await self._ask(lambda: reader.get(reach, run))).state
+            return state in ENDED or state is RunState.PAUSED
+
+        steps = engine.watching.watch(
+            run,
+            after,
+            lambda since: self._ask(lambda: reader.marks(run, since)),
+            lambda numbers: self._ask(lambda: reader.steps(run, numbers)),
+            over,
+        )
+        async with contextlib.aclosing(steps):
+            async for step in steps:
+                yield step
 
     async def depths(self, reach: str | None) -> Sequence[QueueDepth]:
         if self._nothing:
@@ -234,6 +259,22 @@ class JournalService:
         engine, _ = await self._found(reach, run)
         async for value in engine.stream(run, name, offset):
             yield value
+
+    async def retire(self, now: float) -> int:
+        """Take out runs that were kept long enough, if the journal is open and this process is the one to do it; how many there were.
+        Raises `StorageError` where they cannot be archived."""
+        engine, kept = self._engine, self._settings.keep_days
+        if engine is None or not kept:
+            return 0
+        from penstock.journal.retention import FOLDER, Retention  # needs DBOS, which is an extra
+
+        retention = Retention(engine.system, await self._read(), self._data_dir / FOLDER if self._settings.archive else None)
+        gone = 0
+        while await self._ask(engine.leads) and (taken := await self._ask(lambda: retention.retire(now - kept * 86_400))):
+            gone += taken
+        if gone:
+            _log.info("took out runs that ended long ago", extra={"runs": gone})
+        return gone
 
     def _launch(self, house: asyncio.AbstractEventLoop) -> Engine:
         from penstock.journal.place import Place

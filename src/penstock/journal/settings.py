@@ -26,6 +26,13 @@ class JournalSettings(Struct, frozen=True, forbid_unknown_fields=True):
     poll_seconds: Annotated[
         float, Meta(ge=0.02, le=60, description="How often a process looks into the queues; the longest that a free place stays empty.")
     ] = 0.25
+    keep_days: Annotated[
+        float,
+        Meta(ge=0, description="Days for which runs are kept after they have ended, with all their steps; 0 keeps them for ever."),
+    ] = 90.0
+    archive: Annotated[
+        bool, Meta(description="Whether runs that are kept no longer are written to `archive/runs` in the data folder before they go.")
+    ] = False
     recoveries: Annotated[
         int, Meta(ge=0, description="How often a run is taken up again after its process died, before it is abandoned as what kills it.")
     ] = 100

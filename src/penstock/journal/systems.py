@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import threading
 import time
 from collections.abc import Callable, Collection, Sequence
@@ -14,9 +15,15 @@ from typing import Any
 
 import sqlalchemy as sa
 from dbos import _sys_db_postgres, _sys_db_sqlite
+from dbos._context import get_local_dbos_context
+from dbos._error import DBOSStepNondeterminismError, DBOSWorkflowConflictIDError
+from dbos._sys_db import db_retry
 from dbos._sys_db_postgres import PostgresSystemDatabase
 from dbos._sys_db_sqlite import SQLiteSystemDatabase
 from dbos._utils import INTERNAL_QUEUE_NAME
+
+from penstock.journal.serial import FORMAT
+from penstock.journal.steps import Step
 
 Names = Callable[[], Collection[str]]
 Ended = Callable[[str], None]
@@ -25,20 +32,43 @@ _sqlite_original = SQLiteSystemDatabase
 _postgres_original = PostgresSystemDatabase
 
 
-def install(names: Names, ended: Ended) -> None:
+def install(names: Names, ended: Ended, stepped: Ended, changed: Callable[[], None]) -> None:
     """Have the next launch use our classes. ``names`` gives the DBOS names of the runs defined here; ``ended`` hears, on any thread, the id
-    of each run that ends in this process."""
+    of each run that ends in this process, ``stepped`` that of each of which something was journalled. ``changed`` is called when a queue
+    may have more to do than before; on SQLite, where nobody else could have brought it."""
 
     class Postgres(_Ours, _postgres_original):  # type: ignore[misc, valid-type]
         _names = staticmethod(names)
         _ended = staticmethod(ended)
+        _stepped = staticmethod(stepped)
 
     class Sqlite(_Ours, _Woken, _sqlite_original):  # type: ignore[misc, valid-type]
         _names = staticmethod(names)
         _ended = staticmethod(ended)
+        _stepped = staticmethod(stepped)
 
+    for name in QUEUEING:
+        setattr(Sqlite, name, _followed(getattr(Sqlite, name), changed))
     _sys_db_postgres.PostgresSystemDatabase = Postgres  # type: ignore[misc]
     _sys_db_sqlite.SQLiteSystemDatabase = Sqlite  # type: ignore[misc]
+
+
+QUEUEING = (
+    *("init_workflow", "init_child_workflow", "init_workflows"),
+    *("resume_workflows", "fork_workflow", "cancel_workflows", "update_workflow_outcome", "hand_on"),
+)
+"""What puts something into a queue or leaves room in one; each commits before it returns."""
+
+
+def _followed(method: Callable[..., Any], changed: Callable[[], None]) -> Callable[..., Any]:
+    @functools.wraps(method)
+    def call(*args: Any, **named: Any) -> Any:
+        try:
+            return method(*args, **named)
+        finally:
+            changed()
+
+    return call
 
 
 def uninstall() -> None:
@@ -61,13 +91,81 @@ class _Ours:
 
     engine: Any
     tables: Any
+    dialect: Any
+    app_name: Any
+    _now_ms_sql: Callable[[], Any]
     _names: Names
     _ended: Ended
+    _stepped: Ended
 
     def _claim_gate(self, queue_name: str, partition_key: str | None) -> list[Any]:
         # DBOS claims whatever is in the queue and then fails to find the function, which leaves the run pending for ever.
         inherited: Any = super()._claim_gate(queue_name, partition_key)  # type: ignore[misc]
         return [*inherited, self.tables.workflow_status.c.name.in_(list(self._names()))]
+
+    def record_operation_result(self, result: Any, **named: Any) -> None:
+        super().record_operation_result(result, **named)  # type: ignore[misc]
+        self._stepped(result["workflow_uuid"])
+
+    def record_steps(self, steps: Sequence[Step]) -> None:
+        """Journal steps in one transaction: all of them, or none. As DBOS does, with statements that are made once."""
+        mine, record = self._statements
+
+        @db_retry(sys_db=self)  # type: ignore[arg-type]
+        def write() -> None:
+            with self.engine.begin() as connection:
+                for step in steps:
+                    # First of all a write, or a lock: nobody can take the run over between this and the commit.
+                    if connection.execute(mine, {"run": step.run}).scalar() != step.owner:
+                        raise DBOSWorkflowConflictIDError(step.run)
+                    # One that is there already with the same time is our own, from a commit whose answer was lost.
+                    if connection.execute(record, step._asdict()).scalar() != step.ended:
+                        raise DBOSStepNondeterminismError(step.run, step.number)
+
+        write()
+        for run in {step.run for step in steps}:
+            self._stepped(run)
+
+    @functools.cached_property
+    def _statements(self) -> tuple[Any, Any]:
+        runs, steps = self.tables.workflow_status, self.tables.operation_outputs
+        ours, theirs = runs.c.workflow_uuid == sa.bindparam("run"), sa.select(runs.c.owner_xid)
+        mine: Any = theirs.where(ours).with_for_update(key_share=True)
+        if self.engine.dialect.name == "sqlite":
+            # A write, so that the transaction begins with it; a question alone would not begin one.
+            mine = sa.update(runs).where(ours).values(owner_xid=runs.c.owner_xid).returning(runs.c.owner_xid)
+        record = self.dialect.insert(steps).values(
+            workflow_uuid=sa.bindparam("run"),
+            function_id=sa.bindparam("number"),
+            function_name=sa.bindparam("name"),
+            started_at_epoch_ms=sa.bindparam("began"),
+            completed_at_epoch_ms=sa.bindparam("ended"),
+            output=sa.bindparam("output"),
+            serialization=FORMAT,
+            application_name=self.app_name,
+            retention_timestamp=self._now_ms_sql(),
+        )
+        kept = {"completed_at_epoch_ms": steps.c.completed_at_epoch_ms}
+        record = record.on_conflict_do_update(index_elements=["workflow_uuid", "function_id"], set_=kept)
+        return mine, record.returning(steps.c.completed_at_epoch_ms)
+
+    def record_get_result(self, *args: Any, ctx: Any = None, **named: Any) -> None:
+        super().record_get_result(*args, ctx=ctx, **named)  # type: ignore[misc]
+        context: Any = ctx or get_local_dbos_context()
+        if context is not None:
+            self._stepped(context.workflow_id)
+
+    def init_child_workflow(self, *args: Any, parent_workflow_id: str, **named: Any) -> Any:
+        theirs: Any = super()
+        begun = theirs.init_child_workflow(*args, parent_workflow_id=parent_workflow_id, **named)
+        self._stepped(parent_workflow_id)
+        return begun
+
+    def recv_consume(self, workflow_uuid: str, *args: Any, **named: Any) -> Any:
+        theirs: Any = super()
+        taken = theirs.recv_consume(workflow_uuid, *args, **named)
+        self._stepped(workflow_uuid)
+        return taken
 
     def update_workflow_outcome(self, workflow_id: str, *args: Any, **named: Any) -> bool:
         theirs: Any = super()
@@ -116,6 +214,13 @@ class _Ours:
         finally:
             system.notifications_map.pop(payload, event)
 
+    def holds(self, queue: str) -> bool:
+        """Whether anything waits in a queue, be it for its time."""
+        runs = self.tables.workflow_status
+        asked = sa.select(runs.c.workflow_uuid).where(runs.c.queue_name == queue, runs.c.status.in_(("ENQUEUED", "DELAYED"))).limit(1)
+        with self.engine.connect() as connection:
+            return connection.execute(asked).first() is not None
+
     def hand_on(self, *, of: Sequence[str] | None = None, but: Sequence[str] | Any = ()) -> int:
         """Put what the executors ``of``, or all ``but`` these, have under way back into its queues; how many runs that were.
 
@@ -138,7 +243,7 @@ class _Ours:
                     status="ENQUEUED",
                     owner_xid=None,
                     started_at_epoch_ms=None,
-                    updated_at=self._now_ms_sql(),  # type: ignore[attr-defined]
+                    updated_at=self._now_ms_sql(),
                     queue_name=sa.func.coalesce(runs.c.queue_name, INTERNAL_QUEUE_NAME),
                 )
             )

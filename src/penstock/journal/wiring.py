@@ -6,21 +6,30 @@ import asyncio
 import contextlib
 import importlib
 import logging
-from collections.abc import Sequence
+import time
+from collections.abc import Iterable, Sequence
 from typing import Any
 
+from penstock.journal.arrivals import Arrivals
+from penstock.journal.opening import opening
 from penstock.journal.pages import pages
 from penstock.journal.routes import routes
+from penstock.journal.run_pages import run_pages
 from penstock.journal.service import JournalService, installed
 from penstock.journal.settings import JournalSettings
 from penstock.kernel.capability import Finding, House, Offer
 from penstock.kernel.errors import JournalInUse, PenstockError, SettingsError
 from penstock.kernel.journal import Journal
+from penstock.kernel.ports import Metric
+from penstock.kernel.rounds import Rounds, Step
 from penstock.kernel.seat import Seat
 from penstock.kernel.web import NavItem
 from penstock.settings import StorageSettings
 
 _log = logging.getLogger("penstock.journal")
+
+RETIRE_SECONDS = 3600.0
+"""Between two looks for runs that were kept long enough."""
 
 STAND_BY_SECONDS = 0.5
 """How often a worker looks whether the journal has been let go, which costs an open file and a system call."""
@@ -33,13 +42,15 @@ def wire(house: House) -> Offer:
         settings, house.settings(StorageSettings).records, house.data_dir, works=settings.work_in_up, events=house.events
     )
     seat = house.ports.find(Seat)
+    contents, arrivals = opening(house.ports), Arrivals(service)
     life = JournalLife(service, settings, stands_by=seat is not None and not service.shared)
     return Offer(
-        routes=routes(service),
-        pages=pages(house.ports, service),
+        routes=routes(service, contents),
+        pages=(*pages(house.ports, service), *run_pages(house.ports, service, contents, arrivals)),
         nav=(NavItem("Runs", "/console/runs", "runs", "Build", 20, "r"),),
         services=(life,),
         checks=(life.check,),
+        metrics=(life,),
         holdings=() if service.shared else (service,),
         ports={Journal: service},
     )
@@ -55,6 +66,7 @@ class JournalLife:
         self.service = service
         self._settings = settings
         self._stands_by = stands_by
+        self._rounds = Rounds(self.name, (Step("retire", self._retire, RETIRE_SECONDS),), seconds=60.0)
         self._opening: asyncio.Task[None] | None = None
         self._stopping = asyncio.Event()
 
@@ -65,6 +77,7 @@ class JournalLife:
             _load(reference)(self.service)
         # Runs that rooms define are started by the house, and then it opens: a house that never does is spared the engine.
         if installed() and self.service.used:
+            self._rounds.begin()
             if self._stands_by:
                 self._opening = asyncio.create_task(self._stand_by(), name="journal")
             elif self._settings.definitions or self.service.begun:
@@ -73,6 +86,7 @@ class JournalLife:
     async def stop(self) -> None:
         """Stop what runs where it stands; whoever is next takes it up."""
         self._stopping.set()
+        await self._rounds.stop()
         if self._opening is not None:
             await asyncio.wait([self._opening])
         await self.service.close()
@@ -88,6 +102,13 @@ class JournalLife:
                 return [Finding(name="journal", status="fail", what=what, mend=mend)]
             return [Finding(name="journal", status="off", what="batches and other durable runs need an extra", mend=mend)]
         return [Finding(name="journal", status="ok", what="runs are defined")]
+
+    def metrics(self) -> Iterable[Metric]:
+        """Steps of its rounds that failed."""
+        yield from self._rounds.metrics()
+
+    async def _retire(self) -> None:
+        await self.service.retire(time.time())
 
     async def _open(self) -> None:
         try:
