@@ -96,6 +96,9 @@ async def test_a_revoked_key_is_told_to_its_organisation_alone(heard: tuple[Alar
         (CertificationEnded("org", "faq", "p", "refused", True, ""), "penstock.certificate.refused"),
         (CertificationEnded("org", "faq", "p", "failed", True, ""), None),
         (failed(), "penstock.run.failed"),
+        (RunEnded("run_1", "work", 1, "org", "done", {}, 1.0, 2.0), "penstock.run.done"),
+        (RunEnded("run_1", "work", 1, "org", "cancelled", {}, 1.0, 2.0), "penstock.run.cancelled"),
+        (RunEnded("run_2", "work", 1, "org", "done", {}, 1.0, 2.0, 1, "run_1"), None),
         (HouseStarted(), None),
     ],
 )

@@ -11,9 +11,10 @@ from tests.alerts.smtp import smtp_server
 from tests.alerts.test_shapes import URL, alert
 
 from penstock.alerts.message import of_alert
-from penstock.alerts.send import Sender, Sent
-from penstock.alerts.signing import verify
+from penstock.alerts.send import Sender
 from penstock.alerts.targets import Target
+from penstock.kernel.sending import Sent
+from penstock.kernel.signing import verify
 
 EVENT = of_alert(alert(), "fired", url=URL, now=NOW, key="alert_1.1")
 

@@ -168,8 +168,8 @@ async def test_who_has_lost_the_lease_writes_nothing(tmp_path: Path) -> None:
         one.at(NOW)
         one.source.put("toy_latency_ms", steps([2500] * 5, group="a"))
         await one.life.watching.lead()
-        await one.house.app.store.write(lambda c: store.leave_lease(c, one.life.watching.__dict__["_holder"]))
-        assert await one.house.app.store.write(lambda c: store.take_lease(c, "another", 60))
+        await one.house.app.store.write(lambda c: store.LEAD.leave(c, one.life.watching.__dict__["_holder"]))
+        assert await one.house.app.store.write(lambda c: store.LEAD.take(c, "another", 60))
         await one.life.watching.look()
         assert not one.life.watching.leads
         assert await one.open() == []

@@ -139,6 +139,6 @@ async def test_examples_are_the_worst(store: Records) -> None:
     source = put(store, rows)
     found = await source.examples(UNGROUNDED, asked())
     assert [(one.id, one.value) for one in found] == [("worse", 1.0), ("bad", 1.0)]
-    assert found[0].why == "groundedness: nothing says so"
+    assert found[0].why == "judged by groundedness", "the reason may quote the reply, and not everyone may see that"
     assert found[0].href.endswith("/worse")
     assert [one.id for one in await source.examples(JUDGED, asked(), 1)] == ["worse"]

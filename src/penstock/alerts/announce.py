@@ -38,10 +38,17 @@ KINDS: Mapping[str, str] = {
     "penstock.certificate.issued": "A policy of a task claims its floor, with proof, and serves.",
     "penstock.certificate.refused": "The labels of a task do not carry a claim.",
     "penstock.certificate.suspended": "What a policy claimed is not believed any more; its default serves.",
+    "penstock.run.done": "A durable run that no other began is done.",
+    "penstock.run.cancelled": "A durable run that no other began was cancelled.",
     "penstock.run.failed": "A durable run failed.",
     "penstock.webhook.test": "Somebody tried a subscription out.",
 }
 """Types of events and what they mean."""
+
+FREQUENT = frozenset({"penstock.run.done", "penstock.run.cancelled"})
+"""Types of which there may be hundreds a second, mostly without anybody who wants them."""
+DEAF_SECONDS = 5.0
+"""How long nobody is looked for that wants one of them, after nobody was found."""
 
 
 class Fact:
@@ -67,6 +74,7 @@ class Announcing:
         self._clock = clock
         self._waiting: set[asyncio.Task[None]] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._deaf: dict[tuple[str, str], float] = {}
         self.lost: Counter[str] = Counter()
 
     def begin(self, events: Events) -> None:
@@ -91,6 +99,8 @@ class Announcing:
         fact = fact_of(event, self._clock())
         if fact is None or self._loop is None:
             return
+        if self._deaf.get((fact.kind, fact.organisation), 0.0) > self._clock():
+            return
         if len(self._waiting) >= MOST_WAITING:
             self.lost[fact.kind] += 1
             return
@@ -112,6 +122,8 @@ class Announcing:
         try:
             if await self._records.read(lambda c: bool(hear(c, self._targets, fact.kind, fact.organisation))):
                 await self._records.write(lambda c: tell(c, self._targets, fact, self._url, self._clock()))
+            elif fact.kind in FREQUENT:
+                self._deaf[fact.kind, fact.organisation] = self._clock() + DEAF_SECONDS
         except PenstockError as fault:
             self.lost[fact.kind] += 1
             _log.warning("an event for webhooks is lost", extra={"event_type": fact.kind, "fault": fault.message, "code": fault.code})
@@ -178,4 +190,10 @@ def fact_of(event: Event, now: float) -> Fact | None:
         data = {"run": event.run, "name": event.name, "why": event.error_kind}
         # It may be taken up again, and fail again.
         return Fact("penstock.run.failed", event.organisation, event.name, f"run.{event.run}.failed.{event.executions}", data)
+    if isinstance(event, RunEnded) and event.parent is None:
+        data = {"run": event.run, "name": event.name, "labels": dict(event.labels)}
+        # One that was cancelled may be taken up again, and end again.
+        return Fact(
+            f"penstock.run.{event.state}", event.organisation, event.name, f"run.{event.run}.{event.state}.{event.executions}", data
+        )
     return None

@@ -12,11 +12,12 @@ from sqlalchemy import Connection
 
 from penstock.alerts import hooks, outbox, store
 from penstock.alerts.model import Delivery
-from penstock.alerts.send import Sender, Sent
+from penstock.alerts.send import Sender
 from penstock.alerts.settings import AlertSettings
 from penstock.alerts.targets import DECLARED, HOOK, Target, Targets, of_hook
 from penstock.kernel.errors import Conflict
 from penstock.kernel.ports import Metric
+from penstock.kernel.sending import Sent
 from penstock.storage.records import Records
 
 MOST_ROUNDS = 64
@@ -55,7 +56,7 @@ class Delivering:
         """Have sent again what the process before this one was sending, or what nobody could note the end of."""
 
         def work(connection: Connection) -> int:
-            store.hold(connection, self._holder)
+            store.LEAD.hold(connection, self._holder)
             return outbox.take_over(connection, self._clock(), before=self._clock() - self._long if self._mine else None)
 
         taken = await self._records.write(work)
@@ -117,7 +118,7 @@ class Delivering:
         """Send it, once its row says that it is being sent; None where another process does."""
 
         def begin(connection: Connection) -> bool:
-            store.hold(connection, self._holder)
+            store.LEAD.hold(connection, self._holder)
             return outbox.begin(connection, one.id, self._clock())
 
         try:

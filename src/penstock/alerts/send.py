@@ -2,37 +2,22 @@
 
 from __future__ import annotations
 
-import asyncio
-import smtplib
-import ssl
 from collections.abc import Callable
-from email.policy import SMTP
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 import msgspec
 
 from penstock.alerts import shapes
-from penstock.alerts.guard import PrivateAddress, Public, check_url
+from penstock.alerts.guard import check_url
 from penstock.alerts.message import Told, told
-from penstock.alerts.signing import signature
 from penstock.alerts.targets import Target
+from penstock.kernel.addresses import Public
 from penstock.kernel.errors import RequestError
+from penstock.kernel.sending import MailServer, Sent, mail, post
+from penstock.kernel.signing import signature
 
 if TYPE_CHECKING:
     import aiohttp
-
-SMTP_PORTS = {"start": 587, "whole": 465, "none": 25}
-GONE = 410
-
-
-class Sent(msgspec.Struct, frozen=True):
-    """Whether a message arrived, and if not why. ``gone``: the receiver wants no more, ever. ``wait``: it asks to be left alone so long."""
-
-    ok: bool
-    fault: str = ""
-    gone: bool = False
-    wait: float = 0.0
 
 
 class Sender:
@@ -70,35 +55,18 @@ class Sender:
                 await session.close()
 
     async def _post(self, target: Target, body: bytes, id: str, media: str) -> Sent:
-        import aiohttp
-
         headers = {"content-type": media, "webhook-id": id, "idempotency-key": id, "user-agent": "penstock"}
         if target.kind == "webhook":
             at = int(self._clock())
             headers["webhook-timestamp"] = str(at)
             if target.secret:
                 headers["webhook-signature"] = signature(target.secret, id, at, body)
-        try:
-            if target.public:
+        if target.public:
+            try:
                 check_url(target.address, private=False)  # also of what was stored before a setting changed
-            session = await self._session(public=target.public)
-            async with session.post(target.address, data=body, headers=headers, allow_redirects=False) as reply:
-                if 200 <= reply.status < 300:
-                    return Sent(True)
-                asked = reply.headers.get("retry-after", "")
-                wait = min(3600.0, float(asked)) if asked.isdigit() else 0.0
-                return Sent(False, f"it answered {reply.status}", gone=reply.status == GONE, wait=wait)
-        except RequestError as fault:
-            return Sent(False, fault.message)
-        except PrivateAddress:
-            return Sent(False, "its name leads to a private address")
-        except TimeoutError:
-            return Sent(False, f"it did not answer within {self._seconds:g} s")
-        except aiohttp.ClientConnectorError as fault:
-            inner = fault.os_error
-            return Sent(False, str(inner) if isinstance(inner, PrivateAddress) else f"it cannot be reached: {_why(inner)}")
-        except (aiohttp.ClientError, OSError, ValueError) as fault:  # ValueError: an address that only aiohttp finds fault with
-            return Sent(False, f"it cannot be reached: {type(fault).__name__}")
+            except RequestError as fault:
+                return Sent(False, fault.message)
+        return await post(await self._session(public=target.public), target.address, body, headers, self._seconds)
 
     async def _session(self, *, public: bool) -> aiohttp.ClientSession:
         # aiohttp's client is imported by the gateway anyway; here only once something is to be sent.
@@ -118,36 +86,9 @@ class Sender:
         return held
 
     async def _mail(self, target: Target, message: Told) -> Sent:
-        mail = shapes.email(message, sender=target.sender, to=target.to)
-        try:
-            await asyncio.to_thread(_mailed, target, mail.as_bytes(policy=SMTP), self._seconds)  # lines end in CRLF
-        except smtplib.SMTPRecipientsRefused as fault:
-            return Sent(False, f"the server refuses {len(fault.recipients)} of the addresses")
-        except smtplib.SMTPAuthenticationError as fault:
-            return Sent(False, f"the server refuses the user or password ({fault.smtp_code})")
-        except smtplib.SMTPResponseException as fault:
-            return Sent(False, f"the server answered {fault.smtp_code}")
-        except (smtplib.SMTPException, OSError) as fault:
-            return Sent(False, f"the server cannot be reached: {_why(fault)}")
-        return Sent(True)
-
-
-def _mailed(target: Target, mail: bytes, seconds: float) -> None:
-    """Hand a message to the SMTP server; on a thread: the standard library's client blocks."""
-    parts = urlsplit(target.address)
-    host, port = parts.hostname or "", parts.port or SMTP_PORTS[target.tls]
-    context = ssl.create_default_context()
-    client = (
-        smtplib.SMTP_SSL(host, port, timeout=seconds, context=context)
-        if target.tls == "whole"
-        else smtplib.SMTP(host, port, timeout=seconds)
-    )
-    with client:
-        if target.tls == "start":
-            client.starttls(context=context)
-        if target.user:
-            client.login(target.user, target.secret)
-        client.sendmail(target.sender, list(target.to), mail)
+        shaped = shapes.email(message, sender=target.sender, to=target.to)
+        server = MailServer(url=target.address, user=target.user, secret=target.secret, tls=target.tls)
+        return await mail(server, shaped, target.sender, target.to, self._seconds)
 
 
 def _bare(event: bytes) -> bytes:
@@ -156,8 +97,3 @@ def _bare(event: bytes) -> bytes:
     if isinstance(one.get("data"), dict) and "examples" in one["data"]:
         one["data"]["examples"] = []
     return msgspec.json.encode(one)
-
-
-def _why(fault: BaseException) -> str:
-    told = getattr(fault, "strerror", None)
-    return str(told) if told else type(fault).__name__

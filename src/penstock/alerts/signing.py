@@ -1,6 +1,4 @@
-"""Signatures of webhooks as https://www.standardwebhooks.com has them: HMAC-SHA256 over id, time and body; its libraries verify them.
-
-Secrets of subscriptions that were made over the API stand nowhere: each is derived from one secret of the installation, which a
+"""Secrets of webhooks that were made over the API: they stand nowhere. Each is derived from one secret of the installation, which a
 variable holds or, on one machine, a file in the data folder that only its owner may read.
 """
 
@@ -14,23 +12,9 @@ import os
 from pathlib import Path
 
 from penstock.kernel.errors import SettingsError
+from penstock.kernel.signing import PREFIX
 
-PREFIX = "whsec_"
 FILE = "webhooks.key"
-TOLERANCE = 300
-"""Seconds by which a receiver should let the time of a signature differ from its own."""
-
-
-def signature(secret: str, id: str, at: int, body: bytes) -> str:
-    """The value of the header ``webhook-signature``."""
-    told = f"{id}.{at}.".encode() + body
-    return "v1," + base64.b64encode(hmac.new(_key(secret), told, hashlib.sha256).digest()).decode()
-
-
-def verify(secret: str, id: str, at: int, body: bytes, given: str) -> bool:
-    """Whether one of the signatures in a header is ours; what a receiver does, and our tests."""
-    ours = signature(secret, id, at, body)
-    return any(hmac.compare_digest(ours, one) for one in given.split())
 
 
 def derived(master: bytes, id: str, turn: int) -> str:
@@ -63,12 +47,3 @@ def master_secret(folder: Path, value: str | None) -> bytes:
     if len(found) < 16:
         raise SettingsError(f"{file}: the secret that signs webhooks is damaged; remove the file, and give receivers their new secrets")
     return found
-
-
-def _key(secret: str) -> bytes:
-    if secret.startswith(PREFIX):
-        try:
-            return base64.b64decode(secret.removeprefix(PREFIX), validate=True)
-        except ValueError:
-            pass
-    return secret.encode()

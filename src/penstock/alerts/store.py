@@ -9,37 +9,11 @@ from sqlalchemy import Connection, RowMapping, and_, delete, func, insert, or_, 
 
 from penstock.alerts.model import Alert, Rule, Silence, Terms
 from penstock.alerts.tables import ALERTS, LEASES, RULES, SILENCES
-from penstock.kernel.errors import Conflict
-from penstock.storage.moment import moment
+from penstock.storage.lead import Lead
 from penstock.storage.schema import encode_json
 
-HOME = "rounds"
+LEAD = Lead(LEASES, "rounds")
 """The lease of whoever looks at rules and delivers."""
-
-
-def take_lease(connection: Connection, holder: str, seconds: float, now: float | None = None) -> bool:
-    """Whether ``holder`` has the lease now: it had it, or whoever did gave no sign of life for ``seconds``."""
-    now = moment(connection) if now is None else now
-    values = {"holder": holder, "beat_at": now}
-    row = connection.execute(select(LEASES.c.holder, LEASES.c.beat_at).where(LEASES.c.name == HOME)).first()
-    if row is None:
-        connection.execute(insert(LEASES).values(name=HOME, **values))
-        return True
-    if row.holder not in ("", holder) and row.beat_at > now - seconds:
-        return False
-    connection.execute(update(LEASES).where(LEASES.c.name == HOME).values(values))
-    return True
-
-
-def leave_lease(connection: Connection, holder: str) -> None:
-    """Let it go, for the next."""
-    connection.execute(update(LEASES).where(LEASES.c.name == HOME, LEASES.c.holder == holder).values(holder=""))
-
-
-def hold(connection: Connection, holder: str) -> None:
-    """Raise `Conflict` where another process has taken the lease: what this one decided is not written then."""
-    if connection.execute(select(LEASES.c.holder).where(LEASES.c.name == HOME)).scalar() != holder:
-        raise Conflict("another process looks after the alerts now")
 
 
 def rules(connection: Connection, organisation: str | None) -> list[Rule]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import BigInteger, Column, Double, Index, Integer, LargeBinary, Table, Text
 
+from penstock.storage.lead import lead_table
 from penstock.storage.schema import metadata
 
 METADATA = metadata()
@@ -90,10 +91,4 @@ HOOKS = Table(
 )
 Index("ix_alerts_webhooks_organisation", HOOKS.c.organisation)
 
-LEASES = Table(
-    "alerts_leases",
-    METADATA,
-    Column("name", Text, primary_key=True),
-    Column("holder", Text, nullable=False),
-    Column("beat_at", Double, nullable=False),
-)
+LEASES = lead_table("alerts_leases", METADATA)

@@ -66,7 +66,7 @@ class Watching:
 
     async def lead(self) -> None:
         """Take or keep the lease; whoever takes it sends what the one before was sending."""
-        leads = await self._records.write(lambda c: store.take_lease(c, self._holder, self._settings.lease_seconds))
+        leads = await self._records.write(lambda c: store.LEAD.take(c, self._holder, self._settings.lease_seconds))
         if leads:
             await self._delivering.take_over()
         self.leads = leads
@@ -82,7 +82,7 @@ class Watching:
         """Let the next one take the lease at once."""
         if self.leads:
             self.leads = False
-            await self._records.write(lambda c: store.leave_lease(c, self._holder))
+            await self._records.write(lambda c: store.LEAD.leave(c, self._holder))
 
     async def look(self) -> None:
         """Look at each rule that is due. A rule that cannot be looked at keeps none of the others from it: its fault is counted and,
@@ -149,7 +149,7 @@ class Watching:
         causes: Mapping[str, tuple[Cause, ...]],
         now: float,
     ) -> None:
-        store.hold(connection, self._holder)
+        store.LEAD.hold(connection, self._holder)
         everything = store.open_alerts(connection)  # read here, so that what people did meanwhile is not undone
         mine = {alert.group: alert for alert in everything if alert.rule_id == rule.id}
         silences = store.silences(connection, None, after=now)
@@ -173,7 +173,7 @@ class Watching:
         now = self._clock()
 
         def work(connection: Connection) -> None:
-            store.hold(connection, self._holder)
+            store.LEAD.hold(connection, self._holder)
             for alert in store.open_alerts(connection):
                 if alert.rule_id not in live:
                     self._tell(connection, alert, firing.end(alert, now, "its rule was removed or switched off"), 0.0, now)

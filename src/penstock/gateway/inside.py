@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
 
 from penstock.gateway.address import MODEL
 from penstock.gateway.asked import LONGEST_LABEL, heed
@@ -23,7 +24,7 @@ _log = logging.getLogger("penstock.gateway")
 
 
 class Inside:
-    """`ModelClient` over the line of this process. `open` joins it to the line before the first call."""
+    """`ModelClient` and `ModelStreams` over the line of this process. `open` joins it to the line before the first call."""
 
     def __init__(self, shapes: Mapping[str, Shape], call_seconds: float) -> None:
         self._shapes = {one.path: shapes[one.shape] for one in PATHS if MODEL not in one.path and _is_json(shapes[one.shape])}
@@ -42,6 +43,13 @@ class Inside:
 
     async def call(self, ask: ModelAsk) -> ModelAnswer:
         """See `ModelClient.call`."""
+        return await self._make(ask, None)
+
+    async def hear(self, ask: ModelAsk, heard: Callable[[bytes], Awaitable[None]]) -> ModelAnswer:
+        """See `ModelStreams.hear`."""
+        return await self._make(ask, heard)
+
+    async def _make(self, ask: ModelAsk, heard: Callable[[bytes], Awaitable[None]] | None) -> ModelAnswer:
         shape, walk = self._shapes.get(ask.path), self._walk
         if shape is None:
             raise NotFound(f"{ask.path[:200]!r} cannot be called from here; one of {', '.join(sorted(self._shapes))} can")
@@ -71,10 +79,15 @@ class Inside:
         elif ask.to:
             call.handover = Handover(to=ask.to)
         try:
-            _read(call, shape)
+            _read(call, shape, stream=heard is not None)
             try:
                 reply = await walk(call)
-                return _answer(call, reply.status, await _whole(reply))
+                if heard is None or reply.chunks is None:
+                    return _answer(call, reply.status, await _whole(reply))
+                async with _closing(reply.chunks) as chunks:
+                    async for chunk in chunks:
+                        await heard(chunk)
+                return _answer(call, reply.status, b"")
             except HandedOver:
                 assert call.handover is not None
                 return ModelAnswer(status=202, body=b"", call=call.id, handed=call.handover.handed)
@@ -102,7 +115,7 @@ class Inside:
         call.id = handed.call
         call.principal = ask.principal
         call.priority = ask.priority
-        _read(call, shape)
+        _read(call, shape, stream=False)
         call.model, call.task, call.labels, call.prompt = handed.name, handed.task, ask.labels, handed.prompt
         if (step := current_step.get()) is not None:
             call.step = (step.run, step.number)
@@ -121,13 +134,13 @@ class Inside:
             call.end()
 
 
-def _read(call: Call, shape: Shape) -> None:
+def _read(call: Call, shape: Shape, *, stream: bool) -> None:
     # A body that cannot be read walks the line all the same, so that it is recorded and refused in one place.
     try:
         call.fields, head = shape.read(call.body)
         heed(call, head)
-        if call.stream:
-            raise MalformedRequest("a call from inside must not ask for a stream", param="stream")
+        if call.stream != stream:
+            raise MalformedRequest(f"a call from inside must {'' if stream else 'not '}ask for a stream here", param="stream")
     except PenstockError as fault:
         call.fault = fault
 
@@ -137,6 +150,16 @@ async def _whole(reply: Reply) -> bytes:
         return reply.body
     assert reply.chunks is not None
     return b"".join([chunk async for chunk in reply.chunks])
+
+
+@asynccontextmanager
+async def _closing(chunks: AsyncIterator[bytes]) -> AsyncGenerator[AsyncIterator[bytes]]:
+    try:
+        yield chunks
+    finally:
+        close = getattr(chunks, "aclose", None)
+        if close is not None:
+            await close()
 
 
 def _trace() -> Trace:

@@ -43,7 +43,7 @@ from penstock.kernel.circumstances import Wellbeing
 from penstock.kernel.delegation import VendorBatches
 from penstock.kernel.errors import PenstockError
 from penstock.kernel.events import ApprovalsChanged, KeyRevoked
-from penstock.kernel.ports import Authenticator, Broadcast, Meter, Metric, ModelClient, Peers, Sessions, Traffic
+from penstock.kernel.ports import Authenticator, Broadcast, Meter, Metric, ModelClient, ModelStreams, Peers, Sessions, Traffic
 from penstock.kernel.recall import Embedder, Prices, Replies
 from penstock.kernel.seat import Seat
 from penstock.kernel.stage import Line, Slot
@@ -100,6 +100,7 @@ def wire(house: House) -> Offer:
         metrics=(life, standings, realtime, *([hearsay] if hearsay is not None else [])),
         ports={
             ModelClient: inside,
+            ModelStreams: inside,
             Candidates: candidates,
             FreeProviders: candidates,
             Traffic: admission,

@@ -14,6 +14,7 @@ from msgspec import Struct
 
 from penstock.kernel.call import Target
 from penstock.kernel.candidates import Candidates
+from penstock.kernel.completion import completed, told_why
 from penstock.kernel.errors import PenstockError
 from penstock.kernel.pace import LONGEST_PAUSE, Pace, again, rest
 from penstock.kernel.ports import Holders, ModelAnswer, ModelAsk, ModelClient
@@ -66,33 +67,6 @@ class Said(Struct, frozen=True, kw_only=True):
     output_tokens: int = 0
     answered_by: str = ""
     version: str = ""
-
-
-class _Message(Struct):
-    content: str | None = None
-    refusal: str | None = None
-    tool_calls: list[msgspec.Raw] = []
-
-
-class _Choice(Struct):
-    message: _Message
-    finish_reason: str | None = None
-
-
-class _Completion(Struct):
-    choices: list[_Choice]
-
-
-class _Fault(Struct):
-    message: str = ""
-
-
-class _Failure(Struct):
-    error: _Fault
-
-
-_completion = msgspec.json.Decoder(_Completion)
-_failure = msgspec.json.Decoder(_Failure)
 
 
 class Asking:
@@ -240,22 +214,14 @@ def _said(told: ModelAnswer, took: float, paid: int, version: str) -> Said:
     )
     if told.error is not None or not 200 <= told.status < 300:
         code = told.error or f"http_{told.status}"
-        return msgspec.structs.replace(said, error=code, message=_message(told.body))
-    try:
-        choice = _completion.decode(told.body).choices[0]
-    except (msgspec.DecodeError, UnicodeDecodeError, IndexError):
+        return msgspec.structs.replace(said, error=code, message=told_why(told.body))
+    answer = completed(told.body)
+    if answer is None:
         return msgspec.structs.replace(said, error="unreadable_answer", message="the provider's answer is no chat completion")
-    text = choice.message.content or choice.message.refusal or ""
-    if not text and choice.message.tool_calls:
-        text = msgspec.json.encode({"tool_calls": choice.message.tool_calls}).decode()
-    return msgspec.structs.replace(said, text=text, finish=choice.finish_reason or "")
-
-
-def _message(body: bytes) -> str:
-    try:
-        return _failure.decode(body).error.message[:500]
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        return ""
+    text = answer.text
+    if not text and answer.calls:
+        text = msgspec.json.encode({"tool_calls": [call.told() for call in answer.calls]}).decode()
+    return msgspec.structs.replace(said, text=text, finish=answer.finish)
 
 
 __all__ = ["Asked", "Asking", "OutOfMoney", "Said"]

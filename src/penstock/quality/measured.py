@@ -83,7 +83,7 @@ class Measured:
         check(asked)
         mine = {UNGROUNDED: (_GROUNDED, _SCORED), JUDGED: (SAMPLES.c.score.is_not(None),), HUMAN: (_LABELLED,)}[name]
         wanted = (
-            select(SAMPLES.c.id, SAMPLES.c.at, SAMPLES.c.score, SAMPLES.c.reason, SAMPLES.c.judge, SAMPLES.c.task)
+            select(SAMPLES.c.id, SAMPLES.c.at, SAMPLES.c.score, SAMPLES.c.judge, SAMPLES.c.task)
             .where(*_within(asked, asked.since), *mine)
             .order_by(SAMPLES.c.score, SAMPLES.c.at.desc())
             .limit(limit)
@@ -97,7 +97,8 @@ class Measured:
                 href=f"/console/quality/replies/{row['id']}",
                 at=row["at"],
                 value=1 - row["score"] if name == UNGROUNDED else row["score"],
-                why=f"{row['judge']}: {row['reason']}".rstrip(": ")[:300],
+                # Not the judge's reason: it may quote the reply, and this goes to everyone who reads figures, and into messages.
+                why=f"judged by {row['judge']}" if row["judge"] else "",
             )
             for row in found
         ]
