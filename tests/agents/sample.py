@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from penstock.agents import Agent, tool
+from penstock.agents import Agent, on_event, tool, workflow
 
 sent: list[str] = []
 
@@ -22,3 +22,10 @@ async def notify(text: str) -> str:
 
 desk = Agent("desk", model="up/m", instructions="Help.", tools=[look_up, notify])
 _secretary = Agent("secretary", model="up/m", description="Hands on.", tools=[desk])
+
+
+@workflow
+async def greet(who: str, times: int = 1) -> str:
+    """Greet somebody, once they are there."""
+    await on_event("greeted", where={"who": who}, seconds=30)
+    return "Hello " + ", ".join([who] * times)

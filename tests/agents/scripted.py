@@ -12,17 +12,26 @@ import msgspec
 
 from penstock.agents.definition import Agent
 from penstock.agents.effects import Effects
+from penstock.agents.inbox.policy import Rule
+from penstock.agents.inbox.service import Inbox
+from penstock.agents.inbox.settings import InboxSettings
+from penstock.agents.inbox_wiring import begin
 from penstock.agents.limits import Limits
-from penstock.agents.loop import Ended, Start
 from penstock.agents.model import Question, Said, ToolCall
+from penstock.agents.occasions import KeptOccasions
+from penstock.agents.running import Ended, Start
 from penstock.agents.service import Agents
 from penstock.agents.settings import AgentSettings
+from penstock.agents.startable import Startable
 from penstock.journal.service import JournalService
 from penstock.journal.settings import JournalSettings
 from penstock.storage.migrations import migrate
 from penstock.storage.records import Records, open_records
 
 SETTINGS = JournalSettings(poll_seconds=0.02, lease_seconds=1.0)
+
+ANYTHING = InboxSettings(rules=(Rule(name="anything goes"),))
+"""So that tests of other things than approvals need nobody."""
 
 Turn = Said | Callable[[Question], Said]
 
@@ -61,13 +70,19 @@ class Scripted:
 class Stand:
     """A journal and records in a folder, and the agents on them."""
 
-    def __init__(self, folder: Path, url: str = "") -> None:
+    def __init__(self, folder: Path, url: str = "", *, fresh: bool = True, inbox: InboxSettings = ANYTHING) -> None:
+        """``fresh``: its tables are still to be made."""
         self.records: Records = open_records(url, folder)
-        migrate(self.records, ("penstock.agents.migrations", "penstock.journal.migrations"))
+        if fresh:
+            migrate(self.records, ("penstock.agents.migrations", "penstock.journal.migrations"))
         self.journal = JournalService(SETTINGS, url, folder)
         self.effects = Effects(self.records)
         self.model = Scripted()
-        self.agents = Agents(AgentSettings(), self.effects, lambda: self.journal, lambda: self.model)
+        self.occasions = KeptOccasions(self.records, lambda: self.journal)
+        told: dict[str, Any] = {"begin": begin, "environ": {}, "home": lambda: "org", "name": "<{}>".format}
+        self.inbox = Inbox(self.records, inbox, lambda: self.journal, **told)
+        made: dict[str, Any] = {"inbox": self.inbox}
+        self.agents = Agents(AgentSettings(), self.effects, lambda: self.journal, lambda: self.model, self.occasions, **made)
 
     async def open(self) -> None:
         await self.journal.begin()
@@ -76,12 +91,13 @@ class Stand:
         await self.journal.close()
         self.records.close()
 
-    def define(self, agent: Agent) -> None:
-        """Make the agent, and those that it asks, known to the journal."""
-        for one in (agent, *agent.agents.values()):
-            self.journal.define(one.run, self.agents.function(one))
+    def define(self, *startables: Startable) -> None:
+        """Make them, and those that they ask, known to the journal."""
+        for one in startables:
+            for each in (one, *(one.agents.values() if isinstance(one, Agent) else ())):
+                self.journal.define(each.run, self.agents.function(each))
 
-    async def start(self, agent: Agent, question: str = "go", *, limits: Limits | None = None, key: str | None = None) -> str:
+    async def start(self, agent: Startable, question: Any = "go", *, limits: Limits | None = None, key: str | None = None) -> str:
         start = Start(input=question, key="key", limits=limits or Limits())
         return await self.journal.start(agent.run, msgspec.to_builtins(start), organisation="org", key=key)
 

@@ -9,7 +9,7 @@ from msgspec import Struct
 from tests.agents import sample
 
 from penstock.agents import Agent, tool
-from penstock.agents.definition import BadOutput, agents_in
+from penstock.agents.definition import BadOutput, startables_in
 
 
 class Verdict(Struct):
@@ -50,18 +50,18 @@ def test_tools_are_shown_in_one_order_whatever_the_order_of_their_declaration() 
 
 
 def test_names_that_cannot_be() -> None:
-    with pytest.raises(ValueError, match="no name for an agent"):
+    with pytest.raises(ValueError, match="no name for agents"):
         Agent("the desk", model="m")
     with pytest.raises(ValueError, match="two tools of the agent one"):
         Agent("one", model="m", tools=[look, look])
 
 
 def test_agents_of_a_module_are_found_with_those_they_ask() -> None:
-    assert [one.name for one in agents_in(sample)] == ["desk", "secretary"]
+    assert [one.name for one in startables_in(sample)] == ["desk", "greet", "secretary"]
     module = ModuleType("acme")
     hidden = Agent("hidden", model="m")
     module.first = Agent("first", model="m", tools=[hidden])  # type: ignore[attr-defined]
-    assert [one.name for one in agents_in(module)] == ["first", "hidden"]
+    assert [one.name for one in startables_in(module)] == ["first", "hidden"]
     module.second = Agent("hidden", model="m")  # type: ignore[attr-defined]
     with pytest.raises(ValueError, match="two agents are named hidden"):
-        agents_in(module)
+        startables_in(module)

@@ -10,6 +10,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from benchmarks.agents.drill import Drill
 from tests.agents.work import ROUNDS
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
@@ -50,3 +51,14 @@ async def test_an_agent_ends_whatever_is_killed(tmp_path: Path) -> None:
         assert line["state"] == "done" or (line["tool"], line["state"]) == ("send", "in_doubt"), line
         assert key in happened or line["state"] == "in_doubt"
     assert sorted(told["ended"].get("in_doubt", [])) == sorted(key for key, line in effects.items() if line["state"] == "in_doubt")
+
+
+async def test_many_agents_at_once_do_each_thing_once_and_say_what_nobody_can_know(tmp_path: Path) -> None:
+    """`make agents-drill` in small: a world of its own that counts, tools that honour keys, can be asked, or neither."""
+    drill = Drill(tmp_path, "", ["plain:8"], world=sys.executable, seed=3, longest=0.5, at_once=8, think=0.2)
+    report = await drill.go(most=2)
+    assert (report.right, report.wrong) == (8, [])
+    assert set(report.duplicates.values()) == {0}
+    assert (report.missed, report.false) == ([], [])
+    assert report.kills_a_task >= 1
+    assert report.effects == 8 * 8

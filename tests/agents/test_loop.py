@@ -11,9 +11,11 @@ import pytest
 from msgspec import Struct
 from tests.agents.scripted import Scripted, Stand, Turn, calls, says
 
-from penstock.agents import Agent, InDoubt, Limits, ToolContext, Transient, tool
+from penstock.agents import Agent, Context, InDoubt, Limits, ToolContext, Transient, tool
+from penstock.agents.context import tokens_of
 from penstock.agents.loop import SAME, STUCK
-from penstock.agents.model import Said
+from penstock.agents.model import Question, Said
+from penstock.agents.terms import Terms, Unknown
 from penstock.kernel.journal import Retry
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(60)]
@@ -74,7 +76,7 @@ async def test_the_same_call_again_and_again_is_refused_and_then_ends_the_run(st
     ("limits", "code", "turns"),
     [
         (Limits(turns=2), "limit_turns", 2),
-        (Limits(tokens=11), "limit_tokens", 3),
+        (Limits(tokens=11), "limit_tokens", 0),  # the question alone has more
         (Limits(calls=2), "limit_calls", 2),
         (Limits(usd=0.000025), "limit_usd", 2),  # a third question like the first two would go past it
         (Limits(seconds=0.0), "limit_seconds", 0),
@@ -97,8 +99,66 @@ async def test_the_limits_of_a_start_widen_nothing(stand: Stand) -> None:
 
 async def test_tokens_that_are_left_are_the_longest_answer(stand: Stand) -> None:
     one = agent(add)
-    await stand.ask(one, calls(("add", {"a": 1, "b": 2})), says("3"), limits=Limits(tokens=100))
-    assert [asked.max_tokens for asked in stand.model.asked] == [100, 95]
+    await stand.ask(one, calls(("add", {"a": 1, "b": 2}), tokens=90), says("3"), limits=Limits(tokens=300))
+    first, second = (asked.max_tokens or 0 for asked in stand.model.asked)
+    sent = [tokens_of(one.messages) + tokens_of(one.tools) for one in stand.model.asked]
+    assert first == 300 - sent[0]
+    # What the first answer used is known; what came after it is estimated.
+    assert second == 300 - 90 - 90 - tokens_of(stand.model.asked[1].messages[-1])
+
+
+async def test_the_first_question_too_stays_within_what_is_left_of_the_money(stand: Stand) -> None:
+    class Dear:
+        def of(self, model: str, organisation: str) -> Terms:
+            return Terms(input=2.0, output=10.0)
+
+    stand.agents.known_terms = Dear()
+    try:
+        one = agent()
+        ended = await stand.ask(one, says("ok"), limits=Limits(usd=0.0001))
+        assert ended.state == "done"
+        (asked,) = stand.model.asked
+        assert asked.max_tokens == (100 - 2 * tokens_of(asked.messages)) // 10
+        ended = await stand.ask(agent(), says("ok"), question="x" * 200, limits=Limits(usd=0.0001))
+        assert (ended.state, ended.code, ended.spent.turns, stand.model.asked) == ("limit", "limit_usd", 0, [])
+        assert "the question alone may cost" in ended.message
+        ended = await stand.ask(agent(params={"max_tokens": 3}), says("ok"), limits=Limits(usd=1.0))
+        assert [asked.max_tokens for asked in stand.model.asked] == [3]
+    finally:
+        stand.agents.known_terms = Unknown()
+
+
+async def test_a_conversation_that_outgrows_its_model_goes_on_with_a_summary(stand: Stand) -> None:
+    count = itertools.count()
+
+    @tool
+    async def read(n: int) -> str:
+        """Read."""
+        return f"page {n} " + "x" * 900
+
+    def turn(question: Question) -> Said:
+        if question.messages[0]["content"].startswith("Below is the older part"):
+            return says("pages were read")
+        return calls(("read", {"n": next(count)}), tokens=0)
+
+    one = agent(read, instructions="Read all.", context=Context(window=2000, answer=200), limits=Limits(turns=20))
+    stand.model = Scripted(**{one.name: [turn]})
+    stand.define(one)
+    run = await stand.start(one)
+    ended = await stand.result(run)
+    assert (ended.code, ended.spent.turns) == ("limit_turns", 20)
+    talks = [asked for asked in stand.model.asked if asked.tools]
+    assert max(tokens_of(asked.messages) + tokens_of(asked.tools) for asked in talks) <= 1800
+    head = talks[0].messages
+    assert all(asked.messages[:2] == head for asked in talks)  # what is at the top stays, for the provider's cache
+    summed = [asked for asked in talks if "pages were read" in str(asked.messages)]
+    assert summed[0].messages[2]["content"].startswith("[")
+    assert "earlier messages" in summed[0].messages[2]["content"]
+    for asked in talks:  # no result without its call
+        ids = {call["id"] for message in asked.messages for call in message.get("tool_calls", ())}
+        assert {message["tool_call_id"] for message in asked.messages if message["role"] == "tool"} <= ids
+    steps = [step.name for step in await stand.journal.history(None, run)]
+    assert 2 <= steps.count("summarise") <= 8
 
 
 async def test_what_only_reads_runs_side_by_side_and_what_changes_something_does_not(stand: Stand) -> None:
@@ -220,7 +280,7 @@ async def test_agents_ask_agents_and_hand_down_what_is_left(stand: Stand) -> Non
     assert (ended.state, stand.heard(one)) == ("done", ["1+2 is known", "3+4 is known"])
     assert (ended.spent.turns, ended.spent.tokens) == (4, 20)
     asked = [question for question in stand.model.asked if question.labels["agent"] == "helper"]
-    assert [question.max_tokens for question in asked] == [500, 500]
+    assert [question.max_tokens for question in asked] == [417, 417]
     assert stand.model.asked[0].tools[0]["function"]["description"] == "Adds."
 
 

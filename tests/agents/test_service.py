@@ -22,7 +22,14 @@ from penstock.kernel.journal import Journal
 from penstock.storage.records import Records
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(90)]
-OWN = ("/v1/agents", "/v1/agents/{name}/runs", "/v1/agents/runs/{id}", "/v1/agents/effects/in-doubt", "/v1/agents/effects/settle")
+OWN = (
+    "/v1/agents",
+    "/v1/agents/{name}/runs",
+    "/v1/agents/runs/{id}",
+    "/v1/agents/effects/in-doubt",
+    "/v1/agents/effects/settle",
+    "/v1/events",
+)
 """Routes that are held against the document here."""
 
 
@@ -88,10 +95,12 @@ async def test_the_document_is_true_and_a_run_is_made_once(place: Place) -> None
         assert answer.status == status, answer.text
         return answer.json
 
-    desk, secretary = (await ask("GET", "/v1/agents"))["data"]
+    desk, greet, secretary = (await ask("GET", "/v1/agents"))["data"]
     assert (desk["name"], desk["tools"], desk["limits"]["turns"]) == ("desk", {"look_up": "read", "notify": "write"}, 50)
+    assert (greet["kind"], list(greet["input"]["properties"]), greet["output"]) == ("workflow", ["who", "times"], {"type": "string"})
     assert (secretary["asks"], secretary["shared"]) == (["desk"], True)
 
+    sample.sent.clear()
     turns = [call("look_up", order="7"), call("notify", text="it is on its way"), {"content": "done"}]
     provider.say = lambda messages: turns[sum(one["role"] == "assistant" for one in messages)]
     body = {"input": "where is order 7?", "key": "ticket-7", "limits": {"usd": 1.0}, "person": "ada"}
@@ -106,6 +115,14 @@ async def test_the_document_is_true_and_a_run_is_made_once(place: Place) -> None
     assert [one["function"]["name"] for one in provider.asked[-1]["tools"]] == ["look_up", "notify"]
     assert (await ask("GET", f"/v1/agents/runs/{run}"))["run"]["labels"] == {"agent": "desk"}
     assert (await ask("GET", "/v1/agents/effects/in-doubt", "/v1/agents/effects/settle"))["data"] == []
+
+    greeted = (await ask("POST", "/v1/agents/greet/runs", {"input": {"who": "Ada", "times": 2}}, status=201))["run"]
+    event = {"name": "greeted", "data": {"who": "Ada"}, "key": "once"}
+    sent = await ask("POST", "/v1/events", event, status=201)
+    assert (await ask("POST", "/v1/events", event, status=201))["id"] == sent["id"]
+    assert (await ended(house, greeted["id"]))["ended"]["output"] == "Hello Ada, Ada"
+    await ask("POST", "/v1/agents/greet/runs", {"input": {"who": 1}}, status=400)
+    await ask("POST", "/v1/events", {"data": 1}, status=400)
 
     await ask("POST", "/v1/agents/nobody/runs", {"input": "?"}, status=404)
     await ask("POST", "/v1/agents/desk/runs", {"input": ""}, status=400)
@@ -168,8 +185,8 @@ async def test_what_upstream_says_wrong_ends_the_run_with_its_code(place: Place)
 
 async def test_the_doctor_names_them(place: Place) -> None:
     house, _ = place
-    (check,) = house.app.offers["agents"].checks
-    assert [(one.status, one.what) for one in await check()] == [("ok", "desk, secretary")]
+    check, _ = house.app.offers["agents"].checks
+    assert [(one.status, one.what) for one in await check()] == [("ok", "desk, greet, secretary")]
     effects = Effects(house.app.ports.get(Records))
     await effects.begin("run/call/1", "org", "run", "pay", "irreversible")
     await effects.end("run/call/1", "in_doubt", {"state": "in_doubt"})
@@ -204,7 +221,7 @@ async def test_settings_that_cannot_be_are_said_at_the_start(tmp_path: Path, tol
     rooms = capabilities()
     settings = load_settings(rooms, config)
     app = App(rooms, settings, open_store(settings))
-    (check,) = app.offers["agents"].checks
+    check = next(one for one in app.offers["agents"].checks if "AgentLife" in one.__qualname__)
     with pytest.raises(SettingsError, match=said):
         await check()
     app.store.close()

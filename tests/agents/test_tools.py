@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import pytest
 from msgspec import Meta, Struct
@@ -88,3 +88,42 @@ def test_what_cannot_be_told_to_a_model_is_refused_where_it_is_declared() -> Non
         tool(many)
     with pytest.raises(ValueError, match="is no name for a tool"):
         Tool(order.function, effect="read", name="place an order")
+
+
+SCHEMA = {
+    "type": "object",
+    "properties": {"city": {"$ref": "#/$defs/city"}, "days": {"type": "integer", "maximum": 7}},
+    "required": ["city"],
+    "additionalProperties": False,
+    "$defs": {"city": {"type": "string", "minLength": 2}},
+}
+
+
+async def test_tool_of_a_schema() -> None:
+    async def forecast(arguments: dict[str, Any], context: ToolContext) -> str:
+        return f"{arguments['city']} for {context.organisation}"
+
+    made = Tool.of_schema(forecast, SCHEMA, name="forecast", description="The weather.", effect="read", seconds=3.0)
+    assert made.shown()["function"] == {"name": "forecast", "description": "The weather.", "parameters": SCHEMA}
+    assert made.arguments('{"city": "Oslo", "days": 2}') == {"city": "Oslo", "days": 2}
+    context = ToolContext(key="k", attempt=1, run="r", organisation="o")
+    assert await made.perform(made.arguments({"city": "Oslo"}), context) == "Oslo for o"
+    for wrong, said in (
+        ("{", "cannot be read"),
+        ('{"city": "x"}', r"\$.city"),
+        ('{"days": 9, "city": "Oslo"}', r"\$.days"),
+        ("[]", "object"),
+    ):
+        with pytest.raises(BadArguments, match=said):
+            made.arguments(wrong)
+
+
+def test_schemas_that_make_no_tool() -> None:
+    async def nothing(arguments: dict[str, Any], context: ToolContext) -> None: ...
+
+    for schema in ({"type": "string"}, {"type": "object", "properties": {"a": {"type": "nonsense"}}}):
+        with pytest.raises(ValueError, match="x: "):
+            Tool.of_schema(nothing, schema, name="x", description="", effect="read")
+    far = Tool.of_schema(nothing, {"type": "object", "$ref": "http://127.0.0.1:1/x.json"}, name="x", description="", effect="read")
+    with pytest.raises(BadArguments, match="cannot be read"):
+        far.arguments("{}")

@@ -17,7 +17,7 @@ class AgentsRoom:
     settings: ClassVar[type[msgspec.Struct] | None] = AgentSettings
     migrations: ClassVar[str | None] = "penstock.agents.migrations"
     commands: ClassVar[str | None] = None
-    templates: ClassVar[str | None] = None
+    templates: ClassVar[str | None] = "penstock.agents"
 
     def open(self, house: House) -> Offer:
         """Build the parts; what the settings name is imported when the house starts."""

@@ -3,32 +3,46 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from typing import Any, Generic, ParamSpec, TypeVar
 
 import msgspec
 from msgspec import Struct
 
+from penstock.agents.context import Context
+from penstock.agents.flow import called
 from penstock.agents.limits import Limits
-from penstock.agents.tools import NAME, Tool
+from penstock.agents.startable import Startable, described, input_of
+from penstock.agents.tools import Tool
 
 FENCED = re.compile(r"\A\s*```(?:json)?\s*\n(.*?)\n?\s*```\s*\Z", re.DOTALL)
 """Models like to put JSON between fences, asked or not."""
+
+ASK = "ask_"
+"""How the name of a tool begins that is another agent."""
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 class BadOutput(Exception):
     """An answer that is not of the agent's type; the message is for the model that gave it."""
 
 
-class Agent:
+class Agent(Startable):
     """An agent. ``name`` is the one it is started under.
 
     ``model`` is any name that calls may use: a task (``task:support``), an alias, ``provider/model``. ``instructions`` stand at the top of
-    each conversation. ``tools`` may be functions (`penstock.agents.tool`) and other agents, which it asks and waits for. ``output`` is the
-    type of its answer, text if not said otherwise: anything that msgspec can read from JSON. ``params`` go with each question as they are.
+    each conversation. ``tools`` may be functions (`penstock.agents.tool`), other agents and workflows, which it asks and waits for.
+    ``arguments`` is the type of its input, text if not said otherwise, ``output`` that of its answer: anything that msgspec can read from
+    JSON. ``params`` go with each question as they are. ``context`` says what becomes of a conversation that outgrows its model.
+    ``owner`` is who answers for it; policies go by that (docs/approvals.md).
 
-    Raises ValueError for a name that cannot be one, and for two tools of one name.
+    Called within a workflow, or a test (`penstock.agents.testing`), it is run and waited for. Raises ValueError for a name that cannot be
+    one, and for two tools of one name.
     """
+
+    kind = "agent"
 
     def __init__(
         self,
@@ -37,30 +51,37 @@ class Agent:
         model: str,
         instructions: str = "",
         description: str = "",
-        tools: Sequence[Tool[..., Any] | Agent] = (),
+        tools: Sequence[Tool[..., Any] | Startable] = (),
         output: Any = str,
         limits: Limits | None = None,
         params: Mapping[str, Any] | None = None,
+        arguments: type[Struct] | None = None,
+        context: Context | None = None,
+        text_name: str = "question",
+        owner: str = "",
     ) -> None:
-        if NAME.fullmatch(name) is None:
-            raise ValueError(f"{name!r} is no name for an agent: letters, digits, _ and -, at most 64, a letter first")
-        self.name = name
+        super().__init__(
+            name,
+            description=description or f"Ask the agent {name}.",
+            limits=(limits or Limits()).filled(),
+            arguments=arguments,
+            output=output,
+            text_name=text_name,
+        )
         self.model = model
         self.instructions = instructions
-        self.description = description
-        self.limits = (limits or Limits()).filled()
         self.params: Mapping[str, Any] = params or {}
-        self.output = output
+        self.context = context or Context()
+        self.owner = owner
         self.tools = {one.name: one for one in tools if isinstance(one, Tool)}
-        self.agents = {ASK + one.name: one for one in tools if isinstance(one, Agent)}
+        self.agents = {one.tool_name: one for one in tools if isinstance(one, Startable)}
         if len(self.tools) + len(self.agents) < len(tools) or self.tools.keys() & self.agents.keys():
             raise ValueError(f"two tools of the agent {name} have one name")
         self._answer: msgspec.json.Decoder[Any] | None = None if output is str else msgspec.json.Decoder(output)
 
     @property
-    def run(self) -> str:
-        """The name of its runs on the journal."""
-        return f"agent/{self.name}"
+    def tool_name(self) -> str:
+        return ASK + self.name
 
     def told(self) -> str:
         """What stands at the top of its conversations, with the shape of the answer where that is not text."""
@@ -74,10 +95,9 @@ class Agent:
         """Its tools as chat completions describe them, always in one order, so that a provider's cache of the beginning holds."""
         return [*(self.tools[name].shown() for name in sorted(self.tools)), *(self.agents[name].as_tool() for name in sorted(self.agents))]
 
-    def as_tool(self) -> dict[str, Any]:
-        """The agent as a tool of another one."""
-        told = {"name": ASK + self.name, "description": self.description or f"Ask the agent {self.name}.", "parameters": QUESTION_SCHEMA}
-        return {"type": "function", "function": told}
+    def question(self, input: Any) -> str:
+        """An input as its model reads it: text as it is, anything else as JSON."""
+        return input if isinstance(input, str) else msgspec.json.encode(input).decode()
 
     def answer(self, text: str) -> Any:
         """The answer as its type says, as JSON values. Raises `BadOutput`."""
@@ -89,33 +109,71 @@ class Agent:
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as fault:
             raise BadOutput(str(fault)) from fault
 
-
-ASK = "ask_"
-"""How the name of a tool begins that is another agent."""
-
-
-class Delegated(Struct, frozen=True, forbid_unknown_fields=True):
-    """What an agent hands to another one."""
-
-    question: str
+    def __call__(self, *args: Any, **kwargs: Any) -> Coroutine[Any, Any, Any]:
+        """Have it done by a run of its own, below the one that calls, and wait for the answer. Raises `StepFailed` where there is none."""
+        return called(self, args, kwargs)
 
 
-QUESTION_SCHEMA: dict[str, Any] = {
-    "type": "object",
-    "properties": {"question": {"type": "string", "description": "What is wanted, with all that is needed to do it."}},
-    "required": ["question"],
-    "additionalProperties": False,
-}
+class AgentFunction(Agent, Generic[P, R]):
+    """An agent that was declared as a function (`agent`), with that function's types."""
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, R]:
+        return super().__call__(*args, **kwargs)
 
 
-def agents_in(module: Any) -> list[Agent]:
-    """The agents that stand in a module under any name, and those that they ask, each once."""
-    found: dict[str, Agent] = {}
-    waiting = [one for name in dir(module) if isinstance(one := getattr(module, name), Agent)]
+def agent(
+    *,
+    model: str,
+    name: str = "",
+    instructions: str = "",
+    tools: Sequence[Tool[..., Any] | Startable] = (),
+    limits: Limits | None = None,
+    params: Mapping[str, Any] | None = None,
+    context: Context | None = None,
+) -> Callable[[Callable[P, Coroutine[Any, Any, R]]], AgentFunction[P, R]]:
+    """Declare an agent as a function without a body: its arguments are the input, its return type is that of the answer, its docstring
+    the instructions, whose first paragraph tells others what it is for. The rest is as in `Agent`.
+
+    Raises TypeError for an argument without a type, ValueError for a body, which would never run.
+    """
+
+    def made(function: Callable[P, Coroutine[Any, Any, R]]) -> AgentFunction[P, R]:
+        named = name or function.__name__
+        if _has_body(function):
+            raise ValueError(f"the body of the agent {named} would never run: its model answers; write `...`")
+        whole, first = described(function)
+        arguments, text_name, returns = input_of(named, function)
+        return AgentFunction[P, R](
+            named,
+            model=model,
+            instructions=instructions or whole,
+            description=first,
+            tools=tools,
+            output=str if returns is Any else returns,
+            limits=limits,
+            params=params,
+            arguments=arguments,
+            context=context,
+            text_name=text_name,
+        )
+
+    return made
+
+
+def _has_body(function: Callable[..., Any]) -> bool:
+    code = function.__code__  # type: ignore[attr-defined]
+    return bool(code.co_names) or bool(set(code.co_consts) - {function.__doc__, None})
+
+
+def startables_in(module: Any) -> list[Startable]:
+    """The agents and workflows that stand in a module under any name, and those that they ask, each once."""
+    found: dict[str, Startable] = {}
+    waiting = [one for name in dir(module) if isinstance(one := getattr(module, name), Startable)]
     while waiting:
         one = waiting.pop()
         known = found.setdefault(one.name, one)
         if known is not one:
             raise ValueError(f"two agents are named {one.name}")
-        waiting += [other for other in one.agents.values() if found.get(other.name) is not other]
+        if isinstance(one, Agent):
+            waiting += [other for other in one.agents.values() if found.get(other.name) is not other]
     return [found[name] for name in sorted(found)]

@@ -7,14 +7,15 @@ knows that the process died, or the answer was lost, in between: the call is *in
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, structs
 from sqlalchemy import Connection, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
+from penstock.agents.inbox.gate import Withheld
 from penstock.agents.tables import EFFECTS
 from penstock.kernel.errors import Conflict, NotFound
 from penstock.storage.records import Records
@@ -45,12 +46,25 @@ class Effects:
     def __init__(self, records: Records) -> None:
         self._records = records
 
-    async def begin(self, key: str, organisation: str, run: str, tool: str, effect: str) -> Line | None:
+    async def begin(
+        self,
+        key: str,
+        organisation: str,
+        run: str,
+        tool: str,
+        effect: str,
+        permit: Callable[[Connection], Withheld | None] | None = None,
+    ) -> Line | Withheld | None:
         """Write that the call begins. None where it has not happened: nobody has begun it before, or it is known to have failed. Else how
-        the line stood. Raises `StorageError`."""
+        the line stood. Raises `StorageError`.
 
-        def write(connection: Connection) -> Line | None:
+        ``permit`` is asked in the same transaction whether the call may begin, or begin again; where it may not, nothing does. It is not
+        asked about a call that is over."""
+
+        def write(connection: Connection) -> Line | Withheld | None:
             kept = _one(connection, key)
+            if permit is not None and (kept is None or kept.state not in OVER) and (withheld := permit(connection)) is not None:
+                return structs.replace(withheld, begun=kept is not None and kept.state == "begun")
             if kept is None:
                 try:
                     with connection.begin_nested():

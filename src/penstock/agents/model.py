@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import msgspec
 from msgspec import Struct
 
+from penstock.kernel.completion import completed, told_why
 from penstock.kernel.errors import PenstockError
 from penstock.kernel.pace import again
 from penstock.kernel.ports import Holders, ModelAsk, ModelClient
@@ -79,43 +80,6 @@ class Model(Protocol):
         ...
 
 
-class _Function(Struct):
-    name: str = ""
-    arguments: str = "{}"
-
-
-class _Call(Struct):
-    function: _Function
-    id: str = ""
-
-
-class _Message(Struct):
-    content: str | None = None
-    refusal: str | None = None
-    tool_calls: list[_Call] | None = None
-
-
-class _Choice(Struct):
-    message: _Message
-    finish_reason: str | None = None
-
-
-class _Completion(Struct):
-    choices: list[_Choice]
-
-
-class _Fault(Struct):
-    message: str = ""
-
-
-class _Failure(Struct):
-    error: _Fault
-
-
-_completion = msgspec.json.Decoder(_Completion)
-_failure = msgspec.json.Decoder(_Failure)
-
-
 class LineModel:
     """Models over the line of this process."""
 
@@ -148,26 +112,17 @@ class LineModel:
         if answer.error is not None or not 200 <= answer.status < 300:
             retry, _ = again(answer)
             wait = (answer.retry_after or 0.0) if retry else None
-            return Said(error=answer.error or f"http_{answer.status}", message=_words(answer.body), again=wait, **known)
+            return Said(error=answer.error or f"http_{answer.status}", message=told_why(answer.body), again=wait, **known)
         return _said(answer.body, known)
 
 
 def _said(body: bytes, known: Mapping[str, Any]) -> Said:
-    try:
-        choice = _completion.decode(body).choices[0]
-    except (msgspec.DecodeError, UnicodeDecodeError, IndexError):
+    answer = completed(body)
+    if answer is None:
         return Said(error="bad_reply", message="the model's reply is no chat completion", again=0.0, **known)
-    message = choice.message
     calls = tuple(
         # Some servers leave the id out; the place of a call in its turn names it as well.
         ToolCall(id=one.id or f"call_{place}", name=one.function.name, arguments=one.function.arguments)
-        for place, one in enumerate(message.tool_calls or ())
+        for place, one in enumerate(answer.calls)
     )
-    return Said(text=message.content or message.refusal or "", calls=calls, finish=choice.finish_reason or "", **known)
-
-
-def _words(body: bytes) -> str:
-    try:
-        return _failure.decode(body).error.message
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        return body[:500].decode(errors="replace")
+    return Said(text=answer.text, calls=calls, finish=answer.finish, **known)

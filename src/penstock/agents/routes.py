@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct, structs
 
 from penstock.agents.effects import Line
 from penstock.agents.limits import Limits
+from penstock.agents.occasions import KeptOccasions
 from penstock.agents.service import AgentRun, Agents, AgentView
 from penstock.kernel.journal import JOURNAL
 from penstock.kernel.principal import Scope
@@ -36,16 +37,34 @@ class SettleBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class StartBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What the agent is asked. ``limits`` narrow the agent's own; a second start with the same ``key`` gives the first run. ``person`` is
-    who it works for, where the key stands for more than one."""
+    """What the agent, or the workflow, is given: text, or what its ``input`` says. ``limits`` narrow its own; a second start with the same
+    ``key`` gives the first run. ``person`` is who it works for, where the key stands for more than one. ``thread`` is the conversation that
+    it goes on with; an unknown one begins."""
 
-    input: Annotated[str, Meta(min_length=1, max_length=1_000_000)]
+    input: Any
     limits: Limits = Limits()
     key: Annotated[str, Meta(min_length=1, max_length=200)] | None = None
     person: Annotated[str, Meta(max_length=200)] = ""
+    thread: Annotated[str, Meta(max_length=200)] = ""
 
 
-def routes(agents: Agents) -> Sequence[Route]:
+class EventBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """An event of the key's organisation, for all its runs or for one. A second one with the same ``key`` is the first."""
+
+    name: Annotated[str, Meta(min_length=1, max_length=200)]
+    data: Any = None
+    run: Annotated[str, Meta(max_length=200)] = ""
+    key: Annotated[str, Meta(min_length=1, max_length=200)] | None = None
+
+
+class EventView(Struct, frozen=True, kw_only=True):
+    """An event that is kept. ``told`` is how many runs waited for it."""
+
+    id: str
+    told: int
+
+
+def routes(agents: Agents, occasions: KeptOccasions) -> Sequence[Route]:
     """All routes of the agents."""
 
     async def listed(ask: Ask) -> AgentList:
@@ -53,11 +72,18 @@ def routes(agents: Agents) -> Sequence[Route]:
 
     async def start(ask: Ask) -> AgentRun:
         body = ask.body(StartBody)
-        run = await agents.start(ask.principal, ask.path["name"], body.input, limits=body.limits, key=body.key, person=body.person)
+        run = await agents.start(
+            ask.principal, ask.path["name"], body.input, limits=body.limits, key=body.key, person=body.person, thread=body.thread
+        )
         return await agents.get(ask.principal, run)
 
     async def show(ask: Ask) -> AgentRun:
         return await agents.get(ask.principal, ask.path["id"])
+
+    async def send(ask: Ask) -> EventView:
+        body = ask.body(EventBody)
+        id, told = await occasions.send(ask.principal.organisation, body.name, body.data, run=body.run, key=body.key)
+        return EventView(id=id, told=told)
 
     async def doubts(ask: Ask) -> EffectList:
         return EffectList(data=await agents.effects.in_doubt(ask.principal.reach))
@@ -80,6 +106,16 @@ def routes(agents: Agents) -> Sequence[Route]:
             status=201,
         ),
         Route(method="GET", path="/v1/agents/runs/{id}", handler=show, summary="Show a run of an agent.", scope=read, returns=AgentRun),
+        Route(
+            method="POST",
+            path="/v1/events",
+            handler=send,
+            summary="Send an event to runs that wait for it.",
+            scope=call,
+            body=EventBody,
+            returns=EventView,
+            status=201,
+        ),
         Route(
             method="GET",
             path="/v1/agents/effects/in-doubt",

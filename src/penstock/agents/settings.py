@@ -6,13 +6,16 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
+from penstock.agents.inbox.settings import InboxSettings
+from penstock.agents.memory.settings import MemorySettings
+
 
 class AgentSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """Agents: durable work of models and tools. They need the extra `journal`."""
 
     modules: Annotated[
         tuple[str, ...],
-        Meta(description="Python modules, imported at start, whose `Agent`s can be started by their names. They run inside this process."),
+        Meta(description="Python modules, imported at start, whose agents and workflows can be started. They run inside this process."),
     ] = ()
     shared: Annotated[
         tuple[str, ...],
@@ -25,3 +28,8 @@ class AgentSettings(Struct, frozen=True, forbid_unknown_fields=True):
     keep_effects_days: Annotated[
         float, Meta(gt=0, description="How long it is kept what tools did to the world; what is in doubt is kept until someone settles it.")
     ] = 90.0
+    keep_events_days: Annotated[
+        float, Meta(gt=0, description="How long events are kept for runs that began before they were sent and listen afterwards.")
+    ] = 7.0
+    memory: Annotated[MemorySettings, Meta(description="Threads, and the long-term memory of agents.")] = MemorySettings()
+    inbox: Annotated[InboxSettings, Meta(description="Who has to agree to what agents do, and who is told.")] = InboxSettings()

@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
-import asyncio
 import inspect
+import math
 import re
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, Generic, Literal, ParamSpec, TypeVar, get_type_hints, overload
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from decimal import Decimal
+from functools import partial
+from typing import TYPE_CHECKING, Any, Generic, Literal, ParamSpec, TypeVar, cast, get_type_hints, overload
 
 import msgspec
 from msgspec import Struct
 
-from penstock.kernel.journal import Retry
+from penstock.agents.here import NotHere, here
+from penstock.agents.inbox.model import Sum
+from penstock.agents.recollection import Recollection
+from penstock.agents.threads import THREADS
+from penstock.kernel.journal import Retry, current_step
+
+if TYPE_CHECKING:
+    from jsonschema import ValidationError
+    from jsonschema.protocols import Validator
 
 Effect = Literal["read", "write", "irreversible"]
 """What a tool does to the world: nothing, something that can be set right again, something that cannot."""
@@ -28,6 +38,7 @@ class ToolContext(Struct, frozen=True, kw_only=True):
 
     ``key`` names the call: the same in every attempt and after every crash, and of no other call. Give it to whoever can refuse to do a
     thing twice. ``attempt`` counts from 1. ``run`` and ``organisation`` are those of the run, ``person`` is who it works for, if anybody.
+    ``memory`` is the long-term memory that the run may use, None outside of Penstock. ``payer`` is the id of the key that pays.
     """
 
     key: str
@@ -35,10 +46,29 @@ class ToolContext(Struct, frozen=True, kw_only=True):
     run: str
     organisation: str
     person: str = ""
+    memory: Recollection | None = None
+    payer: str = ""
 
 
 class BadArguments(Exception):
     """Arguments that a tool cannot be called with; the message is for the model that wrote them."""
+
+
+class Amount(Struct, frozen=True):
+    """What of a call is its amount: the ``argument``, in a ``unit`` that is fixed or stands in ``unit_argument``; ``per`` of the argument
+    are one of the unit (100, where it is in cents)."""
+
+    argument: str
+    unit: str = ""
+    unit_argument: str = ""
+    per: float = 1.0
+
+    def read(self, arguments: Mapping[str, Any]) -> Sum:
+        """The amount, without its sign; without a value where the argument is no finite number."""
+        found = arguments.get(self.argument)
+        unit = str(arguments.get(self.unit_argument, "")) if self.unit_argument else self.unit
+        number = float(found) if isinstance(found, int | float | Decimal) and not isinstance(found, bool) else math.nan
+        return Sum(abs(number) / self.per if math.isfinite(number) else None, unit)
 
 
 Check = Callable[..., Awaitable[Any]]
@@ -50,6 +80,9 @@ class Tool(Generic[P, R]):
     ``honours_key``: the function gives `ToolContext.key` to a system that does nothing twice under one key, so a call in doubt is made
     again. ``check`` is asked, with the call's arguments, whether a call in doubt has happened: it returns the result, or None where it has
     not. Without either, a call in doubt is reported as such and not made again, unless it only reads.
+
+    Policies (docs/approvals.md) go by its ``effect``, its ``owner`` and its ``amount``. ``labels`` (``untrusted``) are put on what it
+    returns, and so on all that a run does once it has read that.
     """
 
     def __init__(
@@ -64,6 +97,10 @@ class Tool(Generic[P, R]):
         retry: Retry | None = None,
         seconds: float = 60.0,
         most_bytes: int = 65_536,
+        schema: Mapping[str, Any] | None = None,
+        amount: Amount | None = None,
+        owner: str = "",
+        labels: Sequence[str] = (),
     ) -> None:
         self.function = function
         self.name = name or function.__name__
@@ -76,14 +113,74 @@ class Tool(Generic[P, R]):
         self.retry = retry or Retry(attempts=4, first_seconds=0.5)
         self.seconds = seconds
         self.most_bytes = most_bytes
-        self._arguments, self._context, self.returns = _signature(self.name, function)
-        self.parameters = _schema(self._arguments)
+        self.amount = amount
+        self.owner = owner
+        self.labels = tuple(labels)
+        self._schema = schema
+        self._valid: Validator | None = None
+        if schema is not None:
+            self._arguments, self._context, self.returns = None, None, Any
+            self.parameters = dict(schema)
+            return
+        self._arguments, self._context, self.returns = signature_of(self.name, function)
+        if amount is not None and not {amount.argument, amount.unit_argument or amount.argument} <= set(self._arguments.__struct_fields__):
+            raise ValueError(f"{self.name}: its amount is in an argument that it does not have: {amount.argument}")
+        self.parameters = schema_of(self._arguments)
+
+    @classmethod
+    def of_schema(
+        cls,
+        function: Callable[[dict[str, Any], ToolContext], Awaitable[Any]],
+        schema: Mapping[str, Any],
+        *,
+        name: str,
+        description: str,
+        effect: Effect,
+        **terms: Any,
+    ) -> Tool[..., Any]:
+        """A tool whose arguments are told by a JSON Schema instead of type hints: ``function`` is given them as they are, and the context.
+
+        The other terms are those of `Tool`. Raises ValueError for a schema that is none, or of something else than an object.
+        """
+        from jsonschema import SchemaError  # takes a tenth of a second to import, and few houses have such tools
+        from jsonschema.validators import validator_for
+
+        if schema.get("type") != "object":
+            raise ValueError(f"{name}: the schema of a tool's arguments is that of an object")
+        try:
+            validator_for(dict(schema), default=_drafts()).check_schema(dict(schema))
+        except SchemaError as fault:
+            raise ValueError(f"{name}: its JSON Schema is none: {fault.message}") from fault
+        return Tool(function, effect=effect, name=name, description=description or name, schema=schema, **terms)
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
-        return self.function(*args, **kwargs)
+        """The function as it is; in the function of a workflow a call like a model's: a step, with all that is said above. Raises `NotHere`
+        inside a step, unless it only reads: nobody would be asked, and nothing written down."""
+        found = here()
+        if found is None and self.effect != "read" and current_step.get() is not None:
+            raise NotHere(
+                f"{self.name} changes something, and inside a step nobody is asked for it and nothing of it is written down: "
+                f"call it in the function of a @workflow, or give partial({self.name}, ...) to parallel()"
+            )
+        if found is None:
+            return self.function(*args, **kwargs)
+        if not inspect.iscoroutinefunction(self.function):
+            raise NotHere(f"{self.name} is no coroutine function: call it with `await step({self.name}, ...)` in a workflow")
+        return cast("R", found.one(partial(self, *args, **kwargs)))
+
+    def bound(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
+        """The arguments of a call in Python. Raises TypeError, `BadArguments`."""
+        fields = () if self._arguments is None else self._arguments.__struct_fields__
+        if self._arguments is None and not args:
+            return self.arguments(msgspec.to_builtins(kwargs))
+        if len(args) > len(fields) or kwargs.keys() & set(fields[: len(args)]):
+            raise TypeError(f"{self.name}() takes {', '.join(fields) or 'nothing'}, each once")
+        return self.arguments(msgspec.to_builtins({**dict(zip(fields, args, strict=False)), **kwargs}))
 
     def arguments(self, given: bytes | str | Mapping[str, Any]) -> dict[str, Any]:
         """The arguments as their types say. Raises `BadArguments`, which says what is wrong and where."""
+        if self._arguments is None:
+            return self._validated(given)
         try:
             if isinstance(given, bytes | str):
                 found = msgspec.json.decode(given or b"{}", type=self._arguments)
@@ -93,15 +190,37 @@ class Tool(Generic[P, R]):
             raise BadArguments(f"the arguments of {self.name} are not as its schema says: {fault}") from fault
         return {field: getattr(found, field) for field in self._arguments.__struct_fields__}
 
+    def _validated(self, given: bytes | str | Mapping[str, Any]) -> dict[str, Any]:
+        from jsonschema import exceptions
+        from referencing import Registry  # an empty one: a schema fetches nothing
+        from referencing.exceptions import Unresolvable
+
+        assert self._schema is not None
+        if self._valid is None:
+            registry: Registry[Any] = Registry()
+            self._valid = _drafts()(self._schema, registry=registry)
+        try:
+            found = msgspec.json.decode(given or b"{}") if isinstance(given, bytes | str) else dict(given)
+            fault: ValidationError | None = cast("Any", exceptions).best_match(self._valid.iter_errors(found))
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, Unresolvable) as broken:
+            raise BadArguments(f"the arguments of {self.name} cannot be read as its schema says: {broken}") from broken
+        if fault is not None:
+            raise BadArguments(f"the arguments of {self.name} are not as its schema says: {fault.message[:1000]} - at `{fault.json_path}`")
+        return found
+
     async def perform(self, arguments: Mapping[str, Any], context: ToolContext) -> Any:
-        """Call the function; one that is no coroutine function on a thread of the caller's loop."""
+        """Call the function; one that is no coroutine function on a thread. Raises `Transient` where
+        all threads are held up."""
         given = dict(arguments)
+        if self._arguments is None:
+            told: Any = self.function
+            return await told(given, context)
         if self._context is not None:
             given[self._context] = context
         function: Callable[..., Any] = self.function
         if inspect.iscoroutinefunction(function):
             return await function(**given)
-        return await asyncio.to_thread(function, **given)
+        return await THREADS.call(partial(function, **given))
 
     def shown(self) -> dict[str, Any]:
         """The tool as chat completions describe it to a model."""
@@ -122,6 +241,9 @@ def tool(
     retry: Retry | None = None,
     seconds: float = 60.0,
     most_bytes: int = 65_536,
+    amount: Amount | None = None,
+    owner: str = "",
+    labels: Sequence[str] = (),
 ) -> Callable[[Callable[P, R]], Tool[P, R]]: ...
 def tool(function: Any = None, /, *, effect: Effect = "read", **terms: Any) -> Any:
     """Make a function a `Tool`; its docstring's first paragraph tells models what it does, its type hints what it takes.
@@ -135,11 +257,17 @@ def tool(function: Any = None, /, *, effect: Effect = "read", **terms: Any) -> A
     return made if function is None else made(function)
 
 
+def _drafts() -> type[Validator]:
+    from jsonschema import Draft202012Validator
+
+    return Draft202012Validator
+
+
 def _first_paragraph(function: Callable[..., Any]) -> str:
     return " ".join(inspect.cleandoc(function.__doc__ or "").split("\n\n")[0].split())
 
 
-def _signature(name: str, function: Callable[..., Any]) -> tuple[type[Struct], str | None, Any]:
+def signature_of(name: str, function: Callable[..., Any]) -> tuple[type[Struct], str | None, Any]:
     """A type for the arguments, the parameter that takes the context, and what is returned."""
     hints = get_type_hints(function, include_extras=True)
     fields: list[Any] = []
@@ -160,7 +288,7 @@ def _signature(name: str, function: Callable[..., Any]) -> tuple[type[Struct], s
     return made, context, hints.get("return", Any)
 
 
-def _schema(arguments: type[Struct]) -> dict[str, Any]:
+def schema_of(arguments: type[Struct]) -> dict[str, Any]:
     """The JSON Schema of the arguments, with the object itself at the top, where vendors expect it."""
     (top,), others = msgspec.json.schema_components([arguments], ref_template="#/$defs/{name}")
     name = top["$ref"].rpartition("/")[2]

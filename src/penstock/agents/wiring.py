@@ -6,14 +6,35 @@ import time
 from collections.abc import Iterable, Sequence
 
 from penstock.agents.effects import Effects
+from penstock.agents.inbox.pages import pages as inbox_pages
+from penstock.agents.inbox_routes import routes as inbox_routes
+from penstock.agents.inbox_wiring import InboxLife, build
+from penstock.agents.memory.wiring import wire as wire_memory
 from penstock.agents.model import LineModel
+from penstock.agents.occasions import KeptOccasions
+from penstock.agents.pages import pages
 from penstock.agents.routes import routes
+from penstock.agents.runs import Runs
+from penstock.agents.scheduling.pages import schedule_pages
+from penstock.agents.scheduling.routes import schedule_routes
+from penstock.agents.scheduling.schedules import ScheduleLife, Schedules
 from penstock.agents.service import Agents
 from penstock.agents.settings import AgentSettings
-from penstock.kernel.capability import Finding, House, Offer
+from penstock.agents.sight import Sight
+from penstock.agents.terms import ModelTerms
+from penstock.agents.threads import THREADS
+from penstock.agents.words import Words
+from penstock.kernel.agents import AgentRuns, EventSender
+from penstock.kernel.candidates import Candidates
+from penstock.kernel.capability import Finding, House, Offer, joined
+from penstock.kernel.evidence import CallRecords
 from penstock.kernel.journal import Journal
 from penstock.kernel.ports import Holders, Metric, ModelClient
+from penstock.kernel.recall import Prices
 from penstock.kernel.rounds import Rounds, Step
+from penstock.kernel.steps import StepTeller
+from penstock.kernel.tasks import Tasks
+from penstock.kernel.web import NavItem
 from penstock.storage.records import Records
 
 CLEAN_SECONDS = 3600.0
@@ -23,18 +44,49 @@ def wire(house: House) -> Offer:
     """Build the agents inside ``house``."""
     ports, settings = house.ports, house.settings(AgentSettings)
     effects = Effects(ports.get(Records))
-    agents = Agents(settings, effects, lambda: ports.get(Journal), lambda: LineModel(ports.get(ModelClient), ports.get(Holders)))
-    life = AgentLife(agents, settings)
-    return Offer(routes=routes(agents), services=(life,), checks=(life.check,), metrics=(life,))
+    occasions = KeptOccasions(ports.get(Records), lambda: ports.get(Journal))
+    inbox = build(house, settings.inbox)
+    remembering, memory = wire_memory(house, settings.memory)
+    agents = Agents(
+        settings,
+        effects,
+        lambda: ports.get(Journal),
+        lambda: LineModel(ports.get(ModelClient), ports.get(Holders)),
+        occasions,
+        inbox=inbox,
+        remembering=remembering,
+        known=ModelTerms(lambda: ports.find(Candidates), lambda: ports.find(Prices), lambda: ports.find(Tasks)),
+    )
+    life = AgentLife(agents, occasions, settings)
+    agents.sight = Sight(lambda: ports.get(Journal), lambda: ports.find(CallRecords))
+    runs = Runs(agents, lambda: ports.get(Journal), inbox.requests, sight=agents.sight)
+    schedules = Schedules(ports.get(Records), lambda: runs, lambda: ports.get(Holders))
+    clock = ScheduleLife(schedules)
+    inbox_life = InboxLife(house, inbox, settings.inbox, lambda: agents.known)
+    core = Offer(
+        routes=(*routes(agents, occasions), *inbox_routes(inbox, lambda: agents.known), *schedule_routes(schedules)),
+        pages=(*pages(ports, agents), *inbox_pages(ports, inbox), *schedule_pages(ports, schedules)),
+        nav=(
+            NavItem("Agents", "/console/agents", "spark", "Build", 15),
+            NavItem("Inbox", "/console/inbox", "inbox", "Build", 22, "n"),
+            NavItem("Schedules", "/console/schedules", "clock", "Build", 24),
+        ),
+        services=(life, inbox_life, clock),
+        checks=(life.check, inbox_life.check),
+        metrics=(life, inbox, inbox_life.rounds, clock),
+        ports={AgentRuns: runs, EventSender: occasions, StepTeller: Words(lambda: agents.known)},
+    )
+    return joined(core, memory)
 
 
 class AgentLife:
-    """The agents as a service: defines their runs before the journal opens, and forgets effects that were kept long enough."""
+    """The agents as a service: defines their runs before the journal opens, and forgets what was kept long enough."""
 
     name = "agents"
 
-    def __init__(self, agents: Agents, settings: AgentSettings) -> None:
+    def __init__(self, agents: Agents, occasions: KeptOccasions, settings: AgentSettings) -> None:
         self._agents = agents
+        self._occasions = occasions
         self._settings = settings
         self._rounds = Rounds(self.name, (Step("forget", self._forget, CLEAN_SECONDS),), seconds=60.0)
 
@@ -62,10 +114,18 @@ class AgentLife:
         return [Finding(name="agents", status="warn", what=what, mend="GET /v1/agents/effects/in-doubt")]
 
     def metrics(self) -> Iterable[Metric]:
-        """Steps of its rounds that failed."""
+        """Steps of its rounds that failed, and threads of tools."""
         yield from self._rounds.metrics()
+        yield Metric(
+            name="penstock_agent_threads",
+            help="Threads on which tools run; left ones have callers that gave up, and go on until their function returns.",
+            kind="gauge",
+            samples=(({"state": "held"}, float(THREADS.held)), ({"state": "left"}, float(THREADS.left))),
+        )
 
     async def _forget(self) -> None:
-        before = time.time() - self._settings.keep_effects_days * 86_400
-        while await self._agents.effects.forget(before):
+        now = time.time()
+        while await self._agents.effects.forget(now - self._settings.keep_effects_days * 86_400):
+            pass
+        while await self._occasions.forget(now - self._settings.keep_events_days * 86_400):
             pass

@@ -1,0 +1,1 @@
+"""What agents want to do and may not do alone: who has to agree, the requests to them, and what they said."""

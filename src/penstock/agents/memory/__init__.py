@@ -1,0 +1,1 @@
+"""What agents remember: threads with people, and long-term memory of a person, a team, or the agent itself."""

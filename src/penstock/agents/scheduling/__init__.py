@@ -1,0 +1,1 @@
+"""Agents and workflows that are started later, once or again and again."""

@@ -1,0 +1,197 @@
+"""Tools of MCP servers: what a server says of them is pinned to a file that somebody looked at, and a change of it voids the trust."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+from collections.abc import Mapping, Sequence
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, cast
+from weakref import WeakKeyDictionary
+
+import msgspec
+from msgspec import Struct
+
+from penstock.agents.faults import InDoubt, Permanent, Transient
+from penstock.agents.toolbox.mcp_client import Connection, Lost, McpServer, Refused
+from penstock.agents.tools import Effect, Tool, ToolContext
+from penstock.kernel.errors import SettingsError
+
+LONGEST_TOLD = 2000
+LOOK_SECONDS = 60.0
+"""How long what a server says of its tools is taken for true while it is connected to."""
+
+
+class Pin(Struct, frozen=True):
+    """A tool as it was when somebody accepted it."""
+
+    name: str
+    description: str
+    schema: dict[str, Any]
+    read_only: bool
+    destructive: bool
+    idempotent: bool
+    digest: str
+
+
+class Pins(Struct, frozen=True):
+    """The accepted tools of one server."""
+
+    server: str
+    tools: list[Pin]
+
+
+def mcp(
+    server: McpServer,
+    pins: str | Path,
+    *,
+    trusted: bool = False,
+    effects: Mapping[str, Effect] | None = None,
+    only: Sequence[str] = (),
+    prefix: str = "",
+    most_bytes: int = 65_536,
+) -> list[Tool[..., Any]]:
+    """The server's tools as the file ``pins`` has them; ``penstock.agents.toolbox.pins`` writes it.
+
+    Each counts as irreversible, unless ``effects`` says otherwise or the server is ``trusted`` to say it itself (``readOnlyHint``,
+    ``destructiveHint``, and ``idempotentHint``, which lets a call in doubt be made again). A tool that the server describes in other
+    words, or with another schema, than the pinned ones is not called. Nothing is connected to before the first call. Raises
+    `SettingsError` for a file that is missing or no file of pins, and for names that it does not hold.
+    """
+    kept = read_pins(pins)
+    known = {one.name for one in kept.tools}
+    lost = sorted({*only, *(effects or {})} - known)
+    if lost:
+        raise SettingsError(f"mcp: {pins} holds no tool {', '.join(lost)} of {server.name}", param="pins")
+    link = _Link(server, {one.name: one.digest for one in kept.tools})
+    return [
+        _tool(link, one, (effects or {}).get(one.name) or _effect(one, trusted), prefix, most_bytes, again=trusted and one.idempotent)
+        for one in kept.tools
+        if not only or one.name in only
+    ]
+
+
+def read_pins(path: str | Path) -> Pins:
+    """Read what was accepted. Raises `SettingsError`."""
+    try:
+        return msgspec.json.decode(Path(path).read_bytes(), type=Pins)
+    except FileNotFoundError:
+        told = f"mcp: {path} is missing: look at the server's tools and accept them with python -m penstock.agents.toolbox.pins"
+        raise SettingsError(told, param="pins") from None
+    except (OSError, msgspec.DecodeError) as fault:
+        raise SettingsError(f"mcp: {path} is no file of pins: {fault}", param="pins") from fault
+
+
+def write_pins(path: str | Path, pins: Pins) -> None:
+    """Write them, whole or not at all."""
+    draft = Path(f"{path}.part")
+    draft.write_bytes(msgspec.json.format(msgspec.json.encode(pins), indent=2) + b"\n")
+    draft.replace(path)
+
+
+def pinned(described: Mapping[str, Any]) -> Pin:
+    """A tool as its server describes it."""
+    hints = cast("dict[str, Any]", described.get("annotations") or {})
+    told = {"name": described["name"], "description": described.get("description", ""), "schema": described["inputSchema"], "hints": hints}
+    digest = sha256(msgspec.json.encode(told, order="sorted")).hexdigest()
+    schema = cast("dict[str, Any]", _checked(described["inputSchema"]))
+    return Pin(
+        name=str(described["name"]),
+        description=str(told["description"]),
+        schema={"type": "object", **schema},
+        read_only=bool(hints.get("readOnlyHint", False)),
+        destructive=bool(hints.get("destructiveHint", True)),
+        idempotent=bool(hints.get("idempotentHint", False)),
+        digest=digest,
+    )
+
+
+def _checked(node: Any, depth: int = 0) -> Any:
+    """A stranger's schema without its regular expressions, which may take for ever; the server sees to them itself."""
+    if depth > 60:
+        raise SettingsError("mcp: a tool's schema is nested deeper than 60", param="pins")
+    if isinstance(node, list):
+        return [_checked(one, depth + 1) for one in cast("list[Any]", node)]
+    if not isinstance(node, dict):
+        return node
+    tree = cast("dict[str, Any]", node)
+    return {
+        key: {name: _checked(one, depth + 1) for name, one in cast("dict[str, Any]", value).items()}
+        if key in ("properties", "$defs", "definitions") and isinstance(value, dict)
+        else _checked(value, depth + 1)
+        for key, value in tree.items()
+        if key not in ("pattern", "patternProperties") or not isinstance(value, str | dict)
+    }
+
+
+def _effect(pin: Pin, trusted: bool) -> Effect:
+    if not trusted:
+        return "irreversible"
+    return "read" if pin.read_only else "irreversible" if pin.destructive else "write"
+
+
+class _Link:
+    """The connections to one server, one on each event loop, and what their server was found to say."""
+
+    def __init__(self, server: McpServer, accepted: Mapping[str, str]) -> None:
+        self.server = server
+        self._accepted = accepted
+        self._held: WeakKeyDictionary[asyncio.AbstractEventLoop, tuple[Connection, asyncio.Lock]] = WeakKeyDictionary()
+        self._found: dict[str, str] = {}
+        self._strange, self._looked = False, 0.0
+
+    async def call(self, name: str, arguments: dict[str, Any], key: str) -> Any:
+        connection, lock = self._held.setdefault(asyncio.get_running_loop(), (Connection(self.server), asyncio.Lock()))
+        async with lock:
+            if not connection.open or self._strange or time.monotonic() > self._looked + LOOK_SECONDS:
+                # A server that was started anew may be another one, and one over HTTP is started anew without our knowing.
+                self._found = {str(one["name"]): pinned(one).digest for one in await connection.tools()}
+                self._strange, self._looked = False, time.monotonic()
+        if name not in self._found:
+            raise Permanent(f"mcp_missing: {self.server.name} has no tool {name} any more")
+        if self._found[name] != self._accepted[name]:
+            self._strange = True
+            raise Permanent(
+                f"mcp_changed: {self.server.name} describes {name} differently than when it was accepted; it is not called until somebody "
+                "looks at it and accepts it again (python -m penstock.agents.toolbox.pins)"
+            )
+        return await connection.call(name, arguments, key)
+
+
+def _tool(link: _Link, pin: Pin, effect: Effect, prefix: str, most_bytes: int, *, again: bool) -> Tool[..., Any]:
+    async def call(arguments: dict[str, Any], context: ToolContext) -> Any:
+        try:
+            return await link.call(pin.name, arguments, context.key)
+        except Refused as fault:
+            raise Permanent(f"mcp_failed: {fault}") from fault
+        except Lost as fault:
+            said = f"mcp_lost: {fault}"
+            raise (InDoubt(said) if fault.sent and effect != "read" else Transient(said)) from fault
+
+    name = re.sub(r"[^a-zA-Z0-9_-]", "_", prefix + pin.name)[:64]
+    if not name[:1].isalpha():
+        name = f"mcp_{name}"[:64]
+    try:
+        return Tool.of_schema(
+            call,
+            pin.schema,
+            name=name,
+            description=pin.description[:LONGEST_TOLD],
+            effect=effect,
+            honours_key=again,
+            seconds=link.server.seconds,
+            most_bytes=most_bytes,
+        )
+    except ValueError as fault:
+        raise SettingsError(f"mcp: {link.server.name}: {fault}", param="pins") from fault
+
+
+async def tools_of(server: McpServer) -> list[Pin]:
+    """What the server says of its tools now. Raises `Lost` and `Refused`."""
+    connection = Connection(server)
+    try:
+        return [pinned(one) for one in await connection.tools()]
+    finally:
+        await connection.close()

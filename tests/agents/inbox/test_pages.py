@@ -1,0 +1,207 @@
+"""The inbox of a whole house: over HTTP, in the console, in a browser, told by webhook and e-mail."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import shutil
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+import pytest_asyncio
+from tests.agents.inbox import payments
+from tests.agents.test_service import Provider, call
+from tests.alerts.smtp import smtp_server
+from tests.edge.contract import Contract
+from tests.gateway.upstream import Conversation, serving
+from tests.house import House, open_house
+
+from penstock.kernel.journal import Journal
+from penstock.kernel.signing import verify
+
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(120)]
+SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+
+
+class Receiver:
+    """Takes webhooks."""
+
+    def __init__(self) -> None:
+        self.got: list[tuple[dict[str, str], bytes]] = []
+
+    async def __call__(self, peer: Conversation) -> None:
+        while True:
+            head, body = await peer.request()
+            lines = [line.split(": ", 1) for line in head.decode().split("\r\n")[1:] if ": " in line]
+            self.got.append(({name.lower(): value for name, value in lines}, body))
+            await peer.json(b"{}")
+
+
+class Place(msgspec.Struct):
+    house: House
+    provider: Provider
+    receiver: Receiver
+    mails: list[tuple[str, list[str], str]]
+    keys: dict[str, str]
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def place(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Place]:
+    provider, receiver = Provider(), Receiver()
+    os.environ["TEST_INBOX_SECRET"] = SECRET
+    async with serving(provider) as up, serving(receiver) as hook, smtp_server() as smtp:
+        settings = (
+            "[gateway]\ndiscover = false\nlocal_embeddings = false\n"
+            f'[gateway.providers.up]\nprofile = "openai-compatible"\nbase_url = "{up.url}"\nmodels = ["m"]\n'
+            f'[journal]\npoll_seconds = 0.02\n[agents]\nmodules = ["{payments.__name__}"]\n'
+            '[agents.inbox]\nround_seconds = 0.1\npublic_url = "https://penstock.example"\n'
+            f'[agents.inbox.webhooks.desk]\nurl = "{hook.url}"\nsecret_env = "TEST_INBOX_SECRET"\n'
+            f'[agents.inbox.mail.desk]\nto = ["boss@example.com"]\nsender = "penstock@example.com"\ntls = "none"\n'
+            f'url = "smtp://127.0.0.1:{smtp.port}"\n'
+        )
+        async with open_house(tmp_path_factory.mktemp("house"), settings) as house:
+            keys: dict[str, str] = {}
+            for name in ("Ada", "Ben"):
+                made = await house.made("/v1/people", {"name": name})
+                keys[name], _ = await house.key(name=name, person=made["id"], scopes=["call", "read", "admin"])
+            yield Place(house, provider, receiver, smtp.mails, keys)
+    del os.environ["TEST_INBOX_SECRET"]
+
+
+async def asked(place: Place, **arguments: Any) -> tuple[str, dict[str, Any]]:
+    """A run that Ada started and that wants to pay, and its request."""
+    given = {"order": "ORD-77", "euros": 40.0, "reason": "It came <b>broken</b>.", **arguments}
+
+    def say(messages: list[dict[str, Any]]) -> dict[str, Any]:
+        told = [one["content"] for one in messages if one["role"] == "tool"]
+        return {"content": f"done: {told[-1]}"} if told else call("refund", **given)
+
+    place.provider.say = say
+    run = (await place.house.made("/v1/agents/cashier/runs", {"input": "refund ORD-77"}, key=place.keys["Ada"]))["run"]["id"]
+    async with asyncio.timeout(30):
+        while True:
+            found = (await place.house.ask("GET", f"/v1/inbox/requests?run={run}")).json["data"]
+            if found:
+                return run, found[0]
+            await asyncio.sleep(0.05)
+
+
+async def test_a_refund_is_proposed_approved_and_told_of(place: Place) -> None:
+    house, contract = place.house, await Contract.of(place.house)
+    payments.paid.clear()
+    run, view = await asked(place)
+    request = view["request"]
+    path = f"/v1/inbox/requests/{request['id']}"
+    for key, what, body, status in (
+        (place.keys["Ada"], "approve", {"digest": request["digest"]}, 403),
+        (house.admin, "approve", {"digest": request["digest"]}, 403),  # of no person
+        (place.keys["Ben"], "approve", {"digest": "0" * 64}, 409),
+        (place.keys["Ben"], "approve", {}, 400),
+        (place.keys["Ben"], "answer", {"value": 1}, 400),
+    ):
+        answer = await house.ask("POST", f"{path}/{what}", body, key=key)
+        assert answer.status == status, answer.text
+        contract.check("POST", f"{path}/{what}", body, answer)
+    word = {"topic": f"request/{request['id']}", "value": {"value": {"approve": True}}}
+    assert (await house.ask("POST", f"/v1/runs/{run}/signal", word)).status == 400
+    assert payments.paid == []
+    answer = await house.ask("POST", f"{path}/approve", {"digest": request["digest"]}, key=place.keys["Ben"])
+    contract.check("POST", f"{path}/approve", {"digest": request["digest"]}, answer)
+    assert answer.json["request"]["state"] == "approved"
+    await house.app.ports.get(Journal).result(None, run, 30.0)
+    assert payments.paid == [("ORD-77", 40.0)]
+    async with asyncio.timeout(30):
+        while len(place.receiver.got) < 2 or not place.mails:
+            await asyncio.sleep(0.05)
+    headers, body = place.receiver.got[0]
+    told = json.loads(body)
+    assert (told["type"], told["data"]["digest"]) == ("penstock.request.opened", request["digest"])
+    assert verify(SECRET, headers["webhook-id"], int(headers["webhook-timestamp"]), body, headers["webhook-signature"])
+    assert json.loads(place.receiver.got[1][1])["type"] == "penstock.request.approved"
+    assert b"broken" not in body
+    _, to, text = place.mails[0]
+    assert to == ["boss@example.com"]
+    assert f"https://penstock.example/console/inbox/{request['id']}" in text.replace("=\r\n", "").replace("=\n", "")
+    assert "broken" not in text
+
+
+async def test_policies_are_kept_in_versions_and_tried_without_calling(place: Place) -> None:
+    house, contract = place.house, await Contract.of(place.house)
+    tried = {"agent": "cashier", "tool": "refund", "arguments": {"order": "x", "euros": 500}}
+    rule = {"name": "much needs two", "tools": ["refund"], "unit": "EUR", "above": 100, "people": 2}
+    for method, path, body, status in (
+        ("GET", "/v1/inbox/policy", None, 200),
+        ("POST", "/v1/inbox/policy/needs", tried, 200),
+        ("POST", "/v1/inbox/policy/needs", {"tool": "other"}, 400),
+        ("POST", "/v1/inbox/policy/needs", {"tool": "other", "agent": "nobody"}, 404),
+        ("PUT", "/v1/inbox/policy", {"policy": {"rules": [rule]}, "after": 0, "note": "fraud"}, 200),
+        ("PUT", "/v1/inbox/policy", {"policy": {"rules": [rule]}, "after": 0}, 409),
+        ("PUT", "/v1/inbox/policy", {"policy": {"rules": [{**rule, "by": ["me"]}]}, "after": 1}, 400),
+        ("GET", "/v1/inbox/policy/versions", None, 200),
+        ("GET", "/v1/inbox/delegations", None, 200),
+        ("GET", "/v1/inbox/trail", None, 200),
+    ):
+        answer = await house.ask(method, path, body, key=place.keys["Ben"])
+        assert answer.status == status, answer.text
+        contract.check(method, path, body, answer)
+    answer = await house.ask("POST", "/v1/inbox/policy/needs", tried)
+    assert answer.json["told"] == "2 people (admins)"
+    trail = (await house.ask("GET", "/v1/inbox/trail?subject=policy")).json
+    assert [line["action"] for line in trail["data"]] == ["changed"]
+    assert trail["broken_at"] is None
+
+
+async def test_the_doctor_and_the_metrics_know_of_what_waits(place: Place) -> None:
+    await asked(place)
+    _, check = place.house.app.offers["agents"].checks
+    found = await check()
+    assert "wait for people" in found[-1].what
+    async with asyncio.timeout(30):
+        while "penstock_agents_requests_open" not in (await place.house.ask("GET", "/metrics")).text:
+            await place.house.app.offers["agents"].metrics[1].sweep()  # type: ignore[attr-defined]
+
+
+@pytest.mark.browser
+async def test_it_is_answered_on_a_phone_and_looks_well(place: Place) -> None:
+    pytest.importorskip("playwright")
+    from playwright.async_api import async_playwright, expect
+
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if chromium is None:
+        pytest.skip("Chromium is not installed")
+    house, shots = place.house, os.environ.get("PENSTOCK_SHOTS", "")
+    run, view = await asked(place, reason="A long story. " * 30)
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
+        for who, size, theme in (("Ada", (1440, 900), "light"), ("Ben", (1440, 900), "dark"), ("Ben", (390, 844), "light")):
+            context = await browser.new_context(locale="en-GB", viewport={"width": size[0], "height": size[1]}, color_scheme=theme)  # type: ignore[arg-type]
+            context.set_default_timeout(20_000)
+            await context.request.post(
+                f"{house.url}/console/sign-in", form={"key": place.keys[who]}, headers={"origin": house.url}, max_redirects=0
+            )
+            page = await context.new_page()
+            complaints: list[str] = []
+            page.on("console", lambda message, told=complaints: told.append(message.text) if message.type == "error" else None)
+            await page.goto(f"{house.url}/console/inbox")
+            await expect(page.get_by_role("heading", name="Inbox")).to_be_visible()
+            if shots:
+                await page.screenshot(path=Path(shots) / f"inbox-{who}-{size[0]}-{theme}.png", full_page=True)
+            await page.get_by_role("link", name="refund").first.click()
+            await expect(page.get_by_role("heading", name="cashier wants to call refund")).to_be_visible()
+            if shots:
+                await page.screenshot(path=Path(shots) / f"request-{who}-{size[0]}-{theme}.png", full_page=True)
+            assert await page.evaluate("document.documentElement.scrollWidth") <= size[0], "it scrolls sideways"
+            assert await page.get_by_role("button", name="Approve exactly this").count() == (who == "Ben")
+            if who == "Ben" and size[0] == 390:
+                await page.goto(f"{house.url}/console/inbox/{view['request']['id']}")
+                await page.get_by_label("Note").fill("not again")
+                await page.get_by_role("button", name="Reject").click()
+                await expect(page.get_by_text("rejected", exact=False).first).to_be_visible()
+            assert complaints == []
+            await context.close()
+        await browser.close()
+    await house.app.ports.get(Journal).result(None, run, 30.0)
