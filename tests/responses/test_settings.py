@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import msgspec
 import pytest
@@ -13,6 +13,9 @@ from tests.responses.test_pending import PACKAGE, open_pending
 
 from penstock.kernel.call import Call, Reply, Trace
 from penstock.kernel.principal import Principal
+from penstock.responses.context import Context
+from penstock.responses.conversation import Conversations
+from penstock.responses.handing import HandOver
 from penstock.responses.service import ResponseService
 from penstock.responses.settings import ResponsesSettings
 from penstock.responses.stage import Remember
@@ -47,7 +50,9 @@ async def test_what_is_kept(tmp_path: Path, store: Store, asked: dict[str, Any],
     migrate(records, PACKAGE)
     try:
         async with open_pending(records, tmp_path / "spool") as pending:
-            stage = Remember(ResponseService(records, pending, ResponsesSettings(store=store)))
+            service = ResponseService(records, pending, ResponsesSettings(store=store))
+            conversations = Conversations(records, service.settings)
+            stage = Remember(service, Context(service, conversations), conversations, cast("HandOver", None))
             seen: list[dict[str, Any]] = []
 
             async def proceed(one: Call) -> Reply:

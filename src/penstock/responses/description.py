@@ -22,7 +22,7 @@ _REPLIES: Mapping[str, Schema | None] = {
         "The response as the client got it (see POST /v1/responses).",
         id=_TEXT,
         object={"const": "response"},
-        status={"enum": ["completed", "incomplete"]},
+        status={"enum": ["queued", "in_progress", "completed", "incomplete", "failed", "cancelled"]},
         store={"const": True},
         previous_response_id=_TEXT_OR_NONE,
         output={"type": "array", "items": {"type": "object"}},
@@ -36,7 +36,12 @@ _REPLIES: Mapping[str, Schema | None] = {
         last_id=_TEXT_OR_NONE,
         has_more={"type": "boolean"},
     ),
-    "cancel": None,
+    "cancel": _object(
+        "The response as it stands now; one that had ended before is as it ended.",
+        id=_TEXT,
+        object={"const": "response"},
+        status={"enum": ["completed", "incomplete", "failed", "cancelled"]},
+    ),
 }
 _QUERY: Mapping[str, Mapping[str, Schema]] = {
     "one": {
@@ -50,7 +55,7 @@ _QUERY: Mapping[str, Mapping[str, Schema]] = {
     },
 }
 _FAILURES: Mapping[str, str] = {
-    "400": "The request is malformed, or asks for what a complete response cannot do.",
+    "400": "The request is malformed, or asks for what this response cannot do.",
     "401": "No key, or one that is not valid.",
     "403": "The key may not call.",
     "404": "There is no such response, or not for this key.",

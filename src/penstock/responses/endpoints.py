@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
 from functools import partial
 from typing import Any, cast
 
 import msgspec
+from msgspec import structs
 
 from penstock.kernel.errors import NotExpressible, NotFound, RequestError
+from penstock.kernel.journal import JOURNAL
 from penstock.kernel.vendor import Asked, VendorDoor
 from penstock.kernel.web import Description, Endpoint
+from penstock.responses.background import Background
 from penstock.responses.replay import replay
 from penstock.responses.service import ITEMS, MOST_ITEMS, ResponseService
 
@@ -19,22 +22,34 @@ ONE = f"{PATH}/{{response_id}}"
 _PLACE = 2
 
 
-def endpoints(door: VendorDoor, service: ResponseService) -> Sequence[Endpoint]:
-    """Show, replay, delete, list the input, and a word on cancelling."""
+def endpoints(door: VendorDoor, service: ResponseService, background: Background) -> Sequence[Endpoint]:
+    """Show, stream, delete, list the input, cancel."""
 
     async def show(asked: Asked) -> Any:
-        turn = await service.get(asked.principal.reach, _id(asked))
-        if asked.choice("stream", "false", ("true", "false")) == "true":
-            after = asked.number("starting_after", -1, 10**9 - 1, 0)
-            stream = asked.answer_stream([("content-type", "text/event-stream"), ("cache-control", "no-store")])
-            for event in replay(turn.response, after):
-                await stream.send_bytes(event)
+        id, reach = _id(asked), asked.principal.reach
+        after = asked.number("starting_after", -1, 10**9 - 1, 0)
+        stream = asked.choice("stream", "false", ("true", "false")) == "true"
+        job = await background.get(reach, id)
+        if not stream:
+            return msgspec.Raw((await service.get(reach, id)).response if job is None else await background.look(job))
+        events = _stored((await service.get(reach, id)).response, after) if job is None else await background.replay(job, after)
+        try:
+            answer = asked.answer_stream([("content-type", "text/event-stream"), ("cache-control", "no-store")])
+            async for event in events:
+                await answer.send_bytes(event)
+        except RuntimeError:  # RSGI's word for a client that left, who may come back
             return None
-        return msgspec.Raw(turn.response)
+        finally:
+            await events.aclose()
+        return None
 
     async def delete(asked: Asked) -> dict[str, Any]:
         id = _id(asked)
-        await service.delete(asked.principal.reach, id)
+        job = await background.get(asked.principal.reach, id)
+        if job is not None:
+            await background.delete(asked.principal, job)
+        else:
+            await service.delete(asked.principal.reach, id)
         return {"id": id, "object": "response", "deleted": True}
 
     async def items(asked: Asked) -> dict[str, Any]:
@@ -53,18 +68,29 @@ def endpoints(door: VendorDoor, service: ResponseService) -> Sequence[Endpoint]:
         first, last = (page[0].get("id"), page[-1].get("id")) if page else (None, None)
         return {"object": "list", "data": page, "first_id": first, "last_id": last, "has_more": len(listed) > limit}
 
-    async def cancel(asked: Asked) -> None:
-        await service.get(asked.principal.reach, _id(asked))
-        raise RequestError(
-            "Only responses that were created with background=true can be cancelled; this one is complete.", param="response_id"
-        )
+    async def cancel(asked: Asked) -> Any:
+        id = _id(asked)
+        job = await background.get(asked.principal.reach, id)
+        if job is None:
+            await service.get(asked.principal.reach, id)
+        if job is None or not job.background:
+            what = "Only responses that were created with background=true can be cancelled."
+            raise RequestError(what, param="response_id")
+        return msgspec.Raw(await background.cancel(asked.principal, job))
 
-    return (
+    found = (
         door.endpoint("GET", f"{ONE}/input_items", items, "List what a stored response was made from.", partial(_describe, "items")),
-        door.endpoint("POST", f"{ONE}/cancel", cancel, "Cancel a response; none that is stored here can be.", partial(_describe, "cancel")),
+        door.endpoint("POST", f"{ONE}/cancel", cancel, "Cancel a background response.", partial(_describe, "cancel")),
         door.endpoint("GET", ONE, show, "Show a stored response.", partial(_describe, "one")),
         door.endpoint("DELETE", ONE, delete, "Delete a stored response.", partial(_describe, "deleted")),
     )
+    # A run is ended where the journal is worked on.
+    return tuple(structs.replace(one, holding=JOURNAL) if one.path.endswith("/cancel") else one for one in found)
+
+
+async def _stored(response: bytes, after: int) -> AsyncGenerator[bytes]:
+    for event in replay(response, after):
+        yield event
 
 
 def _id(asked: Asked) -> str:

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-import asyncio
-import logging
+import contextlib
 from collections.abc import Iterable, Sequence
 
 from penstock.kernel.capability import Finding
 from penstock.kernel.errors import PenstockError
-from penstock.kernel.ports import Authenticator, Metric, Ports, Sessions
+from penstock.kernel.journal import Journal
+from penstock.kernel.ports import Authenticator, Metric, Peers, Ports, Sessions
+from penstock.kernel.rounds import Rounds, Step
+from penstock.kernel.seat import Seat
 from penstock.kernel.vendor import VendorDoor
+from penstock.responses.background import TAKE_UP_SECONDS, Background
+from penstock.responses.conversation import Conversations
 from penstock.responses.pending import Pending
 from penstock.responses.service import ResponseService
 from penstock.responses.stage import Remember
 
-_log = logging.getLogger("penstock.responses")
+LEFT = "responses"
+"""Topic under which workers tell the one with the journal that something lies there."""
 
 
 class ResponsesLife:
@@ -22,25 +27,49 @@ class ResponsesLife:
 
     name = "responses"
 
-    def __init__(self, ports: Ports, door: VendorDoor, service: ResponseService, pending: Pending, stage: Remember) -> None:
+    def __init__(
+        self,
+        ports: Ports,
+        door: VendorDoor,
+        service: ResponseService,
+        conversations: Conversations,
+        background: Background,
+        pending: Pending,
+        stage: Remember,
+    ) -> None:
         self._ports = ports
         self._door = door
         self._service = service
+        self._conversations = conversations
+        self._background = background
         self._pending = pending
         self._stage = stage
-        self._sweeping: asyncio.Task[None] | None = None
+        every = service.settings.sweep_seconds
+        self._rounds = Rounds(
+            self.name,
+            (
+                Step("take up", background.take_up),
+                Step("settle", background.settle, 30.0),
+                Step("expire", self._expire, every),
+            ),
+            seconds=TAKE_UP_SECONDS,
+            alone=ports.find(Seat) is None,
+        )
 
     async def start(self) -> None:
         """Recover what killed processes journalled, and begin. Raises `StorageError`."""
         self._door.open(self._ports.get(Authenticator), self._ports.find(Sessions))
         await self._pending.open()
-        self._sweeping = asyncio.create_task(self._sweep(), name="responses sweep")
+        if self._ports.find(Journal) is not None:
+            self._background.define()
+        peers = self._ports.find(Peers)
+        if peers is not None:
+            peers.answer(LEFT, self._take_up)
+        self._rounds.begin()
 
     async def stop(self) -> None:
         """Move the last turns into the database."""
-        if self._sweeping is not None:
-            self._sweeping.cancel()
-            await asyncio.wait([self._sweeping])
+        await self._rounds.stop()
         await self._pending.close()
 
     async def check(self) -> Sequence[Finding]:
@@ -64,13 +93,21 @@ class ResponsesLife:
             ("penstock_responses_unreadable_total", "Journalled responses that could not be read.", pending.carrier.unreadable),
         )
         yield from (Metric(name=name, help=help, kind="counter", samples=(({}, value),)) for name, help, value in counters)
+        yield from self._rounds.metrics()
         waiting = "Stored responses on their way into the database."
         yield Metric(name="penstock_responses_waiting", help=waiting, kind="gauge", samples=(({}, pending.waiting),))
 
-    async def _sweep(self) -> None:
-        while True:
-            try:
-                await self._service.expire()
-            except PenstockError as fault:
-                _log.warning("stored responses were not swept", extra={"fault": fault.message, "code": fault.code})
-            await asyncio.sleep(self._service.settings.sweep_seconds)
+    async def settle(self) -> None:
+        """See `Background.settle`."""
+        await self._background.settle()
+
+    async def _take_up(self, body: bytes) -> bytes:
+        """Another worker has left something for who holds the journal."""
+        with contextlib.suppress(PenstockError):  # the next round does it
+            await self._background.take_up()
+        return b""
+
+    async def _expire(self) -> None:
+        await self._service.expire()
+        await self._background.expire()
+        await self._conversations.expire()

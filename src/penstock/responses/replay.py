@@ -21,11 +21,14 @@ def _events(response: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
     yield "response.created", {"response": begun}
     yield "response.in_progress", {"response": begun}
     for index, item in enumerate(cast("list[dict[str, Any]]", response.get("output") or [])):
-        yield from _item(index, item)
-    yield f"response.{response.get('status', 'completed')}", {"response": response}
+        yield from item_events(index, item)
+    status = response.get("status", "completed")
+    if status != "cancelled":  # of which the API has no event
+        yield f"response.{status}", {"response": response}
 
 
-def _item(index: int, item: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+def item_events(index: int, item: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """An item that is there whole, as a stream tells it: its type and fields, event by event."""
     empty = {**item, "status": "in_progress"} if "status" in item else dict(item)
     kind = item.get("type")
     if kind in ("message", "reasoning") and "content" in item:

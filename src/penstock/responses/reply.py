@@ -16,10 +16,15 @@ class _Event(msgspec.Struct):
 class Rewriter:
     """Rewrites whole responses, and the events of streams that hold one. Everything else of a response stays as the provider wrote it."""
 
-    def __init__(self, id: str, previous: str | None, *, stored: bool) -> None:
+    def __init__(self, id: str, previous: str | None, conversation: str | None = None, *, stored: bool) -> None:
         self._id = id
         self._previous = previous
+        self._conversation = conversation
         self.stored = stored
+
+    def lost(self) -> None:
+        """It was not kept after all, nor put into its conversation."""
+        self.stored, self._conversation = False, None
 
     def response(self, body: bytes | Raw) -> bytes:
         """A response object. What is no object is left alone."""
@@ -30,6 +35,8 @@ class Rewriter:
         fields["id"] = Raw(msgspec.json.encode(self._id))
         fields["store"] = Raw(b"true" if self.stored else b"false")
         fields["previous_response_id"] = Raw(msgspec.json.encode(self._previous))
+        if self._conversation is not None:
+            fields["conversation"] = Raw(msgspec.json.encode({"id": self._conversation}))
         return msgspec.json.encode(fields)
 
     def concerns(self, chunk: bytes) -> bool:

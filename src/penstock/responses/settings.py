@@ -29,4 +29,17 @@ class ResponsesSettings(Struct, frozen=True, forbid_unknown_fields=True):
     drain_seconds: Annotated[
         float, Meta(ge=0.01, le=60, description="How long a stored response may wait in its journal before it moves into the database.")
     ] = 0.1
+    conversation_days: Annotated[
+        float, Meta(gt=0, le=36500, description="How long a conversation is kept that nobody uses; each response in it counts as a use.")
+    ] = 365.0
+    event_hours: Annotated[
+        float,
+        Meta(
+            gt=0, le=8760, description="How long the events of a background response are kept after they came, for clients that come back."
+        ),
+    ] = 24.0
+    at_once: Annotated[
+        int, Meta(ge=1, description="Background responses of one organisation that are worked on at once; the others wait.")
+    ] = 100
+    per_process: Annotated[int, Meta(ge=1, description="Background responses that one process works on at once.")] = 100
     sweep_seconds: Annotated[float, Meta(ge=1, description="How often responses whose time is over are removed.")] = 300.0

@@ -13,72 +13,96 @@ import msgspec
 from msgspec import Raw
 
 from penstock.kernel.call import Call, Reply
-from penstock.kernel.errors import MalformedRequest, NotExpressible, NotFound, PenstockError
+from penstock.kernel.errors import MalformedRequest, NotExpressible, PenstockError
 from penstock.kernel.stage import Proceed, Slot
+from penstock.responses.context import Context
+from penstock.responses.conversation import Conversations
+from penstock.responses.handing import HandOver, conversation_of, flag, text_of
+from penstock.responses.job import AGENT
 from penstock.responses.reply import Rewriter
 from penstock.responses.service import ResponseService
-from penstock.responses.turn import ID, Turn, input_items, new_turn, said_again
+from penstock.responses.turn import ID, Turn, input_items, new_turn
 
 _log = logging.getLogger("penstock.responses")
 SHAPE = "openai.responses"
-_NONE = frozenset({b"null", b"false"})
-_FALSE, _TRUE = Raw(b"false"), Raw(b"true")
+FALSE = Raw(b"false")
 
 
 class Remember:
-    """Continues stored responses and stores new ones."""
+    """Continues stored responses and conversations, stores new ones, and hands on what is worked on in the background."""
 
     name = "responses"
     slot = Slot.INSPECT
 
-    def __init__(self, service: ResponseService) -> None:
+    def __init__(self, service: ResponseService, context: Context, conversations: Conversations, hand: HandOver) -> None:
         self._service = service
+        self._context = context
+        self._conversations = conversations
+        self._hand = hand
         self.kept = 0
         self.lost = 0
 
     def concerns(self, call: Call) -> bool:
-        """Whether it is a response, and responses are stored at all."""
-        return call.shape == SHAPE and call.principal is not None and self._service.settings.store != "off"
+        """Whether it is a response, and responses are stored at all, or an agent is to answer."""
+        if call.shape != SHAPE or call.principal is None:
+            return False
+        return self._service.settings.store != "off" or call.model.startswith(AGENT)
 
     async def __call__(self, call: Call, proceed: Proceed) -> Reply:
-        fields = call.fields
-        previous = _text(fields, "previous_response_id")
-        if previous is not None and ID.fullmatch(previous) is None:
+        fields, principal = call.fields, call.principal
+        assert principal is not None
+        previous, conversation = text_of(fields, "previous_response_id", "the id of a response"), conversation_of(fields)
+        agent, background = call.model.startswith(AGENT), flag(fields, "background")
+        if previous is not None and ID.fullmatch(previous) is None and not agent:
             return await proceed(call)  # a response of the provider's own, which it knows and we do not
-        for name, instead in _ELSEWHERE.items():
-            if name in fields and bytes(fields[name]) not in _NONE:
-                raise NotExpressible(f"'{name}' is not served here; {instead}", param=name)
+        if previous is not None and conversation is not None:
+            raise MalformedRequest("'previous_response_id' and 'conversation' exclude each other.", param="conversation")
         stores = self._wanted(fields)
-        if previous is None and not stores:
+        if agent or background:
+            if flag(fields, "store", default=True) is False:
+                raise NotExpressible("what is worked on in the background, or by an agent, is stored; leave 'store' out", param="store")
+            return await self._hand.over(call, previous, conversation, background=background)
+        if previous is None and conversation is None and not stores:
             return await proceed(call)
         id = new_turn()
         own = input_items(fields["input"], id) if "input" in fields else None
         if own is None:
             return await proceed(call)  # whatever is wrong with it is said by whoever reads it
-        await self._continue(call, previous)
-        fields["store"] = _FALSE
+        for name in ("previous_response_id", "conversation", "background"):
+            fields.pop(name, None)
+        before = await self._context.before(principal.reach, previous, conversation, call.model)
+        if before:
+            now = msgspec.json.decode(fields["input"])
+            items = [*before, *([{"role": "user", "content": now}] if isinstance(now, str) else now)]
+            fields["input"] = Raw(msgspec.json.encode(items))
+            call.input_estimate += sum(len(bytes(item)) for item in before) // 4
+        fields["store"] = FALSE
         reply = await proceed(call)
-        draft = _Draft(self, call, id, own, previous) if stores else None
-        rewriter = Rewriter(id, previous, stored=stores)
+        draft = _Draft(self, call, id, own, previous, conversation, stores=stores) if stores or conversation is not None else None
+        rewriter = Rewriter(id, previous, conversation, stored=stores)
         if reply.body is not None:
             reply.body = await _whole(reply.body, rewriter, draft)
         elif reply.chunks is not None:
             reply.chunks = _stream(reply.chunks, rewriter, draft)
         return reply
 
-    async def keep(self, turn: Turn) -> bool:
-        """Keep a turn; whether it is kept. What the model said is not withheld because it could not be stored."""
+    async def keep(self, turn: Turn, conversation: str | None, *, stores: bool) -> bool:
+        """Keep a turn, and put it into its conversation; whether it is kept. What the model said is not withheld because it could not be
+        stored."""
         settings = self._service.settings
         if turn.size > settings.max_turn_bytes:
             self.lost += 1
             return False
         try:
-            await self._service.keep(turn)
+            if conversation is not None:
+                await self._conversations.keep(conversation, turn.id, turn.items())
+            if stores:
+                await self._service.keep(turn)
         except PenstockError as fault:
             self.lost += 1
             _log.warning("a response was not stored", extra={"response": turn.id, "fault": fault.message, "code": fault.code})
             return False
-        self.kept += 1
+        self.kept += stores
         return True
 
     def turn(self, call: Call, id: str, own: bytes, previous: str | None, response: bytes) -> Turn:
@@ -95,63 +119,37 @@ class Remember:
             created_by=call.principal.key_id,
             input=own,
             response=response,
+            person=call.principal.person,
         )
 
     def _wanted(self, fields: dict[str, Raw]) -> bool:
-        given = fields.get("store")
-        if given is None or bytes(given) == b"null":
-            return self._service.settings.store == "unless_refused"
-        if bytes(given) not in (b"true", b"false"):
-            raise MalformedRequest("'store' must be true or false.", param="store")
-        return bytes(given) == b"true"
-
-    async def _continue(self, call: Call, previous: str | None) -> None:
-        fields = call.fields
-        fields.pop("previous_response_id", None)
-        if previous is None:
-            return
-        assert call.principal is not None
-        try:
-            turns = await self._service.conversation(call.principal.reach, previous)
-        except NotFound as fault:
-            if fault.code != "not_found":
-                raise
-            what = f"there is no response {previous!r}: it was never stored, was deleted or has expired"
-            raise NotFound(what, code="previous_response_not_found", status=400, param="previous_response_id") from None
-        before = [
-            said for turn in turns for item in turn.items() if (said := said_again(item, same_model=turn.model == call.model)) is not None
-        ]
-        now = msgspec.json.decode(fields["input"])
-        items = [*before, *([{"role": "user", "content": now}] if isinstance(now, str) else now)]
-        fields["input"] = Raw(msgspec.json.encode(items))
-        call.input_estimate += sum(len(bytes(item)) for item in before) // 4
-
-
-_ELSEWHERE = {
-    "background": "poll a batch (/v1/batches) for work that outlives its request",
-    "conversation": "follow responses by 'previous_response_id'",
-}
+        return flag(fields, "store", default=self._service.settings.store == "unless_refused")
 
 
 class _Draft:
     """A turn that lacks its response."""
 
-    def __init__(self, stage: Remember, call: Call, id: str, own: bytes, previous: str | None) -> None:
+    def __init__(
+        self, stage: Remember, call: Call, id: str, own: bytes, previous: str | None, conversation: str | None, *, stores: bool
+    ) -> None:
         self._stage = stage
         self._call = call
         self._id = id
         self._own = own
         self._previous = previous
+        self._conversation = conversation
+        self._stores = stores
 
     async def keep(self, response: bytes) -> bool:
         """Keep it with this response."""
-        return await self._stage.keep(self._stage.turn(self._call, self._id, self._own, self._previous, response))
+        turn = self._stage.turn(self._call, self._id, self._own, self._previous, response)
+        return await self._stage.keep(turn, self._conversation, stores=self._stores)
 
 
 async def _whole(body: bytes, rewriter: Rewriter, draft: _Draft | None) -> bytes:
     response = rewriter.response(body)
     if draft is not None and not await draft.keep(response):
-        rewriter.stored = False
+        rewriter.lost()
         response = rewriter.response(body)
     return response
 
@@ -167,20 +165,10 @@ async def _stream(chunks: AsyncIterator[bytes], rewriter: Rewriter, draft: _Draf
                 kept = draft
                 draft = None
                 if not await kept.keep(response):
-                    rewriter.stored = False
+                    rewriter.lost()
                     out, _ = rewriter.events(chunk)
             yield out
     finally:
         close = getattr(chunks, "aclose", None)
         if close is not None:
             await close()
-
-
-def _text(fields: dict[str, Raw], name: str) -> str | None:
-    given = fields.get(name)
-    if given is None or bytes(given) == b"null":
-        return None
-    try:
-        return msgspec.json.decode(given, type=str)
-    except msgspec.ValidationError:
-        raise MalformedRequest(f"{name!r} must be the id of a response.", param=name) from None

@@ -42,6 +42,7 @@ class Turn(msgspec.Struct, frozen=True, array_like=True):
     created_by: str | None
     input: bytes
     response: bytes
+    person: str | None = None
 
     @property
     def size(self) -> int:
@@ -97,6 +98,8 @@ def said_again(item: Raw, *, same_model: bool) -> Raw | None:
         return item
     fields = cast("dict[str, Any]", value)
     kind = fields.get("type")
+    if str(kind).startswith("mcp_") and not same_model:
+        return None  # what a server or an agent did, for whoever was there
     if kind == _REASONING:
         return item if same_model and isinstance(fields.get("encrypted_content"), str) else None
     if kind in ("message", "function_call", "function_call_output", None):
