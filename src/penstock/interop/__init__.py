@@ -1,0 +1,1 @@
+"""Agents and tasks for programs that speak other protocols: AG-UI, MCP and A2A."""

@@ -1,0 +1,1 @@
+"""Numbered migrations of the other protocols' tables."""

@@ -1,0 +1,1 @@
+"""Runs for who watches and answers over plain HTTP."""
