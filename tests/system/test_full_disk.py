@@ -19,13 +19,13 @@ from tests.system.test_faults import good
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
 
-SIZE = 24 << 20
+SIZE = 40 << 20
 CALLERS = 16
 
 
 @pytest.fixture
 def disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of its own, of 24 MiB."""
+    """A file system of its own, of 40 MiB: room for all that is served until it is refused, twice."""
     place = tmp_path / "disk"
     place.mkdir()
     mounted = subprocess.run(

@@ -38,6 +38,8 @@ class Bridge:
             if not exchange.started:
                 protocol.response_bytes(413, [("content-type", "application/json")], _TOO_LARGE)
         except Exception:  # the last resort for a fault of ours: answer without a trace, log it
+            if exchange.gone:
+                return  # who asked has left in the middle of a stream, which is no fault
             _log.exception("request failed", extra={"path": scope.path})
             if not exchange.started:
                 protocol.response_bytes(500, [("content-type", "application/json")], _INTERNAL)
@@ -53,6 +55,10 @@ class _BodyTooLarge(Exception):
     pass
 
 
+class _Gone(OSError):
+    """What ASGI wants raised where the client cannot be written to any more."""
+
+
 class _Exchange:
     def __init__(self, protocol: EdgeProtocol, max_body: int) -> None:
         self._protocol = protocol
@@ -65,6 +71,7 @@ class _Exchange:
         self._held: bytes | None = None
         self._stream: EdgeStream | None = None
         self.started = False
+        self.gone = False
 
     async def receive(self) -> Message:
         if self._ended:
@@ -95,15 +102,22 @@ class _Exchange:
         more: bool = message.get("more_body", False)
         if self._stream is not None:
             if body:
-                await self._stream.send_bytes(bytes(body))
+                await self._write(self._stream, bytes(body))
         elif more:
             self.started = True
             self._stream = self._protocol.response_stream(self._status, self._headers)
             if body:
-                await self._stream.send_bytes(bytes(body))
+                await self._write(self._stream, bytes(body))
         elif not self.started:
             self.started = True
             self._protocol.response_bytes(self._status, self._headers, bytes(body))
+
+    async def _write(self, stream: EdgeStream, body: bytes) -> None:
+        try:
+            await stream.send_bytes(body)
+        except Exception as fault:  # the server has a name of its own for it, and nothing else can be wrong with a write
+            self.gone = True
+            raise _Gone("the client has left") from fault
 
     def close(self) -> None:
         if self._gone is not None:

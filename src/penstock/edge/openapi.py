@@ -48,6 +48,8 @@ def document(routes: Sequence[Route], endpoints: Sequence[Endpoint], version: st
         path = route.path.replace(":path}", "}")
         paths.setdefault(path, {})[route.method.lower()] = _operation(msgspec.structs.replace(route, path=path), by_kind)
     for endpoint in endpoints:
+        if endpoint.method == "OPTIONS":  # a browser's own question, which no client asks
+            continue
         told = endpoint.describe()
         methods = paths.setdefault(endpoint.path, {})
         method = endpoint.method.lower()

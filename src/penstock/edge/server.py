@@ -51,7 +51,11 @@ class Dispatcher:
 
 def _fits(path: str, wanted: str) -> bool:
     before, name, rest = wanted.partition("{")
-    return path.startswith(before) and path.endswith(rest.partition("}")[2]) if name else path == wanted
+    after = rest.partition("}")[2]
+    if "{" in after:
+        parts, asked = path.split("/"), wanted.split("/")
+        return len(parts) == len(asked) and all(p == w or (p != "" and w.startswith("{")) for p, w in zip(parts, asked, strict=True))
+    return path.startswith(before) and path.endswith(after) if name else path == wanted
 
 
 class Server:
