@@ -76,6 +76,20 @@ async def test_what_was_seen_before_is_not_told_again(journal: JournalService) -
         assert [event async for event in stream if event not in (BEAT, STEPS)] == []
 
 
+async def test_what_happens_while_a_beat_is_sent_is_told(journal: JournalService) -> None:
+    run = await waiting(journal, "between")
+    watched = Arrivals(journal, beat=0.05, look=0.02)
+    stream = watched.watch("org", run, 1)
+    await following(stream, BEAT)
+    await journal.cancel(None, run)  # the beat is still under way: nobody reads on until long after
+    async with asyncio.timeout(50):
+        while any(getattr(task.get_coro(), "__name__", "") == "_follow" for task in asyncio.all_tasks()):
+            await asyncio.sleep(0.01)
+    await following(stream, STEPS)
+    await watched.drain(1)
+    assert [event async for event in stream if event not in (BEAT, STEPS)] == []
+
+
 async def test_only_so_many_may_look(journal: JournalService, monkeypatch: pytest.MonkeyPatch) -> None:
     run = await waiting(journal, "crowded")
     monkeypatch.setattr(arrivals, "MOST_WATCHERS", 1)

@@ -371,6 +371,16 @@ def test_a_spool_that_begins_while_others_look_for_dead_ones_finds_a_folder(tmp_
     assert faults == []
 
 
+def test_a_folder_that_nobody_moved_into_is_taken_down_later(tmp_path: Path) -> None:
+    unfinished = tmp_path / ".1f03-9c0ffee1d2a4"
+    unfinished.mkdir()
+    assert adopt(tmp_path) == []
+    os.utime(unfinished, (0, 0))
+    for folder in adopt(tmp_path):
+        folder.close()
+    assert list(tmp_path.iterdir()) == []
+
+
 async def test_with_durability_disk_callers_share_a_sync(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     spool = Spool(tmp_path, durability="disk", segment_bytes=SMALL)
     synced: list[int] = []

@@ -59,8 +59,9 @@ class Arrivals:
                 if closing.done():
                     return
                 # One that ended is not hung up on: a browser would come back at once. Its page lets go when it has drawn the end.
-                yield STEPS if news.is_set() else BEAT
-                news.clear()
+                said = STEPS if news.is_set() else BEAT
+                news.clear()  # before it is said: what comes while it is sent is news again
+                yield said
         finally:
             follows.cancel()
             closing.cancel()

@@ -12,6 +12,7 @@ import fcntl
 import mmap
 import os
 import struct
+import time
 import zlib
 from collections import deque
 from pathlib import Path
@@ -28,6 +29,11 @@ FRAME = struct.Struct("<III")
 MAGIC = 0x314A50D5  # little-endian D5 50 4A 31: never valid UTF-8, so text is not mistaken for it
 _MAGIC_BYTES = struct.pack("<I", MAGIC)
 _READ_BYTES = 1 << 20
+
+UNSEEN = "."
+"""Begins the name of a folder that its process has not locked yet; it takes its own name when it is locked."""
+MOVING_IN_SECONDS = 60.0
+"""A folder not moved into after this long belongs to a process that died on the way; it holds nothing and is taken down by `adopt`."""
 """How much one `SpoolFolder.pending` reads."""
 
 
@@ -205,6 +211,8 @@ def adopt(root: Path) -> list[SpoolFolder]:
     found: list[SpoolFolder] = []
     if root.is_dir():
         for path in sorted((p for p in root.iterdir() if p.is_dir()), key=_age):
+            if path.name.startswith(UNSEEN) and time.time() - _age(path) < MOVING_IN_SECONDS:
+                continue
             with contextlib.suppress(StorageError):  # somebody lives there
                 found.append(SpoolFolder(path))
     return found

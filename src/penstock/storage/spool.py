@@ -41,6 +41,7 @@ from penstock.storage.segments import (
     HEADER,
     MAGIC,
     MAX_ENTRY,
+    UNSEEN,
     Batch,
     Depth,
     Segment,
@@ -58,10 +59,6 @@ Durability = Literal["process", "disk"]
 SEGMENT_BYTES = 4 << 20
 _SLOT = FRAME.size + MAX_ENTRY
 _RETRY_FULL_SECONDS = 0.25
-
-MOVES = 10
-"""Folders that a new spool tries to make its own before it gives up."""
-
 
 class Spool(SpoolFolder):
     """The writing side: one per process, in a folder of its own under ``root``.
@@ -105,16 +102,10 @@ class Spool(SpoolFolder):
         self._count_slots()
 
     def _move_in(self, root: Path) -> None:
-        for tries in range(MOVES, 0, -1):
-            try:
-                super().__init__(root / f"{os.getpid():x}-{secrets.token_hex(6)}")
-            except StorageError:
-                # Between making the folder and locking it, a process that just starts may have taken it for a dead one's: it finds
-                # nothing in it and removes it.
-                if tries == 1:
-                    raise
-            else:
-                return
+        # Locked before it can be seen: between its making and its lock, a process that just starts would take it for a dead one's.
+        name = f"{os.getpid():x}-{secrets.token_hex(6)}"
+        super().__init__(root / f"{UNSEEN}{name}")
+        self.path, self.name = self.path.rename(root / name), name
 
     def hold(self) -> None:
         """Set aside the room of one entry. Raises `StorageFull` when there is none: then begin nothing that must be journalled."""

@@ -162,6 +162,7 @@ function number(name) {
 }
 
 async function ask() {
+  await ready; // who is quicker than the list of models is not left without a word
   const text = prompt.value.trim();
   if (!text || columns.some(({ running }) => running) || columns.some(({ select }) => !select.value)) return;
   const settings = {
@@ -236,4 +237,4 @@ async function start() {
   }
 }
 
-start();
+const ready = start();
