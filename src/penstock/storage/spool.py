@@ -60,6 +60,7 @@ SEGMENT_BYTES = 4 << 20
 _SLOT = FRAME.size + MAX_ENTRY
 _RETRY_FULL_SECONDS = 0.25
 
+
 class Spool(SpoolFolder):
     """The writing side: one per process, in a folder of its own under ``root``.
 
