@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from tests.house import SETTINGS, House, open_house
 
-from penstock.journal.opening import Opening
 from penstock.kernel.journal import Journal, Run
+from penstock.kernel.opening import Opening
 from penstock.kernel.principal import Principal
 
 pytestmark = pytest.mark.timeout(60)

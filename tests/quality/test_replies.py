@@ -11,11 +11,11 @@ from tests.quality.drift.house import put, stored
 from tests.quality.replies import as_samples, recorded
 
 from penstock.kernel.errors import NotFound
+from penstock.kernel.opening import Opening
 from penstock.kernel.principal import Principal
 from penstock.quality.grounded.choice import Detectors
 from penstock.quality.grounded.detector import WordDetector
 from penstock.quality.grounded.judgement import Judgement, Limits, Span, Support
-from penstock.quality.opening import Opening
 from penstock.quality.replies import Replies, highlighted
 from penstock.quality.settings import QualitySettings
 

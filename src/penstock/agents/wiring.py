@@ -27,8 +27,8 @@ from penstock.agents.words import Words
 from penstock.kernel.agents import AgentRuns, EventSender
 from penstock.kernel.candidates import Candidates
 from penstock.kernel.capability import Finding, House, Offer, joined
-from penstock.kernel.evidence import CallRecords
 from penstock.kernel.journal import Journal
+from penstock.kernel.opening import Opening
 from penstock.kernel.ports import Holders, Metric, ModelClient
 from penstock.kernel.recall import Prices
 from penstock.kernel.rounds import Rounds, Step
@@ -58,7 +58,7 @@ def wire(house: House) -> Offer:
         known=ModelTerms(lambda: ports.find(Candidates), lambda: ports.find(Prices), lambda: ports.find(Tasks)),
     )
     life = AgentLife(agents, occasions, settings)
-    agents.sight = Sight(lambda: ports.get(Journal), lambda: ports.find(CallRecords))
+    agents.sight = Sight(lambda: ports.get(Journal), Opening.of(ports))
     runs = Runs(agents, lambda: ports.get(Journal), inbox.requests, sight=agents.sight)
     schedules = Schedules(ports.get(Records), lambda: runs, lambda: ports.get(Holders))
     clock = ScheduleLife(schedules)

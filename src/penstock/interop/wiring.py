@@ -17,8 +17,8 @@ from penstock.interop.runs.endpoints import routes as answering
 from penstock.interop.settings import InteropSettings
 from penstock.kernel.agents import AgentRuns
 from penstock.kernel.capability import House, Offer
-from penstock.kernel.evidence import CallRecords
 from penstock.kernel.journal import Journal
+from penstock.kernel.opening import Opening
 from penstock.kernel.ports import AllPersonalRecords, Authenticator, Holders, ModelClient, Ports
 from penstock.kernel.tasks import Tasks
 from penstock.kernel.web import Endpoint
@@ -49,7 +49,7 @@ def wire(house: House) -> Offer:
         *mcp.endpoints(settings.authorization_servers),
         *a2a.endpoints(),
     )
-    endpoints = (*endpoints, *watching(door, lambda: ports.get(Journal), lambda: ports.find(CallRecords)))
+    endpoints = (*endpoints, *watching(door, lambda: ports.get(Journal), Opening.of(ports)))
     return Offer(endpoints=endpoints, routes=answering(runs), services=(InteropLife(door, ports, pushing),), metrics=(pushing,))
 
 

@@ -7,10 +7,11 @@ from typing import Annotated, Any
 
 from msgspec import Meta, Struct, structs
 
-from penstock.journal.opening import Opening, closed, returned
+from penstock.journal.returned import returned
 from penstock.kernel.agents import REQUEST
 from penstock.kernel.errors import RequestError
 from penstock.kernel.journal import JOURNAL, Journal, QueueDepth, RunFilter, RunInfo, StepInfo
+from penstock.kernel.opening import Opening, closed
 from penstock.kernel.principal import Scope
 from penstock.kernel.web import Ask, Route
 
@@ -92,7 +93,7 @@ def routes(journal: Journal, opening: Opening) -> Sequence[Route]:
         run, steps = await journal.get(reach, id), await journal.history(reach, id)
         if not opening.may(ask.principal):
             return RunDetail(run=run, steps=[closed(step) for step in steps], contents=False)
-        await opening.opened(ask.principal, run, "api")
+        await opening.opened_run(ask.principal, run, "api")
         given, gave = await journal.given(reach, id), await returned(journal, reach, run)
         return RunDetail(run=run, steps=list(steps), contents=True, input=given, output=gave)
 
@@ -103,7 +104,7 @@ def routes(journal: Journal, opening: Opening) -> Sequence[Route]:
         found = [step for step in await journal.history(reach, id) if step.number > query.after]
         page = found[: query.limit]
         if opening.may(ask.principal):
-            await opening.opened(ask.principal, run, "api")
+            await opening.opened_run(ask.principal, run, "api")
         else:
             page = [closed(step) for step in page]
         return StepPage(data=page, next=page[-1].number if len(found) > query.limit else None)

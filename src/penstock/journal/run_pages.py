@@ -9,9 +9,10 @@ from urllib.parse import urlencode
 
 from penstock.console import Console
 from penstock.journal.arrivals import Arrivals
-from penstock.journal.opening import Opening, returned
+from penstock.journal.returned import returned
 from penstock.journal.timeline import Told, covered, rows, text
 from penstock.kernel.journal import ENDED, JOURNAL, Journal, RunFilter, RunInfo, RunState
+from penstock.kernel.opening import Opening
 from penstock.kernel.ports import Directory, Ports
 from penstock.kernel.principal import Principal, Scope
 from penstock.kernel.steps import StepTeller, StepWords
@@ -66,7 +67,7 @@ def run_pages(ports: Ports, journal: Journal, opening: Opening, arrivals: Arriva
         picked = next((row for row in drawn if at in (row.name, str(row.step.number) if row.depth == 0 else row.name)), None)
         given = gave = ""
         if may:
-            await opening.opened(principal, run, "console")
+            await opening.opened_run(principal, run, "console")
             given = text(await journal.given(reach, id))
             gave = text(await returned(journal, reach, run))
         teller = ports.find(StepTeller)

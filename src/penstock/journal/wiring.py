@@ -11,7 +11,6 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from penstock.journal.arrivals import Arrivals
-from penstock.journal.opening import opening
 from penstock.journal.pages import pages
 from penstock.journal.routes import routes
 from penstock.journal.run_pages import run_pages
@@ -20,6 +19,7 @@ from penstock.journal.settings import JournalSettings
 from penstock.kernel.capability import Finding, House, Offer
 from penstock.kernel.errors import JournalInUse, PenstockError, SettingsError
 from penstock.kernel.journal import Journal
+from penstock.kernel.opening import Opening
 from penstock.kernel.ports import Metric
 from penstock.kernel.rounds import Rounds, Step
 from penstock.kernel.seat import Seat
@@ -42,7 +42,7 @@ def wire(house: House) -> Offer:
         settings, house.settings(StorageSettings).records, house.data_dir, works=settings.work_in_up, events=house.events
     )
     seat = house.ports.find(Seat)
-    contents, arrivals = opening(house.ports), Arrivals(service)
+    contents, arrivals = Opening.of(house.ports), Arrivals(service)
     life = JournalLife(service, settings, stands_by=seat is not None and not service.shared)
     return Offer(
         routes=routes(service, contents),

@@ -12,6 +12,7 @@ from penstock.kernel.candidates import Candidates
 from penstock.kernel.capability import House
 from penstock.kernel.evidence import CallRecords
 from penstock.kernel.journal import Journal, Queue
+from penstock.kernel.opening import Opening
 from penstock.kernel.pace import Pace
 from penstock.kernel.ports import Files, Holders, Metric, ModelClient, Traffic
 from penstock.kernel.principal import Principal
@@ -35,7 +36,6 @@ from penstock.quality.judges import Judges
 from penstock.quality.judging import Judging
 from penstock.quality.limits.calibrations import Calibrations
 from penstock.quality.model import LIVE, Evaluation
-from penstock.quality.opening import Opening
 from penstock.quality.replies import Replies
 from penstock.quality.results import Results
 from penstock.quality.runs import NAME, QUEUE, Runs
@@ -93,7 +93,7 @@ class QualityLife:
         self.evidence = Gathered(records, self.sampling, lambda: ports.find(Tasks), self.judges.trusted)
         self.told = Told(records, events, lambda: ports.find(Tasks), lambda: ports.find(CallRecords))
         self.drift = Keeper(records, settings, lambda: ports.find(Embedder))
-        self.opening = Opening(lambda: ports.find(CallRecords))
+        self.opening = Opening.of(ports)
         self.replies = Replies(records, self.detectors, self.calibrations.limits, lambda: ports.find(Tasks), self.opening)
         self._alone = ports.find(Seat) is None
         self._taken_up = False

@@ -7,12 +7,12 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
+from penstock.kernel.opening import Opening
 from penstock.kernel.principal import Scope
 from penstock.kernel.web import Ask, Route
 from penstock.quality import samples
 from penstock.quality.feedback import NewFeedback, Told
 from penstock.quality.judges import JudgeCheck, Judges
-from penstock.quality.opening import Opening
 from penstock.quality.runs import Runs
 from penstock.quality.samples import Feedback, Kept
 from penstock.quality.sampling import Sampling
@@ -91,7 +91,7 @@ def routes(told: Told, judges: Judges, runs: Runs, records: Records, sampling: C
         found = await records.read(
             lambda c: samples.listed(c, ask.principal.reach, task=query.task, state=query.state, below=query.before, limit=query.limit + 1)
         )
-        data = await opening.listed(ask.principal, found[: query.limit])
+        data = await listed(opening, ask.principal, found[: query.limit])
         return SampleList(data=data, next=found[query.limit - 1].id if len(found) > query.limit else None)
 
     async def list_judges(ask: Ask) -> JudgeList:

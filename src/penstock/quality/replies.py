@@ -9,13 +9,13 @@ from msgspec import Struct
 
 from penstock.kernel.errors import NotFound
 from penstock.kernel.evidence import Via
+from penstock.kernel.opening import Opening
 from penstock.kernel.principal import Principal
 from penstock.kernel.tasks import DetectorKind, Tasks
 from penstock.quality import samples
 from penstock.quality.grounded.choice import Detectors
 from penstock.quality.grounded.judgement import Judgement, Limits
 from penstock.quality.judging import LimitsOf
-from penstock.quality.opening import Opening
 from penstock.quality.samples import Kept
 from penstock.storage.records import Records
 
@@ -86,7 +86,7 @@ class Replies:
         kept = await self._records.read(lambda c: samples.one(c, id))
         if kept is None or reader.reach not in (None, kept.organisation):
             raise NotFound(f"the reply to call {id[:100]!r} was not sampled", param="id")
-        await self._opening.note(reader, kept.id, kept.organisation, via)
+        await self._opening.opened(reader, kept.id, kept.organisation, via)
         told = await self._detectors.judge(self._wanted(kept), (kept.context,) if kept.context.strip() else (), kept.answer)
         instead = f"{told.fault.code}: {told.fault.message}" if told.fault is not None else ""
         limits = self._limits(kept.organisation, kept.task, told.judgement.detector)

@@ -6,14 +6,14 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from typing import Annotated, Any
 
 import msgspec
-from msgspec import Meta, Struct, structs
+from msgspec import Meta, Struct
 
 from penstock.interop import sse
 from penstock.interop.door import Door, refuse
 from penstock.kernel.agents import AgentRuns, AgentStanding
 from penstock.kernel.errors import PenstockError
-from penstock.kernel.evidence import CallRecords
 from penstock.kernel.journal import JOURNAL, Journal
+from penstock.kernel.opening import Opening, closed
 from penstock.kernel.principal import Principal, Scope
 from penstock.kernel.vendor import Asked
 from penstock.kernel.web import Ask, Description, Endpoint, Route
@@ -28,18 +28,17 @@ class AnswerBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     value: Any
 
 
-def endpoints(door: Door, journal: Callable[[], Journal], records: Callable[[], CallRecords | None]) -> Sequence[Endpoint]:
-    """The stream of a run. ``records`` finds who keeps the trail of who saw prompts and replies, which steps hold."""
+def endpoints(door: Door, journal: Callable[[], Journal], opening: Opening) -> Sequence[Endpoint]:
+    """The stream of a run. ``opening`` says who sees what its steps gave."""
 
     async def watch(asked: Asked) -> None:
         run = asked.segment(2)
         found = sse.last_event_id(asked)
         after = found[0] if found is not None else asked.number("after", 0, 2**31 - 1, 0)
         info = await journal().get(asked.principal.reach, run)  # an unknown one is told before the stream begins
-        trail = records()
-        whole = trail is None or trail.may_open(asked.principal)
-        if trail is not None and whole:
-            await trail.opened(asked.principal, run, info.organisation, "api", "run")
+        whole = opening.may(asked.principal)
+        if whole:
+            await opening.opened_run(asked.principal, info, "api")
         await sse.tell(asked, _events(journal(), asked.principal, run, after, whole=whole))
 
     summary = "Tell the steps of a run as they complete."
@@ -86,7 +85,7 @@ async def _events(journal: Journal, principal: Principal, run: str, after: int, 
     paused, how it stands as ``run``."""
     try:
         async for step in journal.watch(principal.reach, run, after):
-            yield sse.event(msgspec.to_builtins(step if whole else structs.replace(step, output=None)), str(step.number), "step")
+            yield sse.event(msgspec.to_builtins(step if whole else closed(step)), str(step.number), "step")
         yield sse.event(msgspec.to_builtins(await journal.get(principal.reach, run)), name="run")
     except PenstockError as fault:
         yield sse.event({"error": {"code": fault.code, "message": fault.message, "param": fault.param}}, name="error")

@@ -8,13 +8,13 @@ from urllib.parse import quote, urlencode
 
 from penstock.console import Console, toast
 from penstock.kernel.measures import Asked
+from penstock.kernel.opening import Opening
 from penstock.kernel.ports import Directory, Ports
 from penstock.kernel.principal import Principal, Scope
 from penstock.kernel.web import Page, Panel
 from penstock.quality.drift.keeper import Keeper
 from penstock.quality.drift.measured import ANY, PREFIX, DriftMeasured
 from penstock.quality.drift.routes import TaskDrift, both_windows, shown_map, told
-from penstock.quality.opening import Opening
 from penstock.storage.records import Records
 
 if TYPE_CHECKING:

@@ -9,6 +9,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from penstock.kernel.evidence import Via
+from penstock.kernel.opening import Opening
 from penstock.kernel.principal import Principal, Scope
 from penstock.kernel.web import Ask, Route
 from penstock.quality import samples
@@ -18,7 +19,6 @@ from penstock.quality.drift.projection import MOST, Map, Point, project, thinned
 from penstock.quality.drift.store import Baseline
 from penstock.quality.drift.watched import Watched, score
 from penstock.quality.drift.windows import Windows, bounds, windows
-from penstock.quality.opening import Opening
 from penstock.storage.records import Records
 
 State = Literal["learning", "steady", "drifting"]
@@ -152,7 +152,7 @@ async def shown_map(records: Records, watched: Watched, reader: Principal, openi
         return made
     if not opening.may(reader):
         return msgspec.structs.replace(made, points=[msgspec.structs.replace(point, text="") for point in made.points])
-    await opening.note(reader, f"map of {watched.task}", watched.organisation, via)
+    await opening.opened(reader, f"map of {watched.task}", watched.organisation, via)
     return made
 
 
