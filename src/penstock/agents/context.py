@@ -11,6 +11,8 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
+from penstock.kernel.wording import as_text
+
 Message = dict[str, Any]
 
 SHARE_KEPT = 4
@@ -136,7 +138,7 @@ class Conversation:
 
 def _text(message: Message) -> str:
     content = message.get("content") or ""
-    text = content if isinstance(content, str) else msgspec.json.encode(content).decode()
+    text = as_text(content)
     calls = message.get("tool_calls")
     return f"{text}\n{msgspec.json.encode(calls).decode()}" if calls and not text else text
 

@@ -14,6 +14,7 @@ from penstock.agents.flow import called
 from penstock.agents.limits import Limits
 from penstock.agents.startable import Startable, described, input_of
 from penstock.agents.tools import Tool
+from penstock.kernel.wording import as_text
 
 FENCED = re.compile(r"\A\s*```(?:json)?\s*\n(.*?)\n?\s*```\s*\Z", re.DOTALL)
 """Models like to put JSON between fences, asked or not."""
@@ -97,7 +98,7 @@ class Agent(Startable):
 
     def question(self, input: Any) -> str:
         """An input as its model reads it: text as it is, anything else as JSON."""
-        return input if isinstance(input, str) else msgspec.json.encode(input).decode()
+        return as_text(input)
 
     def answer(self, text: str) -> Any:
         """The answer as its type says, as JSON values. Raises `BadOutput`."""

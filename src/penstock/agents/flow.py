@@ -25,6 +25,7 @@ from penstock.agents.tools import BadArguments, Tool
 from penstock.kernel.agents import ASK, AgentRequest
 from penstock.kernel.errors import NotFound, PenstockError, StepFailed
 from penstock.kernel.journal import Child, Run, current_step
+from penstock.kernel.wording import as_text
 
 
 class LimitReached(PenstockError):
@@ -125,7 +126,7 @@ class Flow:
                 running.spend(at=request.opened_at)
                 given = await self._wait(topic(request.id), None)
             running.spend(at=given.get("at") or 0.0)
-            running.reading.told("answer", request.id, _text(given.get("value")))
+            running.reading.told("answer", request.id, as_text(given.get("value")))
             return msgspec.convert(given.get("value"), kind)
 
     async def hear(self, name: str, kind: Any, where: Mapping[str, Any], seconds: float | None) -> Any:
@@ -145,7 +146,7 @@ class Flow:
             heard = msgspec.convert(found, Heard)
             self._heard.append(heard.id)
             self._running.spend(at=heard.at)
-            self._running.reading.told("event", name, _text(heard.data))
+            self._running.reading.told("event", name, as_text(heard.data))
             return msgspec.convert(heard.data, kind)
 
     async def _open(self, asking: Asking) -> Any:
@@ -262,10 +263,6 @@ class Flow:
         self._running.spend(at=told["at"])
         kind = _returns(function)
         return told["value"] if kind is Any else msgspec.convert(told["value"], kind)
-
-
-def _text(value: Any) -> str:
-    return value if isinstance(value, str) else msgspec.json.encode(value).decode()
 
 
 def _taken_apart(work: Work) -> tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]:

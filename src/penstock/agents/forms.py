@@ -12,6 +12,7 @@ import msgspec
 from msgspec import Struct
 
 from penstock.kernel.errors import RequestError
+from penstock.kernel.wording import as_text
 
 WHOLE = "input"
 """Name of the field where there is one for all."""
@@ -75,7 +76,7 @@ def _field(name: str, schema: Mapping[str, Any], required: bool) -> Field:
         control=control,
         help=str(schema.get("description", "")),
         required=required,
-        value="" if default is None else default if isinstance(default, str) else msgspec.json.encode(default).decode(),
+        value="" if default is None else as_text(default),
         options=options if required else ("", *options),
         whole=kind == "integer",
     )

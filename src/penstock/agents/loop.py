@@ -18,17 +18,16 @@ from msgspec import Struct
 from penstock.agents.context import Conversation, Message, tokens_of
 from penstock.agents.definition import Agent, BadOutput
 from penstock.agents.model import Model, Question, Said, ToolCall
+from penstock.agents.patience import PATIENT, pause_of
 from penstock.agents.performing import Outcome, Performing
-from penstock.agents.running import PATIENT, Ended, Running, Start, State, Wanted
+from penstock.agents.running import Ended, Running, Start, State, Wanted
 from penstock.agents.startable import Startable
 from penstock.agents.terms import Known, Unknown
 from penstock.agents.tools import BadArguments
 from penstock.kernel.errors import StepFailed
 from penstock.kernel.journal import Child, Run
+from penstock.kernel.wording import as_text
 
-FAILURES = 8
-"""Questions in a row that may fail before the run does; between them it waits as long as it is told, or 1, 2, 4 ... seconds."""
-LONGEST_PAUSE = 60.0
 CORRECTIONS = 2
 """How often a model is told that its answer is not of the type that was asked for."""
 SAME = 3
@@ -65,7 +64,6 @@ class Loop:
         self._remembering = performing.remembering if start.thread else None
         self._known = known or Unknown()
         self._talk = Conversation((), {"role": "user", "content": ""}, (), None, 0)
-        self._dearest = 0
         self._made: Counter[tuple[str, str]] = Counter()
 
     async def go(self) -> Ended:
@@ -84,22 +82,22 @@ class Loop:
         self._talk = talk = Conversation(system, question, self._agent.shown(), window, self._agent.context.answer, before=before)
         failures = corrections = 0
         while True:
-            limit = self._reached()
+            limit = running.no_question()
             if limit is not None:
                 return self._ended("limit", f"limit_{limit}", f"the limit on {limit} was reached")
             if talk.full and talk.older():
                 await self._summarise()
                 continue
             said = msgspec.convert(await self._run.step("model", self._ask, retry=PATIENT), Said)
-            self._dearest = max(self._dearest, said.cost)
-            running.spend(cost=said.cost, tokens=said.tokens, turns=not said.error, at=said.at)
+            running.asked(said)
             if said.error.startswith(BEYOND):
                 return self._ended("limit", said.error, said.message)
             if said.error:
                 failures += 1
-                if said.again is None or failures >= FAILURES:
+                pause = pause_of(failures, said.again)
+                if pause is None:
                     return self._ended("failed", said.error, said.message)
-                await running.pause(max(said.again, min(LONGEST_PAUSE, 2.0 ** (failures - 1))))
+                await running.pause(pause)
                 continue
             failures = 0
             talk.answered(said.turn(), said.tokens)
@@ -120,13 +118,6 @@ class Loop:
                 if corrections > CORRECTIONS:
                     return self._ended("failed", "output_invalid", f"the answer is not of the agent's type: {fault}")
                 talk.add({"role": "user", "content": f"That answer cannot be used: {fault}. Give it again as was asked."})
-
-    def _reached(self) -> str | None:
-        running = self._running
-        reached, limits = running.reached(), running.limits
-        if reached is None and limits.usd is not None and running.spent.cost + self._dearest > round(limits.usd * 1e6):
-            return "usd"  # another question like the dearest so far would go past it
-        return reached
 
     def _window(self) -> int | None:
         agent = self._agent
@@ -205,7 +196,7 @@ class Loop:
                     told[place] = refused
         children = [(one.place, await self._delegate(one, len(asked))) for one in asked]
         for one, outcome in await self._perform(wanted):
-            told[one.place] = self._read(outcome)
+            told[one.place] = outcome.words()
         for place, child in children:  # in order, as they were started: the journal numbers what is waited for
             told[place] = await self._answered(child)
         return [told[place] for place in range(len(calls))]
@@ -229,16 +220,6 @@ class Loop:
     async def _perform(self, wanted: Sequence[Wanted]) -> list[tuple[Wanted, Outcome]]:
         return await self._running.perform(wanted)
 
-    def _read(self, outcome: Outcome) -> str:
-        """An outcome as the model reads it."""
-        match outcome.state:
-            case "done":
-                return outcome.text + (f"\n[{outcome.cut} more bytes were left out]" if outcome.cut else "")
-            case "in_doubt":
-                return f"Nobody knows whether this happened: {outcome.text}. Do not do it again; say so."
-            case _:
-                return f"This failed: {outcome.text}"
-
     async def _delegate(self, one: Handed, among: int) -> Child:
         return await self._running.hand(one.to.run, {one.to.kind: one.to.name}, one.input, call=one.call, among=among)
 
@@ -249,7 +230,7 @@ class Loop:
             return f"The agent did not answer: {fault.message}"
         if ended.state != "done":
             return f"The agent did not answer: {ended.message}"
-        return ended.output if isinstance(ended.output, str) else msgspec.json.encode(ended.output).decode()
+        return as_text(ended.output)
 
     def _ended(self, state: State, code: str = "", message: str = "", *, output: Any = None) -> Ended:
         return self._running.ended(state, code, message, output=output)

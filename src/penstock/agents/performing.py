@@ -19,6 +19,7 @@ from penstock.agents.inbox.model import Need, Proposal
 from penstock.agents.inbox.provenance import Origin, proposal
 from penstock.agents.memory.remembering import Remembering
 from penstock.agents.tools import Tool, ToolContext
+from penstock.kernel.wording import as_text
 from penstock.logs import redact
 
 NOT_CHECKED = "nobody can be asked whether it happened"
@@ -51,6 +52,16 @@ class Outcome(Struct, frozen=True, kw_only=True, omit_defaults=True):
     def over(self) -> EffectState | None:
         """How the call ended; None where it has not."""
         return None if self.state == "again" or self.state == "held" else self.state  # noqa: PLR1714 # a set tells the type nothing
+
+    def words(self) -> str:
+        """It as a model reads it."""
+        match self.state:
+            case "done":
+                return self.text + (f"\n[{self.cut} more bytes were left out]" if self.cut else "")
+            case "in_doubt":
+                return f"Nobody knows whether this happened: {self.text}. Do not do it again; say so."
+            case _:
+                return f"This failed: {self.text}"
 
 
 NOBODY = Origin()
@@ -184,7 +195,7 @@ def proposed(tool: Tool[..., Any], arguments: Mapping[str, Any], context: ToolCo
 
 def _result(tool: Tool[..., Any], result: Any) -> Outcome:
     try:
-        text = result if isinstance(result, str) else msgspec.json.encode(result).decode()
+        text = as_text(result)
         data = text.encode()
     except (TypeError, ValueError, OverflowError, RecursionError) as fault:
         # It did what it does; only what it says of it cannot be read.

@@ -18,12 +18,12 @@ from penstock.agents.inbox.consent import Held
 from penstock.agents.inbox.model import Need
 from penstock.agents.inbox.provenance import Reading
 from penstock.agents.limits import Limits, Spent
+from penstock.agents.model import Said
+from penstock.agents.patience import PATIENT
 from penstock.agents.performing import Outcome, Performing, proposed
 from penstock.agents.tools import Tool, ToolContext
-from penstock.kernel.journal import Child, Retry, Run
-
-PATIENT = Retry(attempts=5, first_seconds=0.2)
-"""For a step whose writing down failed; the call itself has a policy of its own."""
+from penstock.kernel.journal import Child, Run
+from penstock.kernel.wording import as_text
 
 State = Literal["done", "limit", "failed", "stuck"]
 
@@ -82,6 +82,7 @@ class Running:
         self.start = start
         self.limits = start.limits.within(limits)
         self.spent = Spent()
+        self._dearest = 0
         self.doubts: list[str] = []
         self._performing = performing
         self._consent = performing.consent()
@@ -108,6 +109,18 @@ class Running:
         if self.limits.depth is not None and self.limits.depth < 1:
             return "depth"
         return self.spent.reached(self.limits)
+
+    def no_question(self) -> str | None:
+        """The name of the limit for which its model is not asked again; also where a question like the dearest so far would go past it."""
+        reached, usd = self.reached(), self.limits.usd
+        if reached is None and usd is not None and self.spent.cost + self._dearest > round(usd * 1e6):
+            return "usd"
+        return reached
+
+    def asked(self, said: Said) -> None:
+        """Its model was asked: add what that took."""
+        self._dearest = max(self._dearest, said.cost)
+        self.spend(cost=said.cost, tokens=said.tokens, turns=not said.error, at=said.at)
 
     def spend(self, **more: Any) -> None:
         """Add to what was spent, as `Spent.plus` says."""
@@ -240,7 +253,7 @@ class Running:
         spent = ended.spent
         self.spend(cost=spent.cost, tokens=spent.tokens, turns=spent.turns, calls=spent.calls, at=spent.at)
         self.doubts += ended.in_doubt
-        text = ended.output if isinstance(ended.output, str) else msgspec.json.encode(ended.output).decode()
+        text = as_text(ended.output)
         self.reading.agent(child.id, ended.labels, text if ended.state == "done" else ended.message)
         return ended
 

@@ -6,6 +6,8 @@ from typing import Any, cast
 
 import msgspec
 
+from penstock.kernel.wording import as_text
+
 JsonMap = dict[str, Any]
 
 
@@ -43,7 +45,7 @@ def text(value: object) -> str:
     """The string itself, empty for null, the JSON of anything else."""
     if value is None:
         return ""
-    return value if isinstance(value, str) else msgspec.json.encode(value).decode()
+    return as_text(value)
 
 
 def as_map(value: object) -> JsonMap:

@@ -13,6 +13,7 @@ from penstock.kernel.agents import AgentEvent, AgentRequest, AgentRuns, CalledTo
 from penstock.kernel.errors import NotExpressible, NotFound, RequestError, Unavailable
 from penstock.kernel.ports import Holders
 from penstock.kernel.principal import Principal
+from penstock.kernel.wording import as_text
 from penstock.responses.asking import Fault, failure
 from penstock.responses.job import Job, Status
 from penstock.responses.replay import item_events
@@ -158,7 +159,7 @@ class _Told:
 
     def _message(self, event: AgentEvent) -> dict[str, Any]:
         output = event.output
-        text = event.text or (output if isinstance(output, str) else msgspec.json.encode(output).decode())
+        text = event.text or as_text(output)
         part: dict[str, Any] = {"type": "output_text", "text": text, "annotations": [], "logprobs": []}
         id = f"msg_{self._job.id[5:]}_{event.number}"
         return {"id": id, "type": "message", "role": "assistant", "status": "completed", "content": [part]}

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from penstock.agents import Limits, workflow
-from penstock.agents.adopted.boundary import BOUNDARY, Adopted, Boundary, NotAnswered, durable, value_of, words_of
+from penstock.agents.adopted.boundary import BOUNDARY, Adopted, Boundary, NotAnswered, durable, value_of
 from penstock.agents.model import Said
 from penstock.agents.performing import Outcome
 from penstock.agents.testing import Trial, says
@@ -146,7 +146,7 @@ async def _tells(input: Any) -> Any:
     async def think() -> Any:
         return await ask("inside")
 
-    return words_of(await boundary().call(durable("think", "read", think), {}, "c1"))
+    return (await boundary().call(durable("think", "read", think), {}, "c1")).words()
 
 
 async def test_inside_a_tool_nothing_is_changed_that_nobody_was_asked_for() -> None:
@@ -190,6 +190,6 @@ async def test_a_workflow_hands_work_to_it() -> None:
 
 
 def test_what_is_told_of_an_outcome_without_a_result() -> None:
-    assert words_of(Outcome(state="in_doubt", text="it is lost")).startswith("Nobody knows")
-    assert words_of(Outcome(state="failed", text="no")) == "This failed: no"
+    assert Outcome(state="in_doubt", text="it is lost").words().startswith("Nobody knows")
+    assert Outcome(state="failed", text="no").words() == "This failed: no"
     assert NotAnswered("no", code="insufficient_quota").code == "insufficient_quota"

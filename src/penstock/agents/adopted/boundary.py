@@ -19,16 +19,14 @@ from msgspec import Struct
 from penstock.agents.flow import LimitReached, called
 from penstock.agents.limits import Limits
 from penstock.agents.model import Model, Question, Said
+from penstock.agents.patience import PATIENT, pause_of
 from penstock.agents.performing import Outcome, told
-from penstock.agents.running import PATIENT, Ended, Running
+from penstock.agents.running import Ended, Running
 from penstock.agents.startable import Startable
 from penstock.agents.tools import Effect, Tool, ToolContext
 from penstock.kernel.errors import PenstockError
 from penstock.kernel.journal import current_step
 
-FAILURES = 8
-"""Questions in a row that may fail before the run does, as for agents of our own."""
-LONGEST_PAUSE = 60.0
 CARRIED = ("model", "messages", "tools", "stream", "stream_options")
 """What of a request is not handed on as a parameter as it stands."""
 
@@ -58,7 +56,6 @@ class Boundary:
         self._name = name
         self._model = model
         self._turn = asyncio.Lock()
-        self._dearest = 0
         self.broken: Exception | None = None
         """What ended the run, whatever the framework makes of it."""
 
@@ -98,9 +95,7 @@ class Boundary:
     async def _asked(self, body: Mapping[str, Any]) -> Said:
         running, failures, mark = self._running, 0, _mark(body)
         while True:
-            limit = running.reached()
-            if limit is None and running.limits.usd is not None and running.spent.cost + self._dearest > round(running.limits.usd * 1e6):
-                limit = "usd"  # another question like the dearest so far would go past it
+            limit = running.no_question()
             if limit is not None:
                 raise LimitReached(limit)
             found = msgspec.convert(await running.run.step("model", self._say, body, mark, retry=PATIENT), Asked)
@@ -110,14 +105,14 @@ class Boundary:
                     "not depend on the time, on chance, or on which of several things is over first"
                 )
             said = found.said
-            self._dearest = max(self._dearest, said.cost)
-            running.spend(cost=said.cost, tokens=said.tokens, turns=not said.error, at=said.at)
+            running.asked(said)
             if not said.error:
                 return said
             failures += 1
-            if said.again is None or failures >= FAILURES:
+            pause = pause_of(failures, said.again)
+            if pause is None:
                 raise NotAnswered(said.message or said.error, code=said.error)
-            await running.pause(max(said.again, min(LONGEST_PAUSE, 2.0 ** (failures - 1))))
+            await running.pause(pause)
 
     async def _called(self, tool: Tool[..., Any], arguments: Mapping[str, Any], call: str) -> Outcome:
         limit = self._running.reached()
@@ -223,13 +218,6 @@ def effect_of(name: str, effects: Mapping[str, Effect], usual: Effect) -> Effect
 def value_of(outcome: Outcome) -> Any:
     """What a call that is done gave, as JSON values; the same the first time and when it is read back."""
     return outcome.text if outcome.plain or outcome.cut else msgspec.json.decode(outcome.text)
-
-
-def words_of(outcome: Outcome) -> str:
-    """What a model is told of a call that gave nothing."""
-    if outcome.state == "in_doubt":
-        return f"Nobody knows whether this happened: {outcome.text}. Do not do it again; say so."
-    return f"This failed: {outcome.text}"
 
 
 def _mark(body: Mapping[str, Any]) -> str:

@@ -13,7 +13,7 @@ from langgraph.prebuilt import ToolNode
 from langgraph.prebuilt.tool_node import ToolCallRequest
 from pydantic_core import to_jsonable_python
 
-from penstock.agents.adopted.boundary import BOUNDARY, Adopted, durable, effect_of, value_of, words_of
+from penstock.agents.adopted.boundary import BOUNDARY, Adopted, durable, effect_of, value_of
 from penstock.agents.limits import Limits
 from penstock.agents.tools import Effect
 
@@ -100,7 +100,7 @@ def _wrap(node: ToolNode, effects: Mapping[str, Effect], usual: Effect) -> None:
         outcome = await boundary.call(made, to_jsonable_python(asked["args"]), asked["id"] or "")
         named = {"name": asked["name"], "tool_call_id": asked["id"] or ""}
         if outcome.state != "done":
-            return ToolMessage(words_of(outcome), status="error", **named)
+            return ToolMessage(outcome.words(), status="error", **named)
         if outcome.cut:
             return ToolMessage(outcome.text, **named)
         return ToolMessage(**value_of(outcome), **named)

@@ -14,7 +14,7 @@ from openai import AsyncOpenAI
 from pydantic_core import to_jsonable_python
 
 from agents import Agent, FunctionTool, Handoff, OpenAIProvider, RunConfig, Runner
-from penstock.agents.adopted.boundary import BOUNDARY, Adopted, durable, effect_of, value_of, words_of
+from penstock.agents.adopted.boundary import BOUNDARY, Adopted, durable, effect_of, value_of
 from penstock.agents.adopted.line import URL, http_client
 from penstock.agents.limits import Limits
 from penstock.agents.tools import Effect
@@ -121,6 +121,6 @@ class _Copies:
                 return to_jsonable_python(await before(context, arguments))
 
             outcome = await boundary.call(durable(one.name, effect, once), {"arguments": arguments}, context.tool_call_id)
-            return value_of(outcome) if outcome.state == "done" else words_of(outcome)
+            return value_of(outcome) if outcome.state == "done" else outcome.words()
 
         return dataclasses.replace(one, on_invoke_tool=invoke)

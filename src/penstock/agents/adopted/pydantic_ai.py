@@ -17,7 +17,7 @@ from pydantic_ai.toolsets import AbstractToolset, FunctionToolset, WrapperToolse
 from pydantic_ai.toolsets.abstract import ToolsetTool
 from pydantic_core import to_jsonable_python
 
-from penstock.agents.adopted.boundary import BOUNDARY, Adopted, durable, effect_of, value_of, words_of
+from penstock.agents.adopted.boundary import BOUNDARY, Adopted, durable, effect_of, value_of
 from penstock.agents.adopted.line import URL, http_client
 from penstock.agents.limits import Limits
 from penstock.agents.tools import Effect
@@ -106,7 +106,7 @@ class _Durable(WrapperToolset[Any]):
         made = durable(name, effect_of(name, self.effects, self.usual), once)
         outcome = await boundary.call(made, to_jsonable_python(tool_args), ctx.tool_call_id or "")
         if outcome.state != "done":
-            raise ModelRetry(words_of(outcome))
+            raise ModelRetry(outcome.words())
         if outcome.cut:
             return outcome.text
         given = msgspec.convert(value_of(outcome), dict[str, Any])

@@ -17,10 +17,10 @@ from msgspec import Struct
 from penstock.agents.inbox.model import Need, Proposal
 from penstock.agents.inbox.provenance import Origin, shown, traced
 from penstock.agents.inbox.requests import Requests, topic
+from penstock.agents.patience import PATIENT
 from penstock.kernel.agents import ASK, AgentRequest
-from penstock.kernel.journal import Retry, Run
+from penstock.kernel.journal import Run
 
-PATIENT = Retry(attempts=5, first_seconds=0.2)
 SOONEST = 0.05
 """Seconds that a wait lasts at least, so that clocks which differ by less do not make a run ask in a circle."""
 

@@ -14,6 +14,7 @@ import msgspec
 from msgspec import Struct, structs
 
 from penstock.agents.inbox.model import Leaf, Proposal, Source, Sum
+from penstock.kernel.wording import as_text
 
 WORD = re.compile(r"[A-Za-z0-9_.@:+-]{1,64}")
 """What may be shown to a machine as it is: an id, an address, a date, and nothing that holds a sentence."""
@@ -54,7 +55,7 @@ class Reading:
     """What one run reads, as it reads it."""
 
     def __init__(self, *, agent: str, start: Began, labels: Mapping[str, str]) -> None:
-        text = start.input if isinstance(start.input, str) else msgspec.json.encode(start.input).decode()
+        text = as_text(start.input)
         self._read = [(Source(kind="input", name="input", labels=start.labels), text)]
         told = tuple(f"{name}={value}" for name, value in sorted(labels.items()))
         self._origin = Origin(agent=agent, key=start.key, person=start.person, labels=told)

@@ -8,11 +8,11 @@ from typing import Any, Literal
 from penstock.agents.memory.own import OwnMemory
 from penstock.agents.memory.service import Memories
 from penstock.agents.memory.threads import Threads
+from penstock.agents.patience import PATIENT
 from penstock.kernel.errors import PenstockError
-from penstock.kernel.journal import Retry, Run
+from penstock.kernel.journal import Run
 from penstock.kernel.ports import Holders
 
-PATIENT = Retry(attempts=5, first_seconds=0.2)
 Said = tuple[Literal["user", "assistant"], str]
 
 

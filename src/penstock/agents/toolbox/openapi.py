@@ -15,6 +15,7 @@ from penstock.agents.toolbox.document import Document, read_document
 from penstock.agents.toolbox.web import Answer, Auth, Web
 from penstock.agents.tools import Effect, Tool, ToolContext
 from penstock.kernel.errors import SettingsError
+from penstock.kernel.wording import as_text
 
 METHODS = ("get", "put", "post", "delete", "head", "patch")
 EFFECTS: Mapping[str, Effect] = {"get": "read", "head": "read", "put": "write", "patch": "write"}
@@ -207,20 +208,16 @@ def _form(pairs: Sequence[tuple[str, str]]) -> str:
 
 def _pairs(place: Place, value: Any) -> list[tuple[str, str]]:
     if isinstance(value, list):
-        parts = [_plain(one) for one in cast("list[Any]", value)]
+        parts = [as_text(one) for one in cast("list[Any]", value)]
         return [(place.name, one) for one in parts] if place.explode else [(place.name, ",".join(parts))]
     if isinstance(value, dict):
         items = cast("dict[str, Any]", value).items()
-        return [(f"{place.name}[{key}]" if place.deep else key, _plain(one)) for key, one in items]
-    return [(place.name, _plain(value))]
+        return [(f"{place.name}[{key}]" if place.deep else key, as_text(one)) for key, one in items]
+    return [(place.name, as_text(value))]
 
 
 def _joined(value: Any) -> str:
-    return ",".join(_plain(one) for one in cast("list[Any]", value)) if isinstance(value, list) else _plain(value)
-
-
-def _plain(value: Any) -> str:
-    return value if isinstance(value, str) else msgspec.json.encode(value).decode()
+    return ",".join(as_text(one) for one in cast("list[Any]", value)) if isinstance(value, list) else as_text(value)
 
 
 def _parameters(document: Document, item: dict[str, Any], declared: dict[str, Any]) -> list[dict[str, Any]]:

@@ -14,6 +14,7 @@ from msgspec import Struct
 from penstock.agents.faults import InDoubt, Permanent, Transient
 from penstock.agents.toolbox.references import resolved, secret
 from penstock.kernel.addresses import PrivateAddress, Public, leads_inside
+from penstock.kernel.wording import as_text
 
 REDIRECTS = 5
 LONGEST_WAIT = 3600.0
@@ -193,7 +194,7 @@ def _judged(status: int, headers: Mapping[str, str], answer: Answer, *, safe: bo
     """Raise what the status means for whether it happened, and for trying it again."""
     if status < 400:
         return
-    body = answer.body if isinstance(answer.body, str) else msgspec.json.encode(answer.body).decode()
+    body = as_text(answer.body)
     said = f"http_{status}: {body[:TOLD]}"
     asked = headers.get("retry-after", "")
     after = min(LONGEST_WAIT, float(asked)) if asked.isdigit() else 0.0

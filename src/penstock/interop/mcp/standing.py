@@ -9,6 +9,7 @@ import msgspec
 
 from penstock.interop.mcp.tools import Tool
 from penstock.kernel.agents import AgentEvent, AgentRequest, AgentStanding
+from penstock.kernel.wording import as_text
 
 POLL_MS = 1000
 PRIMITIVE = frozenset({"string", "number", "integer", "boolean"})
@@ -33,7 +34,7 @@ def ended(event: AgentEvent, run: str, *, wrapped: bool) -> dict[str, Any]:
     if event.state != "done":
         return said(f"{event.code or event.state}: {event.text or 'the run ended without an answer'}", wrong=True, run=run)
     output = event.output
-    text = output if isinstance(output, str) else msgspec.json.encode(output).decode()
+    text = as_text(output)
     return said(text, run=run) | {"structuredContent": {"result": output} if wrapped else output}
 
 

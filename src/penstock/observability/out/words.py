@@ -11,6 +11,7 @@ from typing import Any, cast
 
 import msgspec
 
+from penstock.observability import turns
 from penstock.storage.telemetry.span import Payload, Span
 
 Attributes = dict[str, Any]
@@ -188,19 +189,13 @@ def _message(message: dict[str, Any]) -> Iterator[tuple[str, Any]]:
             calls += 1
             yield f"{base}.id", str(part.get("id", ""))
             yield f"{base}.function.name", str(part.get("name", ""))
-            yield f"{base}.function.arguments", _text(part.get("arguments"))
+            yield f"{base}.function.arguments", turns.text(part.get("arguments"))
         elif kind == "tool_call_response":
             yield "tool_call_id", str(part.get("id", ""))
-            texts.append(_text(part.get("response")))
+            texts.append(turns.text(part.get("response")))
         elif kind == "text":
-            texts.append(_text(part.get("content")))
+            texts.append(turns.text(part.get("content")))
         else:
-            texts.append(f"[{kind}] {_text(part.get('content', part.get('uri')))}".rstrip())
+            texts.append(f"[{kind}] {turns.text(part.get('content', part.get('uri')))}".rstrip())
     if texts:
         yield "content", "\n".join(texts)
-
-
-def _text(value: object) -> str:
-    if value is None:
-        return ""
-    return value if isinstance(value, str) else msgspec.json.encode(value).decode()
