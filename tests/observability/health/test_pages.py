@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import re
 import shutil
 import time
@@ -19,7 +21,8 @@ from penstock.storage.telemetry.store import TelemetryStore
 
 pytest.importorskip("playwright", reason="playwright is not installed")
 
-from playwright.async_api import Browser, BrowserContext, Page, async_playwright, expect
+from playwright.async_api import Browser, BrowserContext, Page, Route, async_playwright, expect
+from playwright.async_api import Error as PlaywrightError
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(120), pytest.mark.asyncio(loop_scope="module")]
 
@@ -202,6 +205,30 @@ async def test_comparing_says_what_is_more_than_chance(visit: Visit) -> None:
     await expect(page.get_by_role("row", name=re.compile("^Failed .* no more than chance"))).to_be_visible()
     await expect(page.locator("#latency")).to_have_attribute("data-drawn", "")
     await expect(page.locator("#latency .chart-legend button")).to_have_text(["2", "1"])
+
+
+async def test_a_late_answer_does_not_take_the_place_of_a_newer_one(visit: Visit) -> None:
+    page = await visit.open("/console/health")
+    let_go = asyncio.Event()
+    late: list[Route] = []
+
+    async def hold(route: Route) -> None:
+        if "hx-request" not in route.request.headers or late:
+            await route.continue_()
+            return
+        late.append(route)
+        await let_go.wait()
+        with contextlib.suppress(PlaywrightError):  # the page does not wait for it any more
+            await route.continue_()
+
+    await page.route(f"{visit.house.url}/console/health", hold)
+    await page.goto(f"{visit.house.url}/console/health")
+    async with page.expect_event("requestfailed"):
+        await page.locator("select[name=last]").select_option("21600")
+    await expect(page.locator("#latency")).to_have_attribute("data-drawn", "")
+    let_go.set()
+    await settled(page)
+    await expect(page.locator("select[name=last]")).to_have_value("21600")
 
 
 async def test_who_has_no_calls_is_told(visit: Visit) -> None:

@@ -111,6 +111,12 @@ document.addEventListener("htmx:responseError", (event) => {
   else toast(`The server answered ${status}. Nothing was changed on this page.`, "bad");
 });
 document.addEventListener("htmx:sendError", () => toast("The server could not be reached.", "bad"));
+// A request that another one has replaced is no error; htmx would write it down as two. What is one has an event of its own.
+if (globalThis.htmx) {
+  htmx.logger = (_element, name, detail) => {
+    if (name === "htmx:sendAbort" || name === "htmx:afterRequest") delete detail.error;
+  };
+}
 
 startTabs(document);
 document.addEventListener("htmx:load", (event) => startTabs(event.detail.elt));
