@@ -1,12 +1,17 @@
+# pyright: reportPrivateUsage=false
 from __future__ import annotations
 
 import json
+import re
+import sys
+from importlib.util import find_spec
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from penstock.kernel.errors import SettingsError
+from penstock.observability import redaction
 from penstock.observability.redaction import Redactor
 
 SECRETS = [
@@ -89,3 +94,48 @@ def test_json_survives_whatever_stands_around_a_secret(before: str, secret: str,
     assert found >= 1
     assert isinstance(json.loads(redacted)[0], str)
     assert secret.encode() not in redacted
+
+
+PIECES = st.one_of(
+    st.sampled_from([*SECRETS, *(one[: len(one) // 2] for one in SECRETS), *(one.swapcase() for one in SECRETS)]),
+    st.sampled_from([needle.decode() for needle in redaction._NEEDLES]),
+    st.sampled_from(
+        [*'_-AJbB/@+.: \\"', "A" * 20, "0a1b2c3d4e5f6071", "me:pass@host", "+44 20 7946 0958", "ada@example.org", "bEARER ", "pss-"]
+    ),
+    st.text(max_size=6),
+)
+
+
+@pytest.mark.parametrize(
+    "together", [False, pytest.param(True, marks=pytest.mark.skipif(not find_spec("ahocorasick_rs"), reason="no wheel"))]
+)
+@pytest.mark.parametrize("personal", [False, True])
+def test_what_is_replaced_is_what_scouts_and_rules_replace(together: bool, personal: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    if not together:
+        monkeypatch.setitem(sys.modules, "ahocorasick_rs", None)
+    redactor = Redactor(emails=personal, phones=personal)
+    own = [("email", "@", redaction._EMAIL), ("phone", "+", redaction._PHONE)] if personal else []
+
+    def by_scouts_and_rules(data: bytes) -> tuple[bytes, int]:
+        seen = {name for name, scout in redaction._SCOUTS.items() if re.search(scout, data)}
+        found = 0
+        for name, scouts, pattern in (*redaction._BUILT_IN, *own):
+            if seen & set(scouts):
+                data, times = re.subn(pattern.encode(), f"[redacted: {name}]".encode(), data)
+                found += times
+        return data, found
+
+    @settings(max_examples=150, deadline=None)
+    @given(st.lists(PIECES, max_size=8))
+    def same(pieces: list[str]) -> None:
+        data = "".join(pieces).encode("utf-8", "replace")
+        assert redactor.bytes(data) == by_scouts_and_rules(data)
+        assert redactor.suspects(data) or redactor.bytes(data) == (data, 0)
+
+    same()
+
+
+@pytest.mark.parametrize("needle", redaction._NEEDLES)
+def test_every_needle_belongs_to_a_scout(needle: bytes) -> None:
+    whole = {b"xox": b"xoxb-", b"--BEGIN": b"-----BEGIN "}.get(needle, needle) + (b" " if needle.lower() == b"bearer" else b"")
+    assert any(re.search(scout, whole) for scout in redaction._SCOUTS.values())

@@ -2,12 +2,15 @@
 
 Works on bytes as they are on the wire, JSON escapes included, and leaves JSON valid: no pattern reaches over a quotation mark. Each
 built-in pattern has scouts, cheap searches for what it cannot match without; where they find nothing the pattern itself is not run.
+And before the scouts one search for all their beginnings together, at memory speed, since most texts hold none of them.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from importlib import import_module
+from typing import Any, Protocol
 
 from penstock.kernel.errors import SettingsError
 
@@ -23,7 +26,14 @@ _SCOUTS: dict[str, bytes] = {
     "@": rb"@",
     "+": rb"\+",
 }
-"""Cheap searches, by name. A rule runs only where one of its scouts found something: about 5 us a kilobyte of text that holds no secret."""
+"""Cheap searches, by the character that each begins with. A rule runs only where one of its scouts found something."""
+
+_NEEDLES: tuple[bytes, ...] = tuple(
+    b"sk_ rk_ pk_ pss_ ghp_ gho_ ghu_ ghs_ ghr_ hf_ r8_ npm_ github_pat_ sk- rk- pk- xai- glpat- pypi- xox xapp- --BEGIN "
+    b"AIza AKIA ASIA eyJ bearer Bearer BEARER ://".split()
+)
+"""What each scout needs at least one of, but for the two that look for a single character."""
+_SINGLE = frozenset("@+")
 
 _BUILT_IN: tuple[tuple[str, str, str], ...] = (
     # One secret is matched from its issuer's prefix to the first character that cannot belong to it.
@@ -62,19 +72,20 @@ class Redactor:
         if phones:
             rules.append(("phone", "+", _compile("phone", _PHONE)))
         wanted = {scout for _, scouts, _ in rules for scout in scouts}
-        self._scouts = [(name, re.compile(pattern).search) for name, pattern in _SCOUTS.items() if name in wanted]
+        self._scouts = [(name, ord(name), re.compile(pattern).search) for name, pattern in _SCOUTS.items() if name in wanted]
+        self._needles = _together(_NEEDLES)
+        self._single = [ord(name) for name in sorted(_SINGLE & wanted)]
         self._rules = [(frozenset(scouts), pattern, _mark(name)) for name, scouts, pattern in rules]
         self._own = [(_compile(name, text), _mark(name)) for name, text in (patterns or {}).items()]
 
     def suspects(self, data: bytes) -> bool:
         """Whether there may be anything to replace in ``data``, which may be many texts at once; False is certain."""
-        return bool(self._own) or any(search(data) is not None for _, search in self._scouts)
+        return bool(self._own) or bool(self._seen(data))
 
     def bytes(self, data: bytes) -> tuple[bytes, int]:
         """The data with secrets replaced, and how many were."""
         found = 0
-        seen = {name for name, search in self._scouts if search(data) is not None}
-        if seen:
+        if seen := self._seen(data):
             for scouts, pattern, mark in self._rules:
                 if not scouts.isdisjoint(seen):
                     data, times = pattern.subn(mark, data)
@@ -84,9 +95,30 @@ class Redactor:
             found += times
         return data, found
 
+    def _seen(self, data: bytes) -> set[str]:
+        """The scouts that found something."""
+        if self._needles is not None and not self._needles.find_matches_as_indexes(data) and not any(one in data for one in self._single):
+            return set()
+        # To see that a character is not there at all costs a tenth of the search that begins with it.
+        return {name for name, first, search in self._scouts if first in data and search(data) is not None}
+
     def text(self, text: str) -> str:
         """The text with secrets replaced."""
         return self.bytes(text.encode("utf-8", "replace"))[0].decode("utf-8", "replace")
+
+
+class _Needles(Protocol):
+    def find_matches_as_indexes(self, haystack: bytes) -> list[tuple[int, int, int]]: ...
+
+
+def _together(needles: tuple[bytes, ...]) -> _Needles | None:
+    """One search for all of them: 0.2 to 1 us a kilobyte, where the scouts take 5. None on a machine for which there is no such library."""
+    try:
+        library: Any = import_module("ahocorasick_rs")
+    except ImportError:
+        return None
+    # The leftmost match is what it searches for with vector instructions.
+    return library.BytesAhoCorasick(needles, matchkind=library.MatchKind.LeftmostFirst)
 
 
 def _mark(name: str) -> bytes:
