@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Iterator
+from random import Random
 from typing import Any
 
 import pytest
@@ -8,10 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue
+from opentelemetry.proto.trace.v1.trace_pb2 import Span
 from tests.observability.otlp.exports import TRACE, a_span, read, request
 
 from penstock.kernel.errors import MalformedRequest
-from penstock.observability.otlp import protobuf
+from penstock.observability.otlp import seen, wire
 from penstock.observability.otlp.sent import Limits
 
 
@@ -44,6 +47,48 @@ def test_what_is_read_is_what_opentelemetry_reads(spans: list[dict[str, Any]]) -
         assert [one.events[0].attributes for one in sent] == [one.attributes for one in sent]
         assert not tally.refused
         assert not tally.repaired
+
+
+names = st.text("Ja\n\x12", max_size=8)
+odd = st.text("JJJa\n\x12\x0f", max_size=60) | st.integers(0, 2**14) | st.integers(70, 80) | st.text("J", min_size=60, max_size=140)
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.dictionaries(names, odd, max_size=8), st.dictionaries(names, odd, max_size=8), st.integers(0, 2), st.randoms())
+def test_fields_may_come_in_any_order_and_hold_what_looks_like_the_next(
+    some: dict[str, Any], more: dict[str, Any], status: int, random: Random
+) -> None:
+    made = request(a_span(some, name="JJ\nJ", parent=0x4A4A, status=status, events=[("e", more)]))
+    span = made.resource_spans[0].scope_spans[0].spans[0]
+    others = request(a_span(some | more)).resource_spans[0].scope_spans[0].spans[0]
+    raw = span.SerializeToString()
+    fields_of = [raw[a:b] for a, b in _fields(raw)] + [b"\x4a" + _sized(one.SerializeToString()) for one in others.attributes]
+    random.shuffle(fields_of)
+    for whole in (raw, b"".join(fields_of)):
+        theirs = Span.FromString(whole)
+        for _ in range(2):
+            (ours,), tally = read(b"\x0a" + _sized(b"\x12" + _sized(b"\x12" + _sized(whole))))
+            assert ours.attributes == {pair.key: plain(pair.value) for pair in theirs.attributes}
+            assert (ours.trace, ours.span, ours.parent) == (theirs.trace_id.hex(), theirs.span_id.hex(), theirs.parent_span_id.hex())
+            assert (ours.name, ours.kind, ours.status) == (theirs.name, theirs.kind, theirs.status.code)
+            assert (ours.start, ours.end) == (theirs.start_time_unix_nano, theirs.end_time_unix_nano)
+            assert [one.attributes for one in ours.events] == [{pair.key: plain(pair.value) for pair in theirs.events[0].attributes}]
+            assert not tally.refused
+            assert not tally.repaired
+
+
+def _fields(raw: bytes) -> Iterator[tuple[int, int]]:
+    at = 0
+    while at < len(raw):
+        stop = wire.skip(raw, at)
+        yield at, stop
+        at = stop
+
+
+def test_a_large_span_full_of_what_looks_like_attributes_is_not_split() -> None:
+    whole = request(a_span({f"k{n}": "J" * 20_000 for n in range(20)} | {"last": "x"})).SerializeToString()
+    (span,), _ = read(whole)
+    assert span.attributes == {f"k{n}": "J" * 20_000 for n in range(20)} | {"last": "x"}
 
 
 def test_a_span_has_all_that_was_sent() -> None:
@@ -151,8 +196,8 @@ def _sized(data: bytes) -> bytes:
 
 
 def test_the_table_of_small_attributes_does_not_grow_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(protobuf, "_SEEN_MOST", 50)
+    monkeypatch.setattr(seen, "MOST", 50)
     for start in range(0, 400, 20):
         spans, _ = read(request(*(a_span({f"k{n}": f"v{n}"}, id=n + 1) for n in range(start, start + 20))).SerializeToString())
         assert [span.attributes for span in spans] == [{f"k{n}": f"v{n}"} for n in range(start, start + 20)]
-    assert len(protobuf._seen) <= 50
+    assert len(seen.seen) <= 50
