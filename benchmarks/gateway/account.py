@@ -143,8 +143,8 @@ class Clocked:
 
 async def _account(config: Path, request: Request, calls: int, profile: Path | None) -> dict[str, float]:
     from penstock.app import App, capabilities, load_settings, open_store
+    from penstock.collector import spare_collector
     from penstock.kernel.stage import Line
-    from penstock.up import spare_collector
 
     rooms = capabilities()
     settings = load_settings(rooms, config)

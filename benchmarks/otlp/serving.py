@@ -16,12 +16,13 @@ from pathlib import Path
 import msgspec
 
 from penstock.app import App, capabilities, load_settings, open_store
+from penstock.collector import spare_collector
 from penstock.edge.server import Server
 from penstock.kernel.ports import FirstKey
 from penstock.storage.telemetry.questions import Filter
 from penstock.storage.telemetry.span import Span
 from penstock.storage.telemetry.store import TelemetryStore
-from penstock.up import dispatcher, spare_collector
+from penstock.up import dispatcher
 
 PAUSE = 0.5
 """Seconds between two rounds of questions: a person who clicks twice a second."""

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import msgspec
 
+from penstock.collector import spare_collector
 from penstock.kernel.beside import Beside
 from penstock.logs import configure
 from penstock.settings import LogSettings, Settings, StorageSettings
@@ -55,7 +56,9 @@ def main() -> None:
     records = open_records(house.records, Path(house.data_dir))
     redactor = Redactor(emails=settings.redact_emails, phones=settings.redact_phones, patterns=settings.redact_patterns)
     try:
-        Desk(records, settings, redactor, Inbox(Path(house.inbox)) if house.inbox else None).serve(link)
+        desk = Desk(records, settings, redactor, Inbox(Path(house.inbox)) if house.inbox else None)
+        spare_collector()
+        desk.serve(link)
     finally:
         records.close()
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import logging
 import os
 import signal
@@ -22,6 +21,7 @@ from starlette.routing import Route as HttpRoute
 
 from penstock import __version__
 from penstock.app import App, capabilities, load_settings, open_store
+from penstock.collector import spare_collector
 from penstock.edge.api import Doors, application
 from penstock.edge.bridge import Bridge
 from penstock.edge.handing import Handing
@@ -114,18 +114,6 @@ async def _serve(app: App, host: str, port: int, settings: ServerSettings, seat:
             await app.handing.stop()
     finally:
         await app.stop()
-
-
-def spare_collector() -> None:
-    """Keep the cycle collector from what will stay anyway; once everything is loaded.
-
-    What exists at the start lives as long as the process and is looked at no more. The default thresholds suit programs that hold
-    little: calls in flight and records that wait hold tens of thousands of containers, and walking them again and again took 35 to
-    70 us of a call (``docs/performance.md``). Calls leave no cycles behind, so rarer collections cost little memory.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(20_000, 50, 100)
 
 
 def dispatcher(app: App) -> Dispatcher:
