@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 from typing import Any
 
 import msgspec
@@ -8,8 +9,10 @@ import pytest
 from tests.observability.otlp.exports import NOW, OWNER, a_span, normal, read, request
 
 from penstock.kernel.call import Usage
+from penstock.observability.otlp.contents import Contents
 from penstock.observability.otlp.normalise import Normaliser, Owner
-from penstock.observability.otlp.table import Table
+from penstock.observability.otlp.sent import Attributes, Tally
+from penstock.observability.otlp.table import CONTENT, COUNT, NOISE, PLAIN_RULE, TEXT, Table
 from penstock.storage.telemetry.span import KINDS, Span
 
 HELLO = [{"role": "user", "parts": [{"type": "text", "content": "hi"}]}]
@@ -420,3 +423,44 @@ def test_whatever_is_said_in_known_names_becomes_a_span() -> None:
         assert all(
             isinstance(getattr(span, name), str) for name in ("model", "provider", "session", "agent", "tool", "operation", "person")
         )
+
+
+PLAIN_NAMES = [name for name, rule in Table().rules.items() if rule.does in {TEXT, COUNT, CONTENT, NOISE}] + ["of.nobody", "another"]
+
+
+def a_micro(provider: str, model: str, usage: Usage) -> int:
+    return 1
+
+
+def nothing_known(self: Table, attributes: Attributes) -> None:
+    """What a table says of names that have to be looked at one by one."""
+
+
+def test_what_is_known_of_a_set_of_names_says_the_same_as_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    draw = random.Random(7)
+    texts: list[Any] = ["", "a", "chat", "Chat", "x" * 255, "x" * 256, "x" * 300, '[{"role":"user"}]']
+    values = [*texts, 0, 7, -1, 2**40, 1.0, True, None, ["stop"], {"a": 1}]
+    table, read_by_layout = Table(), 0
+    for _ in range(500):
+        said = {draw.choice(PLAIN_NAMES): draw.choice(values) for _ in range(draw.randrange(1, 9))}
+        if draw.random() < 0.7:  # as most are: a text where one is meant, and a number where one is
+            said = {name: 7 if table.rules.get(name, PLAIN_RULE).does == COUNT else "chat" for name in said}
+        sent, tally = read(request(a_span(said)).SerializeToString())
+        layout = table.layout(sent[0].attributes)
+        read_by_layout += layout is not None and layout.read(sent[0].attributes, {}, {}, Contents(Counter()))
+        by_layout = Normaliser(table, OWNER, tally, a_micro).span(sent[0])
+        with monkeypatch.context() as without:
+            without.setattr(Table, "layout", nothing_known)
+            other = Tally()
+            assert Normaliser(table, OWNER, other, a_micro).span(sent[0]) == by_layout
+        assert other.repaired == tally.repaired
+    assert read_by_layout > 150
+
+
+def test_layouts_are_not_kept_of_names_without_end() -> None:
+    table = Table()
+    assert table.layout({f"n{number}": 1 for number in range(65)}) is None
+    assert table.layout({"n" * 5000: 1}) is None
+    for number in range(3000):
+        assert table.layout({f"n{number}": 1}) is not None
+    assert len(table._layouts) <= 1024  # pyright: ignore[reportPrivateUsage]

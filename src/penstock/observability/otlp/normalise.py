@@ -19,7 +19,9 @@ from penstock.observability.otlp.table import (
     COUNT,
     DETAILS,
     KIND,
+    LONGEST,
     MOMENT,
+    MOST_COUNT,
     NOISE,
     NUMBERED,
     PLAIN,
@@ -41,8 +43,6 @@ COUNTED_WITHIN = "penstock.counted_within"
 """Attribute of a call whose tokens and cost are those of a call within it, which was recorded as well."""
 
 _COUNTS = ("input_tokens", "output_tokens", "cached_tokens", "reasoning_tokens")
-_LONGEST = 256
-_MOST_COUNT = 1 << 40
 _encode = msgspec.json.encode
 
 Price = Callable[[str, str, Usage], int | None]
@@ -84,7 +84,9 @@ class Normaliser:
         ranks: dict[str, int] = {}
         left: Attributes = {}
         contents = self._contents
-        self._attributes(sent.attributes, found, ranks, left, contents, sent.start)
+        layout = self._table.layout(sent.attributes) if not sent.events else None
+        if layout is None or not layout.read(sent.attributes, found, left, contents):
+            self._attributes(sent.attributes, found, ranks, left, contents, sent.start)
         if sent.events:
             found["events"] = self._events(sent, found, ranks, left, contents)
         if sent.links:
@@ -118,7 +120,7 @@ class Normaliser:
         found["parent_id"] = sent.parent
         found["start_ns"] = sent.start
         found["end_ns"] = sent.end
-        found["name"] = sent.name[:_LONGEST]
+        found["name"] = sent.name[:LONGEST]
         return Span(**found)
 
     def _attributes(
@@ -141,7 +143,7 @@ class Normaliser:
                 target = rule.target
                 if target not in ranks or rank < ranks[target]:
                     if value:
-                        found[target] = value if isinstance(value, str) and len(value) < _LONGEST else text(value)[:_LONGEST]
+                        found[target] = value if isinstance(value, str) and len(value) < LONGEST else text(value)[:LONGEST]
                         ranks[target] = rank
                 elif found[target] != value:
                     left[name] = value
@@ -157,7 +159,7 @@ class Normaliser:
     def _count(self, target: str, rank: int, value: Any, found: dict[str, Any], ranks: dict[str, int]) -> None:
         if isinstance(value, float) and value.is_integer():
             value = int(value)
-        if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < _MOST_COUNT:
+        if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < MOST_COUNT:
             self._tally.repaired["token_count"] += 1
         elif target not in ranks or rank < ranks[target]:
             found[target], ranks[target] = value, rank
@@ -217,7 +219,7 @@ class Normaliser:
         if sent.status == 2:
             kind = event.attributes.get("exception.type")
             if isinstance(kind, str) and kind:
-                found.setdefault("error_code", kind[:_LONGEST])
+                found.setdefault("error_code", kind[:LONGEST])
             said = event.attributes.get("exception.message")
             if isinstance(said, str) and not sent.message:
                 found["message"] = said
@@ -266,11 +268,11 @@ def _source(origin: Origin, owner: Owner) -> dict[str, Any]:
         "team": owner.team,
         "project": owner.project,
         "key": owner.key,
-        "service": text(service)[:_LONGEST],
-        "release": text(release)[:_LONGEST],
-        "environment": text(environment)[:_LONGEST],
+        "service": text(service)[:LONGEST],
+        "release": text(release)[:LONGEST],
+        "environment": text(environment)[:LONGEST],
         "resource": _encode(resource).decode() if resource else "",
-        "source": _library(origin)[:_LONGEST],
+        "source": _library(origin)[:LONGEST],
     }
     return {field: told for field, told in common.items() if told}
 
