@@ -260,3 +260,23 @@ async def test_while_nobody_asks_batches_wait_and_the_first_question_sees_them(t
         while (await store.facts()).waiting:
             await asyncio.sleep(0.005)
     await store.close()
+
+
+async def test_a_payload_that_has_gone_is_never_taken_for_a_later_one(tmp_path: Path) -> None:
+    store = opened(tmp_path)
+    await store.start()
+    trace = "ab" * 16
+    old = a_span(trace_id=trace, start_ns=NOW - 20 * DAY, organisation="org_a", payload=said("of old"))
+    # So many beside it that the file is not written anew.
+    await store.append([old, *(a_span(start_ns=NOW - DAY) for _ in range(5000))], "one")
+    await store.flush()
+    assert (await store.retain([Retention()], NOW)).payloads == 1
+    await store.close()
+
+    store = opened(tmp_path)
+    await store.start()
+    await store.append([a_span(organisation="org_b", payload=said("a needle"))], "two")
+    await store.flush()
+    assert await store.payload(trace, old.span_id, "org_a") is None
+    assert len((await store.search(Filter(text="needle"))).spans) == 1
+    await store.close()

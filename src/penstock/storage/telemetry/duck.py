@@ -196,9 +196,10 @@ class Duck:
         if caught_up:
             self.checkpoint()
         self._generation += 1
-        # Ids are never used again, also when the latest payloads have gone: the index of words goes by them.
-        self._last = self._number(
-            "SELECT greatest(coalesce((SELECT max(payload) FROM ids), 0), coalesce((SELECT max(id) FROM payloads), 0))"
+        # Ids of payloads are never used again: spans of some that have gone are still there, and the index of words goes by them.
+        self.last = self._number(
+            "SELECT max(used) FROM (SELECT max(payload) AS used FROM ids UNION ALL SELECT max(id) FROM payloads "
+            "UNION ALL SELECT max(payload) FROM spans)"
         )
         self.summed = self._number("SELECT max(upto) FROM summed")
         self.unsummed = self._number(f"SELECT count(*) FROM spans WHERE arrived > {self.summed}")
@@ -266,7 +267,7 @@ class Duck:
             with self.transaction() as con:
                 # No line is longer than its file; the reader takes twice as much memory in each thread.
                 fresh = _FRESH.replace("@LARGEST@", str(max(1 << 20, *(one.bytes for one in batches))))
-                con.execute(f"CREATE OR REPLACE TEMP TABLE fresh AS {fresh}", [self._last, now, str(self._together(batches))])
+                con.execute(f"CREATE OR REPLACE TEMP TABLE fresh AS {fresh}", [self.last, now, str(self._together(batches))])
                 count, different, known = self._counts(con, now)
                 if different < count or known:
                     con.execute(
@@ -289,7 +290,7 @@ class Duck:
             raise
         finally:
             self._whole.unlink(missing_ok=True)
-        self._last = max(self._last, int(row[1]))
+        self.last = max(self.last, int(row[1]))
         self.unsummed += int(row[0])
         return int(row[0]), count - int(row[0])
 
@@ -339,7 +340,7 @@ class Duck:
                 self.writer.execute("SET preserve_insertion_order = true")
                 for table in _COPIED:
                     self.writer.execute(f"INSERT INTO fresh.{table} SELECT * FROM {table}")
-                self.writer.execute("INSERT INTO fresh.ids VALUES (?)", [self._last])
+                self.writer.execute("INSERT INTO fresh.ids VALUES (?)", [self.last])
                 summing.copy_into(self.writer, "fresh")
                 self.writer.execute("CHECKPOINT fresh")
             finally:

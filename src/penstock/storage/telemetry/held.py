@@ -52,6 +52,8 @@ class Held:
         self.dialect: Dialect = self._duck.dialect
         try:
             self._words = self._open_words()
+            # The index may know of more than a file that was put back from a copy.
+            self._duck.last = max(self._duck.last, self._words.upto)
         except BaseException:  # whatever it is, the next try must be able to open the engine
             self._duck.close()
             raise
@@ -216,6 +218,8 @@ class Held:
             self._words.remove([_text(row) for row in texts])
             with self._duck.transaction() as con:
                 con.execute(f"DELETE FROM payloads WHERE id IN (SELECT payload FROM {_UNNESTED})", [some])
+                con.execute("DELETE FROM ids")
+                con.execute("INSERT INTO ids VALUES (?)", [self._duck.last])
         return len(doomed)
 
     def export(self, which: Filter, path: Path, payloads: bool) -> int:

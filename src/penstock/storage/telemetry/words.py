@@ -49,7 +49,10 @@ class Words:
     @property
     def upto(self) -> int:
         """The last payload that was indexed; 0 for none."""
-        found = self._writer.execute("SELECT upto FROM mark").fetchone()
+        try:
+            found = self._writer.execute("SELECT upto FROM mark").fetchone()
+        except sqlite3.DatabaseError as fault:
+            raise self._translated(fault) from fault
         return int(found[0]) if found is not None else 0
 
     def add(self, texts: Iterable[Text], upto: int) -> None:
