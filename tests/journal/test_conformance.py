@@ -401,6 +401,32 @@ async def test_a_fork_takes_over_the_steps_before_it(journal: JournalService) ->
     assert (told.forked_from, told.organisation) == (run, "org")
 
 
+async def test_who_forked_is_written_with_the_fork(journal: JournalService, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is left to be written once the fork exists: a process that dies then loses nothing."""
+    name = fresh("forked")
+
+    async def work(run: Run, _: Any) -> Any:
+        return await run.wait("go")
+
+    journal.define(name, work)
+    run = await journal.start(name, organisation="org")
+    await journal.pause("org", run)
+    with monkeypatch.context() as dying:
+        dying.setattr("penstock.journal.engine.DBOS.update_workflow_attributes", _dies)
+        fork = await journal.fork("org", run, 1, by=("key_1", "ada"))
+    assert (await journal.get("org", fork)).forked_by == ("key_1", "ada")
+    again = await journal.fork("org", fork, 1, by=("key_2",))
+    assert (await journal.get("org", again)).forked_by == ("key_1", "ada", "key_2")
+    await journal.cancel("org", fork)
+    assert (await journal.get("org", fork)).state is RunState.CANCELLED, "that the other one is paused is not its affair"
+    for one in (again, run):
+        await journal.cancel("org", one)
+
+
+def _dies(*_: object, **__: object) -> None:
+    raise AssertionError("the process is dead by now")
+
+
 async def test_limits_of_a_queue_hold_for_all_and_for_each_tenant(journal: JournalService) -> None:
     name, queue = fresh("limited"), fresh("queue")
     running: dict[str, int] = {"a": 0, "b": 0, "c": 0}

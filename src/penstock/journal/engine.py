@@ -344,10 +344,10 @@ class Engine:
 
     def fork(self, id: str, step: int, queue: str | None, partition: str, by: Sequence[str]) -> str:
         """A new run with the journal of another before step ``step``. ``by``: all who had it forked, those before included."""
-        whose = partition if queue is not None else None
-        made = DBOS.fork_workflow(id, step, application_version=CODE, queue_name=queue, queue_partition_key=whose).get_workflow_id()
-        DBOS.update_workflow_attributes(made, {FORKED_BY: list(by)}, merge=True)
-        return made
+        terms: dict[str, Any] = {"queue_name": queue, "queue_partition_key": partition if queue is not None else None}
+        # In one transaction: whoever forked must not approve what the fork does. That the other run is paused is not the fork's affair.
+        with self.system.keeping({FORKED_BY: list(by), PAUSED: False}):
+            return DBOS.fork_workflow(id, step, application_version=CODE, **terms).get_workflow_id()
 
     async def stream(self, id: str, name: str, offset: int) -> AsyncIterator[Any]:
         """The values of a stream as they come, on whichever loop asks."""

@@ -10,7 +10,7 @@ import contextlib
 import functools
 import threading
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -27,6 +27,9 @@ from penstock.journal.steps import Step
 
 Names = Callable[[], Collection[str]]
 Ended = Callable[[str], None]
+
+_forking = threading.local()
+"""What is kept with the run that this thread forks."""
 
 _sqlite_original = SQLiteSystemDatabase
 _postgres_original = PostgresSystemDatabase
@@ -154,6 +157,23 @@ class _Ours:
         context: Any = ctx or get_local_dbos_context()
         if context is not None:
             self._stepped(context.workflow_id)
+
+    @contextlib.contextmanager
+    def keeping(self, kept: Mapping[str, Any]) -> Iterator[None]:
+        """Keep ``kept`` with a run that this thread has DBOS fork meanwhile, from the fork's first moment: what was written a moment later
+        would be lost with the process, and the fork would be nobody's."""
+        _forking.kept = kept
+        try:
+            yield
+        finally:
+            del _forking.kept
+
+    def _insert_rows(self, conn: Any, build: Any, rows: list[dict[str, Any]], **named: Any) -> Any:
+        kept: Mapping[str, Any] | None = getattr(_forking, "kept", None)
+        if kept is not None:
+            rows = [{**row, "attributes": {**(row["attributes"] or {}), **kept}} if "forked_from" in row else row for row in rows]
+        theirs: Any = super()
+        return theirs._insert_rows(conn, build, rows, **named)
 
     def init_child_workflow(self, *args: Any, parent_workflow_id: str, **named: Any) -> Any:
         theirs: Any = super()
