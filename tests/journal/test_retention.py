@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import json
 import time
@@ -15,8 +16,9 @@ import pytest_asyncio
 import sqlalchemy as sa
 from tests.journal.conftest import SETTINGS, migrated
 
-from penstock.journal.retention import FOLDER
+from penstock.journal.retention import FOLDER, Retention
 from penstock.journal.service import JournalService
+from penstock.journal.wiring import JournalLife
 from penstock.kernel.errors import NotFound, StepFailed, StorageError
 from penstock.kernel.journal import Run, RunState
 
@@ -124,3 +126,64 @@ async def test_nothing_goes_where_the_archive_cannot_be_written(
 
 def _full(_handle: int) -> None:
     raise OSError(28, "No space left on device")
+
+
+async def test_a_run_that_cannot_be_read_does_not_stop_the_others(kept: JournalService, folder: Path) -> None:
+    lost = await kept.start("leaf", 1, organisation="org")
+    await kept.result("org", lost, 20)
+    good = await kept.start("leaf", 2, organisation="org")
+    await kept.result("org", good, 20)
+    system = kept._engine.system  # type: ignore[union-attr]
+    steps = system.tables.operation_outputs
+    broken, read = sa.update(steps).where(steps.c.workflow_uuid == lost), sa.select(steps.c.output).where(steps.c.workflow_uuid == lost)
+    with system.engine.begin() as connection:
+        before = connection.execute(read).scalar()
+        connection.execute(broken.values(output="{half"))
+    assert await kept.retire(tomorrow()) == 1
+    assert (kept.unreadable, good in archived(folder), lost in archived(folder)) == (1, True, False)
+    assert (await kept.get("org", lost)).state is RunState.DONE, "it stays"
+    (told,) = [one for one in JournalLife(kept, SETTINGS).metrics() if one.name == "penstock_journal_unreadable_runs"]
+    assert told.samples[0][1] == 1.0
+    with system.engine.begin() as connection:
+        connection.execute(broken.values(output=before))
+    assert await kept.retire(tomorrow()) == 1
+    assert kept.unreadable == 0
+
+
+async def test_page_after_page(kept: JournalService, folder: Path) -> None:
+    runs = [await kept.start("leaf", n, organisation="org") for n in range(3)]
+    for run in runs:
+        await kept.result("org", run, 20)
+    retention = Retention(kept._engine.system, kept._reader, None)  # type: ignore[union-attr, arg-type]
+    first = retention.retire(tomorrow() - 86_400, most=2)
+    assert (first.taken, first.next is None) == (2, False)
+    assert first.next is not None
+    assert retention.retire(tomorrow() - 86_400, first.next, most=2) == (1, [], None)
+
+
+@pytest.mark.parametrize("looked_at", ["both", "the child alone"])
+async def test_what_is_taken_up_again_before_it_goes_stays(
+    kept: JournalService, folder: Path, monkeypatch: pytest.MonkeyPatch, looked_at: str
+) -> None:
+    """It is looked at again in the transaction that takes it out: here its run is resumed while the archive is written."""
+    run = await kept.start("tree", 1, organisation="org")
+    while len(found := await kept.history("org", run)) < 3:
+        await kept.ready()
+    child = next(step.child for step in found if step.child)
+    await kept.cancel("org", run)
+    engine = kept._engine
+    assert engine is not None
+    retention = Retention(engine.system, kept._reader, folder / FOLDER)  # type: ignore[arg-type]
+    written = retention._write
+    if looked_at != "both":
+        monkeypatch.setattr(retention, "_old", lambda *_: [(1, child)])
+
+    def slow(*given: Any) -> None:
+        written(*given)
+        engine.resume(run, None)
+
+    monkeypatch.setattr(retention, "_write", slow)
+    assert (await asyncio.to_thread(retention.retire, tomorrow() - 86_400)).taken == 0
+    await kept.signal("org", run, "more", "this")
+    assert await kept.result("org", run, 20) == [2, "this"], "it goes on, and has its child"
+    assert await kept.retire(tomorrow()) == 2

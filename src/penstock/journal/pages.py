@@ -63,6 +63,7 @@ def pages(ports: Ports, journal: JournalService) -> Sequence[Page]:
             given=given,
             states=STATES,
             trouble=trouble,
+            unreadable=journal.unreadable if principal.reach is None else 0,
             installed=installed(),
             tenants=principal.reach is None,
             live=not query.get("before"),

@@ -2,20 +2,23 @@
 
 A run goes when it and the run that started it have ended before the day that the settings say, so that nobody who is still at work loses
 a child. The archive is on disk before the journal lets go: a process that dies in between leaves runs in both, and the next round goes on.
+What is taken up again in between stays: whether a run still stands as it was found is looked at in the transaction that takes it out.
 """
 
 from __future__ import annotations
 
 import gzip
+import logging
 import os
 import time
 from collections.abc import Sequence
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import sqlalchemy as sa
+from sqlalchemy.exc import SQLAlchemyError
 
 from penstock.journal.context import PAUSED
 from penstock.journal.reading import STATES, Reader
@@ -25,6 +28,8 @@ from penstock.kernel.journal import ENDED, RunInfo, StepInfo
 
 FOLDER = "archive/runs"
 """Below the data folder: a folder for each day on which runs ended, in it gzip files with a line of JSON for each run."""
+
+_log = logging.getLogger("penstock.journal")
 
 _ENDS = tuple(status for status, state in STATES.items() if state in ENDED)
 _json = Json()
@@ -39,6 +44,19 @@ class Archived(msgspec.Struct, frozen=True, kw_only=True):
     steps: Sequence[StepInfo]
 
 
+Place = tuple[int, str]
+"""Where a run stands among those that have ended: when, in milliseconds, and its id."""
+FIRST: Place = (-1, "")
+
+
+class Page(NamedTuple):
+    """What became of some runs: how many were ``taken`` out, which could not be read, and where the ``next`` begin, None after the last."""
+
+    taken: int
+    unreadable: Sequence[str]
+    next: Place | None
+
+
 class Retention:
     """``system`` is DBOS's access to its database. ``archive`` is the folder of the archive, None where there is none."""
 
@@ -47,28 +65,68 @@ class Retention:
         self._reader = reader
         self._archive = archive
 
-    def retire(self, before: float, most: int = 100) -> int:
-        """Take out up to ``most`` runs that ended before a moment (Unix seconds); how many there were. Raises `StorageError` where the
-        archive cannot be written: nothing is taken out then."""
-        found = self._old(before, most)
-        if found and self._archive is not None:
-            self._write(self._archive, [self._whole(id) for id in found])
-        if found:
-            self._system.delete_workflows(found)
-        return len(found)
+    def retire(self, before: float, after: Place = FIRST, most: int = 100) -> Page:
+        """Take out those of the next ``most`` runs that ended before a moment (Unix seconds). One that cannot be read stays, where all are
+        to be archived, and is passed over. Raises `StorageError` where the archive cannot be written: nothing is taken out then."""
+        found = self._old(before, after, most)
+        unreadable: list[str] = []
+        gone = [id for _, id in found]
+        if gone and self._archive is not None:
+            whole: list[Archived] = []
+            for id in gone:
+                try:
+                    whole.append(self._whole(id))
+                except SQLAlchemyError:  # of the database, and not of this run
+                    raise
+                except Exception as fault:  # whatever reads it may raise anything; it is for people to look at, and the others go on
+                    _log.warning("a run cannot be read, and stays in the journal", extra={"run": id, "fault": type(fault).__name__})
+                    unreadable.append(id)
+            gone = [one.run.id for one in whole]
+            if gone:
+                self._write(self._archive, whole)
+        taken = self._take_out(gone, before) if gone else 0
+        return Page(taken, unreadable, found[-1] if len(found) == most else None)
 
-    def _old(self, before: float, most: int) -> list[str]:
+    def _old(self, before: float, after: Place, most: int) -> list[Place]:
         runs = self._system.tables.workflow_status
         parents = runs.alias("parents")
+        at, id = runs.c.completed_at, runs.c.workflow_uuid
         asked = (
-            sa.select(runs.c.workflow_uuid)
+            sa.select(at, id)
             .outerjoin(parents, parents.c.workflow_uuid == runs.c.parent_workflow_id)
             .where(_over(runs, before), sa.or_(parents.c.workflow_uuid.is_(None), _over(parents, before)))
-            .order_by(runs.c.completed_at)
+            .where(sa.or_(at > after[0], sa.and_(at == after[0], id > after[1])))
+            .order_by(at, id)
             .limit(most)
         )
         with self._system.engine.connect() as connection:
-            return list(connection.execute(asked).scalars())
+            return [(at, id) for at, id in connection.execute(asked)]
+
+    def _take_out(self, found: Sequence[str], before: float) -> int:
+        """Delete those of the runs that have ended as long ago as when they were found, and whose parent has; how many."""
+        system = self._system
+        runs, steps = system.tables.workflow_status, system.tables.operation_outputs
+        with system.engine.begin() as connection:
+            held = self._held(connection, runs, found)
+            parents = sorted({one.parent_workflow_id for one in held if one.parent_workflow_id is not None})
+            # Their parents too: one that is taken up again now would look for its children.
+            ended = {one.workflow_uuid for one in self._held(connection, runs, parents) if _has(one, before)} if parents else set[str]()
+            there = set(connection.execute(sa.select(runs.c.workflow_uuid).where(runs.c.workflow_uuid.in_(parents))).scalars())
+            left = [one.workflow_uuid for one in held if _has(one, before) and one.parent_workflow_id not in there - ended]
+            # As DBOS does: what hangs on a run by a foreign key goes with it, and these do not.
+            for table in (system.tables.workflow_input, system.tables.workflow_output, steps, runs):
+                connection.execute(sa.delete(table).where(table.c.workflow_uuid.in_(left)))
+        return len(left)
+
+    def _held(self, connection: sa.Connection, runs: Any, ids: Sequence[str]) -> Sequence[Any]:
+        """These runs as they stand, which nobody changes until the transaction ends; without those that somebody changes just now."""
+        columns = (runs.c.workflow_uuid, runs.c.parent_workflow_id, runs.c.status, runs.c.completed_at, runs.c.attributes)
+        mine = runs.c.workflow_uuid.in_(ids)
+        if self._system.engine.dialect.name == "sqlite":
+            # A write, so that the transaction begins with it: a question alone would not begin one.
+            holds: Any = sa.update(runs).where(mine).values(owner_xid=runs.c.owner_xid).returning(*columns)
+            return connection.execute(holds).all()
+        return connection.execute(sa.select(*columns).where(mine).with_for_update(skip_locked=True)).all()
 
     def _whole(self, id: str) -> Archived:
         try:
@@ -121,3 +179,10 @@ def _put(path: Path, data: bytes) -> None:
 def _over(runs: Any, before: float) -> Any:
     paused = sa.and_(runs.c.status == "CANCELLED", sa.func.coalesce(runs.c.attributes[PAUSED].as_boolean(), sa.false()))
     return sa.and_(runs.c.status.in_(_ENDS), runs.c.completed_at < int(before * 1e3), ~paused)
+
+
+def _has(one: Any, before: float) -> bool:
+    """The same as `_over`, of a row."""
+    kept: dict[str, Any] = one.attributes or {}
+    paused = one.status == "CANCELLED" and kept.get(PAUSED)
+    return one.status in _ENDS and one.completed_at is not None and one.completed_at < int(before * 1e3) and not paused

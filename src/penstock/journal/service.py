@@ -8,6 +8,7 @@ import importlib.util
 import logging
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -58,6 +59,8 @@ class JournalService:
         self._closed = False
         self.held = False
         """Whether this process works on the journal, or is about to."""
+        self.unreadable = 0
+        """Runs that ended long ago and stay, since they cannot be read for the archive; as of the last look."""
         self._threads = ThreadPoolExecutor(THREADS, "penstock-journal")
 
     @property
@@ -266,12 +269,14 @@ class JournalService:
         engine, kept = self._engine, self._settings.keep_days
         if engine is None or not kept:
             return 0
-        from penstock.journal.retention import FOLDER, Retention  # needs DBOS, which is an extra
+        from penstock.journal.retention import FIRST, FOLDER, Retention  # needs DBOS, which is an extra
 
         retention = Retention(engine.system, await self._read(), self._data_dir / FOLDER if self._settings.archive else None)
-        gone = 0
-        while await self._ask(engine.leads) and (taken := await self._ask(lambda: retention.retire(now - kept * 86_400))):
-            gone += taken
+        gone, unreadable, at = 0, 0, FIRST
+        while at is not None and await self._ask(engine.leads):
+            page = await self._ask(partial(retention.retire, now - kept * 86_400, at))
+            gone, unreadable, at = gone + page.taken, unreadable + len(page.unreadable), page.next
+        self.unreadable = unreadable
         if gone:
             _log.info("took out runs that ended long ago", extra={"runs": gone})
         return gone

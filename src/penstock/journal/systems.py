@@ -10,7 +10,7 @@ import contextlib
 import functools
 import threading
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -159,7 +159,7 @@ class _Ours:
             self._stepped(context.workflow_id)
 
     @contextlib.contextmanager
-    def keeping(self, kept: Mapping[str, Any]) -> Iterator[None]:
+    def keeping(self, kept: Mapping[str, Any]) -> Generator[None]:
         """Keep ``kept`` with a run that this thread has DBOS fork meanwhile, from the fork's first moment: what was written a moment later
         would be lost with the process, and the fork would be nobody's."""
         _forking.kept = kept

@@ -104,8 +104,14 @@ class JournalLife:
         return [Finding(name="journal", status="ok", what="runs are defined")]
 
     def metrics(self) -> Iterable[Metric]:
-        """Steps of its rounds that failed."""
+        """Steps of its rounds that failed, and what they passed over."""
         yield from self._rounds.metrics()
+        yield Metric(
+            name="penstock_journal_unreadable_runs",
+            help="Runs that ended long ago and cannot be read for the archive, so that they stay; as of the last look.",
+            kind="gauge",
+            samples=(({}, float(self.service.unreadable)),),
+        )
 
     async def _retire(self) -> None:
         await self.service.retire(time.time())
