@@ -14,7 +14,7 @@ import time
 from collections.abc import Sequence
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import msgspec
 import sqlalchemy as sa
@@ -124,9 +124,10 @@ class Retention:
         mine = runs.c.workflow_uuid.in_(ids)
         if self._system.engine.dialect.name == "sqlite":
             # A write, so that the transaction begins with it: a question alone would not begin one.
-            holds: Any = sa.update(runs).where(mine).values(owner_xid=runs.c.owner_xid).returning(*columns)
-            return connection.execute(holds).all()
-        return connection.execute(sa.select(*columns).where(mine).with_for_update(skip_locked=True)).all()
+            holds = cast("Any", sa.update(runs)).where(mine).values(owner_xid=runs.c.owner_xid).returning(*columns)
+        else:
+            holds = cast("Any", sa.select(*columns)).where(mine).with_for_update(skip_locked=True)
+        return connection.execute(holds).all()
 
     def _whole(self, id: str) -> Archived:
         try:
