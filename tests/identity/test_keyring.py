@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 from tests.identity.process import Clock
 
@@ -124,3 +125,17 @@ def test_keys_are_measured_by_state() -> None:
     ring.clock.now = end
     (metric,) = ring.ring.metrics()
     assert {labels["state"]: value for labels, value in metric.samples} == {"live": 1, "expired": 1, "revoked": 1}
+
+
+def test_who_has_left() -> None:
+    """A person all of whose keys have ended; of who never had one nobody knows."""
+    ring, first, second = Ring(), new_secret(), new_secret()
+    theirs = [msgspec.structs.replace(a_key(n), person="ada") for n in (1, 2)]
+    soon = ring.clock.now + 60
+    ring.apply((theirs[0], [(first, None)]), (theirs[1], [(second, soon)]))
+    assert [ring.ring.has_left("org_home", who) for who in ("ada", "bea")] == [False, False]
+    ring.apply((msgspec.structs.replace(theirs[0], revoked_at=ring.clock.now), [(first, None)]))
+    assert not ring.ring.has_left("org_home", "ada")
+    ring.clock.now = soon
+    assert ring.ring.has_left("org_home", "ada")
+    assert not ring.ring.has_left("org_other", "ada")

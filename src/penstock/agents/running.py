@@ -229,6 +229,7 @@ class Running:
             person=start.person,
             memory=None if remembering is None else remembering.own(run, start.key, start.person),
             payer=start.key,
+            labels=self.reading.labels,
         )
 
     def _held(self, one: Wanted, outcome: Outcome, need: Need) -> Held:

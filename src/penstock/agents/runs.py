@@ -12,6 +12,7 @@ from penstock.agents.events import Telling, ended
 from penstock.agents.inbox.requests import Requests
 from penstock.agents.service import KINDS, Agents
 from penstock.agents.sight import Sight
+from penstock.agents.startable import NOBODY, Asker
 from penstock.kernel.agents import AgentCard, AgentEvent, AgentRequest, AgentStanding
 from penstock.kernel.errors import Conflict, Forbidden, NotFound, RequestError, StepFailed
 from penstock.kernel.journal import ENDED, Journal, RunInfo, RunState
@@ -45,10 +46,11 @@ class Runs:
         key: str | None = None,
         person: str = "",
         thread: str = "",
+        asker: Asker = NOBODY,
     ) -> str:
         if not principal.may(Scope.CALL):
             raise Forbidden("this key may not start agents: that needs the scope call")
-        return await self._agents.start(principal, name, input, key=key, person=person, thread=thread)
+        return await self._agents.start(principal, name, input, key=key, person=person, thread=thread, asker=asker)
 
     async def look(self, principal: Principal, run: str) -> AgentStanding:
         info = await self._info(principal, run)

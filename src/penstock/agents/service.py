@@ -26,7 +26,7 @@ from penstock.agents.performing import Performing
 from penstock.agents.running import Ended, Running, Start
 from penstock.agents.settings import AgentSettings
 from penstock.agents.sight import Sight
-from penstock.agents.startable import Startable
+from penstock.agents.startable import NOBODY, Asker, Startable
 from penstock.agents.terms import Known, Unknown
 from penstock.agents.tools import BadArguments
 from penstock.agents.workflows import Workflow, go
@@ -163,6 +163,7 @@ class Agents:
         key: str | None = None,
         person: str = "",
         thread: str = "",
+        asker: Asker = NOBODY,
     ) -> str:
         """Start a run and return its id. A second start with the same ``key`` gives the first's. Raises `NotFound`, `RequestError` for
         an input that is not of the agent's type, and `Forbidden` for another ``person`` than the key's: tools go by it."""
@@ -176,14 +177,16 @@ class Agents:
         person = person or principal.person or ""
         if thread:
             await self._check_thread(principal, agent, thread, person)
-        start = Start(input=taken, key=principal.key_id, person=person, limits=limits, thread=thread, at=time.time())
+        told: dict[str, Any] = {"thread": thread, "at": time.time(), "labels": asker.read}
+        start = Start(input=taken, key=principal.key_id, person=person, limits=limits, **told)
         return await self._journal().start(
             agent.run,
             msgspec.to_builtins(start),
             organisation=principal.organisation,
             queue=QUEUE,
             key=None if key is None else f"agent/{name}/{key}",
-            labels={agent.kind: name},
+            labels={**asker.labels, agent.kind: name},
+            by=asker.by,
         )
 
     async def get(self, principal: Principal, run: str) -> AgentRun:

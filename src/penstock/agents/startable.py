@@ -15,6 +15,18 @@ from penstock.agents.tools import NAME, BadArguments, schema_of, signature_of
 TEXT: dict[str, Any] = {"type": "string"}
 
 
+class Asker(Struct, frozen=True, kw_only=True):
+    """What a run carries of whoever asked for it, where that was another run: its ``labels``, those of what it had ``read``, and the ids of
+    the keys and people ``by`` whom it was made what it is, beside the key and the person that the run has itself."""
+
+    labels: Mapping[str, str] = {}
+    read: tuple[str, ...] = ()
+    by: tuple[str, ...] = ()
+
+
+NOBODY = Asker()
+
+
 class Startable:
     """Something that runs durably. ``arguments`` is the type of its input, an object; None takes one text.
 

@@ -171,7 +171,7 @@ SCHEDULES = Table(
     Column("zone", Text, nullable=False),
     Column("missed", Text, nullable=False),  # once, all, skip
     Column("person", Text, nullable=False),
-    Column("state", Text, nullable=False),  # active, ended, cancelled, stopped
+    Column("state", Text, nullable=False),  # active, paused, ended, cancelled, stopped
     Column("next_at", Double),
     Column("last_at", Double),
     Column("last_run", Text, nullable=False),
@@ -179,6 +179,11 @@ SCHEDULES = Table(
     Column("fault", Text, nullable=False),
     Column("created_by", Text, nullable=False),  # the key that pays
     Column("created_at", Double, nullable=False),
+    Column("labels", Text, nullable=False, server_default="{}"),  # JSON: of the run that asked for it
+    Column("read", Text, nullable=False, server_default="[]"),  # JSON: labels of what that run had read
+    Column("asked_by", Text, nullable=False, server_default="[]"),  # JSON: ids of those beside the key and the person
+    Column("paused_at", Double),
 )
+Index("ix_agent_schedules_organisation_person", SCHEDULES.c.organisation, SCHEDULES.c.person)
 Index("ix_agent_schedules_state_next_at", SCHEDULES.c.state, SCHEDULES.c.next_at)
 Index("ix_agent_schedules_organisation_state", SCHEDULES.c.organisation, SCHEDULES.c.state)

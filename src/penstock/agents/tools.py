@@ -38,7 +38,8 @@ class ToolContext(Struct, frozen=True, kw_only=True):
 
     ``key`` names the call: the same in every attempt and after every crash, and of no other call. Give it to whoever can refuse to do a
     thing twice. ``attempt`` counts from 1. ``run`` and ``organisation`` are those of the run, ``person`` is who it works for, if anybody.
-    ``memory`` is the long-term memory that the run may use, None outside of Penstock. ``payer`` is the id of the key that pays.
+    ``memory`` is the long-term memory that the run may use, None outside of Penstock. ``payer`` is the id of the key that pays. ``labels``
+    are those of what the run has read so far.
     """
 
     key: str
@@ -48,6 +49,7 @@ class ToolContext(Struct, frozen=True, kw_only=True):
     person: str = ""
     memory: Recollection | None = None
     payer: str = ""
+    labels: tuple[str, ...] = ()
 
 
 class BadArguments(Exception):

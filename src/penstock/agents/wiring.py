@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from penstock.agents.effects import Effects
 from penstock.agents.inbox.pages import pages as inbox_pages
@@ -29,7 +30,7 @@ from penstock.kernel.candidates import Candidates
 from penstock.kernel.capability import Finding, House, Offer, joined
 from penstock.kernel.journal import Journal
 from penstock.kernel.opening import Opening
-from penstock.kernel.ports import Holders, Metric, ModelClient
+from penstock.kernel.ports import AllPersonalRecords, Holders, Membership, Metric, ModelClient
 from penstock.kernel.recall import Prices
 from penstock.kernel.rounds import Rounds, Step
 from penstock.kernel.steps import StepTeller
@@ -60,7 +61,10 @@ def wire(house: House) -> Offer:
     life = AgentLife(agents, occasions, settings)
     agents.sight = Sight(lambda: ports.get(Journal), Opening.of(ports))
     runs = Runs(agents, lambda: ports.get(Journal), inbox.requests, sight=agents.sight)
-    schedules = Schedules(ports.get(Records), lambda: runs, lambda: ports.get(Holders))
+    begin: dict[str, Any] = {"journal": lambda: ports.get(Journal), "members": lambda: ports.find(Membership)}
+    schedules = Schedules(ports.get(Records), lambda: runs, lambda: ports.get(Holders), **begin)
+    if (personal := ports.find(AllPersonalRecords)) is not None:
+        personal.append(schedules)
     clock = ScheduleLife(schedules)
     inbox_life = InboxLife(house, inbox, settings.inbox, lambda: agents.known)
     core = Offer(

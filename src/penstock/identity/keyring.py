@@ -34,7 +34,7 @@ class _Entry:
 
 
 class Keyring:
-    """`Authenticator` and `Directory`. Empty until the first `apply`; knows nothing of the database.
+    """`Authenticator`, `Directory`, `Holders` and `Membership`. Empty until the first `apply`; knows nothing of the database.
 
     Revoked and expired keys stay in it, so that their holders hear what is wrong. Expiry is judged at each use. Memory is about 1 kB
     a key.
@@ -90,6 +90,12 @@ class Keyring:
             raise _refusal(entry)
         self.used[key_id] = now
         return entry.principal
+
+    def has_left(self, organisation: str, person: str) -> bool:
+        """See `Membership.has_left`. Looks at every key: a microsecond each."""
+        now = self._clock()
+        theirs = [one for one in self._entries.values() if one.principal.person == person and one.principal.organisation == organisation]
+        return bool(theirs) and all(one.revoked or now >= one.ends_at for one in theirs)
 
     def name(self, id: str | None) -> str:
         """The name behind an id; the id itself when it is unknown, an em dash for None."""

@@ -16,6 +16,7 @@ from dbos._context import EnterDBOSStepCtx, snapshot_step_context
 from penstock.journal.ended import Endings
 from penstock.journal.serial import describe, failure
 from penstock.journal.steps import Earlier, Writing, completed
+from penstock.journal.terms import LABELS, QUEUE
 from penstock.kernel.errors import NotFound, StepFailed
 from penstock.kernel.events import Event, StepEnded
 from penstock.kernel.journal import Retry, StepKey, current_step
@@ -24,13 +25,6 @@ ONCE = Retry()
 
 FOREVER = 100 * 365 * 86_400.0
 """Seconds that a wait without a timeout lasts; DBOS knows no endless one."""
-
-NAME = "name"
-LABELS = "labels"
-QUEUE = "queue"
-PAUSED = "paused"
-FORKED_BY = "forked_by"
-"""Keys of what is kept with a run beside DBOS's own columns."""
 
 
 class Surroundings:

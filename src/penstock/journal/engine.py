@@ -23,7 +23,7 @@ from dbos._utils import INTERNAL_QUEUE_NAME, GlobalParams
 from sqlalchemy.exc import SQLAlchemyError
 
 from penstock.journal import systems
-from penstock.journal.context import FORKED_BY, LABELS, PAUSED, QUEUE, DurableRun, Surroundings, unknown
+from penstock.journal.context import DurableRun, Surroundings, unknown
 from penstock.journal.ended import Endings
 from penstock.journal.facts import Facts, kept_of
 from penstock.journal.lease import LIVING, Lease
@@ -33,7 +33,7 @@ from penstock.journal.quiet import quieten
 from penstock.journal.serial import Json, refuse_pickle
 from penstock.journal.settings import JournalSettings
 from penstock.journal.steps import Writing, earlier
-from penstock.journal.terms import CODE, UNBOUNDED, Definition, limiter, options
+from penstock.journal.terms import CODE, FORKED_BY, PAUSED, UNBOUNDED, Definition, limiter, options
 from penstock.journal.watching import Watching
 from penstock.kernel.errors import JournalUnavailable, StepFailed
 from penstock.kernel.events import Events
@@ -275,13 +275,12 @@ class Engine:
         queue: str | None,
         *,
         priority: int,
-        labels: Mapping[str, str],
+        attributes: dict[str, Any],
         id: str,
         delay: float,
     ) -> None:
         """Start a run under ``id``; one that exists is left as it is."""
         full, function = self._latest(name)
-        attributes: dict[str, Any] = {LABELS: dict(labels), QUEUE: queue}
         if queue is not None or not self._works:
             self._enqueue(
                 full, input, organisation, queue or INTERNAL_QUEUE_NAME, priority=priority, attributes=attributes, id=id, delay=delay

@@ -10,9 +10,8 @@ from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
-from penstock.journal.context import LABELS
 from penstock.journal.serial import describe
-from penstock.journal.terms import Definition
+from penstock.journal.terms import LABELS, Definition
 from penstock.kernel.events import Event, Events, RunEnded
 from penstock.kernel.journal import RunState
 

@@ -9,9 +9,9 @@ import msgspec
 import sqlalchemy as sa
 from dbos._utils import INTERNAL_QUEUE_NAME
 
-from penstock.journal.context import FORKED_BY, LABELS, PAUSED, QUEUE, seconds
+from penstock.journal.context import seconds
 from penstock.journal.serial import FORMAT, Json
-from penstock.journal.terms import missing
+from penstock.journal.terms import FORKED_BY, LABELS, PAUSED, QUEUE, missing
 from penstock.journal.watching import Mark
 from penstock.kernel.errors import StepFailed
 from penstock.kernel.journal import QueueDepth, RunFilter, RunInfo, RunState, StepInfo, trace_of

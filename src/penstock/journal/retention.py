@@ -20,9 +20,9 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
 
-from penstock.journal.context import PAUSED
 from penstock.journal.reading import STATES, Reader
 from penstock.journal.serial import FORMAT, Json
+from penstock.journal.terms import PAUSED
 from penstock.kernel.errors import StepFailed, StorageError
 from penstock.kernel.journal import ENDED, RunInfo, StepInfo
 

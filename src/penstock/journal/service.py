@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from sqlalchemy.exc import SQLAlchemyError
 
 from penstock.journal.settings import JournalSettings
-from penstock.journal.terms import Definition, file_of, is_shared, keyed, missing
+from penstock.journal.terms import FORKED_BY, LABELS, QUEUE, Definition, file_of, is_shared, keyed, missing
 from penstock.kernel.errors import Conflict, JournalInUse, JournalNotInstalled, JournalUnavailable, NotFound, RequestError
 from penstock.kernel.events import Events, RunEnded
 from penstock.kernel.ids import new_id
@@ -156,6 +156,7 @@ class JournalService:
         key: str | None = None,
         labels: Mapping[str, str] | None = None,
         delay: float = 0.0,
+        by: Sequence[str] = (),
     ) -> str:
         engine = await self.begin()
         if not 0 <= priority <= MOST_PRIORITY:
@@ -165,8 +166,8 @@ class JournalService:
         if queue is not None and queue not in self._queues:
             raise NotFound(f"no queue {queue!r} is declared", param="queue")
         id = new_id("run") if key is None else keyed(organisation, key)
-        kept = dict(labels or {})
-        await self._ask(lambda: engine.start(name, input, organisation, queue, priority=priority, labels=kept, id=id, delay=delay))
+        kept: dict[str, Any] = {LABELS: dict(labels or {}), QUEUE: queue} | ({FORKED_BY: list(by)} if by else {})
+        await self._ask(lambda: engine.start(name, input, organisation, queue, priority=priority, attributes=kept, id=id, delay=delay))
         return id
 
     async def signal(self, reach: str | None, run: str, topic: str, value: Any = None, *, key: str | None = None) -> None:

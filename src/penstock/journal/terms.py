@@ -15,6 +15,12 @@ CODE = "penstock"
 """DBOS's application version, the same for ever. By default it is a hash of the source, so that an edit would strand every run that is in
 flight; versions are ours, one per definition, and stand in the run's name."""
 
+LABELS = "labels"
+QUEUE = "queue"
+PAUSED = "paused"
+FORKED_BY = "forked_by"
+"""Keys of what is kept with a run beside DBOS's own columns."""
+
 UNBOUNDED = 1_000_000
 """The limit of a queue that has none: with it DBOS claims through the one path that asks us first (`systems`)."""
 

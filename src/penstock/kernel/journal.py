@@ -187,7 +187,8 @@ class RunInfo(msgspec.Struct, frozen=True, kw_only=True):
     trace_id: str
     error: str | None = None
     forked_by: tuple[str, ...] = ()
-    """Ids of the keys and people who had it forked, and those before them where it is the fork of a fork."""
+    """Ids of the keys and people who had it forked, and those before them where it is the fork of a fork; of a run that a schedule began,
+    those whose fork had asked for the schedule."""
 
 
 class StepInfo(msgspec.Struct, frozen=True, kw_only=True):
@@ -256,10 +257,11 @@ class Journal(Protocol):
         key: str | None = None,
         labels: Mapping[str, str] | None = None,
         delay: float = 0.0,
+        by: Sequence[str] = (),
     ) -> str:
         """Start a run of the latest version and return its id once it cannot get lost: here at once, or from a queue wherever there is
-        room. ``delay`` needs a queue. A second start with the same ``key`` and organisation gives the first's id. Raises `NotFound` for a
-        name or queue that is not known."""
+        room. ``delay`` needs a queue; ``by`` is `RunInfo.forked_by`. A second start with the same ``key`` and organisation gives the
+        first's id. Raises `NotFound` for a name or queue that is not known."""
         ...
 
     async def signal(self, reach: str | None, run: str, topic: str, value: Any = None, *, key: str | None = None) -> None:

@@ -103,6 +103,14 @@ class Holders(Protocol):
         ...
 
 
+class Membership(Protocol):
+    """Who has left, for work that goes on for people."""
+
+    def has_left(self, organisation: str, person: str) -> bool:
+        """Whether a person who had keys of this organisation has none that is live. Of one who never had a key nobody knows: False."""
+        ...
+
+
 class Meter(Protocol):
     """Money of a call that goes on for long and is charged in parts: a session, response by response.
 
@@ -351,6 +359,7 @@ __all__ = [
     "FirstKey",
     "Holders",
     "Journal",
+    "Membership",
     "Meter",
     "Metric",
     "MetricSource",

@@ -36,6 +36,14 @@ async def test_a_schedule_is_listed_and_ended(house: House) -> None:
     theirs = await house.ask("GET", "/console/schedules", key=their, accept="text/html")
     assert (theirs.status, made["id"] in theirs.text) == (200, False)
     assert (await house.ask("POST", f"/console/schedules/{once['id']}/cancel", key=their)).status == 404
+    place = f"/console/schedules/{made['id']}"
+    for key, status in ((reader, 403), (their, 404)):
+        assert (await house.ask("POST", f"{place}/pause", key=key)).status == status
+        assert (await house.ask("POST", f"{place}/resume", key=key)).status == status
+    assert (await house.ask("POST", f"{place}/pause")).headers["location"] == "/console/schedules"
+    paused = (await house.ask("GET", "/console/schedules", accept="text/html")).text
+    assert (f"{place}/resume" in paused, f"{place}/pause" in paused, f"{place}/cancel" in paused) == (True, False, True)
+    assert (await house.ask("POST", f"{place}/resume")).status == 303
     ended = await house.ask("POST", f"/console/schedules/{once['id']}/cancel")
     assert (ended.status, ended.headers["location"]) == (303, "/console/schedules")
     assert (await house.ask("POST", f"/console/schedules/{once['id']}/cancel")).status == 409

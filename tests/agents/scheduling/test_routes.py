@@ -12,7 +12,6 @@ from tests.edge.contract import Contract
 from tests.house import Answer, open_house
 
 pytestmark = pytest.mark.timeout(90)
-OWN = ("/v1/schedules", "/v1/schedules/{id}/cancel")
 SETTINGS = (
     f'[gateway]\ndiscover = false\nlocal_embeddings = false\n[journal]\npoll_seconds = 0.02\n[agents]\nmodules = ["{sample.__name__}"]\n'
 )
@@ -32,6 +31,11 @@ async def test_made_started_listed_and_cancelled(tmp_path: Path) -> None:
         assert made.status == 201
         assert (made.json["state"], made.json["next_at"] > time.time()) == ("active", True)
         id = made.json["id"]
+        paused = await ask("POST", f"/v1/schedules/{id}/pause")
+        assert (paused.json["state"], paused.json["paused_at"] > 0) == ("paused", True)
+        resumed = await ask("POST", f"/v1/schedules/{id}/resume", {"skip": True})
+        assert (resumed.json["state"], resumed.json["next_at"]) == ("active", made.json["next_at"])
+        assert (await ask("POST", f"/v1/schedules/{id}/resume", {})).status == 409
         cancelled = await ask("POST", f"/v1/schedules/{id}/cancel")
         assert cancelled.json["state"] == "cancelled"
         assert (await ask("POST", f"/v1/schedules/{id}/cancel")).status == 409

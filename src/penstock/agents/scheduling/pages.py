@@ -1,4 +1,4 @@
-"""Schedules in the console: what is started when, what came of it last, and an end to it."""
+"""Schedules in the console: what is started when, what came of it last; pausing, resuming and ending it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PLACE = "/console/schedules"
 
 
 def schedule_pages(ports: Ports, schedules: Schedules) -> Sequence[Page]:
-    """The list, and the button that ends one. What they start an agent with is not shown: it may be a prompt."""
+    """The list, and the buttons on one. What they start an agent with is not shown: it may be a prompt."""
 
     def name(organisation: str) -> str:
         directory = ports.find(Directory)
@@ -34,16 +34,31 @@ def schedule_pages(ports: Ports, schedules: Schedules) -> Sequence[Page]:
             rows=found,
             tenants=principal.reach is None,
             name=name,
-            may_cancel=principal.may(Scope.CALL),
+            may_change=principal.may(Scope.CALL),
         )
 
     async def cancel(request: Request, principal: Principal) -> Response:
-        from starlette.responses import RedirectResponse
-
         await schedules.cancel(principal, request.path_params["id"])
-        return toast(RedirectResponse(PLACE, 303), "Cancelled")
+        return _back("Cancelled")
+
+    async def pause(request: Request, principal: Principal) -> Response:
+        await schedules.pause(principal, request.path_params["id"])
+        return _back("Paused")
+
+    async def resume(request: Request, principal: Principal) -> Response:
+        skip = (await request.form()).get("skip") == "yes"
+        one = await schedules.resume(principal, request.path_params["id"], skip=skip)
+        return _back("Resumed" if one.state == "active" else "Resumed: no moment is left")
 
     return (
         Page(path=PLACE, handler=listed),
         Page(path=f"{PLACE}/{{id}}/cancel", handler=cancel, scope=Scope.CALL, methods=("POST",)),
+        Page(path=f"{PLACE}/{{id}}/pause", handler=pause, scope=Scope.CALL, methods=("POST",)),
+        Page(path=f"{PLACE}/{{id}}/resume", handler=resume, scope=Scope.CALL, methods=("POST",)),
     )
+
+
+def _back(said: str) -> Response:
+    from starlette.responses import RedirectResponse
+
+    return toast(RedirectResponse(PLACE, 303), said)

@@ -33,6 +33,12 @@ class ScheduleBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     key: Annotated[str, Meta(min_length=1, max_length=200)] | None = None
 
 
+class ResumeBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What becomes of the moments that have passed: what the schedule's ``missed`` says, or with ``skip`` nothing."""
+
+    skip: bool = False
+
+
 def schedule_routes(schedules: Schedules) -> Sequence[Route]:
     """All routes of schedules."""
 
@@ -56,6 +62,12 @@ def schedule_routes(schedules: Schedules) -> Sequence[Route]:
     async def cancel(ask: Ask) -> Schedule:
         return await schedules.cancel(ask.principal, ask.path["id"])
 
+    async def pause(ask: Ask) -> Schedule:
+        return await schedules.pause(ask.principal, ask.path["id"])
+
+    async def resume(ask: Ask) -> Schedule:
+        return await schedules.resume(ask.principal, ask.path["id"], skip=ask.body(ResumeBody).skip)
+
     return (
         Route(method="GET", path="/v1/schedules", handler=listed, summary="List schedules.", scope=Scope.READ, returns=ScheduleList),
         Route(
@@ -74,6 +86,23 @@ def schedule_routes(schedules: Schedules) -> Sequence[Route]:
             handler=cancel,
             summary="Start it no more.",
             scope=Scope.CALL,
+            returns=Schedule,
+        ),
+        Route(
+            method="POST",
+            path="/v1/schedules/{id}/pause",
+            handler=pause,
+            summary="Start it no more until it is resumed.",
+            scope=Scope.CALL,
+            returns=Schedule,
+        ),
+        Route(
+            method="POST",
+            path="/v1/schedules/{id}/resume",
+            handler=resume,
+            summary="Go on with a schedule that was paused or stopped.",
+            scope=Scope.CALL,
+            body=ResumeBody,
             returns=Schedule,
         ),
     )

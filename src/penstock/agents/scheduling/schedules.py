@@ -1,41 +1,59 @@
 """Agents and workflows that are started later, once or again and again. A schedule is a row; each start has a key that follows from the
-schedule and the moment, so however many processes see that it is due, and whenever they die, it is one start."""
+schedule and the moment, so however many processes see that it is due, and whenever they die, it is one start.
+
+What it starts is whoever asked for it at work: their key pays, with the rights that it has at that moment, it is for the same person, and
+it carries the labels of the run that asked, so that a policy does not take for clean what was written by one that had read otherwise.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from hashlib import sha256
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 from weakref import WeakKeyDictionary
 
 import msgspec
-from msgspec import Struct
-from sqlalchemy import Connection, RowMapping, delete, func, insert, select, update
+from msgspec import Struct, structs
+from sqlalchemy import Connection, RowMapping, case, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
-from penstock.agents.scheduling.times import Missed, due, known_zone, next_after
+from penstock.agents.scheduling.times import Missed, due, known_zone, missed_by, next_after
+from penstock.agents.startable import NOBODY, Asker
 from penstock.agents.tables import SCHEDULES
-from penstock.kernel.agents import AgentRuns
 from penstock.kernel.errors import Conflict, Forbidden, NotFound, RequestError, Unauthenticated
 from penstock.kernel.ids import new_id
-from penstock.kernel.ports import Holders, Metric
-from penstock.kernel.principal import Principal
+from penstock.kernel.journal import Journal
+from penstock.kernel.ports import Holders, Membership, Metric
+from penstock.kernel.principal import Principal, Scope
 from penstock.kernel.rounds import Rounds, Step, each
 from penstock.storage.records import Records
+
+if TYPE_CHECKING:
+    from penstock.agents.runs import Runs  # tools are declared without a house
 
 LOOK_SECONDS = 1.0
 KEEP_DAYS = 90.0
 MOST = 1000
-"""Active schedules of one organisation."""
+"""Schedules of one organisation that are active or paused."""
+GOING = ("active", "paused")
+HELD = ("paused", "stopped")
+
+
+State = Literal["active", "paused", "ended", "cancelled", "stopped"]
 
 
 class Schedule(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A schedule. With ``cron`` it is started at each moment that the line names in ``zone``, else once. Times are Unix seconds.
 
-    ``state``: ``active``; ``ended`` when all its moments have passed; ``cancelled``; ``stopped`` where it could not be started, for what
-    ``fault`` says.
+    ``state``: ``active``; ``paused`` until it is resumed; ``ended`` when all its moments have passed; ``cancelled``; ``stopped`` where it
+    could not be started, for what ``fault`` says. Of one that is paused or stopped ``next_at`` is the first moment that was not started, or
+    is not yet, and ``passed`` how many have passed by now (100 stands for more): what a resumption does with those is ``missed``.
+
+    What is started carries ``labels``, and ``read``, those of what the run had read that asked for it. Beside the key ``created_by`` and
+    the ``person`` it is that of ``asked_by``, none of whom may approve what it does.
     """
 
     id: str
@@ -46,7 +64,7 @@ class Schedule(Struct, frozen=True, kw_only=True, omit_defaults=True):
     zone: str
     missed: Missed
     person: str
-    state: Literal["active", "ended", "cancelled", "stopped"]
+    state: State
     next_at: float | None
     last_at: float | None = None
     last_run: str = ""
@@ -54,17 +72,47 @@ class Schedule(Struct, frozen=True, kw_only=True, omit_defaults=True):
     fault: str = ""
     created_by: str
     created_at: float
+    labels: dict[str, str] = {}
+    read: tuple[str, ...] = ()
+    asked_by: tuple[str, ...] = ()
+    paused_at: float | None = None
+    passed: int = 0
+
+
+REFUSED = (Unauthenticated, NotFound, Forbidden, RequestError)
+"""Why a schedule is stopped."""
+LABEL = "schedule"
+"""Of the runs that a schedule begins; its value is the schedule's id."""
+
+_ORDER = (
+    case({"active": 0, "paused": 1}, value=SCHEDULES.c.state, else_=2),
+    SCHEDULES.c.next_at.is_(None),
+    SCHEDULES.c.next_at,
+    SCHEDULES.c.created_at.desc(),
+)
 
 
 class Schedules:
     """The schedules, in the records."""
 
+    name = "schedules"
+
     def __init__(
-        self, records: Records, runs: Callable[[], AgentRuns], holders: Callable[[], Holders], clock: Callable[[], float] = time.time
+        self,
+        records: Records,
+        runs: Callable[[], Runs],
+        holders: Callable[[], Holders],
+        clock: Callable[[], float] = time.time,
+        *,
+        journal: Callable[[], Journal] | None = None,
+        members: Callable[[], Membership | None] = lambda: None,
     ) -> None:
+        """``journal`` is where the runs are that ask for schedules; without ``members`` nobody knows who has left."""
         self._records = records
         self._runs = runs
         self._holders = holders
+        self._journal = journal
+        self._members = members
         self._clock = clock
 
     async def create(
@@ -79,8 +127,10 @@ class Schedules:
         missed: Missed = "once",
         person: str = "",
         key: str | None = None,
+        asker: Asker = NOBODY,
     ) -> Schedule:
         """Make one; a second one with the same ``key`` is the first. The key that makes it pays for the runs, and has to live as long.
+        ``asker`` is the run that asks for it.
 
         Raises `NotFound` for an agent that the principal may not start, and `RequestError` for moments that make no sense.
         """
@@ -113,12 +163,15 @@ class Schedules:
             "fault": "",
             "created_by": principal.key_id,
             "created_at": now,
+            "labels": msgspec.json.encode(asker.labels).decode(),
+            "read": msgspec.json.encode(asker.read).decode(),
+            "asked_by": msgspec.json.encode(asker.by).decode(),
         }
 
         def write(connection: Connection) -> RowMapping:
             if (made := connection.execute(select(SCHEDULES).where(SCHEDULES.c.id == id)).mappings().first()) is not None:
                 return made  # made before, under the same key; also where there is no place for another one
-            of_mine = select(SCHEDULES.c.id).where(SCHEDULES.c.organisation == organisation, SCHEDULES.c.state == "active").limit(MOST)
+            of_mine = select(SCHEDULES.c.id).where(SCHEDULES.c.organisation == organisation, SCHEDULES.c.state.in_(GOING)).limit(MOST)
             if len(connection.execute(of_mine).all()) >= MOST:
                 raise Conflict(f"there are {MOST} active schedules already; cancel some", param="agent")
             try:
@@ -131,32 +184,89 @@ class Schedules:
         return _schedule(await self._records.write(write))
 
     async def list(self, principal: Principal, limit: int = 200) -> list[Schedule]:
-        """Those within the principal's reach: what comes next first, then what has ended."""
-        asked = select(SCHEDULES).order_by(SCHEDULES.c.next_at.is_(None), SCHEDULES.c.next_at, SCHEDULES.c.created_at.desc()).limit(limit)
+        """Those within the principal's reach: what comes next first, then what is paused, then what is over."""
+        asked = select(SCHEDULES).order_by(*_ORDER).limit(limit)
         if principal.reach is not None:
             asked = asked.where(SCHEDULES.c.organisation == principal.reach)
-        return [_schedule(row) for row in await self._records.read(lambda connection: connection.execute(asked).mappings().all())]
+        return self._told(await self._records.read(lambda connection: connection.execute(asked).mappings().all()))
 
     async def of(self, principal: Principal, agents: Collection[str], person: str, limit: int = 200) -> list[Schedule]:
-        """Those of the principal's own organisation that start these agents for this person (empty for nobody): what comes next first."""
+        """Those of the principal's own organisation that start these agents for this person (empty for nobody), in the same order."""
         mine = (SCHEDULES.c.organisation == principal.organisation, SCHEDULES.c.person == person, SCHEDULES.c.agent.in_(list(agents)))
-        order = (SCHEDULES.c.next_at.is_(None), SCHEDULES.c.next_at, SCHEDULES.c.created_at.desc())
-        asked = select(SCHEDULES).where(*mine).order_by(*order).limit(limit)
-        return [_schedule(row) for row in await self._records.read(lambda connection: connection.execute(asked).mappings().all())]
+        asked = select(SCHEDULES).where(*mine).order_by(*_ORDER).limit(limit)
+        return self._told(await self._records.read(lambda connection: connection.execute(asked).mappings().all()))
 
     async def cancel(self, principal: Principal, id: str) -> Schedule:
         """Start it no more; what runs goes on. Raises `NotFound`, and `Conflict` for one that is over."""
+        return await self._change(principal, id, (*GOING, "stopped"), lambda _: {"state": "cancelled", "next_at": None})
 
-        def write(connection: Connection) -> Schedule:
+    async def pause(self, principal: Principal, id: str) -> Schedule:
+        """Start it no more until it is resumed; what runs goes on. One that is paused stays so. Raises `NotFound`, and `Conflict` for one
+        that is over."""
+
+        def paused(one: Schedule) -> dict[str, Any]:
+            return {} if one.state == "paused" else {"state": "paused", "paused_at": self._clock()}
+
+        return await self._change(principal, id, GOING, paused)
+
+    async def resume(self, principal: Principal, id: str, *, skip: bool = False) -> Schedule:
+        """Go on with one that is paused, or was stopped by what is mended since. What is done with the moments that have passed says its
+        ``missed``; with ``skip`` none of them is started. Raises `NotFound`, and `Conflict` for one that is over, or could not be started.
+        """
+        row = await self._records.read(
+            lambda connection: connection.execute(select(SCHEDULES).where(SCHEDULES.c.id == id)).mappings().first()
+        )
+        if row is not None and row["state"] in HELD:
+            try:
+                self._starter(_schedule(row))
+            except REFUSED as fault:
+                raise Conflict(f"the schedule cannot go on: {fault.message}", param="id") from fault
+
+        def resumed(one: Schedule) -> dict[str, Any]:
+            now, following = self._clock(), one.next_at
+            # None: stopped by a version that did not keep which moment that was.
+            if following is None or (following <= now and (skip or one.missed == "skip")):
+                following = next_after(one.cron, one.zone, now) if one.cron else None
+            state = "active" if following is not None else "ended"
+            return {"state": state, "next_at": following, "paused_at": None, "fault": ""}
+
+        return await self._change(principal, id, HELD, resumed)
+
+    async def asker(self, run: str, read: Sequence[str]) -> Asker:
+        """What a schedule carries of the run that asks for it, which has ``read`` what has these labels."""
+        labels: Mapping[str, str] | None = None
+        by, at = set[str](), run or None
+        with contextlib.suppress(NotFound):  # called outside of a run
+            while at is not None and self._journal is not None:
+                info = await self._journal().get(None, at)
+                labels = info.labels if labels is None else labels
+                by.update(info.forked_by)  # also of those above it: what it does is theirs as if they had begun it
+                at = info.parent
+        return Asker(labels=labels or {}, read=tuple(read), by=tuple(sorted(by)))
+
+    async def _change(self, principal: Principal, id: str, states: Sequence[str], change: Callable[[Schedule], dict[str, Any]]) -> Schedule:
+        def write(connection: Connection) -> RowMapping:
+            # A lock, or the beginning of a transaction that writes: it is decided by what stands there then.
+            connection.execute(update(SCHEDULES).where(SCHEDULES.c.id == id).values(id=id))
             row = connection.execute(select(SCHEDULES).where(SCHEDULES.c.id == id)).mappings().first()
             if row is None or principal.reach not in (None, row["organisation"]):
                 raise NotFound(f"there is no schedule {id[:100]!r}", param="id")
-            if row["state"] != "active":
+            if row["state"] not in states:
                 raise Conflict(f"the schedule is {row['state']} already", param="id")
-            connection.execute(update(SCHEDULES).where(SCHEDULES.c.id == id).values(state="cancelled", next_at=None))
-            return _schedule(connection.execute(select(SCHEDULES).where(SCHEDULES.c.id == id)).mappings().one())
+            if values := change(_schedule(row)):
+                connection.execute(update(SCHEDULES).where(SCHEDULES.c.id == id).values(values))
+            return connection.execute(select(SCHEDULES).where(SCHEDULES.c.id == id)).mappings().one()
 
-        return await self._records.write(write)
+        return self._told([await self._records.write(write)])[0]
+
+    def _told(self, rows: Sequence[RowMapping]) -> list[Schedule]:
+        now, found = self._clock(), [_schedule(row) for row in rows]
+        return [
+            structs.replace(one, passed=missed_by(one.cron, one.zone, one.next_at, now))
+            if one.state in HELD and one.next_at is not None
+            else one
+            for one in found
+        ]
 
     async def start_due(self) -> None:
         """Start what is due. What a process that died left half done is done again under the same keys."""
@@ -171,23 +281,45 @@ class Schedules:
         moments, following = due(one.cron, one.zone, one.next_at, now, one.missed)
         values: dict[str, Any] = {"next_at": following, "state": "active" if following is not None else "ended"}
         try:
-            principal = self._holders().holder_of(one.created_by)
+            principal = self._starter(one)
+            asker = Asker(labels={**one.labels, LABEL: one.id}, read=one.read, by=one.asked_by)
             for moment in moments:
                 key = f"schedule/{one.id}/{moment:.0f}"
-                values["last_run"] = await self._runs().begin(principal, one.agent, one.input, key=key, person=one.person)
-        except (Unauthenticated, NotFound, Forbidden, RequestError) as fault:
-            # Nothing of this mends itself; whoever looks at the list sees why.
-            values = {"state": "stopped", "next_at": None, "fault": fault.message[:500]}
+                values["last_run"] = await self._runs().begin(principal, one.agent, one.input, key=key, person=one.person, asker=asker)
+        except REFUSED as fault:
+            # Nothing of this mends itself; whoever looks at the list sees why, and resumes it once it is mended.
+            values = {"state": "stopped", "fault": fault.message[:500]}
         else:
             values |= {"starts": one.starts + len(moments)} | ({"last_at": now} if moments else {})
         same = (SCHEDULES.c.id == one.id, SCHEDULES.c.state == "active", SCHEDULES.c.next_at == one.next_at)
         await self._records.write(lambda connection: connection.execute(update(SCHEDULES).where(*same).values(values)))
 
+    def _starter(self, one: Schedule) -> Principal:
+        """Whose right it is to start it, as it is now. Raises what is in `REFUSED`, in words for whoever reads them in the list."""
+        principal = self._holders().holder_of(one.created_by)
+        if principal.organisation != one.organisation:
+            raise Forbidden(f"the API key {principal.name!r} that made it belongs to another organisation now")
+        if not principal.may(Scope.CALL):
+            raise Forbidden(f"the API key {principal.name!r} that made it may not start agents any more: that needs the scope call")
+        if principal.person and one.person != principal.person:
+            raise Forbidden(f"the API key {principal.name!r} that made it belongs to a person now, and starts runs for that person alone")
+        members = self._members()
+        if one.person and members is not None and members.has_left(one.organisation, one.person):
+            raise Forbidden(f"{one.person}, whom its runs work for, has left: none of their API keys is live")
+        if one.agent not in {card.name for card in self._runs().cards(principal)}:
+            raise NotFound(f"the API key {principal.name!r} that made it may start no agent {one.agent!r}, or there is none any more")
+        return principal
+
     async def forget(self) -> None:
         """Take away those that were over long ago."""
         before = self._clock() - KEEP_DAYS * 86_400
-        old = (SCHEDULES.c.state != "active", func.coalesce(SCHEDULES.c.last_at, SCHEDULES.c.created_at) < before)
+        old = (SCHEDULES.c.state.not_in(GOING), func.coalesce(SCHEDULES.c.last_at, SCHEDULES.c.created_at) < before)
         await self._records.write(lambda connection: connection.execute(delete(SCHEDULES).where(*old)))
+
+    async def erase(self, organisation: str, person: str) -> int:
+        """See `penstock.kernel.ports.PersonalRecords`: those whose runs work for the person. What ran stays."""
+        mine = (SCHEDULES.c.organisation == organisation, SCHEDULES.c.person == person)
+        return await self._records.write(lambda connection: connection.execute(delete(SCHEDULES).where(*mine)).rowcount)
 
     def payer(self, key: str) -> Principal:
         """Who is behind a key. Raises `Unauthenticated`."""
@@ -225,4 +357,5 @@ class ScheduleLife:
 
 def _schedule(row: RowMapping) -> Schedule:
     # The keys are a kind of text that msgspec does not take for one.
-    return msgspec.convert({str(key): value for key, value in row.items()} | {"input": msgspec.json.decode(row["input"])}, Schedule)
+    kept = {str(key): value for key, value in row.items()}
+    return msgspec.convert(kept | {name: msgspec.json.decode(row[name]) for name in ("input", "labels", "read", "asked_by")}, Schedule)

@@ -61,3 +61,15 @@ def due(cron: str, zone: str, first: float, now: float, missed: Missed) -> tuple
     if missed == "skip" and now > last + GRACE:
         return [], following
     return [last], following
+
+
+def missed_by(cron: str, zone: str, first: float, now: float) -> int:
+    """How many moments from ``first`` on have passed; counted to `MOST_MISSED`."""
+    passed, moment = 0, first
+    while moment <= now and passed < MOST_MISSED:
+        passed += 1
+        following = next_after(cron, zone, moment) if cron else None
+        if following is None:
+            break
+        moment = following
+    return passed

@@ -10,28 +10,31 @@ from typing import Annotated, Any
 from msgspec import Meta, Struct
 
 from penstock.agents.faults import Permanent
-from penstock.agents.scheduling.schedules import AT_HAND, MOST, Schedule, Schedules
+from penstock.agents.scheduling.schedules import AT_HAND, GOING, HELD, MOST, Schedule, Schedules
 from penstock.agents.scheduling.times import known_zone
 from penstock.agents.tools import Tool, ToolContext
 from penstock.kernel.errors import PenstockError
+from penstock.kernel.principal import Principal
 
 
 class Scheduled(Struct, frozen=True):
-    """A schedule as a model is told of it."""
+    """A schedule as a model is told of it. ``passed`` moments went by while it was paused; ``fault`` is why it was stopped."""
 
     id: str
     agent: str
     cron: str
     next: str
     state: str
+    passed: int = 0
+    fault: str = ""
 
 
 def schedule(agents: Sequence[str], *, zone: str = "UTC", name: str = "schedule") -> list[Tool[..., Any]]:
-    """Tools that start some agents later: ``NAME_start``, ``NAME_list`` and ``NAME_cancel``.
+    """Tools that start some agents later: ``NAME_start``, ``NAME_list``, ``NAME_pause``, ``NAME_resume`` and ``NAME_cancel``.
 
-    The runs are paid by the key that started the run which asks for them, and work for the same person. ``agents`` are names, for the
-    agent that is given the tool may be one of them; ``zone`` is the one in which models say their moments. What was scheduled for another
-    person, or in another organisation, is neither listed nor cancelled.
+    The runs are paid by the key that started the run which asks for them, work for the same person, and carry its labels and those of what
+    it had read by then. ``agents`` are names, for the agent that is given the tool may be one of them; ``zone`` is the one in which models
+    say their moments. What was scheduled for another person, or in another organisation, is neither listed nor changed.
     """
     known_zone(zone)
 
@@ -47,32 +50,51 @@ def schedule(agents: Sequence[str], *, zone: str = "UTC", name: str = "schedule"
         schedules, principal = _here(context)
         moment = _moment(at, zone) if at else None
         terms: dict[str, Any] = {"at": moment, "cron": cron, "zone": zone, "person": context.person, "key": context.key}
+        terms["asker"] = await schedules.asker(context.run, context.labels)
         return _told(await schedules.create(principal, agent, task, **terms))
 
     async def listed(context: ToolContext) -> list[Scheduled]:
         schedules, principal = _here(context)
         found = await schedules.of(principal, agents, context.person or principal.person or "")
-        return [_told(one) for one in found if one.state == "active"]
+        return [_told(one) for one in found if one.state in (*GOING, *HELD)]
 
-    async def cancel(id: str, context: ToolContext) -> Scheduled:
+    async def mine(id: str, context: ToolContext) -> tuple[Schedules, Principal, Schedule]:
         schedules, principal = _here(context)
         found = await schedules.of(principal, agents, context.person or principal.person or "", MOST)
         one = next((one for one in found if one.id == id), None)
         if one is None:
             raise Permanent(f"schedule_forbidden: there is no schedule {id[:100]} of {', '.join(agents)} for whom this run works")
-        if one.state == "cancelled":  # by this call, before its process died, or by somebody else
-            return _told(one)
-        return _told(await schedules.cancel(principal, id))
+        return schedules, principal, one
+
+    # What is so already was done by the same call, before its process died, or by somebody else.
+
+    async def pause(id: str, context: ToolContext) -> Scheduled:
+        schedules, principal, _ = await mine(id, context)
+        return _told(await schedules.pause(principal, id))
+
+    async def resume(
+        id: str,
+        context: ToolContext,
+        skip: Annotated[bool, Meta(description="Whether what went by while it was paused is left out; else it is made up for.")] = False,
+    ) -> Scheduled:
+        schedules, principal, one = await mine(id, context)
+        return _told(one if one.state == "active" else await schedules.resume(principal, id, skip=skip))
+
+    async def cancel(id: str, context: ToolContext) -> Scheduled:
+        schedules, principal, one = await mine(id, context)
+        return _told(one if one.state == "cancelled" else await schedules.cancel(principal, id))
 
     told = f"Have one of {', '.join(agents)} started later. Times are those of {zone}."
     return [
         Tool(start, effect="write", name=f"{name}_start", description=told, honours_key=True),
         Tool(listed, effect="read", name=f"{name}_list", description="List what will be started later."),
+        Tool(pause, effect="write", name=f"{name}_pause", description="Have it started no more until it is resumed.", honours_key=True),
+        Tool(resume, effect="write", name=f"{name}_resume", description="Go on with what was paused or stopped.", honours_key=True),
         Tool(cancel, effect="write", name=f"{name}_cancel", description="Have it started no more.", honours_key=True),
     ]
 
 
-def _here(context: ToolContext) -> tuple[Schedules, Any]:
+def _here(context: ToolContext) -> tuple[Schedules, Principal]:
     found = AT_HAND.get(asyncio.get_running_loop())
     if found is None or not context.payer:
         raise Permanent("schedule_unavailable: schedules are kept by a running Penstock, for runs that a key pays")
@@ -92,4 +114,4 @@ def _moment(text: str, zone: str) -> float:
 
 def _told(one: Schedule) -> Scheduled:
     moment = "" if one.next_at is None else datetime.fromtimestamp(one.next_at, known_zone(one.zone)).isoformat()
-    return Scheduled(one.id, one.agent, one.cron, moment, one.state)
+    return Scheduled(one.id, one.agent, one.cron, moment, one.state, one.passed, one.fault)
