@@ -5,14 +5,12 @@ variable holds or, on one machine, a file in the data folder that only its owner
 from __future__ import annotations
 
 import base64
-import contextlib
 import hashlib
 import hmac
-import os
 from pathlib import Path
 
-from penstock.kernel.errors import SettingsError
 from penstock.kernel.signing import PREFIX
+from penstock.storage.sealing import installation_secret
 
 FILE = "webhooks.key"
 
@@ -23,27 +21,6 @@ def derived(master: bytes, id: str, turn: int) -> str:
 
 
 def master_secret(folder: Path, value: str | None) -> bytes:
-    """The installation's secret: what the variable holds, or else what the file holds, which is made where it is missing. Processes that
-    start together make one: whoever comes second reads the first one's. Raises `SettingsError`."""
-    if value:
-        if len(value) < 16:
-            raise SettingsError("the variable that alerts.signing_env names holds fewer than 16 characters", param="alerts.signing_env")
-        return value.encode()
-    file = folder / FILE
-    try:
-        if not file.exists():
-            fresh = folder / f"{FILE}.{os.getpid()}"
-            descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-            with os.fdopen(descriptor, "wb") as out:
-                out.write(os.urandom(32))
-                out.flush()
-                os.fsync(out.fileno())
-            with contextlib.suppress(FileExistsError):
-                os.link(fresh, file)  # unlike a rename it does not replace what another process has made meanwhile
-            fresh.unlink()
-        found = file.read_bytes()
-    except OSError as fault:
-        raise SettingsError(f"{file}: the secret that signs webhooks cannot be kept there: {fault.strerror}") from fault
-    if len(found) < 16:
-        raise SettingsError(f"{file}: the secret that signs webhooks is damaged; remove the file, and give receivers their new secrets")
-    return found
+    """The installation's secret: what the variable holds, or else what the file holds, which is made where it is missing. Raises
+    `SettingsError`."""
+    return installation_secret(folder / FILE, value, "alerts.signing_env", "webhooks")

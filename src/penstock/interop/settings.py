@@ -41,6 +41,21 @@ class InteropSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         tuple[str, ...],
         Meta(description="Hosts that clients of A2A may have told of their tasks, such as hooks.example.com. Empty: none."),
     ] = ()
+    secret_env: Annotated[
+        str,
+        Meta(
+            description="Variable with the secret under which the tokens are kept that A2A's clients give for being told; the same on all "
+            "machines. Empty: the file `interop.key` in the data folder."
+        ),
+    ] = ""
+    task_days: Annotated[
+        float,
+        Meta(
+            ge=0,
+            description="Days for which a task of A2A is kept after its run has ended, with what its client said; 0 keeps it for ever. "
+            "The run itself goes as `journal.keep_days` says.",
+        ),
+    ] = 90.0
     wait_seconds: Annotated[
         float,
         Meta(

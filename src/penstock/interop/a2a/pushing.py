@@ -1,6 +1,7 @@
 """Webhooks of tasks: a client names a URL, which is told of each change of its task until the task has ended.
 
-A URL's host must be named in the settings: whoever holds a key could else have this machine send requests into its own network.
+A URL's host must be named in the settings: whoever holds a key could else have this machine send requests into its own network. Tokens
+and credentials are kept sealed, as long as there is something to deliver.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import hmac
 import logging
 import time
 from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -23,14 +24,17 @@ from penstock.interop.a2a.store import Kept, kept_of
 from penstock.interop.a2a.words import MEDIA, A2aFault, PushConfig, asked, updates
 from penstock.interop.tables import PUSHES, TASKS
 from penstock.kernel.agents import AgentEvent, AgentRuns
-from penstock.kernel.errors import PenstockError, Unavailable
+from penstock.kernel.errors import PenstockError, SettingsError, Unavailable
 from penstock.kernel.ids import new_id
 from penstock.kernel.ports import Holders, Metric
 from penstock.kernel.principal import Principal
 from penstock.storage.records import Records
+from penstock.storage.sealing import Sealing, Unsealable, can_seal
 
 _log = logging.getLogger("penstock.interop")
 
+FILE = "interop.key"
+"""In the data folder: the secret under which tokens are kept, where no variable holds it."""
 MOST = 10
 """URLs of one task."""
 ATTEMPTS = 8
@@ -44,8 +48,11 @@ AGAIN_SECONDS = 5.0
 class Pushing:
     """Tells the URLs. Each has a task of its own that watches the run; those of an earlier process go on after `start`."""
 
-    def __init__(self, records: Records, runs: Callable[[], AgentRuns], holders: Callable[[], Holders], hosts: Sequence[str]) -> None:
+    def __init__(
+        self, records: Records, runs: Callable[[], AgentRuns], holders: Callable[[], Holders], hosts: Sequence[str], sealing: Sealing
+    ) -> None:
         self._records = records
+        self._sealing = sealing
         self._runs = runs
         self._holders = holders
         self._hosts = frozenset(host.lower() for host in hosts)
@@ -63,6 +70,8 @@ class Pushing:
         """Go on with what an earlier process had not told."""
         if not self.on:
             return
+        if can_seal():
+            await self._seal_old()
         for run, id in await self._records.read(_open):
             self._begin(run, id)
 
@@ -83,8 +92,13 @@ class Pushing:
         given = config.authentication or {}
         if not all(_fits(value) for value in (config.token, given.get("scheme"), given.get("credentials"))):
             raise A2aFault("INVALID_PARAMS", "token, scheme and credentials go into headers: text without line breaks")
-        told = msgspec.to_builtins(config) | {"id": config.id or new_id("push"), "taskId": kept.run}
-        row = {"run": kept.run, "id": told["id"], "key": principal.key_id, "config": msgspec.json.encode(told).decode()}
+        told, secret = _parted(msgspec.to_builtins(config) | {"id": config.id or new_id("push"), "taskId": kept.run})
+        if secret and not can_seal():
+            what = "a token or credentials can be kept only with the extra 'a2a' (pip install 'penstock[a2a]'); send neither"
+            raise A2aFault("PUSH_NOTIFICATION_NOT_SUPPORTED", what)
+        sealed = self._sealing.seal(secret, f"{kept.run}/{told['id']}") if secret else None
+        whose = {"key": principal.key_id, "person": principal.person}
+        row = {"run": kept.run, "id": told["id"], **whose, "config": msgspec.json.encode(told).decode(), "sealed": sealed}
 
         def write(connection: Connection) -> None:
             connection.execute(delete(PUSHES).where(PUSHES.c.run == kept.run, PUSHES.c.id == told["id"]))
@@ -96,6 +110,19 @@ class Pushing:
         self._end(kept.run, told["id"])
         self._begin(kept.run, told["id"])
         return _shown(told)
+
+    async def _seal_old(self) -> None:
+        """Seal what a version before this one kept as it was given."""
+
+        def write(connection: Connection) -> None:
+            for row in connection.execute(select(PUSHES).where(PUSHES.c.sealed.is_(None))).mappings().all():
+                told, secret = _parted(msgspec.json.decode(row["config"]))
+                if secret:
+                    sealed = None if row["over"] else self._sealing.seal(secret, f"{row['run']}/{row['id']}")
+                    mine = update(PUSHES).where(PUSHES.c.run == row["run"], PUSHES.c.id == row["id"])
+                    connection.execute(mine.values(config=msgspec.json.encode(told).decode(), sealed=sealed))
+
+        await self._records.write(write)
 
     async def list(self, run: str) -> list[dict[str, Any]]:
         """The configurations of a task, without what only their receivers need to know."""
@@ -132,6 +159,9 @@ class Pushing:
                     return
             except Unavailable:  # the journal is not open yet, or held by another process, which tells it then
                 pass
+            except SettingsError as fault:  # of this process: another one, or the next, may have the right secret
+                _log.warning("a push of A2A cannot be told here", extra={"run": run, "push": id, "fault": fault.message})
+                return
             except PenstockError as fault:  # the run has left, or its key was revoked: nobody may be told any more
                 _log.warning("a push of A2A ended", extra={"run": run, "push": id, "code": fault.code})
                 await self._note(run, id, told=0, over=True)
@@ -143,18 +173,23 @@ class Pushing:
         row = await self._records.read(lambda connection: _one(connection, run, id))
         if row is None:
             return True
-        kept, config, key, told = row
-        principal = self._holders().holder_of(key)
+        principal, told = self._holders().holder_of(row.key), row.told
         runs, place = self._runs(), 0
         async with contextlib.aclosing(cast("AsyncGenerator[AgentEvent]", runs.watch(principal, run))) as events:
             async for event in events:
                 place += 1
                 if place <= told:
                     continue
-                words = updates(event, kept)
+                # Anew for each: its person may have been erased, its key revoked, or another process told to tell it no more.
+                row = await self._records.read(lambda connection: _one(connection, run, id))
+                if row is None:
+                    return True
+                principal = self._holders().holder_of(row.key)
+                config = self._opened(row, run, id)
+                words = updates(event, row.kept)
                 if event.kind == "asked":
                     standing = await runs.look(principal, run)
-                    words = [asked(standing, kept)] if standing.state == "waiting" else []
+                    words = [asked(standing, row.kept)] if standing.state == "waiting" else []
                 for part, word in enumerate(words):
                     if not await self._deliver(f"{run}-{id}-{event.number}-{part}", config, word):
                         self.failed += 1
@@ -164,6 +199,14 @@ class Pushing:
                 if event.kind == "ended":
                     return True
         return False
+
+    def _opened(self, row: _Row, run: str, id: str) -> PushConfig:
+        try:
+            secret: dict[str, Any] = msgspec.json.decode(self._sealing.open(row.sealed, f"{run}/{id}")) if row.sealed else {}
+        except Unsealable as fault:
+            raise SettingsError(f"{fault}: interop.secret_env, or the file {FILE}, is not what it was") from fault
+        authentication: dict[str, Any] = {**row.config.get("authentication", {}), **secret.get("authentication", {})}
+        return msgspec.convert({**row.config, **secret, "authentication": authentication}, PushConfig)
 
     async def _deliver(self, id: str, config: PushConfig, word: dict[str, Any]) -> bool:
         """Send one event until it is taken; an event that is sent again has the same id."""
@@ -183,7 +226,7 @@ class Pushing:
         return False
 
     async def _note(self, run: str, id: str, *, told: int, over: bool) -> None:
-        values: dict[str, Any] = {"over": over} | ({"told": told} if told else {})
+        values: dict[str, Any] = {"over": over} | ({"told": told} if told else {}) | ({"sealed": None} if over else {})
         await self._records.write(lambda c: c.execute(update(PUSHES).where(PUSHES.c.run == run, PUSHES.c.id == id).values(values)))
 
 
@@ -228,12 +271,32 @@ def _open(connection: Connection) -> list[tuple[str, str]]:
     return [(run, id) for run, id in rows]
 
 
-def _one(connection: Connection, run: str, id: str) -> tuple[Kept, PushConfig, str, int] | None:
+class _Row(NamedTuple):
+    kept: Kept
+    config: dict[str, Any]
+    sealed: str | None
+    key: str
+    told: int
+
+
+def _one(connection: Connection, run: str, id: str) -> _Row | None:
     row = connection.execute(select(PUSHES).where(PUSHES.c.run == run, PUSHES.c.id == id)).mappings().first()
     task = connection.execute(select(TASKS).where(TASKS.c.run == run)).mappings().first()
     if row is None or task is None:
         return None
-    return kept_of(task), msgspec.json.decode(row["config"], type=PushConfig), row["key"], row["told"]
+    return _Row(kept_of(task), msgspec.json.decode(row["config"]), row["sealed"], row["key"], row["told"])
+
+
+def _parted(config: dict[str, Any]) -> tuple[dict[str, Any], str]:
+    """A configuration without what only its receiver may know, and that as JSON; empty where there is nothing of it."""
+    given: dict[str, Any] = config.get("authentication") or {}
+    secret: dict[str, Any] = {"token": config["token"]} if config.get("token") else {}
+    if given.get("credentials"):
+        secret["authentication"] = {"credentials": given["credentials"]}
+    told = {name: value for name, value in config.items() if name not in ("token", "authentication")}
+    if given.get("scheme"):
+        told["authentication"] = {"scheme": given["scheme"]}
+    return told, msgspec.json.encode(secret).decode() if secret else ""
 
 
 __all__ = ["Pushing"]

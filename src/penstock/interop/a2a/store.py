@@ -99,14 +99,33 @@ class A2aStore:
         return [kept_of(row) for row in found[0]], found[1]
 
     async def erase(self, organisation: str, person: str) -> int:
-        """See `penstock.kernel.ports.PersonalRecords`: the tasks that the person's keys began, and who is told of them. What ran stays."""
+        """See `penstock.kernel.ports.PersonalRecords`: the tasks that the person's keys began, and who is told of them, or of others at
+        the word of their keys. What ran stays."""
         mine = (TASKS.c.organisation == organisation, TASKS.c.person == person)
+        ours = select(TASKS.c.run).where(TASKS.c.organisation == organisation)
 
         def write(connection: Connection) -> int:
             connection.execute(delete(PUSHES).where(PUSHES.c.run.in_(select(TASKS.c.run).where(*mine))))
-            return connection.execute(delete(TASKS).where(*mine)).rowcount
+            told = connection.execute(delete(PUSHES).where(PUSHES.c.person == person, PUSHES.c.run.in_(ours))).rowcount
+            return told + connection.execute(delete(TASKS).where(*mine)).rowcount
 
         return await self._records.write(write)
+
+    async def begun_before(self, moment: float, after: tuple[float, str], most: int) -> Sequence[tuple[float, str]]:
+        """Tasks that began before a moment, the oldest first: when, and their runs; those behind ``after``."""
+        at, run = TASKS.c.created_at, TASKS.c.run
+        behind = or_(at > after[0], and_(at == after[0], run > after[1]))
+        asked = select(at, run).where(at < moment, behind).order_by(at, run).limit(most)
+        return [(at, run) for at, run in await self._records.read(lambda connection: connection.execute(asked).all())]
+
+    async def remove(self, runs: Sequence[str]) -> None:
+        """Take tasks away, and who is told of them."""
+
+        def write(connection: Connection) -> None:
+            for table in (PUSHES, TASKS):
+                connection.execute(delete(table).where(table.c.run.in_(runs)))
+
+        await self._records.write(write)
 
 
 def made(run: str, organisation: str, agent: str, context: str, message: dict[str, Any], person: str | None = None) -> Kept:

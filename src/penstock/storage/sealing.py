@@ -1,0 +1,95 @@
+"""Secrets that others give us to be used again, so that a digest is not enough: kept sealed, with AES-256-GCM.
+
+The key is derived from a secret of the installation, which a variable holds or, on one machine, a file in the data folder that only its
+owner may read. It is in no database, and in no backup of one: whoever has those alone reads nothing.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import hashlib
+import hmac
+import importlib.util
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from penstock.kernel.errors import SettingsError
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+SHORTEST = 16
+"""Bytes below which a secret of the installation is none."""
+_NONCE = 12
+
+
+class Unsealable(ValueError):
+    """What cannot be opened: damaged, of another place, or sealed under another secret. Holds nothing of it."""
+
+
+class Sealing:
+    """Seals for one ``purpose``. ``master`` gives the installation's secret, and is asked when it is first needed."""
+
+    def __init__(self, master: Callable[[], bytes], purpose: str) -> None:
+        self._master = master
+        self._purpose = purpose
+        self._key: bytes | None = None
+
+    def seal(self, text: str, place: str) -> str:
+        """``text`` as ASCII that says nothing of it but its length. It can be opened for the same ``place`` alone: taken from one row and
+        put into another it is worth nothing."""
+        nonce = os.urandom(_NONCE)
+        return base64.b64encode(nonce + self._cipher().encrypt(nonce, text.encode(), place.encode())).decode()
+
+    def open(self, sealed: str, place: str) -> str:
+        """What was sealed. Raises `Unsealable`."""
+        from cryptography.exceptions import InvalidTag
+
+        try:
+            held = base64.b64decode(sealed, validate=True)
+            return self._cipher().decrypt(held[:_NONCE], held[_NONCE:], place.encode()).decode()
+        except (InvalidTag, ValueError) as fault:
+            raise Unsealable(f"what is kept of {self._purpose} cannot be opened with this installation's secret") from fault
+
+    def _cipher(self) -> AESGCM:
+        # An extra, and 50 ms to import.
+        from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+        if self._key is None:
+            self._key = hmac.new(self._master(), f"sealing:{self._purpose}".encode(), hashlib.sha256).digest()
+        return AESGCM(self._key)
+
+
+def can_seal() -> bool:
+    """Whether the library for it is installed."""
+    return importlib.util.find_spec("cryptography") is not None
+
+
+def installation_secret(file: Path, value: str | None, setting: str, what: str) -> bytes:
+    """A secret of the installation, for ``what``: ``value``, which the variable holds that ``setting`` names, or else what ``file`` holds,
+    which is made where it is missing. Processes that start together make one: whoever comes second reads the first one's. Raises
+    `SettingsError`."""
+    if value:
+        if len(value) < SHORTEST:
+            raise SettingsError(f"the variable that {setting} names holds fewer than {SHORTEST} characters", param=setting)
+        return value.encode()
+    try:
+        if not file.exists():
+            fresh = file.with_name(f"{file.name}.{os.getpid()}")
+            descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+            with os.fdopen(descriptor, "wb") as out:
+                out.write(os.urandom(32))
+                out.flush()
+                os.fsync(out.fileno())
+            with contextlib.suppress(FileExistsError):
+                os.link(fresh, file)  # unlike a rename it does not replace what another process has made meanwhile
+            fresh.unlink()
+        found = file.read_bytes()
+    except OSError as fault:
+        raise SettingsError(f"{file}: the secret for {what} cannot be kept there: {fault.strerror}") from fault
+    if len(found) < SHORTEST:
+        raise SettingsError(f"{file}: the secret for {what} is damaged; remove the file, and have {what} set anew")
+    return found
