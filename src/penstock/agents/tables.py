@@ -51,6 +51,7 @@ WAITS = Table(
 )
 Index("ix_agent_waits_organisation_name", WAITS.c.organisation, WAITS.c.name)
 Index("ix_agent_waits_at", WAITS.c.at)
+Index("ix_agent_waits_run", WAITS.c.run)
 
 REQUESTS = Table(
     "agent_requests",

@@ -24,6 +24,7 @@ from penstock.agents.settings import AgentSettings
 from penstock.agents.sight import Sight
 from penstock.agents.terms import ModelTerms
 from penstock.agents.threads import THREADS
+from penstock.agents.waits import KnownWaits
 from penstock.agents.words import Words
 from penstock.kernel.agents import AgentRuns, EventSender
 from penstock.kernel.candidates import Candidates
@@ -35,6 +36,7 @@ from penstock.kernel.recall import Prices
 from penstock.kernel.rounds import Rounds, Step
 from penstock.kernel.steps import StepTeller
 from penstock.kernel.tasks import Tasks
+from penstock.kernel.waits import WaitTeller
 from penstock.kernel.web import NavItem
 from penstock.storage.records import Records
 
@@ -78,7 +80,12 @@ def wire(house: House) -> Offer:
         services=(life, inbox_life, clock),
         checks=(life.check, inbox_life.check),
         metrics=(life, inbox, inbox_life.rounds, clock),
-        ports={AgentRuns: runs, EventSender: occasions, StepTeller: Words(lambda: agents.known)},
+        ports={
+            AgentRuns: runs,
+            EventSender: occasions,
+            StepTeller: Words(lambda: agents.known),
+            WaitTeller: KnownWaits(ports.get(Records)),
+        },
     )
     return joined(core, memory)
 

@@ -11,6 +11,7 @@ import msgspec
 from penstock.console import Console, toast
 from penstock.journal.run_pages import took
 from penstock.journal.service import JournalService, installed
+from penstock.journal.waiting import Waits, Wanted
 from penstock.kernel.errors import JournalUnavailable, MalformedRequest
 from penstock.kernel.journal import JOURNAL, RunFilter, RunInfo, RunState
 from penstock.kernel.ports import Directory, Ports
@@ -22,10 +23,14 @@ if TYPE_CHECKING:
     from starlette.responses import Response
 
 PER_PAGE = 50
+WAITS = (
+    ("", "All"),
+    *(("any", "Any that wait"), ("people", "For people"), ("event", "For an event"), ("signal", "For a signal"), ("time", "For a time")),
+)
 STATES = (("", "Any state"), *((s.value, s.value.capitalize()) for s in RunState))
 
 
-def pages(ports: Ports, journal: JournalService) -> Sequence[Page]:
+def pages(ports: Ports, journal: JournalService, waits: Waits) -> Sequence[Page]:
     """The list of runs, and the buttons on one."""
 
     def console() -> Console:
@@ -42,14 +47,16 @@ def pages(ports: Ports, journal: JournalService) -> Sequence[Page]:
         if agent and "label" not in given:
             given["label"] = f"agent={agent}"
         try:
+            waiting = msgspec.convert(query.get("waiting") or None, Wanted | None)  # type: ignore[arg-type]
             wanted = msgspec.convert({**given, "before": query.get("before") or None, "limit": PER_PAGE}, RunFilter)
         except msgspec.ValidationError as fault:
             raise MalformedRequest(f"filter: {fault}") from fault
+        given |= {"waiting": waiting} if waiting else {}
         found: Sequence[RunInfo] = ()
         depths: Sequence[Any] = ()
         trouble = ""
         try:
-            found = await journal.list(principal.reach, wanted)
+            found = await waits.list(principal.reach, wanted, waiting)
             depths = await journal.depths(principal.reach)
         except JournalUnavailable as fault:
             trouble = fault.message
@@ -62,6 +69,7 @@ def pages(ports: Ports, journal: JournalService) -> Sequence[Page]:
             depths=depths,
             given=given,
             states=STATES,
+            waits=WAITS,
             trouble=trouble,
             unreadable=journal.unreadable if principal.reach is None else 0,
             installed=installed(),

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
 import sqlalchemy as sa
 from dbos._utils import INTERNAL_QUEUE_NAME
 
+from penstock.journal import waits
 from penstock.journal.context import seconds
 from penstock.journal.serial import FORMAT, Json
 from penstock.journal.terms import FORKED_BY, LABELS, PAUSED, QUEUE, missing
 from penstock.journal.watching import Mark
 from penstock.kernel.errors import StepFailed
 from penstock.kernel.journal import QueueDepth, RunFilter, RunInfo, RunState, StepInfo, trace_of
+from penstock.kernel.waits import Wait
 
 STATES = {
     "ENQUEUED": RunState.QUEUED,
@@ -58,12 +60,19 @@ class Reader:
             raise missing(id)
         return info(row, row["fault"])
 
-    def list(self, reach: str | None, wanted: RunFilter) -> Sequence[RunInfo]:
+    def waits(self, ids: Sequence[str]) -> Mapping[str, Sequence[Wait]]:
+        """What these runs wait for, as far as the journal knows."""
+        with self._system.engine.connect() as connection:
+            return waits.told(connection.execute(waits.asked(self._system.tables.operation_outputs, ids)).all())
+
+    def list(self, reach: str | None, wanted: RunFilter, only: waits.Only | None = None) -> Sequence[RunInfo]:
         """Runs, newest first, without their errors' text."""
         runs = self._system.tables.workflow_status
         asked = sa.select(runs).order_by(runs.c.created_at.desc(), runs.c.workflow_uuid.desc()).limit(wanted.limit)
         if reach is not None:
             asked = asked.where(runs.c.authenticated_user == reach)
+        if only is not None:
+            asked = asked.where(only.clause(runs, self._system.tables.operation_outputs))
         if wanted.state is RunState.PAUSED:
             asked = asked.where(runs.c.status == "CANCELLED", _paused(runs))
         elif wanted.state is not None:

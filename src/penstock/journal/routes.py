@@ -8,6 +8,7 @@ from typing import Annotated, Any
 from msgspec import Meta, Struct, structs
 
 from penstock.journal.returned import returned
+from penstock.journal.waiting import Waits, Wanted
 from penstock.kernel.agents import REQUEST
 from penstock.kernel.errors import RequestError
 from penstock.kernel.journal import JOURNAL, Journal, QueueDepth, RunFilter, RunInfo, StepInfo
@@ -19,8 +20,10 @@ Name = Annotated[str, Meta(min_length=1, max_length=200)]
 
 
 class RunQuery(RunFilter, frozen=True, kw_only=True):
-    """A filter and a page size."""
+    """A filter and a page size. ``waiting`` leaves only runs that wait just now: for ``people``, an ``event``, another ``signal``, a
+    ``time``, or ``any`` of them."""
 
+    waiting: Wanted | None = None
     limit: Annotated[int, Meta(ge=1, le=500)] = 50
 
 
@@ -80,17 +83,17 @@ class ForkBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     step: Annotated[int, Meta(ge=1, le=2**31 - 1)]
 
 
-def routes(journal: Journal, opening: Opening) -> Sequence[Route]:
+def routes(journal: Journal, opening: Opening, waits: Waits) -> Sequence[Route]:
     """All routes of the journal."""
 
     async def list_runs(ask: Ask) -> RunPage:
         query = ask.query(RunQuery)
-        found = list(await journal.list(ask.principal.reach, query))
+        found = list(await waits.list(ask.principal.reach, query, query.waiting))
         return RunPage(data=found, next=found[-1].id if len(found) == query.limit else None)
 
     async def get_run(ask: Ask) -> RunDetail:
         reach, id = ask.principal.reach, ask.path["id"]
-        run, steps = await journal.get(reach, id), await journal.history(reach, id)
+        (run,), steps = await waits.of([await journal.get(reach, id)]), await journal.history(reach, id)
         if not opening.may(ask.principal):
             return RunDetail(run=run, steps=[closed(step) for step in steps], contents=False)
         await opening.opened_run(ask.principal, run, "api")

@@ -11,6 +11,7 @@ from penstock.console import Console
 from penstock.journal.arrivals import Arrivals
 from penstock.journal.returned import returned
 from penstock.journal.timeline import Told, covered, rows, text
+from penstock.journal.waiting import Waits
 from penstock.kernel.journal import ENDED, JOURNAL, Journal, RunFilter, RunInfo, RunState
 from penstock.kernel.opening import Opening
 from penstock.kernel.ports import Directory, Ports
@@ -29,7 +30,7 @@ MOST_OPEN = 20
 MOST_CHILDREN = 500
 
 
-def run_pages(ports: Ports, journal: Journal, opening: Opening, arrivals: Arrivals) -> Sequence[Page]:
+def run_pages(ports: Ports, journal: Journal, opening: Opening, arrivals: Arrivals, waits: Waits) -> Sequence[Page]:
     """The page of a run, and the stream that tells it when to look again."""
 
     async def told(reach: str | None, id: str, *, run: RunInfo | None = None) -> Told:
@@ -55,7 +56,7 @@ def run_pages(ports: Ports, journal: Journal, opening: Opening, arrivals: Arriva
     async def page(request: Request, principal: Principal) -> Response:
         id, reach = request.path_params["id"], principal.reach
         root = await told(reach, id)
-        run = root.run
+        (run,) = await waits.of([root.run])
         wanted = request.query_params.getlist("open")[:MOST_OPEN]
         within = await opened(reach, root, wanted)
         first, more = _window(request.query_params.get("from", ""), len(root.steps))

@@ -20,11 +20,13 @@ from penstock.kernel.errors import Conflict, JournalInUse, JournalNotInstalled, 
 from penstock.kernel.events import Events, RunEnded
 from penstock.kernel.ids import new_id
 from penstock.kernel.journal import ENDED, JOURNAL, Queue, QueueDepth, RunFilter, RunFunction, RunInfo, RunState, StepInfo
+from penstock.kernel.waits import Wait
 
 if TYPE_CHECKING:
     from penstock.journal.engine import Engine
     from penstock.journal.place import Place
     from penstock.journal.reading import Reader
+    from penstock.journal.waits import Only
 
 T = TypeVar("T")
 
@@ -214,13 +216,18 @@ class JournalService:
         reader = await self._read()
         return await self._ask(lambda: reader.given(run))
 
-    async def list(self, reach: str | None, wanted: RunFilter) -> Sequence[RunInfo]:
+    async def list(self, reach: str | None, wanted: RunFilter, *, only: Only | None = None) -> Sequence[RunInfo]:
         if self._nothing:
             if wanted.before is not None:
                 raise missing(wanted.before)
             return []
         reader = await self._read()
-        return await self._ask(lambda: reader.list(reach, wanted))
+        return await self._ask(lambda: reader.list(reach, wanted, only))
+
+    async def waits(self, runs: Sequence[str]) -> Mapping[str, Sequence[Wait]]:
+        """What these runs wait for, as far as the journal knows; without those that wait for nothing."""
+        reader = await self._read()
+        return await self._ask(lambda: reader.waits(runs))
 
     async def history(self, reach: str | None, run: str) -> Sequence[StepInfo]:
         await self._found(reach, run)

@@ -16,6 +16,7 @@ from penstock.journal.routes import routes
 from penstock.journal.run_pages import run_pages
 from penstock.journal.service import JournalService, installed
 from penstock.journal.settings import JournalSettings
+from penstock.journal.waiting import Waits
 from penstock.kernel.capability import Finding, House, Offer
 from penstock.kernel.errors import JournalInUse, PenstockError, SettingsError
 from penstock.kernel.journal import Journal
@@ -23,6 +24,7 @@ from penstock.kernel.opening import Opening
 from penstock.kernel.ports import Metric
 from penstock.kernel.rounds import Rounds, Step
 from penstock.kernel.seat import Seat
+from penstock.kernel.waits import WaitTeller
 from penstock.kernel.web import NavItem
 from penstock.settings import StorageSettings
 
@@ -43,10 +45,11 @@ def wire(house: House) -> Offer:
     )
     seat = house.ports.find(Seat)
     contents, arrivals = Opening.of(house.ports), Arrivals(service)
+    waits = Waits(service, lambda: house.ports.find(WaitTeller))
     life = JournalLife(service, settings, stands_by=seat is not None and not service.shared)
     return Offer(
-        routes=routes(service, contents),
-        pages=(*pages(house.ports, service), *run_pages(house.ports, service, contents, arrivals)),
+        routes=routes(service, contents, waits),
+        pages=(*pages(house.ports, service, waits), *run_pages(house.ports, service, contents, arrivals, waits)),
         nav=(NavItem("Runs", "/console/runs", "runs", "Build", 20, "r"),),
         services=(life,),
         checks=(life.check,),

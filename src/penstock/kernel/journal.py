@@ -19,6 +19,8 @@ from typing import Any, Protocol
 
 import msgspec
 
+from penstock.kernel.waits import Wait
+
 JOURNAL = "journal"
 """Name of the holding: on SQLite one process works on the journal, and answers what needs it."""
 
@@ -189,6 +191,8 @@ class RunInfo(msgspec.Struct, frozen=True, kw_only=True):
     forked_by: tuple[str, ...] = ()
     """Ids of the keys and people who had it forked, and those before them where it is the fork of a fork; of a run that a schedule began,
     those whose fork had asked for the schedule."""
+    waits: tuple[Wait, ...] = ()
+    """What it waits for while it is running; told by `/v1/runs` and the console, and by no `Journal`."""
 
 
 class StepInfo(msgspec.Struct, frozen=True, kw_only=True):
