@@ -11,7 +11,7 @@ import pytest
 
 from penstock.journal.service import JournalService
 from penstock.kernel.errors import Conflict, NotFound, RequestError, StepFailed
-from penstock.kernel.journal import Queue, Rate, Retry, Run, RunFilter, RunState, StepKey, current_step
+from penstock.kernel.journal import Queue, Rate, Retry, Run, RunFilter, RunState, StepInfo, StepKey, current_step
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(60)]
 
@@ -425,6 +425,38 @@ async def test_who_forked_is_written_with_the_fork(journal: JournalService, monk
 
 def _dies(*_: object, **__: object) -> None:
     raise AssertionError("the process is dead by now")
+
+
+async def test_a_history_is_read_page_by_page(journal: JournalService) -> None:
+    """Whatever the size of a page, and wherever it is cut: time limits of waits are no steps, and a wait that lasts is one."""
+    name = fresh("paged")
+
+    async def work(run: Run, _: Any) -> Any:
+        for n in range(3):
+            await run.step(f"s{n}", _spoken, n)
+            await run.wait("go", 60.0)
+            await run.sleep(0.001)
+        return await asyncio.gather(run.wait("never", 60.0), run.step("last", _spoken, 9))
+
+    journal.define(name, work)
+    run = await journal.start(name, organisation="org")
+    for _ in range(3):
+        await journal.signal("org", run, "go", 1)
+    while len(whole := await journal.history("org", run)) < 11:
+        await asyncio.sleep(0.01)
+    assert [step.kind for step in whole] == ["step", "wait", "sleep"] * 3 + ["wait", "step"]
+    assert whole[-2].ended_at is None
+    for size in (1, 2, 3, 5, 100):
+        found: list[StepInfo] = []
+        while page := await journal.history("org", run, after=found[-1].number if found else 0, limit=size):
+            assert len(page) <= size
+            found += page
+        assert found == list(whole), size
+    await journal.cancel("org", run)
+
+
+async def _spoken(n: int) -> str:
+    return "x" * n
 
 
 async def test_limits_of_a_queue_hold_for_all_and_for_each_tenant(journal: JournalService) -> None:

@@ -110,21 +110,25 @@ class Reader:
         arguments = _json.deserialize(text)["args"] if text else ()
         return arguments[0] if arguments else None
 
-    def history(self, id: str) -> Sequence[StepInfo]:
-        """What is journalled of a run, in the order of numbers; a wait that goes on has no end."""
+    def history(self, id: str, after: int = 0, limit: int | None = None) -> Sequence[StepInfo]:
+        """What is journalled of a run, in the order of numbers above ``after``, at most ``limit``; a wait that goes on has no end."""
         steps = self._system.tables.operation_outputs
-        asked = sa.select(steps).where(steps.c.workflow_uuid == id).order_by(steps.c.function_id)
+        # From one before, which says whether the first row is its time limit; and twice as many, since each wait has one.
+        asked = sa.select(steps).where(steps.c.workflow_uuid == id, steps.c.function_id >= after).order_by(steps.c.function_id)
         with self._system.engine.connect() as connection:
-            rows = connection.execute(asked).mappings().all()
+            rows = connection.execute(asked if limit is None else asked.limit(2 * limit + 2)).mappings().all()
         numbers = {row["function_id"] for row in rows}
         found: list[StepInfo] = []
         for row in rows:
-            step = _step(row)
-            if step.kind != "sleep" or not _is_timeout(row):
-                found.append(step)
-            elif step.number - 1 not in numbers:
+            if row["function_id"] == after and after:
+                continue
+            if row["function_name"] != "DBOS.sleep" or not _is_timeout(row):
+                found.append(_step(row))
+            elif row["function_id"] - 1 not in numbers and row["function_id"] - 1 > after:
                 # DBOS journals the end of a wait's time under the next number, and the wait itself when it is over.
-                found.append(msgspec.structs.replace(step, number=step.number - 1, kind="wait", name="wait", ended_at=None))
+                found.append(msgspec.structs.replace(_step(row), number=row["function_id"] - 1, kind="wait", name="wait", ended_at=None))
+            if len(found) == limit:
+                break
         return found
 
     def marks(self, id: str, since: int) -> Sequence[Mark]:

@@ -104,8 +104,8 @@ def routes(journal: Journal, opening: Opening, waits: Waits) -> Sequence[Route]:
         query = ask.query(StepQuery)
         reach, id = ask.principal.reach, ask.path["id"]
         run = await journal.get(reach, id)
-        found = [step for step in await journal.history(reach, id) if step.number > query.after]
-        page = found[: query.limit]
+        found = await journal.history(reach, id, after=query.after, limit=query.limit + 1)
+        page = list(found[: query.limit])
         if opening.may(ask.principal):
             await opening.opened_run(ask.principal, run, "api")
         else:

@@ -229,10 +229,10 @@ class JournalService:
         reader = await self._read()
         return await self._ask(lambda: reader.waits(runs))
 
-    async def history(self, reach: str | None, run: str) -> Sequence[StepInfo]:
+    async def history(self, reach: str | None, run: str, *, after: int = 0, limit: int | None = None) -> Sequence[StepInfo]:
         await self._found(reach, run)
         reader = await self._read()
-        return await self._ask(lambda: reader.history(run))
+        return await self._ask(lambda: reader.history(run, after, limit))
 
     async def watch(self, reach: str | None, run: str, after: int = 0) -> AsyncIterator[StepInfo]:
         engine, _ = await self._found(reach, run)

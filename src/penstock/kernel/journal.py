@@ -301,8 +301,8 @@ class Journal(Protocol):
         """Runs, newest first."""
         ...
 
-    async def history(self, reach: str | None, run: str) -> Sequence[StepInfo]:
-        """The completed steps of a run, in order."""
+    async def history(self, reach: str | None, run: str, *, after: int = 0, limit: int | None = None) -> Sequence[StepInfo]:
+        """The completed steps of a run, in order: those numbered above ``after``, or the first ``limit`` of them."""
         ...
 
     def watch(self, reach: str | None, run: str, after: int = 0) -> AsyncIterator[StepInfo]:

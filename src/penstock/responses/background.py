@@ -17,7 +17,7 @@ from penstock.kernel.principal import Principal
 from penstock.responses import job_store
 from penstock.responses.agent import Agents
 from penstock.responses.asking import Asking, Fault, failure
-from penstock.responses.job import Job
+from penstock.responses.job import LIVE, Job, Status
 from penstock.responses.replay import replay
 from penstock.responses.service import ResponseService, missing
 from penstock.responses.settings import ResponsesSettings
@@ -36,6 +36,8 @@ SETTLE_SECONDS = 60.0
 """Without news of a response for so long it is looked whether its run still goes on."""
 POLL_SECONDS = 0.25
 """Between two looks for events that another process tells."""
+HERE_SECONDS = 2.0
+"""The same where this process tells them, and wakes who waits: another one may have ended the response all the same."""
 KEEP_ALIVE_SECONDS = 15.0
 PAGE = 500
 
@@ -108,12 +110,13 @@ class Background:
         """The response, once it is over. Raises `NotFound` where it was deleted meanwhile."""
         async with self._board.listen(job.id) as news:
             while True:
-                found = await self.get(None, job.id)
-                if found is None:
-                    raise missing(job.id)
-                if not found.live:
+                status = await self._records.read(lambda c: job_store.status(c, job.id, time.time()))
+                if status not in LIVE:
+                    found = await self.get(None, job.id) if status is not None else None
+                    if found is None:
+                        raise missing(job.id)
                     return await self.look(found)
-                await _news(news, POLL_SECONDS)
+                await _news(news, self._pause(job.id))
 
     async def watch(self, job: Job, after: int = -1) -> AsyncGenerator[bytes]:
         """The events behind number ``after`` as server-sent events, as they come, until the last."""
@@ -124,14 +127,14 @@ class Background:
         quiet = time.monotonic()
         async with self._board.listen(job.id) as news:
             while True:
-                found, told = await self._news(job.id, after)
+                status, told = await self._news(job.id, after)
                 for number, data in told:
                     after, quiet = number, time.monotonic()
                     yield b"event: %s\ndata: %s\n\n" % (_kind(data), data)
-                if len(told) < PAGE and (found is None or not found.live):
+                if len(told) < PAGE and status not in LIVE:
                     return
                 if not told:
-                    await _news(news, POLL_SECONDS)
+                    await _news(news, self._pause(job.id))
                     if time.monotonic() - quiet >= KEEP_ALIVE_SECONDS:
                         quiet = time.monotonic()
                         yield b": still there\n\n"
@@ -179,9 +182,12 @@ class Background:
             with contextlib.suppress(Conflict, NotFound):
                 await self._journal().cancel(None, found.run)
 
-    async def _news(self, id: str, after: int) -> tuple[Job | None, list[tuple[int, bytes]]]:
+    async def _news(self, id: str, after: int) -> tuple[Status | None, list[tuple[int, bytes]]]:
         now = time.time()
-        return await self._records.read(lambda c: (job_store.get(c, None, id, now), job_store.told(c, id, after, PAGE)))
+        return await self._records.read(lambda c: (job_store.status(c, id, now), job_store.told(c, id, after, PAGE)))
+
+    def _pause(self, id: str) -> float:
+        return HERE_SECONDS if self._board.tells(id) else POLL_SECONDS
 
     async def _replayed(self, job: Job, after: int) -> AsyncGenerator[bytes]:
         waiting = asyncio.ensure_future(self.ended(job))

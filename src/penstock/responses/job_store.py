@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, delete, func, insert, select, update
 
-from penstock.responses.job import LIVE, Job
+from penstock.responses.job import LIVE, Job, Status
 from penstock.responses.tables import EVENTS, JOBS
 
 _COLUMNS = tuple(column.name for column in JOBS.columns)
@@ -26,6 +26,12 @@ def get(connection: Connection, reach: str | None, id: str, now: float) -> Job |
         wanted.append(JOBS.c.organisation == reach)
     row = connection.execute(select(JOBS).where(*wanted)).mappings().first()
     return None if row is None else _job(row)
+
+
+def status(connection: Connection, id: str, now: float) -> Status | None:
+    """Where a job stands; None where there is none, or it has expired. For who looks often: a job holds its whole request."""
+    asked = select(JOBS.c.status).where(JOBS.c.id == id, JOBS.c.expires_at > now)
+    return connection.execute(asked).scalar()
 
 
 def change(connection: Connection, id: str, values: dict[str, Any]) -> bool:

@@ -8,8 +8,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections import defaultdict
-from collections.abc import AsyncGenerator
+from collections import Counter, defaultdict
+from collections.abc import AsyncGenerator, Generator
 from contextlib import asynccontextmanager
 from typing import Any, cast
 
@@ -35,6 +35,23 @@ class Board:
 
     def __init__(self) -> None:
         self._waiting: dict[str, set[asyncio.Event]] = defaultdict(set)
+        self._telling: Counter[str] = Counter()
+
+    def tells(self, id: str) -> bool:
+        """Whether this process works on that response, and so hears of all that is told of it."""
+        return id in self._telling
+
+    @contextlib.contextmanager
+    def telling(self, id: str) -> Generator[None]:
+        """This process works on that response meanwhile."""
+        self._telling[id] += 1
+        try:
+            yield
+        finally:
+            self._telling[id] -= 1
+            if not self._telling[id]:
+                del self._telling[id]
+            self.tell(id)  # who waits looks by itself again from now on
 
     def tell(self, id: str) -> None:
         """There is news."""
@@ -73,7 +90,8 @@ class Telling:
         """See to it, while this is open, that what is said gets onto the disk."""
         flushing = asyncio.create_task(self._flushing(), name="events of a response")
         try:
-            yield
+            with self._board.telling(self._job.id):
+                yield
         finally:
             flushing.cancel()
             with contextlib.suppress(asyncio.CancelledError, Over):
