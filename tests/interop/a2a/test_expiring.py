@@ -37,7 +37,7 @@ class Ends:
         if run not in self.told:
             raise NotFound(f"there is no run {run!r}")
         state, ended = self.told[run]
-        whole = dict.fromkeys(RunInfo.__struct_fields__) | {"labels": {}, "forked_by": (), "error": None}
+        whole = dict.fromkeys(RunInfo.__struct_fields__) | {"labels": {}, "forked_by": (), "waits": (), "error": None}
         times = {"created_at": 0.0, "updated_at": ended or 0.0, "ended_at": ended}
         whole |= {"id": run, "name": "agent/desk", "version": 1, "organisation": "org", "priority": 0, "executions": 1, "trace_id": ""}
         return msgspec.convert(whole | times | {"state": state}, RunInfo)
