@@ -25,6 +25,7 @@ from penstock.agents.settings import AgentSettings
 from penstock.agents.startable import Startable
 from penstock.journal.service import JournalService
 from penstock.journal.settings import JournalSettings
+from penstock.kernel.principal import Principal
 from penstock.storage.migrations import migrate
 from penstock.storage.records import Records, open_records
 
@@ -32,6 +33,9 @@ SETTINGS = JournalSettings(poll_seconds=0.02, lease_seconds=1.0)
 
 ANYTHING = InboxSettings(rules=(Rule(name="anything goes"),))
 """So that tests of other things than approvals need nobody."""
+
+KEYS: dict[str, Principal] = {}
+"""Live keys of those who answer requests, by their id."""
 
 Turn = Said | Callable[[Question], Said]
 
@@ -79,7 +83,7 @@ class Stand:
         self.effects = Effects(self.records)
         self.model = Scripted()
         self.occasions = KeptOccasions(self.records, lambda: self.journal)
-        told: dict[str, Any] = {"begin": begin, "environ": {}, "home": lambda: "org", "name": "<{}>".format}
+        told: dict[str, Any] = {"standing": KEYS.get, "begin": begin, "environ": {}, "home": lambda: "org", "name": "<{}>".format}
         self.inbox = Inbox(self.records, inbox, lambda: self.journal, **told)
         made: dict[str, Any] = {"inbox": self.inbox}
         self.agents = Agents(AgentSettings(), self.effects, lambda: self.journal, lambda: self.model, self.occasions, **made)

@@ -107,6 +107,22 @@ def test_a_change_touches_the_keys_that_it_names_and_a_whole_one_all() -> None:
     assert [ring.refusal(s) for s in (one, two, three)] == ["invalid_api_key", "", "invalid_api_key"]
 
 
+def test_what_a_key_is_worth_now_is_told_without_using_it() -> None:
+    ring, first, second = Ring(), new_secret(), new_secret()
+    end = ring.clock.now + 10
+    ring.apply((a_key(1), [(first, end), (second, None)]), (a_key(2, expires_at=end), [(new_secret(), None)]))
+    assert [found and found.key_id for found in map(ring.ring.standing, (a_key(1).id, a_key(2).id, "unknown"))] == [
+        a_key(1).id,
+        a_key(2).id,
+        None,
+    ]
+    assert ring.ring.used == {}
+    ring.clock.now = end
+    assert [ring.ring.standing(key) is not None for key in (a_key(1).id, a_key(2).id)] == [True, False]
+    ring.apply((a_key(1, revoked_at=end), [(second, None)]))
+    assert ring.ring.standing(a_key(1).id) is None
+
+
 def test_names_are_known_by_id() -> None:
     ring = Ring()
     ring.apply(names={"org_home": "Default"})

@@ -18,7 +18,8 @@ from penstock.kernel.capability import Finding, House
 from penstock.kernel.errors import PenstockError, StorageError
 from penstock.kernel.events import RunEnded
 from penstock.kernel.journal import Journal
-from penstock.kernel.ports import Directory, Holders
+from penstock.kernel.ports import Directory, Holders, Standings
+from penstock.kernel.principal import Principal
 from penstock.kernel.rounds import Rounds, Step
 from penstock.storage.records import Records
 
@@ -37,7 +38,12 @@ def build(house: House, settings: InboxSettings) -> Inbox:
         directory = ports.find(Directory)
         return directory.name(id) if directory is not None else id
 
-    return Inbox(ports.get(Records), settings, lambda: ports.get(Journal), begin=begin, environ=os.environ, home=home, name=name)
+    def standing(key: str) -> Principal | None:
+        standings = ports.find(Standings)
+        return standings.standing(key) if standings is not None else None
+
+    told: dict[str, Any] = {"standing": standing, "begin": begin, "environ": os.environ, "home": home, "name": name}
+    return Inbox(ports.get(Records), settings, lambda: ports.get(Journal), **told)
 
 
 def begin(agent: str, question: str, key: str) -> tuple[str, Any]:

@@ -96,6 +96,7 @@ VOTES = Table(
     Column("note", Text, nullable=False),
     Column("validator", Text, nullable=False),
     Column("behalf", Text, nullable=False),
+    Column("behalf_key", Text, nullable=False, server_default=""),
     Column("counts", Text, nullable=False),  # JSON
     Column("at", Double, nullable=False),
     PrimaryKeyConstraint("request", "voter"),
@@ -120,6 +121,7 @@ DELEGATIONS = Table(
     Column("organisation", Text, nullable=False),
     Column("giver", Text, nullable=False),
     Column("taker", Text, nullable=False),
+    Column("key", Text, nullable=False, server_default=""),  # with which it was given
     Column("team", Text, nullable=False),
     Column("admin", Boolean, nullable=False),
     Column("created_at", Double, nullable=False),

@@ -34,7 +34,7 @@ class _Entry:
 
 
 class Keyring:
-    """`Authenticator`, `Directory`, `Holders` and `Membership`. Empty until the first `apply`; knows nothing of the database.
+    """`Authenticator`, `Directory`, `Holders`, `Membership` and `Standings`. Empty until the first `apply`; knows nothing of the database.
 
     Revoked and expired keys stay in it, so that their holders hear what is wrong. Expiry is judged at each use. Memory is about 1 kB
     a key.
@@ -80,12 +80,9 @@ class Keyring:
 
     def holder_of(self, key_id: str) -> Principal:
         """The principal of a key, as `authenticate` gives it for one of the key's secrets that is live; a use like it."""
-        found = [self._entries[digest] for digest in self._digests.get(key_id, ())]
-        if not found:
+        entry, now = self._entry_of(key_id), self._clock()
+        if entry is None:
             raise Unauthenticated(f"the API key {key_id!r} is not known here", code="invalid_api_key")
-        now = self._clock()
-        # A key that was exchanged has an older secret too, which may have expired already.
-        entry = max(found, key=lambda one: (not one.revoked, one.ends_at))
         if entry.revoked or now >= entry.ends_at:
             raise _refusal(entry)
         self.used[key_id] = now
@@ -96,6 +93,16 @@ class Keyring:
         now = self._clock()
         theirs = [one for one in self._entries.values() if one.principal.person == person and one.principal.organisation == organisation]
         return bool(theirs) and all(one.revoked or now >= one.ends_at for one in theirs)
+
+    def standing(self, key_id: str) -> Principal | None:
+        """See `penstock.kernel.ports.Standings`."""
+        entry = self._entry_of(key_id)
+        return None if entry is None or entry.revoked or self._clock() >= entry.ends_at else entry.principal
+
+    def _entry_of(self, key_id: str) -> _Entry | None:
+        """What a key's secrets stand for, by the one that lasts longest: a key that was exchanged has an older one too."""
+        found = [self._entries[digest] for digest in self._digests.get(key_id, ())]
+        return max(found, key=lambda one: (not one.revoked, one.ends_at), default=None)
 
     def name(self, id: str | None) -> str:
         """The name behind an id; the id itself when it is unknown, an em dash for None."""

@@ -16,7 +16,7 @@ from penstock.identity.sessions import BrowserSessions
 from penstock.identity.settings import IdentitySettings
 from penstock.identity.stage import Authenticate
 from penstock.kernel.capability import Check, Finding, House, Offer
-from penstock.kernel.ports import Authenticator, Directory, FirstKey, Holders, Membership, Sessions
+from penstock.kernel.ports import Authenticator, Directory, FirstKey, Holders, Membership, Sessions, Standings
 from penstock.kernel.web import NavItem
 from penstock.storage.counters import Counters
 from penstock.storage.records import Records
@@ -49,6 +49,7 @@ def wire(house: House) -> Offer:
             Membership: keyring,
             Holders: keyring,
             Sessions: sessions,
+            Standings: keyring,
             FirstKey: _FirstKey(owners, keys, settings.first_key),
         },
     )

@@ -108,6 +108,14 @@ class Membership(Protocol):
 
     def has_left(self, organisation: str, person: str) -> bool:
         """Whether a person who had keys of this organisation has none that is live. Of one who never had a key nobody knows: False."""
+
+
+class Standings(Protocol):
+    """What keys are worth now, for whoever acts on a decision that somebody made with one earlier."""
+
+    def standing(self, key_id: str) -> Principal | None:
+        """The principal of a live key, with the rights that it has now; None where it is unknown, has expired or was revoked. No use of
+        the key: when it was last used stays as it is."""
         ...
 
 
@@ -372,5 +380,6 @@ __all__ = [
     "PersonalRecords",
     "Ports",
     "Sessions",
+    "Standings",
     "Traffic",
 ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from tests.agents.scripted import Stand
+from tests.agents.scripted import KEYS, Stand
 
 from penstock.agents import Agent, ToolContext, tool
 from penstock.agents.inbox.model import Request
@@ -18,11 +18,13 @@ paid: list[tuple[str, int]] = []
 
 
 def person(name: str, *, admin: bool = True, team: str = "", key: str = "", organisation: str = "org") -> Principal:
-    """Somebody with a key of their own."""
+    """Somebody with a live key of their own."""
     scopes = {Scope.CALL, Scope.READ, *({Scope.ADMIN} if admin else ())}
-    return Principal(
+    made = Principal(
         key_id=key or f"key_{name}", name=name, organisation=organisation, team=team or None, person=name, scopes=frozenset(scopes)
     )
+    KEYS[made.key_id] = made
+    return made
 
 
 ada, ben, cem = person("ada"), person("ben"), person("cem")

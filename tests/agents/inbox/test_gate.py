@@ -9,8 +9,9 @@ from typing import Any
 import msgspec
 import pytest
 import pytest_asyncio
+from msgspec import structs
 from tests.agents.inbox.people import ada, ben, cem, opened, paid, pay, payer, person
-from tests.agents.scripted import Scripted, Stand, calls, says
+from tests.agents.scripted import KEYS, Scripted, Stand, calls, says
 
 from penstock.agents import Agent, ask_human, parallel, step, workflow
 from penstock.agents.asking import Asking
@@ -19,6 +20,7 @@ from penstock.agents.inbox.settings import InboxSettings
 from penstock.agents.running import Start
 from penstock.agents.startable import Startable
 from penstock.kernel.errors import Forbidden, JournalUnavailable
+from penstock.kernel.principal import Scope
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(60)]
 SETTINGS = InboxSettings(
@@ -120,6 +122,75 @@ async def test_who_lets_another_one_agree_counts_once_with_them(stand: Stand) ->
         ["ben", "eve", "cem"],
     )
     assert await stand.inbox.lines(person("fay", organisation="other"), request.id, 100) == []
+
+
+def loses(how: str, key: str) -> None:
+    """A key is made less, or nothing, of."""
+    held = KEYS[key]
+    if how == "role":
+        KEYS[key] = structs.replace(held, scopes=frozenset({Scope.CALL, Scope.READ}))
+    elif how == "organisation":
+        KEYS[key] = structs.replace(held, organisation="elsewhere")
+    else:
+        del KEYS[key]
+
+
+HOW = pytest.mark.parametrize("how", ["role", "key", "organisation"])
+
+
+@HOW
+async def test_nobody_stands_in_for_who_may_not_agree_any_more(stand: Stand, how: str) -> None:
+    run = await begin(stand, payer, "pay", calls(("pay", {"to": "shop", "cents": 5000})), says("done"))
+    request = await opened(stand, run)
+    giver, eve = person(f"giver_{how}"), person(f"taker_{how}", admin=False)
+    await stand.inbox.lend(giver, eve.person or "", 60.0)
+    assert (await stand.inbox.view(eve, request.id)).may
+    loses(how, giver.key_id)
+    assert (await stand.inbox.view(eve, request.id)).why == "it goes to others"
+    with pytest.raises(Forbidden) as refused:
+        await stand.inbox.requests.answer(eve, request.id, {"approve": True})
+    assert refused.value.code == "not_asked"
+    KEYS[giver.key_id] = giver
+    await stand.inbox.requests.answer(eve, request.id, {"approve": True})
+    assert (await stand.result(run)).state == "done"
+    assert paid == [("shop", 5000)]
+
+
+@HOW
+@pytest.mark.parametrize("who", ["giver", "taker", "voter"])
+async def test_what_was_agreed_to_is_void_where_the_right_is_lost_before_the_call(stand: Stand, how: str, who: str) -> None:
+    run = await begin(stand, payer, "pay", calls(("pay", {"to": "shop", "cents": 5000})), says("it was void"))
+    request = await opened(stand, run)
+    await stand.journal.pause(None, run)
+    giver, taker = person(f"giver_{who}_{how}"), person(f"taker_{who}_{how}", admin=False)
+    loan = await stand.inbox.lend(giver, taker.person or "", 60.0)
+    voter = giver if who == "voter" else taker
+    answered = await stand.inbox.requests.answer(voter, request.id, {"approve": True})
+    assert answered.state == "approved"
+    if (who, how) == ("taker", "role"):
+        await stand.inbox.take_back(giver, loan.id)  # what was agreed to while it held stays agreed to
+    else:
+        loses(how, taker.key_id if who == "taker" else giver.key_id)
+    await stand.journal.resume(None, run)
+    assert (await stand.result(run)).state == "done"
+    if (who, how) == ("taker", "role"):
+        assert paid == [("shop", 5000)]
+        return
+    assert paid == []
+    assert "may not any more" in stand.heard(payer)[-1]
+    assert (await opened(stand, run, "void")).note == "who agreed to it may not, or may not any more"
+
+
+async def test_a_yes_that_counts_no_more_is_made_up_for_by_another(stand: Stand) -> None:
+    run = await begin(stand, payer, "pay", calls(("pay", {"to": "shop", "cents": 50_000})), says("done"))
+    request = await opened(stand, run)
+    await stand.inbox.requests.answer(person("gil"), request.id, {"approve": True})
+    loses("key", "key_gil")
+    assert (await stand.inbox.requests.answer(ben, request.id, {"approve": True})).state == "open"
+    assert paid == []
+    await stand.inbox.requests.answer(cem, request.id, {"approve": True})
+    assert (await stand.result(run)).state == "done"
+    assert paid == [("shop", 50_000)]
 
 
 @pytest.mark.parametrize("answered", [False, True])

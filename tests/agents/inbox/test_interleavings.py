@@ -37,6 +37,7 @@ from penstock.agents.loop import Ended, Loop, Start
 from penstock.agents.model import Said
 from penstock.agents.performing import Performing
 from penstock.kernel.errors import Conflict, Forbidden
+from penstock.kernel.principal import Principal, Scope
 from penstock.storage.migrations import migrate
 from penstock.storage.records import DATABASE_FILE, open_records
 
@@ -91,6 +92,7 @@ class Interleavings(RuleBasedStateMachine):
             self.records,
             InboxSettings(),
             lambda: memory,
+            standing=self.standing,
             begin=begin,
             environ={},
             home=lambda: "org",
@@ -101,6 +103,8 @@ class Interleavings(RuleBasedStateMachine):
         self.people = 1
         self.known: dict[str, Known] = {}
         self.lent: dict[str, float] = {}
+        self.lost: set[str] = set()
+        self.gone: set[str] = set()
         self.world: list[str] = []
         self.wrong: list[str] = []
         self.ended: Ended | None = None
@@ -128,6 +132,20 @@ class Interleavings(RuleBasedStateMachine):
         self.put(1)
         self.execute(10_000)
 
+    def principal(self, voter: str) -> Principal:
+        """Who they are by now: what they lost is the scope that lets them agree."""
+        one = VOTERS[voter]
+        return msgspec.structs.replace(one, scopes=frozenset({Scope.CALL, Scope.READ})) if one.person in self.lost else one
+
+    def standing(self, key: str) -> Principal | None:
+        found = next((voter for voter, one in VOTERS.items() if one.key_id == key), None)
+        return None if found is None or found in self.gone else self.principal(found)
+
+    def agreed(self, known: Known) -> set[str]:
+        """In whose name it is agreed to now: whoever stands in does so for the giver, as long as that one may."""
+        mean = {voter: behalf for voter, behalf in known.yes.items() if voter not in self.gone and behalf not in self.gone}
+        return {behalf for behalf in mean.values() if behalf not in self.lost}
+
     def do(self, work: Any) -> Any:
         return self.loop.run_until_complete(work)
 
@@ -150,7 +168,7 @@ class Interleavings(RuleBasedStateMachine):
         assert not known.dead, f"{key} is {known.dead}"
         assert known.approved is not None, f"{key} is not approved"
         assert self.now < known.approved + VALID, f"{key} was approved too long ago"
-        assert len(known.yes) >= self.people, f"{key} needs {self.people} and has {known.yes}"
+        assert len(self.agreed(known)) >= self.people, f"{key} needs {self.people} and has {known.yes} without {self.lost | self.gone}"
         assert "ada" not in known.yes, f"{key} is approved by who began it"
 
     @rule(lives=st.integers(1, 12))
@@ -197,9 +215,9 @@ class Interleavings(RuleBasedStateMachine):
 
     def answer(self, voter: str, back: int, yes: bool, stale: bool) -> None:
         key = self.latest(back)
-        if not key:
+        if not key or voter in self.gone:
             return
-        known, who, request = self.known[key], VOTERS[voter], self.request(key)
+        known, who, request = self.known[key], self.principal(voter), self.request(key)
         said = {"approve": yes, "digest": "0" * 64 if stale else request.digest}
         try:
             self.do(self.inbox.requests.answer(who, request.id, said))
@@ -213,28 +231,42 @@ class Interleavings(RuleBasedStateMachine):
             known.dead = "rejected"
             return
         assert who.person != "ada"
-        assert who.person != "dan" or any(until > self.now for until in self.lent.values()), "dan stands in for nobody"
-        known.yes[who.person or ""] = who.person or ""
-        if len(known.yes) >= known.needed:
+        giver = "ben" if who.person == "dan" else str(who.person)
+        assert giver not in self.lost | self.gone, f"{giver} may not agree any more"
+        assert who.person != "dan" or self.lent.get("ben", 0.0) > self.now, "dan stands in for nobody"
+        known.yes[str(who.person)] = giver
+        if len(self.agreed(known)) >= known.needed:
             known.approved = self.now
 
     @rule(back=st.sampled_from([0, 0, 1]))
     def revoke(self, back: int) -> None:
         key = self.latest(back)
-        if key:
+        if key and "cem" not in self.gone:
             request = self.request(key)
             try:
-                self.do(self.inbox.requests.revoke(cem, request.id, "no"))
-            except Conflict:
+                self.do(self.inbox.requests.revoke(self.principal("cem"), request.id, "no"))
+            except (Conflict, Forbidden):
                 return
             assert key not in self.world, "what has happened cannot be taken back"
             self.known[key].dead = "revoked"
 
     @rule(giver=st.sampled_from(["ben", "ada"]), seconds=st.sampled_from([5.0, 500.0]))
     def lend(self, giver: str, seconds: float) -> None:
-        self.do(self.inbox.lend(VOTERS[giver], "dan", seconds))
-        if giver != "ada":  # who stands in for her may agree to nothing of hers
+        if giver in self.gone:
+            return
+        self.do(self.inbox.lend(self.principal(giver), "dan", seconds))
+        if giver not in ("ada", *self.lost):  # who stands in for her may agree to nothing of hers
             self.lent[giver] = max(self.lent.get(giver, 0.0), self.now + seconds)
+
+    @rule(who=st.sampled_from(["ben", "cem"]), how=st.sampled_from(["role", "role", "key"]))
+    def lose(self, who: str, how: str) -> None:
+        """Somebody may agree no more, or has no key any more."""
+        (self.lost if how == "role" else self.gone).add(who)
+
+    @rule()
+    def regain(self) -> None:
+        self.lost.clear()
+        self.gone.clear()
 
     @rule()
     def take_back(self) -> None:

@@ -31,13 +31,15 @@ class Withheld(Struct, frozen=True, kw_only=True):
 class Gate:
     """Says of each call that changes something whether it may begin."""
 
-    def __init__(self, policies: Policies, *, clock: Callable[[Connection], float] = moment) -> None:
+    def __init__(self, policies: Policies, standing: who.Standing, *, clock: Callable[[Connection], float] = moment) -> None:
+        """``standing`` says what the keys of those who agreed are worth now."""
         self.policies = policies
+        self._standing_of = standing
         self._clock = clock
 
     def permit(self, connection: Connection, call: Proposal) -> Withheld | None:
         """None where the call may begin: nothing is needed, or everybody who is needed by the policy in force has agreed to exactly this
-        call of this run, in time, none of them on their own behalf, and nobody has taken it back."""
+        call of this run, in time, none of them on their own behalf, all of them may still, and nobody has taken it back."""
         asked = self.policies.needs(connection, call)
         if asked.need.nothing:
             return None
@@ -71,8 +73,9 @@ class Gate:
                 return Withheld(code="approval_void", text="the approval does not hold any more")
         if kept.valid_until is None or now >= kept.valid_until:
             return Withheld(code="approval_expired", text="it was approved, but did not begin in time")
-        if not who.satisfied(kept.need, kept.votes, kept.key, kept.person) or (kept.key, kept.person) != (call.key, call.person):
-            return self._void(connection, kept, now, "who agreed to it may not")
+        votes = who.upheld(kept, self._standing_of)
+        if not who.satisfied(kept.need, votes, kept.key, kept.person) or (kept.key, kept.person) != (call.key, call.person):
+            return self._void(connection, kept, now, "who agreed to it may not, or may not any more")
         if not kept.need.covers(need):
             return self._void(connection, kept, now, "the policy asks for more by now")
         return None

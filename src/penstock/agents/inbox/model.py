@@ -151,7 +151,7 @@ def request_id(run: str, kind: Kind, ordinal: int | str) -> str:
 
 class Vote(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What somebody said: a person, or a validator (``validator`` is the agent's name). ``counts`` are the quorums, by number, among whose
-    people they are; ``behalf`` is the person who lets them."""
+    people they are; ``behalf`` is the person who lets them, ``behalf_key`` the key with which that one does."""
 
     voter: str
     key: str
@@ -159,6 +159,7 @@ class Vote(Struct, frozen=True, kw_only=True, omit_defaults=True):
     note: str = ""
     validator: str = ""
     behalf: str = ""
+    behalf_key: str = ""
     counts: tuple[int, ...] = ()
     at: float = 0.0
 
@@ -209,13 +210,14 @@ class Request(Struct, frozen=True, kw_only=True):
 
 
 class Delegation(Struct, frozen=True, kw_only=True):
-    """For a time one person may agree in another's place, as far as that one may. ``team`` and ``admin`` are what the giver's key was when
-    they gave it."""
+    """For a time one person may agree in another's place, as far as that one may: with the ``key`` that they gave it with, as it was then
+    (``team`` and ``admin``), and as it is when it counts."""
 
     id: str
     organisation: str
     giver: str
     taker: str
+    key: str
     team: str
     admin: bool
     created_at: float

@@ -50,12 +50,14 @@ class Requests:
         self,
         records: Records,
         journal: Callable[[], Journal],
+        standing: who.Standing,
         *,
         tell: Tell = lambda connection, request, event, at: None,
         clock: Callable[[Connection], float] = moment,
     ) -> None:
         self._records = records
         self._journal = journal
+        self._standing = standing
         self._tell = tell
         self.clock = clock
 
@@ -310,14 +312,15 @@ class Requests:
         if not person and not own:
             raise Forbidden("this needs a person, and the key belongs to none", code="person_needed")
         lent = store.lent(connection, kept.organisation, now, taker=person) if person else []
-        counts, behalf = who.counts(kept, principal, lent, now)
+        counts, loan = who.counts(kept, principal, lent, self._standing, now)
         if not counts and not own:
             raise Forbidden(f"this needs {kept.need.told()}", code="not_asked")
         voter = person or principal.key_id
         if any(vote.voter == voter for vote in kept.votes):
             raise Conflict("you have answered this already", code="request_over", param="id")
-        vote = Vote(voter=voter, key=principal.key_id, approve=said.approve, note=said.note, behalf=behalf, counts=counts, at=now)
-        self._count(connection, kept, vote, now)
+        behalf, lent_by = (loan.giver, loan.key) if loan is not None else ("", "")
+        told: dict[str, Any] = {"approve": said.approve, "note": said.note, "behalf": behalf, "behalf_key": lent_by}
+        self._count(connection, kept, Vote(voter=voter, key=principal.key_id, counts=counts, at=now, **told), now)
 
     def _count(self, connection: Connection, kept: Request, said: Vote, now: float) -> None:
         """Keep what somebody said, and end the request where that decides it."""
@@ -328,7 +331,7 @@ class Requests:
         if not said.approve:
             store.end(connection, kept.id, "open", "rejected", now, by=said.voter, note=said.note)
             self._noted(connection, kept, "rejected", now)
-        elif who.satisfied(kept.need, (*kept.votes, said), kept.key, kept.person):
+        elif who.satisfied(kept.need, (*who.upheld(kept, self._standing), said), kept.key, kept.person):
             store.end(connection, kept.id, "open", "approved", now, by=said.voter, valid_until=now + kept.need.valid)
             self._noted(connection, kept, "approved", now)
 

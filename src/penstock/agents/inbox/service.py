@@ -53,13 +53,15 @@ class Inbox:
         settings: InboxSettings,
         journal: Callable[[], Journal],
         *,
+        standing: who.Standing,
         begin: Begin,
         environ: Mapping[str, str],
         home: Callable[[], str] = lambda: "",
         name: Callable[[str], str] = lambda id: id,
         clock: Callable[[Connection], float] = moment,
     ) -> None:
-        """``name`` is the name behind an id, or the id where nobody knows it. Raises `SettingsError` for rules that cannot be."""
+        """``standing`` says what a key is worth now. ``name`` is the name behind an id, or the id where nobody knows it. Raises
+        `SettingsError` for rules that cannot be."""
         floor = Policy(rules=settings.rules, match=settings.match)
         try:
             policies.check(floor, settings.validators, "agents.inbox")
@@ -69,12 +71,13 @@ class Inbox:
         self._settings = settings
         self._name = name
         self._clock = clock
+        self._keys = standing
         self._swept = ""
         self._standing: dict[str, tuple[int, float]] = {}
         self.policies = Policies(floor, home)
         self.notices = Notices(records, settings, environ, home=home)
-        self.requests = Requests(records, journal, tell=self.notices.tell, clock=clock)
-        self.gate = Gate(self.policies, clock=clock)
+        self.requests = Requests(records, journal, standing, tell=self.notices.tell, clock=clock)
+        self.gate = Gate(self.policies, standing, clock=clock)
         self.validators = Validators(settings.validators, begin)
 
     def consent(self) -> Consent:
@@ -116,7 +119,7 @@ class Inbox:
             return now, lent
 
         now, lent = await self._records.read(read)
-        whys = [_why_not(one, principal, lent, now) for one in found]
+        whys = [_why_not(one, principal, lent, self._keys, now) for one in found]
         return [RequestView(request=one, may=not why, why=why) for one, why in zip(found, whys, strict=True)]
 
     async def lend(self, principal: Principal, taker: str, seconds: float) -> Delegation:
@@ -136,6 +139,7 @@ class Inbox:
                 organisation=principal.organisation,
                 giver=giver,
                 taker=taker,
+                key=principal.key_id,
                 team=team,
                 admin=principal.may(Scope.ADMIN),
                 created_at=now,
@@ -261,7 +265,7 @@ class Inbox:
         return failed, self.notices.lacks, await self._records.read(store.standing)
 
 
-def _why_not(one: Request, principal: Principal, lent: Sequence[Delegation], now: float) -> str:
+def _why_not(one: Request, principal: Principal, lent: Sequence[Delegation], standing: who.Standing, now: float) -> str:
     """Why the reader may not answer; empty where they may."""
     if one.state != "open" or now >= one.expires_at:
         return "it is over"
@@ -276,4 +280,4 @@ def _why_not(one: Request, principal: Principal, lent: Sequence[Delegation], now
         return "your key belongs to no person"
     if any(vote.voter == principal.person for vote in one.votes):
         return "you have answered it"
-    return "" if who.counts(one, principal, lent, now)[0] else "it goes to others"
+    return "" if who.counts(one, principal, lent, standing, now)[0] else "it goes to others"

@@ -1,13 +1,18 @@
-"""Who may agree to what: never whoever began it, and nobody twice."""
+"""Who may agree to what: never whoever began it, nobody twice, and nobody who has lost the right since."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+
+from msgspec import structs
 
 from penstock.agents.inbox.model import ADMINS, ANYONE, Delegation, Need, Quorum, Request, Vote
 from penstock.kernel.errors import RequestError
 from penstock.kernel.principal import Principal, Scope
+
+Standing = Callable[[str], Principal | None]
+"""Who a key, by its id, stands for now; None where it is unknown, has expired or was revoked."""
 
 NAMED = re.compile(r"(person|team):[\w.:-]{1,200}")
 
@@ -32,17 +37,46 @@ def own(one: Request, principal: Principal) -> bool:
     return principal.key_id == one.key or bool(principal.person and principal.person == one.person)
 
 
-def counts(one: Request, principal: Principal, lent: Sequence[Delegation], now: float) -> tuple[tuple[int, ...], str]:
-    """Among whose people the principal is, by the number of the quorum, and on whose behalf where it is not by their own right. Nobody
-    counts on behalf of whoever the run works for."""
+def counts(
+    one: Request, principal: Principal, lent: Sequence[Delegation], standing: Standing, now: float
+) -> tuple[tuple[int, ...], Delegation | None]:
+    """Among whose people the principal is, by the number of the quorum, and who lets them where it is not by their own right. Nobody
+    counts on behalf of whoever the run works for, nor of whoever has lost the right themselves."""
     admin = principal.may(Scope.ADMIN)
     mine = _counted(one, principal.person or "", principal.team or "", admin, now)
     if mine:
-        return mine, ""
+        return mine, None
     for loan in lent:
-        if loan.giver != one.person and (theirs := _counted(one, loan.giver, loan.team, loan.admin, now)):
-            return theirs, loan.giver
-    return (), ""
+        giver = _person(standing(loan.key), one.organisation, loan.giver)
+        if giver is None or loan.giver == one.person:
+            continue
+        team = loan.team if giver.team == loan.team else ""
+        if theirs := _counted(one, loan.giver, team, loan.admin and giver.may(Scope.ADMIN), now):
+            return theirs, loan
+    return (), None
+
+
+def upheld(one: Request, standing: Standing) -> tuple[Vote, ...]:
+    """What was said to a request, as far as it counts now: a yes of a person whose key has lost the right since, or whose giver's has, is
+    among no quorum any more. A no stays one."""
+    return tuple(
+        vote if vote.validator or not vote.approve else structs.replace(vote, counts=_still(one, vote, standing)) for vote in one.votes
+    )
+
+
+def _still(one: Request, vote: Vote, standing: Standing) -> tuple[int, ...]:
+    found = _person(standing(vote.key), one.organisation, vote.voter)
+    if found is not None and vote.behalf:
+        found = _person(standing(vote.behalf_key), one.organisation, vote.behalf)
+    if found is None:
+        return ()
+    still = _counted(one, found.person or "", found.team or "", found.may(Scope.ADMIN), vote.at)
+    return tuple(n for n in vote.counts if n in still)
+
+
+def _person(found: Principal | None, organisation: str, person: str) -> Principal | None:
+    """Who a key stands for, where that is still this person of this organisation."""
+    return found if found is not None and (found.organisation, found.person) == (organisation, person) else None
 
 
 def _counted(one: Request, person: str, team: str, admin: bool, now: float) -> tuple[int, ...]:
