@@ -16,7 +16,7 @@ from msgspec import Struct, structs
 
 from penstock.agents.inbox.consent import Held
 from penstock.agents.inbox.model import Need
-from penstock.agents.inbox.provenance import Reading
+from penstock.agents.inbox.provenance import Reading, does
 from penstock.agents.limits import Limits, Spent
 from penstock.agents.model import Said
 from penstock.agents.patience import PATIENT
@@ -235,7 +235,14 @@ class Running:
     def _held(self, one: Wanted, outcome: Outcome, need: Need) -> Held:
         origin = self.reading.origin()
         call = proposed(one.tool, one.arguments, self._context(one), origin)
-        return Held(call=call, origin=origin, need=need, policy=outcome.policy, at=outcome.at, description=one.tool.description)
+        return Held(
+            call=call,
+            origin=origin,
+            need=need,
+            policy=outcome.policy,
+            at=outcome.at,
+            description=does(one.tool.description, one.tool.told_by),
+        )
 
     # Runs below this one
 

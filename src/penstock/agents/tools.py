@@ -84,7 +84,8 @@ class Tool(Generic[P, R]):
     not. Without either, a call in doubt is reported as such and not made again, unless it only reads.
 
     Policies (docs/approvals.md) go by its ``effect``, its ``owner`` and its ``amount``. ``labels`` (``untrusted``) are put on what it
-    returns, and so on all that a run does once it has read that.
+    returns, and so on all that a run does once it has read that. ``told_by`` names who wrote its description, where that is neither its
+    author nor whoever runs the installation (``the MCP server billing``): no validator is shown such a text.
     """
 
     def __init__(
@@ -103,6 +104,7 @@ class Tool(Generic[P, R]):
         amount: Amount | None = None,
         owner: str = "",
         labels: Sequence[str] = (),
+        told_by: str = "",
     ) -> None:
         self.function = function
         self.name = name or function.__name__
@@ -118,6 +120,7 @@ class Tool(Generic[P, R]):
         self.amount = amount
         self.owner = owner
         self.labels = tuple(labels)
+        self.told_by = told_by
         self._schema = schema
         self._valid: Validator | None = None
         if schema is not None:

@@ -263,6 +263,13 @@ class Interleavings(RuleBasedStateMachine):
         """Somebody may agree no more, or has no key any more."""
         (self.lost if how == "role" else self.gone).add(who)
 
+    @rule(who=st.sampled_from(["ben", "cem"]), how=st.sampled_from(["role", "key"]))
+    def lose_in_between(self, who: str, how: str) -> None:
+        """Somebody agrees, and may agree no more before the call begins."""
+        self.agree()
+        self.lose(who, how)
+        self.execute(10_000)
+
     @rule()
     def regain(self) -> None:
         self.lost.clear()

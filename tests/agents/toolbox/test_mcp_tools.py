@@ -43,7 +43,7 @@ def test_effects(tmp_path: Path) -> None:
         "t_label_it_": ("write", True),
     }
     (picked,) = mcp(server, path, effects={"find": "read"}, only=["find"])
-    assert picked.effect == "read"
+    assert (picked.effect, picked.told_by) == ("read", "the MCP server tickets")
     with pytest.raises(SettingsError, match="holds no tool nothing"):
         mcp(server, path, only=["nothing"])
 

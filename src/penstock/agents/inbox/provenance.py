@@ -147,7 +147,8 @@ def traced(call: Proposal, origin: Origin) -> Proposal:
 
 
 def shown(call: Proposal, rules: tuple[str, ...], description: str) -> str:
-    """The proposal as a validator is told it: no free text of the arguments, and none of what was read."""
+    """The proposal as a validator is told it: no free text of the arguments, and none of what was read. ``description`` says what
+    the tool does, as `does` tells it."""
     told = {
         "tool": call.tool,
         "what_it_does": description,
@@ -172,6 +173,11 @@ def shown(call: Proposal, rules: tuple[str, ...], description: str) -> str:
         "digest": call.digest,
     }
     return msgspec.json.encode(told).decode()
+
+
+def does(description: str, told_by: str) -> str:
+    """What a tool does, for a validator: its description, unless a stranger wrote that, whose words may be meant for the validator too."""
+    return f"withheld: {len(description)} characters that {told_by} wrote" if told_by else description
 
 
 def _leaves(value: Any, path: str) -> Iterator[tuple[str, Any]]:

@@ -183,6 +183,7 @@ def _tool(link: _Link, pin: Pin, effect: Effect, prefix: str, most_bytes: int, *
             honours_key=again,
             seconds=link.server.seconds,
             most_bytes=most_bytes,
+            told_by=f"the MCP server {link.server.name}",
         )
     except ValueError as fault:
         raise SettingsError(f"mcp: {link.server.name}: {fault}", param="pins") from fault

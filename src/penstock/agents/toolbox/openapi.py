@@ -170,6 +170,7 @@ def _tool(
         honours_key=keyed or id in honoured or method == "put",
         seconds=web.seconds + 10.0,
         most_bytes=2 * web.most_bytes + 4096,
+        told_by="the document of the API",
     )
 
 
