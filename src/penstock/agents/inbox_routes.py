@@ -105,18 +105,23 @@ class LoanList(Struct, frozen=True, kw_only=True):
 
 
 class TrailQuery(Struct, frozen=True, kw_only=True):
-    """Lines of the trail: of one subject (a request, a delegation, ``policy``) or of all, from behind the line ``after``."""
+    """Lines of the trail: of one subject (a request, a delegation, ``policy``) or of all, from below the line ``before``. ``check`` follows
+    the whole of it from its beginning."""
 
     subject: str = ""
-    after: Annotated[int, Meta(ge=0)] = 0
-    limit: Annotated[int, Meta(ge=1, le=1000)] = 200
+    before: Annotated[int, Meta(ge=1, le=2**53)] | None = None
+    limit: Annotated[int, Meta(ge=1, le=1000)] = 100
+    check: bool = False
 
 
 class Trail(Struct, frozen=True, kw_only=True):
-    """Lines, the oldest first. ``broken_at`` is the first line of the whole trail that was changed or stands behind one that was taken
-    out; null when all is whole."""
+    """Lines, the newest first; ``next`` goes into ``before`` for the page after this one, null when this is the last. ``broken_at`` is the
+    first line of the whole trail that was changed or stands behind one that was taken out; null when all is whole, or nobody asked
+    (``checked``)."""
 
     data: list[TrailLine]
+    next: int | None
+    checked: bool
     broken_at: int | None
 
 
@@ -201,8 +206,9 @@ def routes(inbox: Inbox, agents: Callable[[], Mapping[str, Startable]]) -> Seque
 
     async def trail(ask: Ask) -> Trail:
         query = ask.query(TrailQuery)
-        found, broken = await inbox.trail(ask.principal, query.subject, query.after, query.limit)
-        return Trail(data=found, broken_at=broken)
+        found, older = await inbox.trail(ask.principal, query.subject, before=query.before, limit=query.limit)
+        broken = await inbox.broken(ask.principal) if query.check else None
+        return Trail(data=found, next=older, checked=query.check, broken_at=broken)
 
     read, call, admin, one = Scope.READ, Scope.CALL, Scope.ADMIN, "/v1/inbox/requests/{id}"
 

@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 import pytest
 import pytest_asyncio
+from sqlalchemy import update
 from tests.agents.inbox import payments
 from tests.agents.test_service import Provider, call
 from tests.alerts.smtp import smtp_server
@@ -20,8 +21,10 @@ from tests.edge.contract import Contract
 from tests.gateway.upstream import Conversation, serving
 from tests.house import House, open_house
 
+from penstock.agents.tables import TRAIL
 from penstock.kernel.journal import Journal
 from penstock.kernel.signing import verify
+from penstock.storage.records import Records
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(120)]
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
@@ -47,6 +50,7 @@ class Place(msgspec.Struct):
     receiver: Receiver
     mails: list[tuple[str, list[str], str]]
     keys: dict[str, str]
+    people: dict[str, str]
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -65,10 +69,12 @@ async def place(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Place
         )
         async with open_house(tmp_path_factory.mktemp("house"), settings) as house:
             keys: dict[str, str] = {}
+            people: dict[str, str] = {}
             for name in ("Ada", "Ben"):
                 made = await house.made("/v1/people", {"name": name})
+                people[name] = made["id"]
                 keys[name], _ = await house.key(name=name, person=made["id"], scopes=["call", "read", "admin"])
-            yield Place(house, provider, receiver, smtp.mails, keys)
+            yield Place(house, provider, receiver, smtp.mails, keys, people)
     del os.environ["TEST_INBOX_SECRET"]
 
 
@@ -152,7 +158,33 @@ async def test_policies_are_kept_in_versions_and_tried_without_calling(place: Pl
     assert answer.json["told"] == "2 people (admins)"
     trail = (await house.ask("GET", "/v1/inbox/trail?subject=policy")).json
     assert [line["action"] for line in trail["data"]] == ["changed"]
-    assert trail["broken_at"] is None
+    assert (trail["next"], trail["checked"], trail["broken_at"]) == (None, False, None)
+
+
+async def test_the_trail_is_read_page_by_page_and_says_where_it_was_changed(place: Place) -> None:
+    house, contract = place.house, await Contract.of(place.house)
+    for seconds in range(60, 67):
+        await house.made("/v1/inbox/delegations", {"taker": place.people["Ben"], "seconds": seconds}, key=place.keys["Ada"])
+    whole = (await house.ask("GET", "/v1/inbox/trail?limit=1000")).json["data"]
+    assert [line["id"] for line in whole] == sorted((line["id"] for line in whole), reverse=True)
+    pages: list[dict[str, Any]] = []
+    path: str | None = "/v1/inbox/trail?limit=3"
+    while path is not None:
+        answer = await house.ask("GET", path)
+        contract.check("GET", "/v1/inbox/trail", None, answer)
+        assert 0 < len(answer.json["data"]) <= 3
+        pages += answer.json["data"]
+        path = f"/v1/inbox/trail?limit=3&before={answer.json['next']}" if answer.json["next"] else None
+    assert pages == whole
+    assert (await house.ask("GET", "/v1/inbox/trail?before=0")).status == 400
+    assert (await house.ask("GET", "/v1/inbox/trail?limit=1&check=true")).json["broken_at"] is None
+    changed = whole[2]["id"]
+    records = house.app.ports.get(Records)
+    await records.write(lambda connection: connection.execute(update(TRAIL).where(TRAIL.c.id == changed).values(person="somebody")))
+    told = (await house.ask("GET", "/v1/inbox/trail?limit=1&check=true")).json
+    assert (told["checked"], told["broken_at"]) == (True, changed)
+    was = whole[2]["person"]
+    await records.write(lambda connection: connection.execute(update(TRAIL).where(TRAIL.c.id == changed).values(person=was)))
 
 
 async def test_the_doctor_and_the_metrics_know_of_what_waits(place: Place) -> None:

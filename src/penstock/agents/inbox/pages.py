@@ -55,7 +55,7 @@ def pages(ports: Ports, inbox: Inbox) -> Sequence[Page]:
 
     async def _one(request: Request, principal: Principal, view: RequestView, fault: PenstockError | None) -> Response:
         one = view.request
-        lines = await inbox.lines(principal, one.id, 100)
+        lines, _ = await inbox.trail(principal, one.id)
         return ports.get(Console).page(
             request,
             "agents/request.html",
@@ -67,7 +67,7 @@ def pages(ports: Ports, inbox: Inbox) -> Sequence[Page]:
             leaves=[_leaf(one, leaf) for leaf in one.proposal.leaves] if one.proposal else [],
             arguments=_json(one.proposal.arguments) if one.proposal else "",
             votes=[{"vote": vote, "who": vote.validator or name(vote.voter), "behalf": name(vote.behalf)} for vote in one.votes],
-            lines=[{"line": line, "who": name(line.person or line.by), "what": _told(line.details)} for line in lines],
+            lines=[{"line": line, "who": name(line.person or line.by), "what": _told(line.details)} for line in reversed(lines)],
             began=name(one.person or one.key),
             plain=one.schema is None or one.schema.get("type") == "string",
             schema=_json(one.schema) if one.schema else "",

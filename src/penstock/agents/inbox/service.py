@@ -206,19 +206,22 @@ class Inbox:
             policies.check(draft, self._settings.validators)
         return await self._records.read(lambda c: self.policies.needs(c, call, draft))
 
-    async def lines(self, principal: Principal, subject: str, limit: int) -> list[TrailLine]:
-        """The first lines of the trail of one subject, without a look at whether the whole of it is in order."""
-        return await self._records.read(lambda c: store.trail(c, principal.organisation, subject=subject, limit=limit))
+    async def trail(
+        self, principal: Principal, subject: str = "", *, before: int | None = None, limit: int = 100
+    ) -> tuple[list[TrailLine], int | None]:
+        """Lines of the organisation's trail, the newest first, from below the line ``before``; and what is ``before`` for those that are
+        older still, None where none are."""
 
-    async def trail(self, principal: Principal, subject: str, after: int, limit: int) -> tuple[list[TrailLine], int | None]:
-        """Lines of the organisation's trail, the oldest first, and the first line of all that was changed, if any."""
+        def read(connection: Connection) -> list[TrailLine]:
+            return store.trail(connection, principal.organisation, subject=subject, before=before, limit=limit + 1)
 
-        def read(connection: Connection) -> tuple[list[TrailLine], int | None]:
-            whole = store.trail(connection, principal.organisation, limit=1_000_000)
-            found = store.trail(connection, principal.organisation, subject=subject, after=after, limit=limit)
-            return found, store.broken(whole)
+        found = await self._records.read(read)
+        return found[:limit], found[limit - 1].id if len(found) > limit else None
 
-        return await self._records.read(read)
+    async def broken(self, principal: Principal) -> int | None:
+        """The first line of the organisation's whole trail that was changed, or stands behind one that was taken out; None where all is
+        whole. Follows it from its beginning."""
+        return await self._records.read(lambda connection: store.broken(connection, principal.organisation))
 
     # What the house does by itself
 

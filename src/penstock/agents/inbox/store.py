@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import msgspec
@@ -18,7 +18,8 @@ _TRAIL: Trail[TrailLine] = Trail(
     lambda line: {**msgspec.structs.asdict(line), "details": encode_json(line.details)},
     lambda line: msgspec.structs.replace(line, id=0, digest=""),
 )
-broken = _TRAIL.broken
+PIECE = 1000
+"""Lines that are read at once when the whole trail is followed."""
 
 
 def note(
@@ -31,13 +32,34 @@ def note(
     _TRAIL.note(connection, line)
 
 
-def trail(connection: Connection, organisation: str, *, subject: str = "", after: int = 0, limit: int = 200) -> list[TrailLine]:
-    """Lines of an organisation's trail, the oldest first."""
-    asked = select(TRAIL).where(TRAIL.c.organisation == organisation, TRAIL.c.id > after).order_by(TRAIL.c.id).limit(limit)
+def trail(connection: Connection, organisation: str, *, subject: str = "", before: int | None = None, limit: int = 100) -> list[TrailLine]:
+    """Lines of an organisation's trail, the newest first, from below the line ``before``."""
+    asked = select(TRAIL).where(TRAIL.c.organisation == organisation).order_by(TRAIL.c.id.desc()).limit(limit)
     if subject:
         asked = asked.where(TRAIL.c.subject == subject)
-    rows = connection.execute(asked).mappings().all()
-    return [TrailLine(**{**row, "details": msgspec.json.decode(row["details"])}) for row in rows]
+    if before is not None:
+        asked = asked.where(TRAIL.c.id < before)
+    return [_line(row) for row in connection.execute(asked).mappings()]
+
+
+def broken(connection: Connection, organisation: str) -> int | None:
+    """The first line of an organisation's whole trail that does not follow from the one before it; None where all do."""
+    return _TRAIL.broken(_whole(connection, organisation))
+
+
+def _whole(connection: Connection, organisation: str) -> Iterator[TrailLine]:
+    after = 0
+    while True:
+        asked = select(TRAIL).where(TRAIL.c.organisation == organisation, TRAIL.c.id > after).order_by(TRAIL.c.id).limit(PIECE)
+        found = [_line(row) for row in connection.execute(asked).mappings()]
+        yield from found
+        if len(found) < PIECE:
+            return
+        after = found[-1].id
+
+
+def _line(row: Any) -> TrailLine:
+    return TrailLine(**{**row, "details": msgspec.json.decode(row["details"])})
 
 
 def add(connection: Connection, one: Request, escalates_at: float | None) -> None:
