@@ -110,6 +110,45 @@ async def test_what_failed_goes_too_and_what_is_paused_stays(kept: JournalServic
     assert await kept.retire(tomorrow()) == 2
 
 
+async def test_those_of_somebody_are_found_with_all_below_and_go_from_the_archive_too(kept: JournalService, folder: Path) -> None:
+    def anns(name: str, given: Any) -> bool:
+        return name in ("leaf", "tree") and given == "ann"
+
+    old, other = [await kept.start("leaf", given, organisation="org") for given in ("ann", "bob")]
+    for run in (old, other):
+        await kept.result("org", run, 20)
+    assert await kept.retire(tomorrow()) == 2
+    done, goes_on = [await kept.start("tree", "ann", organisation="org") for _ in range(2)]
+    theirs = await kept.start("leaf", "ann", organisation="others")
+    await kept.result("others", theirs, 20)
+    below: dict[str, str | None] = {}
+    for run in (done, goes_on):
+        while len(found := await kept.history("org", run)) < 3:
+            await kept.ready()
+        below[run] = next(step.child for step in found if step.child)
+    await kept.signal("org", done, "more", 1)
+    await kept.result("org", done, 20)
+    mine = await kept.whose("org", anns)
+    assert sorted(mine) == sorted([old, done, str(below[done])])
+    await kept.remove("org", mine)
+    assert (set(archived(folder)) & {old, other}, await kept.whose("org", anns)) == ({other}, [])
+    for gone in (done, below[done]):
+        with pytest.raises(NotFound):
+            await kept.get("org", str(gone))
+    for left in (goes_on, below[goes_on]):
+        assert (await kept.get("org", str(left))).organisation == "org"
+    assert (await kept.get("others", theirs)).state is RunState.DONE
+    await kept.remove("org", mine)
+    await kept.cancel("org", goes_on)
+    mine = await kept.whose("org", anns)
+    await kept.resume("org", goes_on)  # taken up again before it is taken out
+    await kept.remove("org", mine)
+    assert (await kept.get("org", goes_on)).state in (RunState.QUEUED, RunState.RUNNING)
+    await kept.cancel("org", goes_on)
+    await kept.remove("org", await kept.whose("org", anns))
+    await kept.retire(tomorrow())
+
+
 async def test_nothing_goes_where_the_archive_cannot_be_written(
     kept: JournalService, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

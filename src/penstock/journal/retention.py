@@ -1,4 +1,5 @@
-"""What becomes of runs that ended long ago: written to an archive where one is wanted, then taken out of the journal. Blocking.
+"""What becomes of runs that ended long ago, written to an archive where one is wanted, then taken out of the journal; and of those that
+are to be erased, from both. Blocking.
 
 A run goes when it and the run that started it have ended before the day that the settings say, so that nobody who is still at work loses
 a child. The archive is on disk before the journal lets go: a process that dies in between leaves runs in both, and the next round goes on.
@@ -9,9 +10,11 @@ from __future__ import annotations
 
 import gzip
 import logging
+import math
 import os
 import time
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Sequence
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, NamedTuple, cast
@@ -24,7 +27,7 @@ from penstock.journal.reading import STATES, Reader
 from penstock.journal.serial import FORMAT, Json
 from penstock.journal.terms import PAUSED
 from penstock.kernel.errors import StepFailed, StorageError
-from penstock.kernel.journal import ENDED, RunInfo, StepInfo
+from penstock.kernel.journal import ENDED, Mine, RunInfo, StepInfo
 
 FOLDER = "archive/runs"
 """Below the data folder: a folder for each day on which runs ended, in it gzip files with a line of JSON for each run."""
@@ -33,6 +36,8 @@ _log = logging.getLogger("penstock.journal")
 
 _ENDS = tuple(status for status, state in STATES.items() if state in ENDED)
 _json = Json()
+_PIECE = 200
+"""Runs that are looked at, or taken out, at once."""
 
 
 class Archived(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,12 +62,23 @@ class Page(NamedTuple):
     next: Place | None
 
 
-class Retention:
-    """``system`` is DBOS's access to its database. ``archive`` is the folder of the archive, None where there is none."""
+class _Told(msgspec.Struct):
+    """Of a line of the archive, what says whose it is."""
 
-    def __init__(self, system: Any, reader: Reader, archive: Path | None) -> None:
+    run: RunInfo
+    input: Any = None
+
+
+_told = msgspec.json.Decoder(_Told)
+
+
+class Retention:
+    """``system`` is DBOS's access to its database. ``folder`` is the archive's, and ``archive`` whether runs go there."""
+
+    def __init__(self, system: Any, reader: Reader, folder: Path, *, archive: bool) -> None:
         self._system = system
         self._reader = reader
+        self._folder = folder
         self._archive = archive
 
     def retire(self, before: float, after: Place = FIRST, most: int = 100) -> Page:
@@ -71,7 +87,7 @@ class Retention:
         found = self._old(before, after, most)
         unreadable: list[str] = []
         gone = [id for _, id in found]
-        if gone and self._archive is not None:
+        if gone and self._archive:
             whole: list[Archived] = []
             for id in gone:
                 try:
@@ -83,9 +99,79 @@ class Retention:
                     unreadable.append(id)
             gone = [one.run.id for one in whole]
             if gone:
-                self._write(self._archive, whole)
+                self._write(self._folder, whole)
         taken = self._take_out(gone, before) if gone else 0
         return Page(taken, unreadable, found[-1] if len(found) == most else None)
+
+    def whose(self, organisation: str, mine: Mine) -> list[str]:
+        """Runs of an organisation that are over, here or in the archive, and were started with something for which ``mine`` says yes; and
+        those below them, whatever these were started with. One that was started by a run which goes on is left until that ends too."""
+        found: set[str] = set()
+        below: dict[str, list[str]] = defaultdict(list)
+        for one, parent, name, given in self._all(organisation):
+            below[parent or ""].append(one)
+            if mine(name, given):
+                found.add(one)
+        asked = list(found)
+        while asked:
+            children = [child for child in below.get(asked.pop(), ()) if child not in found]
+            found.update(children)
+            asked.extend(children)
+        return sorted(found)
+
+    def remove(self, organisation: str, ids: Collection[str]) -> None:
+        """Take runs that `whose` has found out of the journal and the archive. A second time does nothing. Raises `StorageError`."""
+        runs = self._system.tables.workflow_status
+        whole = sorted(ids)
+        for start in range(0, len(whole), _PIECE):
+            asked = sa.select(runs.c.workflow_uuid).where(runs.c.workflow_uuid.in_(whole[start : start + _PIECE]))
+            with self._system.engine.connect() as connection:
+                # One that was taken up again meanwhile stays until it ends once more.
+                held = list(connection.execute(asked.where(runs.c.authenticated_user == organisation, _over(runs, math.inf))).scalars())
+            if held:
+                self._take_out(held, math.inf)
+        try:
+            for path in self._archived():
+                lines = gzip.decompress(path.read_bytes()).splitlines(keepends=True)
+                left = [line for line in lines if _told.decode(line).run.id not in ids]
+                if not left:
+                    path.unlink()
+                elif len(left) < len(lines):
+                    _put(path, gzip.compress(b"".join(left), 6))
+        except OSError as fault:
+            raise StorageError(f"runs cannot be taken out of the archive in {self._folder}: {fault.strerror}") from fault
+
+    def _all(self, organisation: str) -> Iterator[tuple[str, str | None, str, Any]]:
+        """Every run that is over and started by none that goes on: its id, what started it, its name, what it was given."""
+        runs, inputs = self._system.tables.workflow_status, self._system.tables.workflow_input
+        parents = runs.alias("parents")
+        asked = (
+            sa.select(runs.c.workflow_uuid, runs.c.parent_workflow_id, runs.c.name, sa.func.coalesce(inputs.c.inputs, runs.c.inputs))
+            .outerjoin(inputs, inputs.c.workflow_uuid == runs.c.workflow_uuid)
+            .outerjoin(parents, parents.c.workflow_uuid == runs.c.parent_workflow_id)
+            .where(runs.c.authenticated_user == organisation, runs.c.serialization == FORMAT, _over(runs, math.inf))
+            .where(sa.or_(parents.c.workflow_uuid.is_(None), _over(parents, math.inf)))
+            .order_by(runs.c.workflow_uuid)
+            .limit(_PIECE)
+        )
+        after = ""
+        while True:
+            with self._system.engine.connect() as connection:
+                rows = connection.execute(asked.where(runs.c.workflow_uuid > after)).all()
+            for id, parent, name, kept in rows:
+                arguments = _json.deserialize(kept)["args"] if kept else ()
+                yield id, parent, name.partition("@")[0], arguments[0] if arguments else None
+            if len(rows) < _PIECE:
+                break
+            after = rows[-1][0]
+        for path in self._archived():
+            for one in map(_told.decode, gzip.decompress(path.read_bytes()).splitlines()):
+                if one.run.organisation == organisation:
+                    yield one.run.id, one.run.parent, one.run.name, one.input
+
+    def _archived(self) -> list[Path]:
+        # Also of a time when there was to be one: what is there holds what it holds.
+        return sorted(self._folder.glob("*/*.jsonl.gz"))
 
     def _old(self, before: float, after: Place, most: int) -> list[Place]:
         runs = self._system.tables.workflow_status
@@ -179,11 +265,11 @@ def _put(path: Path, data: bytes) -> None:
 
 def _over(runs: Any, before: float) -> Any:
     paused = sa.and_(runs.c.status == "CANCELLED", sa.func.coalesce(runs.c.attributes[PAUSED].as_boolean(), sa.false()))
-    return sa.and_(runs.c.status.in_(_ENDS), runs.c.completed_at < int(before * 1e3), ~paused)
+    return sa.and_(runs.c.status.in_(_ENDS), *(() if before == math.inf else (runs.c.completed_at < int(before * 1e3),)), ~paused)
 
 
 def _has(one: Any, before: float) -> bool:
     """The same as `_over`, of a row."""
     kept: dict[str, Any] = one.attributes or {}
     paused = one.status == "CANCELLED" and kept.get(PAUSED)
-    return one.status in _ENDS and one.completed_at is not None and one.completed_at < int(before * 1e3) and not paused
+    return one.status in _ENDS and one.completed_at is not None and one.completed_at < before * 1e3 and not paused

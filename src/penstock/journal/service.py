@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import importlib.util
 import logging
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -19,13 +19,14 @@ from penstock.journal.terms import FORKED_BY, LABELS, QUEUE, Definition, file_of
 from penstock.kernel.errors import Conflict, JournalInUse, JournalNotInstalled, JournalUnavailable, NotFound, RequestError
 from penstock.kernel.events import Events, RunEnded
 from penstock.kernel.ids import new_id
-from penstock.kernel.journal import ENDED, JOURNAL, Queue, QueueDepth, RunFilter, RunFunction, RunInfo, RunState, StepInfo
+from penstock.kernel.journal import ENDED, JOURNAL, Mine, Queue, QueueDepth, RunFilter, RunFunction, RunInfo, RunState, StepInfo
 from penstock.kernel.waits import Wait
 
 if TYPE_CHECKING:
     from penstock.journal.engine import Engine
     from penstock.journal.place import Place
     from penstock.journal.reading import Reader
+    from penstock.journal.retention import Retention
     from penstock.journal.waits import Only
 
 T = TypeVar("T")
@@ -58,6 +59,7 @@ class JournalService:
         self._engine: Engine | None = None
         self._reader: Reader | None = None
         self._opening = asyncio.Lock()
+        self._retiring = asyncio.Lock()
         self._closed = False
         self.held = False
         """Whether this process works on the journal, or is about to."""
@@ -277,17 +279,35 @@ class JournalService:
         engine, kept = self._engine, self._settings.keep_days
         if engine is None or not kept:
             return 0
-        from penstock.journal.retention import FIRST, FOLDER, Retention  # needs DBOS, which is an extra
+        from penstock.journal.retention import FIRST  # needs DBOS, which is an extra
 
-        retention = Retention(engine.system, await self._read(), self._data_dir / FOLDER if self._settings.archive else None)
-        gone, unreadable, at = 0, 0, FIRST
+        retention, gone, unreadable, at = await self._retention(), 0, 0, FIRST
         while at is not None and await self._ask(engine.leads):
-            page = await self._ask(partial(retention.retire, now - kept * 86_400, at))
+            async with self._retiring:
+                page = await self._ask(partial(retention.retire, now - kept * 86_400, at))
             gone, unreadable, at = gone + page.taken, unreadable + len(page.unreadable), page.next
         self.unreadable = unreadable
         if gone:
             _log.info("took out runs that ended long ago", extra={"runs": gone})
         return gone
+
+    async def whose(self, organisation: str, mine: Mine) -> Sequence[str]:
+        if not self.open and not self.begun:
+            return ()
+        retention = await self._retention()
+        async with self._retiring:
+            return await self._ask(lambda: retention.whose(organisation, mine))
+
+    async def remove(self, organisation: str, runs: Collection[str]) -> None:
+        retention = await self._retention()
+        async with self._retiring:
+            await self._ask(lambda: retention.remove(organisation, runs))
+
+    async def _retention(self) -> Retention:
+        engine, reader = await self.begin(), await self._read()
+        from penstock.journal.retention import FOLDER, Retention  # needs DBOS, which is an extra
+
+        return Retention(engine.system, reader, self._data_dir / FOLDER, archive=self._settings.archive)
 
     def _launch(self, house: asyncio.AbstractEventLoop) -> Engine:
         from penstock.journal.place import Place

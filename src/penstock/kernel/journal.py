@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import enum
 import hashlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextvars import ContextVar
 from typing import Any, Protocol
 
@@ -164,6 +164,9 @@ class Run(Protocol):
         ...
 
 
+Mine = Callable[[str, Any], bool]
+"""Whether a run is meant, by its name and by what it was started with."""
+
 RunFunction = Callable[[Run, Any], Awaitable[Any]]
 
 
@@ -299,6 +302,16 @@ class Journal(Protocol):
 
     async def list(self, reach: str | None, wanted: RunFilter) -> Sequence[RunInfo]:
         """Runs, newest first."""
+        ...
+
+    async def whose(self, organisation: str, mine: Mine) -> Sequence[str]:
+        """Ids of the runs of an organisation that have ended, those in the archive too, and were started with something for which ``mine``
+        says yes, with all that ended below them. One that was started by a run which goes on waits for that one's end."""
+        ...
+
+    async def remove(self, organisation: str, runs: Collection[str]) -> None:
+        """Take runs that `whose` has found out of the journal and the archive: as if they had never been. Raises `StorageError` where the
+        archive cannot be written."""
         ...
 
     async def history(self, reach: str | None, run: str, *, after: int = 0, limit: int | None = None) -> Sequence[StepInfo]:

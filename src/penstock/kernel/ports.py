@@ -108,6 +108,7 @@ class Membership(Protocol):
 
     def has_left(self, organisation: str, person: str) -> bool:
         """Whether a person who had keys of this organisation has none that is live. Of one who never had a key nobody knows: False."""
+        ...
 
 
 class Standings(Protocol):

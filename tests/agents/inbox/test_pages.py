@@ -78,8 +78,8 @@ async def place(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Place
     del os.environ["TEST_INBOX_SECRET"]
 
 
-async def asked(place: Place, **arguments: Any) -> tuple[str, dict[str, Any]]:
-    """A run that Ada started and that wants to pay, and its request."""
+async def asked(place: Place, key: str = "", **arguments: Any) -> tuple[str, dict[str, Any]]:
+    """A run that Ada, or whose key it is, started and that wants to pay, and its request."""
     given = {"order": "ORD-77", "euros": 40.0, "reason": "It came <b>broken</b>.", **arguments}
 
     def say(messages: list[dict[str, Any]]) -> dict[str, Any]:
@@ -87,7 +87,7 @@ async def asked(place: Place, **arguments: Any) -> tuple[str, dict[str, Any]]:
         return {"content": f"done: {told[-1]}"} if told else call("refund", **given)
 
     place.provider.say = say
-    run = (await place.house.made("/v1/agents/cashier/runs", {"input": "refund ORD-77"}, key=place.keys["Ada"]))["run"]["id"]
+    run = (await place.house.made("/v1/agents/cashier/runs", {"input": "refund ORD-77"}, key=key or place.keys["Ada"]))["run"]["id"]
     async with asyncio.timeout(30):
         while True:
             found = (await place.house.ask("GET", f"/v1/inbox/requests?run={run}")).json["data"]
@@ -195,6 +195,41 @@ async def test_the_doctor_and_the_metrics_know_of_what_waits(place: Place) -> No
     async with asyncio.timeout(30):
         while "penstock_agents_requests_open" not in (await place.house.ask("GET", "/metrics")).text:
             await place.house.app.offers["agents"].metrics[1].sweep()  # type: ignore[attr-defined]
+
+
+async def test_a_person_who_is_erased_leaves_their_word_and_none_of_their_words(place: Place) -> None:
+    house, journal = place.house, place.house.app.ports.get(Journal)
+    person = (await house.made("/v1/people", {"name": "Cem"}))["id"]
+    cem, _ = await house.key(name="Cem", person=person, scopes=["call", "read", "admin"])
+
+    async def refused(by: str, to: str) -> tuple[str, str]:
+        run, view = await asked(place, key=by, reason="Cem is ill.")
+        answer = await house.ask("POST", f"/v1/inbox/requests/{view['request']['id']}/reject", {"note": "ask Cem's doctor"}, key=to)
+        assert answer.status == 200, answer.text
+        await journal.result(None, run, 30.0)
+        return run, view["request"]["id"]
+
+    for_him, his = await refused(cem, place.keys["Ben"])
+    for_ada, of_ada = await refused(place.keys["Ada"], cem)
+    goes_on, waits = await asked(place, key=cem)
+    told = await house.ask("DELETE", f"/v1/people/{person}/records")
+    assert told.status == 200, told.text
+    assert {room: count for room, count in told.json["others"].items() if count} == {"inbox": 3, "runs": 1}
+    for path in (f"/v1/runs/{for_him}", f"/v1/inbox/requests/{his}"):
+        assert (await house.ask("GET", path)).status == 404
+    assert (await house.ask("GET", f"/v1/runs/{for_him}/effects")).status == 404
+    kept = (await house.ask("GET", f"/v1/inbox/requests/{of_ada}")).json["request"]
+    assert ([(vote["voter"], vote.get("note", "")) for vote in kept["votes"]], kept["note"]) == ([(person, "")], "")
+    assert (await house.ask("GET", f"/v1/runs/{for_ada}")).json["run"]["state"] == "done"
+    trail = (await house.ask("GET", f"/v1/inbox/trail?subject={his}&check=true")).json
+    assert ([line["action"] for line in trail["data"]], trail["broken_at"]) == (["rejected", "said", "opened"], None)
+    assert "doctor" not in str(trail)
+    assert len(trail["data"][1]["details"]["note_sha256"]) == 64
+    assert (await house.ask("GET", f"/v1/inbox/requests/{waits['request']['id']}")).json["may"] is False  # of no person
+    await journal.cancel(None, goes_on)
+    again = (await house.ask("DELETE", f"/v1/people/{person}/records")).json
+    assert {room: count for room, count in again["others"].items() if count} == {"inbox": 1, "runs": 1}
+    assert (await house.ask("GET", f"/v1/runs/{goes_on}")).status == 404
 
 
 @pytest.mark.browser

@@ -161,7 +161,7 @@ async def test_a_person_who_is_erased_leaves_nothing(place: Place) -> None:
     turn = await house.ask("POST", "/v1/responses", {"model": "up/m", "input": "hi"}, key=key)
     assert (made.status, turn.status) == (200, 200)
     erased = (await house.ask("DELETE", f"/v1/people/{ada}/records")).json
-    assert {room: count for room, count in erased["others"].items() if count} == {"memory": 2, "responses": 2}
+    assert {room: count for room, count in erased["others"].items() if count} == {"memory": 2, "responses": 2, "runs": 1}
     for path in (f"{THREADS}/hers", f"/v1/conversations/{made.json['id']}", f"/v1/responses/{turn.json['id']}"):
         assert (await house.ask("GET", path)).status == 404
     assert (await house.ask("GET", f"{MEMORY}?scope=person&owner={ada}")).json["data"] == []

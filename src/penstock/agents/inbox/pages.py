@@ -153,4 +153,6 @@ def _json(value: Any) -> str:
 
 
 def _told(details: dict[str, Any]) -> str:
-    return ", ".join(f"{name}: {value}" for name, value in details.items() if value not in ("", None) and name != "digest")
+    return ", ".join(
+        f"{name}: {value}" for name, value in details.items() if value not in ("", None) and name not in ("digest", "note_sha256")
+    )

@@ -7,6 +7,7 @@ its run afterwards; `tell` does it for those whose process died before it could.
 from __future__ import annotations
 
 import contextlib
+import hashlib
 from collections.abc import Callable, Sequence
 from typing import Annotated, Any
 
@@ -180,7 +181,7 @@ class Requests:
             if begun not in (None, "failed"):
                 raise Conflict(f"the call has begun: it is {begun}", code="request_over", param="id")
             store.end(connection, id, "approved", "revoked", now, by=principal.person or principal.key_id, note=note[:4096], told=True)
-            self._noted(connection, kept, "revoked", now, by=principal.key_id, person=principal.person or "", note=note[:4096])
+            self._noted(connection, kept, "revoked", now, by=principal.key_id, person=principal.person or "", **_noted_as(id, note[:4096]))
             return _certain(connection, id)
 
         return await self._records.write(write)
@@ -325,7 +326,7 @@ class Requests:
     def _count(self, connection: Connection, kept: Request, said: Vote, now: float) -> None:
         """Keep what somebody said, and end the request where that decides it."""
         store.vote(connection, kept.id, said)
-        details = {"approve": said.approve, "note": said.note, "behalf": said.behalf, "digest": kept.digest}
+        details = {"approve": said.approve, "behalf": said.behalf, "digest": kept.digest, **_noted_as(kept.id, said.note)}
         person = "" if said.validator else said.voter
         store.note(connection, kept.organisation, kept.id, "said", now, by=said.key, person=person, validator=said.validator, **details)
         if not said.approve:
@@ -354,6 +355,11 @@ class Requests:
             await self._records.write(lambda connection: store.knows(connection, one.id))
             return True
         return False
+
+
+def _noted_as(request: str, note: str) -> dict[str, str]:
+    """A note on the trail, which is never changed: its digest. The words stand with the vote, from where they can be erased."""
+    return {"note_sha256": hashlib.sha256(f"{request}\n{note}".encode()).hexdigest()} if note else {}
 
 
 def _decision(value: Any) -> Decision:

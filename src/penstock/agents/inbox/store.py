@@ -9,7 +9,7 @@ import msgspec
 from sqlalchemy import Connection, Select, delete, func, insert, select, update
 
 from penstock.agents.inbox.model import Delegation, Need, Proposal, Request, TrailLine, Vote
-from penstock.agents.tables import DELEGATIONS, REQUESTS, TRAIL, VOTES
+from penstock.agents.tables import DELEGATIONS, NOTICES, REQUESTS, TRAIL, VOTES
 from penstock.storage.schema import encode_json
 from penstock.storage.trail import Trail
 
@@ -144,6 +144,39 @@ def forget(connection: Connection, before: float) -> int:
     old = select(REQUESTS.c.id).where(REQUESTS.c.state != "open", REQUESTS.c.ended_at < before)
     connection.execute(delete(VOTES).where(VOTES.c.request.in_(old)))
     return connection.execute(delete(REQUESTS).where(REQUESTS.c.id.in_(old))).rowcount
+
+
+def working_for(connection: Connection, organisation: str, person: str) -> list[tuple[str, str]]:
+    """Requests of runs that work for a person, each with its run."""
+    r = REQUESTS.c
+    asked = select(r.id, r.run).where(r.organisation == organisation, r.person == person)
+    return [(row[0], row[1]) for row in connection.execute(asked)]
+
+
+def of_runs(connection: Connection, runs: Sequence[str]) -> list[str]:
+    """Requests of these runs."""
+    return list(connection.execute(select(REQUESTS.c.id).where(REQUESTS.c.run.in_(runs))).scalars())
+
+
+def drop(connection: Connection, ids: Sequence[str]) -> int:
+    """Take requests away, with what was said to them and the notices of them; how many. Their trail stays: it holds nobody's words."""
+    for start in range(0, len(ids), 500):
+        piece = ids[start : start + 500]
+        connection.execute(delete(NOTICES).where(NOTICES.c.request.in_(piece)))
+        connection.execute(delete(VOTES).where(VOTES.c.request.in_(piece)))
+        connection.execute(delete(REQUESTS).where(REQUESTS.c.id.in_(piece)))
+    return len(ids)
+
+
+def unsay(connection: Connection, organisation: str, person: str) -> int:
+    """Take away what a person wrote about others' requests: notes, and answers that their runs know; that they said something stays."""
+    r = REQUESTS.c
+    ours = select(r.id).where(r.organisation == organisation)
+    votes = update(VOTES).where(VOTES.c.voter == person, VOTES.c.note != "", VOTES.c.request.in_(ours))
+    theirs = (r.organisation == organisation, r.by == person)
+    notes = update(REQUESTS).where(*theirs, r.note != "").values(note="")
+    answers = update(REQUESTS).where(*theirs, r.answer.isnot(None), r.told.is_(True)).values(answer=None)
+    return sum(connection.execute(one).rowcount for one in (votes.values(note=""), notes, answers))
 
 
 def lend(connection: Connection, one: Delegation) -> None:

@@ -8,6 +8,7 @@ from typing import Annotated
 from msgspec import Meta, Struct
 
 from penstock.kernel.errors import Forbidden
+from penstock.kernel.journal import JOURNAL
 from penstock.kernel.principal import Principal, Scope
 from penstock.kernel.web import Ask, Route
 from penstock.observability.access.erasing import Erased, Erasing
@@ -75,6 +76,7 @@ def access_routes(access: PayloadAccess, erasing: Erasing) -> Sequence[Route]:
             scope=Scope.ADMIN,
             query=WhoseQuery,
             returns=Erased,
+            holding=JOURNAL,  # runs go too
         ),
     )
 
