@@ -9,6 +9,7 @@ from typing import Any
 from penstock.agents.effects import Effects
 from penstock.agents.erasing import PersonalRequests, PersonalRuns
 from penstock.agents.inbox.pages import pages as inbox_pages
+from penstock.agents.inbox.policy_pages import policy_pages
 from penstock.agents.inbox_routes import routes as inbox_routes
 from penstock.agents.inbox_wiring import InboxLife, build
 from penstock.agents.memory.wiring import wire as wire_memory
@@ -23,6 +24,7 @@ from penstock.agents.scheduling.schedules import ScheduleLife, Schedules
 from penstock.agents.service import Agents
 from penstock.agents.settings import AgentSettings
 from penstock.agents.sight import Sight
+from penstock.agents.startable import Startable
 from penstock.agents.terms import ModelTerms
 from penstock.agents.threads import THREADS
 from penstock.agents.waits import KnownWaits
@@ -33,6 +35,7 @@ from penstock.kernel.capability import Finding, House, Offer, joined
 from penstock.kernel.journal import Journal
 from penstock.kernel.opening import Opening
 from penstock.kernel.ports import AllPersonalRecords, Holders, Membership, Metric, ModelClient
+from penstock.kernel.principal import Principal
 from penstock.kernel.recall import Prices
 from penstock.kernel.rounds import Rounds, Step
 from penstock.kernel.steps import StepTeller
@@ -74,9 +77,18 @@ def wire(house: House) -> Offer:
         personal.append(schedules)
     clock = ScheduleLife(schedules)
     inbox_life = InboxLife(house, inbox, settings.inbox, lambda: agents.known)
+
+    def reachable(principal: Principal) -> dict[str, Startable]:
+        return {one.name: agents.known[one.name] for one in agents.list(principal)}
+
     core = Offer(
         routes=(*routes(agents, occasions), *inbox_routes(inbox, lambda: agents.known), *schedule_routes(schedules)),
-        pages=(*pages(ports, agents), *inbox_pages(ports, inbox), *schedule_pages(ports, schedules)),
+        pages=(
+            *pages(ports, agents),
+            *policy_pages(ports, inbox, reachable),
+            *inbox_pages(ports, inbox),
+            *schedule_pages(ports, schedules),
+        ),
         nav=(
             NavItem("Agents", "/console/agents", "spark", "Build", 15),
             NavItem("Inbox", "/console/inbox", "inbox", "Build", 22, "n"),

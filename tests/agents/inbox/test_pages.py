@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -263,6 +264,36 @@ async def test_it_is_answered_on_a_phone_and_looks_well(place: Place) -> None:
                 await page.screenshot(path=Path(shots) / f"request-{who}-{size[0]}-{theme}.png", full_page=True)
             assert await page.evaluate("document.documentElement.scrollWidth") <= size[0], "it scrolls sideways"
             assert await page.get_by_role("button", name="Approve exactly this").count() == (who == "Ben")
+            await page.goto(f"{house.url}/console/inbox/policies")
+            await page.get_by_role("textbox", name="Tool", exact=True).fill("refund")
+            await page.get_by_label("Agent", exact=True).select_option("cashier")
+            await page.get_by_label("Amount", exact=True).fill("500")
+            await page.get_by_label("Unit", exact=True).fill("EUR")
+            await page.get_by_role("button", name="What does it need?").press("Enter")
+            await expect(page.get_by_text(re.compile(r"refund needs (2 people|a person) \(admins\)"))).to_be_visible()
+            await expect(page.get_by_role("table", name="Tools of agents").get_by_text("irreversible calls need a person")).to_be_visible()
+            assert await page.evaluate("document.documentElement.scrollWidth") <= size[0], "it scrolls sideways"
+            if shots:
+                await page.screenshot(path=Path(shots) / f"policies-{who}-{size[0]}-{theme}.png", full_page=True)
+            other = "Ada" if who == "Ben" else "Ben"
+            await page.goto(f"{house.url}/console/inbox/delegations")
+            await page.get_by_label("Person").fill("nobody")
+            await page.get_by_role("button", name="Let them stand in").press("Enter")
+            await expect(page.get_by_role("alert")).to_contain_text("no other person")
+            complaints.clear()  # that the answer was a 400
+            await page.get_by_label("Person").fill(place.people[other])
+            await page.get_by_label("For", exact=True).select_option("3")
+            await page.get_by_role("button", name="Let them stand in").press("Enter")
+            mine = page.get_by_role("table", name="Who stands in for you")
+            await expect(mine.get_by_text("holds").first).to_be_visible()
+            if shots:
+                await page.screenshot(path=Path(shots) / f"delegations-{who}-{size[0]}-{theme}.png", full_page=True)
+            assert await page.evaluate("document.documentElement.scrollWidth") <= size[0], "it scrolls sideways"
+            count = await mine.get_by_role("row").count()
+            await mine.get_by_role("button", name="Take back").first.click()
+            await expect(page.get_by_role("table", name="Who stands in for you").get_by_role("row")).to_have_count(
+                count - 1 if count > 2 else 0
+            )
             if who == "Ben" and size[0] == 390:
                 await page.goto(f"{house.url}/console/inbox/{view['request']['id']}")
                 await page.get_by_label("Note").fill("not again")

@@ -47,7 +47,7 @@ def pages(ports: Ports, inbox: Inbox) -> Sequence[Page]:
             mine=sum(view.may for view in found),
             states=[(label, f"{HERE}?state={value}", value) for value, label in STATES.items()],
             state=state,
-            loans=[{"loan": one, "giver": name(one.giver), "taker": name(one.taker)} for one in await inbox.loans(principal)],
+            loans=len(await inbox.loans(principal)),
         )
 
     async def shown(request: Request, principal: Principal) -> Response:

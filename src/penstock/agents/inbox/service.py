@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from msgspec import Struct
 from sqlalchemy import Connection
@@ -156,6 +156,10 @@ class Inbox:
     async def loans(self, principal: Principal) -> list[Delegation]:
         """Who stands in for whom now, in the principal's organisation."""
         return await self._records.read(lambda c: store.lent(c, principal.organisation, self._clock(c)))
+
+    def worth(self, one: Delegation) -> Literal["holds", "less", "nothing"]:
+        """Whether a delegation is worth what it was when it was given: the key that gave it may be gone, or may less."""
+        return who.worth(one, self._keys)
 
     async def take_back(self, principal: Principal, id: str) -> None:
         """End a delegation: whoever gave it, or an administrator. Raises `NotFound` and `Forbidden`."""

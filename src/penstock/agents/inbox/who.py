@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from typing import Literal
 
 from msgspec import structs
 
@@ -47,13 +48,25 @@ def counts(
     if mine:
         return mine, None
     for loan in lent:
-        giver = _person(standing(loan.key), one.organisation, loan.giver)
+        giver = _giver(loan, standing)
         if giver is None or loan.giver == one.person:
             continue
         team = loan.team if giver.team == loan.team else ""
         if theirs := _counted(one, loan.giver, team, loan.admin and giver.may(Scope.ADMIN), now):
             return theirs, loan
     return (), None
+
+
+def worth(loan: Delegation, standing: Standing) -> Literal["holds", "less", "nothing"]:
+    """What a delegation is worth now, beside what it was when it was given."""
+    giver = _giver(loan, standing)
+    if giver is None:
+        return "nothing"
+    return "less" if loan.admin > giver.may(Scope.ADMIN) or (loan.team and loan.team != giver.team) else "holds"
+
+
+def _giver(loan: Delegation, standing: Standing) -> Principal | None:
+    return _person(standing(loan.key), loan.organisation, loan.giver)
 
 
 def upheld(one: Request, standing: Standing) -> tuple[Vote, ...]:
