@@ -56,7 +56,10 @@ def policy_pages(ports: Ports, inbox: Inbox, known: Known) -> Sequence[Page]:
                 answer = await inbox.needs(_thought(principal, given, agents))
             except PenstockError as wrong:
                 fault = wrong
-        sets = [("The installation's", inbox.policies.floor, "agents.inbox.rules"), (_of(own.version), own.policy, "PUT /v1/inbox/policy")]
+        sets = [
+            ("Rules of the installation", inbox.policies.floor, "agents.inbox.rules"),
+            (_of(own.version), own.policy, "PUT /v1/inbox/policy"),
+        ]
         return ports.get(Console).page(
             request,
             "agents/policies.html",
@@ -166,7 +169,7 @@ def _back(said: str) -> Response:
 
 
 def _of(version: int) -> str:
-    return f"The organisation's, version {version}" if version else "The organisation's"
+    return f"Rules of the organisation, version {version}" if version else "Rules of the organisation"
 
 
 def _thought(principal: Principal, given: Mapping[str, str], agents: Mapping[str, Startable]) -> Any:
