@@ -9,13 +9,13 @@ from typing import Any
 from penstock.agents.effects import Effects
 from penstock.agents.erasing import PersonalRequests, PersonalRuns
 from penstock.agents.inbox.pages import pages as inbox_pages
-from penstock.agents.inbox.policy_pages import policy_pages
 from penstock.agents.inbox_routes import routes as inbox_routes
 from penstock.agents.inbox_wiring import InboxLife, build
 from penstock.agents.memory.wiring import wire as wire_memory
 from penstock.agents.model import LineModel
 from penstock.agents.occasions import KeptOccasions
 from penstock.agents.pages import pages
+from penstock.agents.policy_pages import policy_pages
 from penstock.agents.routes import routes
 from penstock.agents.runs import Runs
 from penstock.agents.scheduling.pages import schedule_pages
