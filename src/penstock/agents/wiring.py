@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from penstock.agents.effects import Effects
-from penstock.agents.erasing import PersonalRequests, PersonalRuns
+from penstock.agents.erasing import PersonalRequests, PersonalRuns, PersonalSchedules
 from penstock.agents.inbox.pages import pages as inbox_pages
 from penstock.agents.inbox_routes import routes as inbox_routes
 from penstock.agents.inbox_wiring import InboxLife, build
@@ -56,7 +56,7 @@ def wire(house: House) -> Offer:
     personal = ports.find(AllPersonalRecords)
     if personal is not None:
         held = (ports.get(Records), lambda: ports.get(Journal))
-        personal += (PersonalRequests(*held), PersonalRuns(*held))
+        personal += (PersonalSchedules(held[0]), PersonalRequests(*held), PersonalRuns(*held))
     remembering, memory = wire_memory(house, settings.memory)
     agents = Agents(
         settings,

@@ -213,9 +213,12 @@ async def test_a_person_who_is_erased_leaves_their_word_and_none_of_their_words(
     for_him, his = await refused(cem, place.keys["Ben"])
     for_ada, of_ada = await refused(place.keys["Ada"], cem)
     goes_on, waits = await asked(place, key=cem)
+    for key, whose in ((cem, "his"), (place.keys["Ada"], "hers")):
+        await house.made("/v1/schedules", {"agent": "cashier", "input": "refund", "at": 4_000_000_000.0, "key": whose}, key=key)
     told = await house.ask("DELETE", f"/v1/people/{person}/records")
     assert told.status == 200, told.text
-    assert {room: count for room, count in told.json["others"].items() if count} == {"inbox": 3, "runs": 1}
+    assert {room: count for room, count in told.json["others"].items() if count} == {"schedules": 1, "inbox": 3, "runs": 1}
+    assert [one["person"] for one in (await house.ask("GET", "/v1/schedules")).json["data"]] == [place.people["Ada"]]
     for path in (f"/v1/runs/{for_him}", f"/v1/inbox/requests/{his}"):
         assert (await house.ask("GET", path)).status == 404
     assert (await house.ask("GET", f"/v1/runs/{for_him}/effects")).status == 404
