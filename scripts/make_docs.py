@@ -36,33 +36,31 @@ def settings_page() -> str:
 
 
 def _section(section: str, kind: type[msgspec.Struct]) -> Iterator[str]:
-    yield f"## [{section}]\n"
+    tag = kind.__struct_config__.tag
+    yield f"## [{section}]" + (f' with {kind.__struct_config__.tag_field} = "{tag}"' if tag is not None else "") + "\n"
     yield f"{(inspect.getdoc(kind) or '').strip()}\n"
     yield "| setting | type | default | meaning |\n| --- | --- | --- | --- |"
     below: list[tuple[str, type[msgspec.Struct]]] = []
     for name, shown, default, text in describe(kind):
-        nested = _nested(kind, section, name)
-        if nested is not None:
+        for path, nested_kind in _nested(kind, section, name):
             # Things by name that stand in the section itself, not in a table of it.
-            below.append((f"{section}.NAME", nested[1]) if name == getattr(kind, NAMED, None) else nested)
+            below.append((f"{section}.NAME" if name == getattr(kind, NAMED, None) else path, nested_kind))
         yield f"| `{name}` | {_cell(shown)} | `{_cell(default)}` | {_cell(text)} |"
     yield ""
     for path, nested_kind in below:
         yield from _section(path, nested_kind)
 
 
-def _nested(kind: type[msgspec.Struct], section: str, name: str) -> tuple[str, type[msgspec.Struct]] | None:
+def _nested(kind: type[msgspec.Struct], section: str, name: str) -> list[tuple[str, type[msgspec.Struct]]]:
+    """What a setting holds that has settings of its own; several where it may be one of some kinds."""
     info = next(f for f in msgspec.inspect.type_info(kind).fields if f.encode_name == name).type  # type: ignore[union-attr]
-    info = _inner(info)
-    if isinstance(info, msgspec.inspect.UnionType):  # what may be left out
-        info = next((one for one in map(_inner, info.types) if isinstance(one, msgspec.inspect.StructType)), info)
+    info, path = _inner(info), f"{section}.{name}"
     if isinstance(info, msgspec.inspect.VarTupleType):
         info = _inner(info.item_type)
-    if isinstance(info, msgspec.inspect.DictType) and isinstance(info.value_type, msgspec.inspect.StructType):
-        return f"{section}.{name}.NAME", info.value_type.cls
-    if isinstance(info, msgspec.inspect.StructType):
-        return f"{section}.{name}", info.cls
-    return None
+    if isinstance(info, msgspec.inspect.DictType):
+        info, path = _inner(info.value_type), f"{path}.NAME"
+    among = map(_inner, info.types) if isinstance(info, msgspec.inspect.UnionType) else (info,)  # also what may be left out
+    return [(path, one.cls) for one in among if isinstance(one, msgspec.inspect.StructType)]
 
 
 def _inner(info: Any) -> Any:

@@ -48,7 +48,8 @@ def test_the_environment_may_name_the_file(tmp_path: Path) -> None:
         ("[pump", {}, r"not valid TOML"),
         ("", {"PENSTOCK_PUMP__LITRES": "many"}, r"pump\.litres: .* \(from PENSTOCK_PUMP__LITRES\)"),
         ("", {"PENSTOCK_PUMPS__LITRES": "1"}, r"PENSTOCK_PUMPS__LITRES: unknown section 'pumps'; did you mean 'pump'\?"),
-        ("[pump.nested.a]\nport = 99999", {}, r"pump\.nested\[\.\.\.\]\.port: Expected `int` <= 65535|pump\.nested"),
+        ("[pump.nested.a]\nport = 99999", {}, r"pump\.nested\.a\.port: Expected `int` <= 65535 \(from .*penstock\.toml\)"),
+        ("[pump.nested.a]\nport = 1\n[pump.nested.b]\nprot = 1", {}, r"pump\.nested\.b\.prot: unknown setting 'prot'"),
         ("pump = 3", {}, r"pump: Expected `object`"),
     ],
 )

@@ -270,7 +270,7 @@ def _convert(name: str, tree: object, kind: type[Struct], sources: Mapping[str, 
         return msgspec.convert(tree, kind)
     except msgspec.ValidationError as fault:
         message, _, where = str(fault).partition(" - at `$")
-        path = f"{name}{where.rstrip('`')}"
+        path = f"{name}{_found(where.rstrip('`'), tree, kind)}"
         if "unknown field" in message:
             field = message.rsplit("`", 2)[-2]
             known = [f.name for f in msgspec.structs.fields(kind)] if not where else []
@@ -278,6 +278,32 @@ def _convert(name: str, tree: object, kind: type[Struct], sources: Mapping[str, 
             path = f"{path}.{field}"
         source = sources.get(path) or next((s for n, s in sources.items() if n.startswith(path)), "defaults")
         raise SettingsError(f"{path}: {message} (from {source})", param=path) from fault
+
+
+def _found(where: str, tree: Any, kind: type[Struct]) -> str:
+    """The place of a fault with the names of things that stand in a table by name, which msgspec leaves out (``[...]``)."""
+    before, among, after = where.partition("[...]")
+    steps = before.strip(".").split(".")
+    if not among or "[" in before:
+        return where
+    for thing in _at(tree, steps):
+        try:
+            msgspec.convert(_only(tree, steps, thing), kind)
+        except msgspec.ValidationError as fault:
+            if f"`${where}`" in str(fault):
+                return f"{before}.{thing}{after}"
+    return where
+
+
+def _at(tree: Any, steps: list[str]) -> Any:
+    for step in steps:
+        tree = tree[step]
+    return tree
+
+
+def _only(tree: Any, steps: list[str], thing: str) -> Any:
+    """The tree with this thing alone in the table."""
+    return {**tree, steps[0]: _only(tree[steps[0]], steps[1:], thing)} if steps else {thing: tree[thing]}
 
 
 def _unknown(name: str, known: list[str], what: str, path: Path | None, variable: str | None = None) -> str:

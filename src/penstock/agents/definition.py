@@ -12,8 +12,10 @@ from msgspec import Struct
 from penstock.agents.context import Context
 from penstock.agents.flow import called
 from penstock.agents.limits import Limits
+from penstock.agents.named import Toolbox
 from penstock.agents.startable import Startable, described, input_of
 from penstock.agents.tools import Tool
+from penstock.kernel.errors import SettingsError
 from penstock.kernel.wording import as_text
 
 FENCED = re.compile(r"\A\s*```(?:json)?\s*\n(.*?)\n?\s*```\s*\Z", re.DOTALL)
@@ -34,7 +36,8 @@ class Agent(Startable):
     """An agent. ``name`` is the one it is started under.
 
     ``model`` is any name that calls may use: a task (``task:support``), an alias, ``provider/model``. ``instructions`` stand at the top of
-    each conversation. ``tools`` may be functions (`penstock.agents.tool`), other agents and workflows, which it asks and waits for.
+    each conversation. ``tools`` may be functions (`penstock.agents.tool`), other agents and workflows, which it asks and waits for, and
+    toolboxes that the settings name (`penstock.agents.toolbox.toolbox`).
     ``arguments`` is the type of its input, text if not said otherwise, ``output`` that of its answer: anything that msgspec can read from
     JSON. ``params`` go with each question as they are. ``context`` says what becomes of a conversation that outgrows its model.
     ``owner`` is who answers for it; policies go by that (docs/approvals.md).
@@ -52,7 +55,7 @@ class Agent(Startable):
         model: str,
         instructions: str = "",
         description: str = "",
-        tools: Sequence[Tool[..., Any] | Startable] = (),
+        tools: Sequence[Tool[..., Any] | Startable | Toolbox] = (),
         output: Any = str,
         limits: Limits | None = None,
         params: Mapping[str, Any] | None = None,
@@ -74,15 +77,41 @@ class Agent(Startable):
         self.params: Mapping[str, Any] = params or {}
         self.context = context or Context()
         self.owner = owner
-        self.tools = {one.name: one for one in tools if isinstance(one, Tool)}
+        self.tools: Mapping[str, Tool[..., Any]] = {one.name: one for one in tools if isinstance(one, Tool)}
         self.agents = {one.tool_name: one for one in tools if isinstance(one, Startable)}
-        if len(self.tools) + len(self.agents) < len(tools) or self.tools.keys() & self.agents.keys():
+        self.boxes = tuple(one for one in tools if isinstance(one, Toolbox))
+        if len(self.tools) + len(self.agents) + len(self.boxes) < len(tools) or self.tools.keys() & self.agents.keys():
             raise ValueError(f"two tools of the agent {name} have one name")
+        self._own = self.tools
         self._answer: msgspec.json.Decoder[Any] | None = None if output is str else msgspec.json.Decoder(output)
 
     @property
     def tool_name(self) -> str:
         return ASK + self.name
+
+    def fill(self, boxes: Mapping[str, Sequence[Tool[..., Any]]]) -> None:
+        """Take the tools of its toolboxes, in place of those that it took before. Raises `SettingsError` for a toolbox or a tool that there
+        is not, and for two tools of one name."""
+        if not self.boxes:
+            return
+        tools = dict(self._own)
+        for box in self.boxes:
+            if box.name not in boxes:
+                known = ", ".join(sorted(boxes)) or "none"
+                told = f"the agent {self.name} takes the toolbox {box.name}, and [agents.toolboxes] has {known}"
+                raise SettingsError(told, param=f"agents.toolboxes.{box.name}")
+            found = {one.name: one for one in boxes[box.name]}
+            lost = sorted(set(box.only) - found.keys())
+            if lost:
+                told = f"the agent {self.name} takes {', '.join(lost)} of the toolbox {box.name}, which has {', '.join(sorted(found))}"
+                raise SettingsError(told, param=f"agents.toolboxes.{box.name}")
+            for name, one in found.items():
+                if box.only and name not in box.only:
+                    continue
+                if name in tools or name in self.agents:
+                    raise SettingsError(f"two tools of the agent {self.name} are named {name}", param=f"agents.toolboxes.{box.name}")
+                tools[name] = one
+        self.tools = tools
 
     def told(self) -> str:
         """What stands at the top of its conversations, with the shape of the answer where that is not text."""
@@ -127,7 +156,7 @@ def agent(
     model: str,
     name: str = "",
     instructions: str = "",
-    tools: Sequence[Tool[..., Any] | Startable] = (),
+    tools: Sequence[Tool[..., Any] | Startable | Toolbox] = (),
     limits: Limits | None = None,
     params: Mapping[str, Any] | None = None,
     context: Context | None = None,

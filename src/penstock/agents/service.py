@@ -14,6 +14,7 @@ from msgspec import Struct, structs
 
 from penstock.agents.adopted.boundary import Adopted
 from penstock.agents.asking import Journalled, People
+from penstock.agents.boxes.kept import Boxes
 from penstock.agents.definition import Agent, startables_in
 from penstock.agents.effects import Effects, Line
 from penstock.agents.flow import Occasions
@@ -92,13 +93,15 @@ class Agents:
             effects, remembering, gate=None if inbox is None else inbox.gate, consent=None if inbox is None else inbox.consent
         )
         self.effects = effects
+        self.boxes = Boxes(settings.toolboxes)
         self.sight: Sight | None = None
         """Without it whoever sees a run sees all of it."""
         self.known: Mapping[str, Startable] = {}
         self._defined: dict[str, Startable] = {}
 
     def load(self) -> None:
-        """Import the modules of the settings. Raises `SettingsError`."""
+        """Import the modules of the settings, and give their agents the tools of the toolboxes. Raises `SettingsError`."""
+        self.boxes.make()
         found: dict[str, Startable] = {}
         for name in self._settings.modules:
             for one in _startables_of(name):
@@ -107,6 +110,7 @@ class Agents:
         lost = sorted(set(self._settings.shared) - found.keys())
         if lost:
             raise SettingsError(f"agents.shared: there is no agent {', '.join(lost)} in agents.modules", param="agents.shared")
+        self.boxes.fill(found.values())
         if self._inbox is not None:
             self._inbox.validators.check(found)
         self.known = found

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, field
 
+from penstock.agents.boxes.settings import Box
 from penstock.agents.inbox.settings import InboxSettings
 from penstock.agents.memory.settings import MemorySettings
 
@@ -33,3 +34,6 @@ class AgentSettings(Struct, frozen=True, forbid_unknown_fields=True):
     ] = 7.0
     memory: Annotated[MemorySettings, Meta(description="Threads, and the long-term memory of agents.")] = MemorySettings()
     inbox: Annotated[InboxSettings, Meta(description="Who has to agree to what agents do, and who is told.")] = InboxSettings()
+    toolboxes: Annotated[
+        dict[str, Box], Meta(description='Tools that agents take by name, `toolbox("NAME")`, each of a `kind` (docs/toolbox.md).')
+    ] = field(default_factory=dict[str, Box])

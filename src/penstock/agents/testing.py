@@ -27,6 +27,7 @@ from penstock.agents.occasions import fits
 from penstock.agents.performing import Performing
 from penstock.agents.running import Ended, Running, Start
 from penstock.agents.startable import Startable
+from penstock.agents.tools import Tool
 from penstock.agents.workflows import Workflow, go
 from penstock.kernel.agents import ASK, AgentRequest
 from penstock.kernel.errors import NotFound, PenstockError, StepFailed
@@ -83,6 +84,7 @@ class Trial:
 
     ``turns`` are what each agent's model says, by the agent's name. ``people`` are the answers of those who are asked, in order; an
     answer may be a function of the request, and None is no answer in time. ``events`` are the data of events by name, each heard once.
+    ``toolboxes`` are the tools of those that agents take by name, as their settings' would be.
     Each workflow is executed a second time when it has ended, with what it journalled; what differs then raises `NotRepeated`.
     """
 
@@ -92,6 +94,7 @@ class Trial:
         people: Sequence[Answer] = (),
         events: Mapping[str, Sequence[Any]] | None = None,
         repeat: bool = True,
+        toolboxes: Mapping[str, Sequence[Tool[..., Any]]] | None = None,
         **turns: Sequence[Turn],
     ) -> None:
         self.model = Script(turns)
@@ -99,6 +102,7 @@ class Trial:
         self.people = deque(people)
         self.events = {name: deque(msgspec.to_builtins(given)) for name, given in (events or {}).items()}
         self.repeat = repeat
+        self.toolboxes = toolboxes or {}
         self.requests: list[AgentRequest] = []
         """What people were asked."""
         self.slept: list[float] = []
@@ -142,6 +146,7 @@ class Trial:
 
     async def _once(self, one: Startable, start: Start, run: MemoryRun) -> Ended:
         if isinstance(one, Agent):
+            one.fill(self.toolboxes)
             for other in one.agents.values():
                 self._meet(other)
             return await Loop(one, run, start, self.model, self.performing).go()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from penstock.agents.named import Toolbox, toolbox
 from penstock.agents.toolbox.email import email_send, mailbox
 from penstock.agents.toolbox.files import files
 from penstock.agents.toolbox.http import http, http_send
@@ -19,6 +20,7 @@ __all__ = [
     "Mailbox",
     "McpServer",
     "OAuth",
+    "Toolbox",
     "code",
     "email_send",
     "files",
@@ -30,4 +32,5 @@ __all__ = [
     "schedule",
     "sql",
     "sql_write",
+    "toolbox",
 ]

@@ -1,0 +1,1 @@
+"""Toolboxes that operators configure and agents take by name."""
