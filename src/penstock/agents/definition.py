@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import re
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
 from typing import Any, Generic, ParamSpec, TypeVar
 
 import msgspec
@@ -23,6 +24,8 @@ FENCED = re.compile(r"\A\s*```(?:json)?\s*\n(.*?)\n?\s*```\s*\Z", re.DOTALL)
 
 ASK = "ask_"
 """How the name of a tool begins that is another agent."""
+
+LOG = logging.getLogger("penstock.agents")
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -89,9 +92,10 @@ class Agent(Startable):
     def tool_name(self) -> str:
         return ASK + self.name
 
-    def fill(self, boxes: Mapping[str, Sequence[Tool[..., Any]]]) -> None:
+    def fill(self, boxes: Mapping[str, Sequence[Tool[..., Any]]], growing: Collection[str] = ()) -> None:
         """Take the tools of its toolboxes, in place of those that it took before. Raises `SettingsError` for a toolbox or a tool that there
-        is not, and for two tools of one name."""
+        is not, and for two tools of one name. Of toolboxes that are ``growing`` a tool may come later, and one whose name is taken is left
+        out."""
         if not self.boxes:
             return
         tools = dict(self._own)
@@ -102,13 +106,16 @@ class Agent(Startable):
                 raise SettingsError(told, param=f"agents.toolboxes.{box.name}")
             found = {one.name: one for one in boxes[box.name]}
             lost = sorted(set(box.only) - found.keys())
-            if lost:
+            if lost and box.name not in growing:
                 told = f"the agent {self.name} takes {', '.join(lost)} of the toolbox {box.name}, which has {', '.join(sorted(found))}"
                 raise SettingsError(told, param=f"agents.toolboxes.{box.name}")
             for name, one in found.items():
                 if box.only and name not in box.only:
                     continue
                 if name in tools or name in self.agents:
+                    if box.name in growing:
+                        LOG.warning("a tool is left out, for its name is taken", extra={"agent": self.name, "tool": name})
+                        continue
                     raise SettingsError(f"two tools of the agent {self.name} are named {name}", param=f"agents.toolboxes.{box.name}")
                 tools[name] = one
         self.tools = tools
@@ -123,7 +130,8 @@ class Agent(Startable):
 
     def shown(self) -> list[dict[str, Any]]:
         """Its tools as chat completions describe them, always in one order, so that a provider's cache of the beginning holds."""
-        return [*(self.tools[name].shown() for name in sorted(self.tools)), *(self.agents[name].as_tool() for name in sorted(self.agents))]
+        offered = (self.tools[name].shown() for name in sorted(self.tools) if self.tools[name].offered)
+        return [*offered, *(self.agents[name].as_tool() for name in sorted(self.agents))]
 
     def question(self, input: Any) -> str:
         """An input as its model reads it: text as it is, anything else as JSON."""

@@ -214,7 +214,8 @@ class Loop:
                 return None
         except BadArguments as fault:
             return str(fault)
-        names = ", ".join(sorted([*self._agent.tools, *self._agent.agents])) or "none"
+        offered = [name for name, one in self._agent.tools.items() if one.offered]
+        names = ", ".join(sorted([*offered, *self._agent.agents])) or "none"
         return f"There is no tool {call.name[:100]!r}. There are: {names}."
 
     async def _perform(self, wanted: Sequence[Wanted]) -> list[tuple[Wanted, Outcome]]:

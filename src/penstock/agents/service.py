@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import importlib
 import inspect
@@ -21,6 +22,7 @@ from penstock.agents.flow import Occasions
 from penstock.agents.inbox.service import Inbox
 from penstock.agents.limits import Limits
 from penstock.agents.loop import Loop
+from penstock.agents.mcp.servers import Servers
 from penstock.agents.memory.remembering import Remembering
 from penstock.agents.model import Model
 from penstock.agents.performing import Performing
@@ -32,7 +34,7 @@ from penstock.agents.terms import Known, Unknown
 from penstock.agents.tools import BadArguments
 from penstock.agents.workflows import Workflow, go
 from penstock.kernel.agents import AgentCard
-from penstock.kernel.errors import Forbidden, NotFound, RequestError, SettingsError, StepFailed
+from penstock.kernel.errors import Forbidden, NotFound, RequestError, SettingsError, StepFailed, StorageError
 from penstock.kernel.journal import ENDED, Journal, Queue, Run, RunFunction, RunInfo
 from penstock.kernel.principal import Principal
 
@@ -80,6 +82,7 @@ class Agents:
         remembering: Remembering | None = None,
         known: Known | None = None,
         inbox: Inbox | None = None,
+        servers: Servers | None = None,
     ) -> None:
         """Without an ``inbox`` no policy is asked whether a call of a tool may be made."""
         self._settings = settings
@@ -93,7 +96,7 @@ class Agents:
             effects, remembering, gate=None if inbox is None else inbox.gate, consent=None if inbox is None else inbox.consent
         )
         self.effects = effects
-        self.boxes = Boxes(settings.toolboxes)
+        self.boxes = Boxes(settings.toolboxes, servers)
         self.sight: Sight | None = None
         """Without it whoever sees a run sees all of it."""
         self.known: Mapping[str, Startable] = {}
@@ -131,6 +134,9 @@ class Agents:
 
         async def execute(run: Run, given: Any) -> Any:
             start = msgspec.convert(given, Start)
+            # Before anything of it is executed again: what it called elsewhere has to be found here.
+            with contextlib.suppress(StorageError):  # what was trusted when this process started is known anyway
+                await self.boxes.fresh(self._defined.values())
             if isinstance(one, Agent):
                 ended = await Loop(one, run, start, self._model(), self._performing, self.known_terms).go()
             elif isinstance(one, Adopted):
@@ -246,7 +252,7 @@ def card(one: Startable) -> AgentCard:
     asks: list[str] = []
     made: Any = ()
     if isinstance(one, Agent):
-        tools = {name: tool.effect for name, tool in sorted(one.tools.items())}
+        tools = {name: tool.effect for name, tool in sorted(one.tools.items()) if tool.offered}
         asks = sorted(other.name for other in one.agents.values())
         made = (one.model, one.told(), one.shown(), one.params)
     elif isinstance(one, Adopted):

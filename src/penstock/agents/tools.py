@@ -121,6 +121,8 @@ class Tool(Generic[P, R]):
         self.owner = owner
         self.labels = tuple(labels)
         self.told_by = told_by
+        self.offered = True
+        """Whether models are told of it; one that is not is still found by runs that know it."""
         self._schema = schema
         self._valid: Validator | None = None
         if schema is not None:

@@ -11,6 +11,9 @@ from penstock.agents.erasing import PersonalRequests, PersonalRuns, PersonalSche
 from penstock.agents.inbox.pages import pages as inbox_pages
 from penstock.agents.inbox_routes import routes as inbox_routes
 from penstock.agents.inbox_wiring import InboxLife, build
+from penstock.agents.mcp.routes import mcp_routes
+from penstock.agents.mcp.servers import Servers
+from penstock.agents.mcp.trust import Trust
 from penstock.agents.memory.wiring import wire as wire_memory
 from penstock.agents.model import LineModel
 from penstock.agents.occasions import KeptOccasions
@@ -58,6 +61,7 @@ def wire(house: House) -> Offer:
         held = (ports.get(Records), lambda: ports.get(Journal))
         personal += (PersonalSchedules(held[0]), PersonalRequests(*held), PersonalRuns(*held))
     remembering, memory = wire_memory(house, settings.memory)
+    servers = Servers(Trust(ports.get(Records)))
     agents = Agents(
         settings,
         effects,
@@ -66,9 +70,10 @@ def wire(house: House) -> Offer:
         occasions,
         inbox=inbox,
         remembering=remembering,
+        servers=servers,
         known=ModelTerms(lambda: ports.find(Candidates), lambda: ports.find(Prices), lambda: ports.find(Tasks)),
     )
-    life = AgentLife(agents, occasions, settings)
+    life = AgentLife(agents, occasions, settings, servers)
     agents.sight = Sight(lambda: ports.get(Journal), Opening.of(ports))
     runs = Runs(agents, lambda: ports.get(Journal), inbox.requests, sight=agents.sight)
     begin: dict[str, Any] = {"journal": lambda: ports.get(Journal), "members": lambda: ports.find(Membership)}
@@ -82,7 +87,7 @@ def wire(house: House) -> Offer:
         return {one.name: agents.known[one.name] for one in agents.list(principal)}
 
     core = Offer(
-        routes=(*routes(agents, occasions), *inbox_routes(inbox, lambda: agents.known), *schedule_routes(schedules)),
+        routes=(*routes(agents, occasions), *inbox_routes(inbox, lambda: agents.known), *schedule_routes(schedules), *mcp_routes(servers)),
         pages=(
             *pages(ports, agents),
             *policy_pages(ports, inbox, reachable),
@@ -112,8 +117,9 @@ class AgentLife:
 
     name = "agents"
 
-    def __init__(self, agents: Agents, occasions: KeptOccasions, settings: AgentSettings) -> None:
+    def __init__(self, agents: Agents, occasions: KeptOccasions, settings: AgentSettings, servers: Servers) -> None:
         self._agents = agents
+        self._servers = servers
         self._occasions = occasions
         self._settings = settings
         self._rounds = Rounds(self.name, (Step("forget", self._forget, CLEAN_SECONDS),), seconds=60.0)
@@ -121,6 +127,7 @@ class AgentLife:
     async def start(self) -> None:
         """Import and define them. Raises `SettingsError`."""
         self._agents.load()
+        await self._agents.boxes.fresh(self._agents.known.values(), always=True)
         self._agents.define()
         if self._agents.known:
             self._rounds.begin()
@@ -128,6 +135,7 @@ class AgentLife:
     async def stop(self) -> None:
         """What the journal executes it stops by itself."""
         await self._rounds.stop()
+        await self._servers.close()
 
     async def check(self) -> Sequence[Finding]:
         """Whether what the settings name can be loaded, and whether something is in doubt."""

@@ -2,11 +2,39 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any, assert_never
 
-from penstock.agents.boxes.settings import AuthSettings, Box, FilesBox, HttpBox, MailBox, MailboxSettings, OpenApiBox, SandboxBox, SqlBox
-from penstock.agents.toolbox import Auth, Mailbox, code, email_send, files, http, http_send, mailbox, openapi, sql, sql_write
+from penstock.agents.boxes.settings import (
+    AuthSettings,
+    Box,
+    FilesBox,
+    HttpBox,
+    MailBox,
+    MailboxSettings,
+    McpBox,
+    OpenApiBox,
+    SandboxBox,
+    SqlBox,
+)
+from penstock.agents.mcp.servers import Terms
+from penstock.agents.toolbox import (
+    Auth,
+    Mailbox,
+    McpServer,
+    OAuth,
+    code,
+    email_send,
+    files,
+    http,
+    http_send,
+    mailbox,
+    mcp,
+    openapi,
+    sql,
+    sql_write,
+)
 from penstock.agents.tools import Tool
 
 
@@ -47,8 +75,31 @@ def built(name: str, box: Box) -> list[Tool[..., Any]]:
                 output_bytes=box.output_bytes,
                 packages=box.packages,
             )
+        case McpBox():
+            terms = terms_of(name, box)
+            return mcp(terms.server, box.pins, trusted=box.believe, effects=box.effects, prefix=terms.prefix, most_bytes=box.most_bytes)
         case _:
             assert_never(box)
+
+
+def terms_of(name: str, box: McpBox) -> Terms:
+    """An MCP server, and how its tools are taken."""
+    oauth = box.oauth
+    server = McpServer(
+        name=name,
+        command=box.command,
+        url=box.url,
+        env=box.env,
+        folder=box.folder,
+        headers=box.headers,
+        oauth=None
+        if oauth is None
+        else OAuth(issuer=oauth.issuer, client_id=oauth.client_id, client_secret=oauth.client_secret, scope=oauth.scope),
+        log=box.log or os.devnull,
+        seconds=box.seconds,
+    )
+    prefix = f"{name}_" if box.prefix is None else box.prefix
+    return Terms(server=server, trusted=box.believe, effects=box.effects, prefix=prefix, most_bytes=box.most_bytes)
 
 
 def _sql(name: str, box: SqlBox) -> list[Tool[..., Any]]:

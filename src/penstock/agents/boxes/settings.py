@@ -140,7 +140,48 @@ class SandboxBox(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, 
     packages: Annotated[tuple[str, ...], Meta(description="Folders that it may import from.")] = ()
 
 
-Box = SqlBox | HttpBox | OpenApiBox | MailBox | FilesBox | SandboxBox
+class McpSignIn(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A client that an authorization server knows: the grant of client credentials."""
+
+    issuer: Annotated[str, Meta(pattern="^https?://", description="The authorization server; tokens are asked of no other.")]
+    client_id: Annotated[str, Meta(min_length=1, description="Id of the client.")]
+    client_secret: Annotated[str, Meta(pattern="^(env|file):.+$", description="`env:NAME` or `file:/path`.")]
+    scope: Annotated[str, Meta(description="Scopes that are asked for, with spaces between them.")] = ""
+
+
+class McpBox(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, tag_field="kind", tag="mcp"):
+    """An MCP server: those of its tools that somebody trusted (docs/mcp-servers.md)."""
+
+    command: Annotated[
+        tuple[str, ...], Meta(description="A program that is started, and spoken to over its standard input and output.")
+    ] = ()
+    url: Annotated[str, Meta(pattern="^(https?://.+)?$", description="Or its address (streamable HTTP).")] = ""
+    env: Annotated[dict[str, str], Meta(description="Environment of the program: values, `env:NAME` or `file:/path`.")] = field(
+        default_factory=dict[str, str]
+    )
+    folder: Annotated[str, Meta(description="Folder in which the program is started; empty: this one.")] = ""
+    log: Annotated[str, Meta(description="File that takes what the program says on standard error; empty: nothing is kept.")] = ""
+    headers: Annotated[dict[str, str], Meta(description="Headers of each request: values, `env:NAME` or `file:/path`.")] = field(
+        default_factory=dict[str, str]
+    )
+    oauth: Annotated[McpSignIn | None, Meta(description="Sign in as a client of its own.")] = None
+    believe: Annotated[bool, Meta(description="Take what the server says of its tools' effects for true.")] = False
+    effects: Annotated[dict[str, AnyEffect], Meta(description="What tools do to the world; what is not said cannot be undone.")] = field(
+        default_factory=dict[str, AnyEffect]
+    )
+    pins: Annotated[
+        str, Meta(description="File with the tools that are trusted; empty: they stand in the database (`/v1/agents/mcp`).")
+    ] = ""
+    prefix: Annotated[str | None, Meta(description="How the names of its tools begin; `NAME_` where it is left out.")] = None
+    seconds: Annotated[Seconds, Meta(description="Longest time of connecting, and of a call.")] = 60.0
+    most_bytes: Annotated[Bytes, Meta(description="Most bytes of an answer that a model is told.")] = 65_536
+
+    def __post_init__(self) -> None:
+        if bool(self.command) == bool(self.url):
+            raise ValueError("an MCP toolbox has a command or a url, one of both")
+
+
+Box = SqlBox | HttpBox | OpenApiBox | MailBox | FilesBox | SandboxBox | McpBox
 
 
 def _password(url: str) -> bool:

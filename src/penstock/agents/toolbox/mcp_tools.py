@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, cast
@@ -20,6 +20,7 @@ from penstock.agents.tools import Effect, Tool, ToolContext
 from penstock.kernel.errors import SettingsError
 
 LONGEST_TOLD = 2000
+ACCEPT_FILE = "python -m penstock.agents.toolbox.pins"
 LOOK_SECONDS = 60.0
 """How long what a server says of its tools is taken for true while it is connected to."""
 
@@ -65,12 +66,21 @@ def mcp(
     lost = sorted({*only, *(effects or {})} - known)
     if lost:
         raise SettingsError(f"mcp: {pins} holds no tool {', '.join(lost)} of {server.name}", param="pins")
-    link = _Link(server, {one.name: one.digest for one in kept.tools})
-    return [
-        _tool(link, one, (effects or {}).get(one.name) or _effect(one, trusted), prefix, most_bytes, again=trusted and one.idempotent)
-        for one in kept.tools
-        if not only or one.name in only
-    ]
+    accepted = {one.name: one.digest for one in kept.tools}
+
+    async def now(name: str) -> str | None:
+        return accepted.get(name)
+
+    terms: dict[str, Any] = {"trusted": trusted, "effects": effects or {}, "prefix": prefix, "most_bytes": most_bytes}
+    link = Link(server, now, ACCEPT_FILE)
+    return made([one for one in kept.tools if not only or one.name in only], link, **terms)
+
+
+def made(
+    pins: Sequence[Pin], link: Link, *, trusted: bool, effects: Mapping[str, Effect], prefix: str, most_bytes: int
+) -> list[Tool[..., Any]]:
+    """Accepted tools, as agents call them. Raises `SettingsError` for one that cannot be a tool."""
+    return [_tool(link, one, effect_of(one, trusted, effects), prefix, most_bytes, again=trusted and one.idempotent) for one in pins]
 
 
 def read_pins(path: str | Path) -> Pins:
@@ -126,44 +136,82 @@ def _checked(node: Any, depth: int = 0) -> Any:
     }
 
 
-def _effect(pin: Pin, trusted: bool) -> Effect:
+def effect_of(pin: Pin, trusted: bool, effects: Mapping[str, Effect]) -> Effect:
+    """What a call counts as: as ``effects`` say, as a ``trusted`` server says itself, or else irreversible."""
+    if pin.name in effects:
+        return effects[pin.name]
     if not trusted:
         return "irreversible"
     return "read" if pin.read_only else "irreversible" if pin.destructive else "write"
 
 
-class _Link:
-    """The connections to one server, one on each event loop, and what their server was found to say."""
+Accepted = Callable[[str], Awaitable[str | None]]
+"""The digest under which a tool is accepted now, by its name; None where it is not."""
 
-    def __init__(self, server: McpServer, accepted: Mapping[str, str]) -> None:
+
+class _Held:
+    """One connection, and what its server was found to say over it."""
+
+    def __init__(self, server: McpServer) -> None:
+        self.connection = Connection(server)
+        self.lock = asyncio.Lock()
+        self.found: dict[str, str] = {}
+        self.strange, self.looked = False, 0.0
+
+
+class Link:
+    """The connections to one server, one on each event loop. ``mend`` says how a tool is accepted."""
+
+    def __init__(self, server: McpServer, accepted: Accepted, mend: str) -> None:
         self.server = server
+        self.mend = mend
         self._accepted = accepted
-        self._held: WeakKeyDictionary[asyncio.AbstractEventLoop, tuple[Connection, asyncio.Lock]] = WeakKeyDictionary()
-        self._found: dict[str, str] = {}
-        self._strange, self._looked = False, 0.0
+        self._held: WeakKeyDictionary[asyncio.AbstractEventLoop, _Held] = WeakKeyDictionary()
 
-    async def call(self, name: str, arguments: dict[str, Any], key: str) -> Any:
-        connection, lock = self._held.setdefault(asyncio.get_running_loop(), (Connection(self.server), asyncio.Lock()))
-        async with lock:
-            if not connection.open or self._strange or time.monotonic() > self._looked + LOOK_SECONDS:
+    async def call(self, pin: Pin, arguments: dict[str, Any], context: ToolContext) -> Any:
+        """Call a tool that is what it was when it was accepted. Raises `Lost`, `Refused`, and `Permanent` for one that is not."""
+        name = pin.name
+        accepted = await self._accepted(name)
+        if accepted is None:
+            raise Permanent(f"mcp_distrusted: {name} of {self.server.name} is not trusted any more ({self.mend})")
+        held = self._here()
+        async with held.lock:
+            if not held.connection.open or held.strange or time.monotonic() > held.looked + LOOK_SECONDS:
                 # A server that was started anew may be another one, and one over HTTP is started anew without our knowing.
-                self._found = {str(one["name"]): pinned(one).digest for one in await connection.tools()}
-                self._strange, self._looked = False, time.monotonic()
-        if name not in self._found:
+                held.found = {one.name: one.digest for one in map(pinned, await held.connection.tools())}
+                held.strange, held.looked = False, time.monotonic()
+        if name not in held.found:
             raise Permanent(f"mcp_missing: {self.server.name} has no tool {name} any more")
-        if self._found[name] != self._accepted[name]:
-            self._strange = True
+        if held.found[name] != accepted:
+            held.strange = True
             raise Permanent(
                 f"mcp_changed: {self.server.name} describes {name} differently than when it was accepted; it is not called until somebody "
-                "looks at it and accepts it again (python -m penstock.agents.toolbox.pins)"
+                f"looks at it and accepts it again ({self.mend})"
             )
-        return await connection.call(name, arguments, key)
+        if pin.digest != accepted:
+            raise Permanent(f"mcp_changed: {name} of {self.server.name} was accepted anew; runs that begin now know it as it is")
+        return await held.connection.call(name, arguments, context.key)
+
+    async def described(self) -> list[Pin]:
+        """What the server says of its tools now. Raises `Lost` and `Refused`."""
+        held = self._here()
+        async with held.lock:
+            return [pinned(one) for one in await held.connection.tools()]
+
+    async def close(self) -> None:
+        """End the connection of this event loop."""
+        held = self._held.pop(asyncio.get_running_loop(), None)
+        if held is not None:
+            await held.connection.close()
+
+    def _here(self) -> _Held:
+        return self._held.setdefault(asyncio.get_running_loop(), _Held(self.server))
 
 
-def _tool(link: _Link, pin: Pin, effect: Effect, prefix: str, most_bytes: int, *, again: bool) -> Tool[..., Any]:
+def _tool(link: Link, pin: Pin, effect: Effect, prefix: str, most_bytes: int, *, again: bool) -> Tool[..., Any]:
     async def call(arguments: dict[str, Any], context: ToolContext) -> Any:
         try:
-            return await link.call(pin.name, arguments, context.key)
+            return await link.call(pin, arguments, context)
         except Refused as fault:
             raise Permanent(f"mcp_failed: {fault}") from fault
         except Lost as fault:
