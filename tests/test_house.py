@@ -75,6 +75,7 @@ UNMIRRORED: dict[str, str] = {
     "agents/routes.py": "agents/test_service.py",
     "agents/toolbox/databases.py": "agents/toolbox/test_sql.py",
     "agents/toolbox/document.py": "agents/toolbox/test_openapi.py",
+    "agents/toolbox/mcp_reading.py": "agents/toolbox/test_mcp_client.py",
     "agents/toolbox/jail.py": "agents/toolbox/test_sandbox.py",
     "agents/toolbox/references.py": "agents/toolbox/test_web.py",
     "agents/toolbox/schedule.py": "agents/scheduling/test_schedules.py",

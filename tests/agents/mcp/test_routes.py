@@ -94,6 +94,7 @@ async def test_looked_at_trusted_changed_and_distrusted(place: Place, monkeypatc
             "find": ("new", "read"),
             "label": ("new", "irreversible"),
             "close": ("new", "irreversible"),
+            "tell": ("new", "irreversible"),
             "wait": ("new", "irreversible"),
         }
         # What nobody trusted is not there for a model.

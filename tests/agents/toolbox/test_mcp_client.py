@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 from tests.agents.toolbox.tickets import bound, guarded, served
+from tests.agents.toolbox.tickets import tickets as made
 
 from penstock.agents.toolbox import McpServer, OAuth
-from penstock.agents.toolbox.mcp_client import Connection, Lost, Refused
+from penstock.agents.toolbox.mcp_client import Connection, Lost, Overlong, Refused
 from penstock.kernel.errors import SettingsError
 
 SERVER = Path(__file__).with_name("tickets.py")
@@ -27,7 +28,7 @@ async def test_process(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "sk-not-for-servers")
     connection = Connection(tickets(env={"TICKETS_TOKEN": "env:THE_TOKEN"}))
     assert not connection.open
-    assert [one["name"] for one in await connection.tools()] == ["find", "label", "close", "wait"]
+    assert [one["name"] for one in await connection.tools()] == ["find", "label", "close", "tell", "wait"]
     assert await connection.call("find", {"number": 3}, "k") == {"number": 3, "token": "hidden-word", "key": ""}
     with pytest.raises(Refused, match="close"):
         await connection.call("close", {"number": 404}, "k")
@@ -38,7 +39,12 @@ async def test_process(monkeypatch: pytest.MonkeyPatch) -> None:
         await connection.call("close", {"number": 13}, "k")
     assert caught.value.sent
     assert await connection.call("close", {"number": 5}, "k") == {"result": "closed"}  # made anew
-    await connection.close()
+    small = Connection(tickets(read_bytes=65_536))
+    assert len((await small.call("tell", {"size": 10_000}, "k"))["result"]) == 10_000
+    with pytest.raises(Overlong, match="more than 65536 bytes"):
+        await small.call("tell", {"size": 70_000}, "k")
+    assert not small.open
+    await asyncio.gather(small.close(), connection.close())
     assert not connection.open
 
 
@@ -97,6 +103,40 @@ async def test_pages_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
         with pytest.raises(Refused, match="more than 5"):  # after a rest, over a new connection
             await connection.tools()
         await connection.close()
+
+
+@pytest.mark.parametrize("whole", [True, False])
+async def test_answers_without_end(whole: bool) -> None:
+    """Over HTTP, as JSON and as a stream of events: what is longer than is read is not read, and the next call works."""
+    held = bound()
+    url = f"http://127.0.0.1:{held.getsockname()[1]}/mcp"
+    async with served(made().streamable_http_app(json_response=whole), held):
+        connection = Connection(McpServer(name="tickets", url=url, seconds=25.0, read_bytes=65_536))
+        with pytest.raises(Overlong, match="more than 65536 bytes"):
+            await connection.call("tell", {"size": 10_000_000}, "k")
+        assert len((await connection.call("tell", {"size": 1000}, "k"))["result"]) == 1000
+        await connection.close()
+
+
+async def test_no_answer_in_time() -> None:
+    held = bound()
+    url = f"http://127.0.0.1:{held.getsockname()[1]}/mcp"
+    async with served(made().streamable_http_app(), held):
+        await Connection(McpServer(name="tickets", url=url, seconds=25.0)).tools()
+        connection = Connection(McpServer(name="tickets", url=url, seconds=1.0))
+        with pytest.raises(Lost, match="did not answer within 1 s") as caught:
+            await connection.call("wait", {}, "k")
+        assert caught.value.sent
+        await connection.close()
+
+
+async def test_a_program_that_babbles() -> None:
+    """One that never ends its line is ended, and so is what it started."""
+    child = "import os, sys; os.fork(); sys.stdout.write('x' * 200_000)\nwhile True: sys.stdout.write('x' * 65536)"
+    connection = Connection(McpServer(name="babbler", command=(sys.executable, "-c", child), seconds=25.0, read_bytes=65_536))
+    with pytest.raises(Overlong):
+        await connection.tools()
+    await connection.close()
 
 
 async def test_not_there() -> None:

@@ -34,8 +34,8 @@ async def test_look_accept_and_look_again(tmp_path: Path, monkeypatch: pytest.Mo
     try:
         async with served(tickets().streamable_http_app(), held):
             status, out = await asyncio.to_thread(run, "tickets_declared:TICKETS", path, "--accept")
-            assert (status, out.count("new ")) == (0, 4)
-            assert len(read_pins(path).tools) == 4
+            assert (status, out.count("new ")) == (0, 5)
+            assert len(read_pins(path).tools) == 5
         async with served(tickets(EVIL).streamable_http_app(), bound(port)):
             status, out = await asyncio.to_thread(run, "tickets_declared:TICKETS", path)
             assert (status, out.count("changed "), EVIL in out) == (1, 1, True)

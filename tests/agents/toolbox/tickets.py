@@ -42,6 +42,11 @@ def tickets(told: str = "Find a ticket.", **terms: Any) -> MCPServer:
         return "closed"
 
     @server.tool()
+    def tell(size: int) -> str:
+        """As much as is wanted."""
+        return "x" * size
+
+    @server.tool()
     async def wait() -> str:
         """Never answers."""
         await asyncio.Event().wait()

@@ -97,6 +97,7 @@ def terms_of(name: str, box: McpBox) -> Terms:
         else OAuth(issuer=oauth.issuer, client_id=oauth.client_id, client_secret=oauth.client_secret, scope=oauth.scope),
         log=box.log or os.devnull,
         seconds=box.seconds,
+        read_bytes=box.read_bytes,
     )
     prefix = f"{name}_" if box.prefix is None else box.prefix
     return Terms(server=server, trusted=box.believe, effects=box.effects, prefix=prefix, most_bytes=box.most_bytes)

@@ -175,6 +175,9 @@ class McpBox(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, tag_
     prefix: Annotated[str | None, Meta(description="How the names of its tools begin; `NAME_` where it is left out.")] = None
     seconds: Annotated[Seconds, Meta(description="Longest time of connecting, and of a call.")] = 60.0
     most_bytes: Annotated[Bytes, Meta(description="Most bytes of an answer that a model is told.")] = 65_536
+    read_bytes: Annotated[
+        int, Meta(ge=4096, le=256 * 2**20, description="Most bytes of an answer that are read; the connection of a longer one is ended.")
+    ] = 4 * 2**20
 
     def __post_init__(self) -> None:
         if bool(self.command) == bool(self.url):

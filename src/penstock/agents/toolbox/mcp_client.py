@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from mcp.client import Client, Transport
 
 IDLE_SECONDS = 300.0
+READ_BYTES = 4 * 2**20
+READ_SECONDS = 300.0
+"""How long a stream may be silent: a server may hold one open."""
 MOST_TOOLS = 500
 
 
@@ -38,7 +41,8 @@ class OAuth(Struct, frozen=True, kw_only=True):
 class McpServer(Struct, frozen=True, kw_only=True):
     """Where an MCP server is: a ``command`` that is started and spoken to over its standard input and output, or a ``url`` (streamable
     HTTP). ``env`` and ``headers`` hold references (``env:NAME``, ``file:/path``) or plain values; of our environment a command is given
-    ``PATH``, ``HOME`` and the like alone. What a command says on standard error goes to the file ``log``.
+    ``PATH``, ``HOME`` and the like alone. What a command says on standard error goes to the file ``log``. Connecting, and each question,
+    may take ``seconds``; of one answer at most ``read_bytes`` are read.
     """
 
     name: str
@@ -50,6 +54,7 @@ class McpServer(Struct, frozen=True, kw_only=True):
     oauth: OAuth | None = None
     log: str = os.devnull
     seconds: float = 60.0
+    read_bytes: int = READ_BYTES
 
     def __post_init__(self) -> None:
         if bool(self.command) == bool(self.url):
@@ -62,6 +67,10 @@ class Lost(Exception):
     def __init__(self, message: str, *, sent: bool) -> None:
         super().__init__(message)
         self.sent = sent
+
+
+class Overlong(Lost):
+    """An answer was longer than is read: what it said of what was asked, nobody knows."""
 
 
 class Refused(Exception):
@@ -79,6 +88,7 @@ class Connection:
         self._used = asyncio.Event()
         self._busy = 0
         self._leaving = False
+        self._long = False
         self._tokens = _Tokens()
 
     async def tools(self) -> list[dict[str, Any]]:
@@ -86,7 +96,7 @@ class Connection:
         found: list[dict[str, Any]] = []
         cursor: str | None = None
         pages = 0
-        async with self._using() as client:
+        async with self._in_time(), self._using() as client:
             while True:
                 page = await client.list_tools(cursor=cursor, cache_mode="bypass")
                 found += [one.model_dump(mode="json", by_alias=True, exclude_none=True) for one in page.tools]
@@ -99,7 +109,7 @@ class Connection:
 
     async def call(self, name: str, arguments: dict[str, Any], key: str) -> Any:
         """What a tool of the server gives: its structured result, or text. Raises `Lost` and `Refused`."""
-        async with self._using() as client:
+        async with self._in_time(), self._using() as client:
             result = await client.call_tool(name, arguments, meta={"penstock/idempotency-key": key})
         blocks = [one.model_dump(mode="json", by_alias=True, exclude_none=True) for one in result.content]
         if result.is_error:
@@ -119,8 +129,18 @@ class Connection:
             self._task = self._client = None
 
     @contextlib.asynccontextmanager
+    async def _in_time(self) -> AsyncGenerator[None]:
+        seconds = self._server.seconds
+        try:
+            async with asyncio.timeout(seconds):
+                yield
+        except TimeoutError as fault:
+            raise Lost(f"the MCP server {self._server.name} did not answer within {seconds:g} s", sent=True) from fault
+
+    @contextlib.asynccontextmanager
     async def _using(self) -> AsyncGenerator[Client]:
         from mcp import MCPError
+        from mcp.types import CONNECTION_CLOSED, PARSE_ERROR
 
         client = await self._connected()
         self._busy += 1
@@ -143,13 +163,14 @@ class Connection:
                 # Somebody else may have broken the call off as well, and waits for that.
                 if not broke or inner.uncancel() > before:
                     raise
-                raise Lost(f"the connection to the MCP server {self._server.name} broke", sent=True) from None
+                raise self._broke() from None
             finally:
                 task.remove_done_callback(wake)
         except MCPError as fault:
-            if fault.error.message == "Connection closed":
+            # The second is what the SDK makes of an answer that is none; a server that cannot read a question closes nothing by saying so.
+            if fault.error.code in (CONNECTION_CLOSED, PARSE_ERROR):
                 await self.close()
-                raise Lost(f"the connection to the MCP server {self._server.name} broke", sent=True) from fault
+                raise self._broke() from fault
             raise Refused(fault.error.message[:2000]) from fault
         except OSError as fault:
             await self.close()
@@ -158,9 +179,21 @@ class Connection:
             self._busy -= 1
             self._used.set()
 
+    def _broke(self) -> Lost:
+        if self._long:
+            told = f"an answer of the MCP server {self._server.name} has more than {self._server.read_bytes} bytes, and was not read"
+            return Overlong(told, sent=True)
+        return Lost(f"the connection to the MCP server {self._server.name} broke", sent=True)
+
+    def _over(self) -> None:
+        """More was answered than is read: there is no way to go on with the next answer."""
+        self._long = True
+        if self._task is not None:
+            self._task.cancel()
+
     async def _connected(self) -> Client:
         if not self.open:
-            self._client, self._leaving = asyncio.get_running_loop().create_future(), False
+            self._client, self._leaving, self._long = asyncio.get_running_loop().create_future(), False, False
             self._task = asyncio.create_task(self._live(self._client), name=f"mcp {self._server.name}")
         assert self._client is not None
         return await asyncio.shield(self._client)
@@ -178,6 +211,8 @@ class Connection:
                     ready.set_result(client)
                     await self._until_idle()
         except asyncio.CancelledError:
+            if self._long:
+                _failed(ready, self._broke())
             _failed(ready, Lost(f"the connection to the MCP server {self._server.name} was closed", sent=False))
             raise
         except BaseException as fault:  # whatever it is: whoever waits for the connection has to know
@@ -198,20 +233,23 @@ class Connection:
 
     async def _transport(self, stack: contextlib.AsyncExitStack) -> Transport:
         server = self._server
-        if server.command:
-            from mcp.client.stdio import StdioServerParameters, stdio_client
+        # The SDK brings pydantic and takes half a second to import.
+        from penstock.agents.toolbox.mcp_reading import Bounded, program
 
+        if server.command:
             env = {name: resolved(value, f"mcp.{server.name}.env.{name}") for name, value in server.env.items()}
-            wanted = StdioServerParameters(command=server.command[0], args=list(server.command[1:]), env=env, cwd=server.folder or None)
             log = stack.enter_context(await asyncio.to_thread(Path(server.log).open, "a", encoding="utf-8"))
-            return stdio_client(wanted, errlog=log)
+            return program(server.command, env, server.folder, log, server.read_bytes, self._over)
+        import httpx2
         from mcp.client.streamable_http import streamable_http_client
-        from mcp.shared._httpx_utils import create_mcp_http_client
 
         headers = {name: resolved(value, f"mcp.{server.name}.headers.{name}") for name, value in server.headers.items()}
         auth = None if server.oauth is None else self._sign_in(server, server.oauth)
-        client = await stack.enter_async_context(create_mcp_http_client(headers=headers, auth=auth))
-        return streamable_http_client(server.url, http_client=client)
+        transport = Bounded(server.read_bytes, self._over)
+        client = httpx2.AsyncClient(headers=headers, auth=auth, transport=transport, timeout=httpx2.Timeout(30.0, read=READ_SECONDS))
+        await stack.enter_async_context(client)
+        # Ours is the first to see that an answer is too long, and says so better.
+        return streamable_http_client(server.url, http_client=client, max_sse_event_size=2 * server.read_bytes)
 
     def _sign_in(self, server: McpServer, oauth: OAuth) -> Any:
         from mcp.client.auth.extensions.client_credentials import ClientCredentialsOAuthProvider

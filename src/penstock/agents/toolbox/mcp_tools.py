@@ -15,7 +15,7 @@ import msgspec
 from msgspec import Struct
 
 from penstock.agents.faults import InDoubt, Permanent, Transient
-from penstock.agents.toolbox.mcp_client import Connection, Lost, McpServer, Refused
+from penstock.agents.toolbox.mcp_client import Connection, Lost, McpServer, Overlong, Refused
 from penstock.agents.tools import Effect, Tool, ToolContext
 from penstock.kernel.errors import SettingsError
 
@@ -214,6 +214,9 @@ def _tool(link: Link, pin: Pin, effect: Effect, prefix: str, most_bytes: int, *,
             return await link.call(pin, arguments, context)
         except Refused as fault:
             raise Permanent(f"mcp_failed: {fault}") from fault
+        except Overlong as fault:
+            said = f"mcp_overlong: {fault}"
+            raise (Permanent(said) if effect == "read" else InDoubt(said)) from fault
         except Lost as fault:
             said = f"mcp_lost: {fault}"
             raise (InDoubt(said) if fault.sent and effect != "read" else Transient(said)) from fault
@@ -229,7 +232,7 @@ def _tool(link: Link, pin: Pin, effect: Effect, prefix: str, most_bytes: int, *,
             description=pin.description[:LONGEST_TOLD],
             effect=effect,
             honours_key=again,
-            seconds=link.server.seconds,
+            seconds=link.server.seconds + 10.0,  # the connection ends it first, and says so better
             most_bytes=most_bytes,
             told_by=f"the MCP server {link.server.name}",
         )
