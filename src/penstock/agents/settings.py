@@ -6,7 +6,7 @@ from typing import Annotated
 
 from msgspec import Meta, Struct, field
 
-from penstock.agents.boxes.settings import Box
+from penstock.agents.boxes.settings import Box, SandboxesSettings
 from penstock.agents.inbox.settings import InboxSettings
 from penstock.agents.memory.settings import MemorySettings
 
@@ -37,3 +37,4 @@ class AgentSettings(Struct, frozen=True, forbid_unknown_fields=True):
     toolboxes: Annotated[
         dict[str, Box], Meta(description='Tools that agents take by name, `toolbox("NAME")`, each of a `kind` (docs/toolbox.md).')
     ] = field(default_factory=dict[str, Box])
+    sandboxes: Annotated[SandboxesSettings, Meta(description="How much code of models runs at once.")] = SandboxesSettings()

@@ -31,6 +31,8 @@ from penstock.agents.startable import Startable
 from penstock.agents.terms import ModelTerms
 from penstock.agents.threads import THREADS
 from penstock.agents.waits import KnownWaits
+from penstock.agents.toolbox.places import Bounds
+from penstock.agents.toolbox.sandbox import PLACES
 from penstock.agents.words import Words
 from penstock.kernel.agents import AgentRuns, EventSender
 from penstock.kernel.candidates import Candidates
@@ -61,6 +63,8 @@ def wire(house: House) -> Offer:
         held = (ports.get(Records), lambda: ports.get(Journal))
         personal += (PersonalSchedules(held[0]), PersonalRequests(*held), PersonalRuns(*held))
     remembering, memory = wire_memory(house, settings.memory)
+    bound = settings.sandboxes
+    PLACES.bounds = Bounds(at_once=bound.at_once, waiting=bound.waiting, seconds=bound.wait_seconds)
     servers = Servers(Trust(ports.get(Records)))
     agents = Agents(
         settings,
@@ -157,6 +161,18 @@ class AgentLife:
             help="Threads on which tools run; left ones have callers that gave up, and go on until their function returns.",
             kind="gauge",
             samples=(({"state": "held"}, float(THREADS.held)), ({"state": "left"}, float(THREADS.left))),
+        )
+        yield Metric(
+            name="penstock_agent_sandboxes",
+            help="Programs of sandboxes that run, and calls that wait for a place.",
+            kind="gauge",
+            samples=(({"state": "running"}, float(PLACES.taken)), ({"state": "waiting"}, float(PLACES.waiting))),
+        )
+        yield Metric(
+            name="penstock_agent_sandboxes_refused_total",
+            help="Calls for which there was no place in time.",
+            kind="counter",
+            samples=(({}, float(PLACES.refused)),),
         )
 
     async def _forget(self) -> None:

@@ -14,7 +14,8 @@ from tests.agents.toolbox.calling import call, outcome
 
 from penstock.agents.faults import Permanent
 from penstock.agents.toolbox import code
-from penstock.agents.toolbox.sandbox import Ran, Room, ran
+from penstock.agents.toolbox.places import Bounds
+from penstock.agents.toolbox.sandbox import PLACES, Ran, Room, ran
 
 pytestmark = pytest.mark.timeout(120)  # each program is four processes, on a machine that may be busy
 OTHER = [sys.executable, "-c", "import time; time.sleep(60)"]
@@ -49,6 +50,22 @@ sys.exit(3)
     assert (found.status, found.limit) == (3, "")
     assert found.stdout == "from a thread\n42\n"
     assert found.stderr == '["kept.txt", "main.py"] \u00fc\n'
+
+
+async def test_no_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Programs of all tools of a process share its places; one that waits runs when another has ended."""
+    monkeypatch.setattr(PLACES, "bounds", Bounds(at_once=1, waiting=1, seconds=60.0))
+    (first,), (second,) = code(), code(name="other")
+    running = asyncio.create_task(call(first, program="import time; time.sleep(0.3); print(1)"))
+    while not PLACES.taken:
+        await asyncio.sleep(0)
+    waiting = asyncio.create_task(call(second, program="print(2)"))
+    while not PLACES.waiting:
+        await asyncio.sleep(0)
+    busy = await outcome(first, program="print(3)")
+    assert (busy.code, "sandbox_busy" in busy.text) == ("tool_unavailable", True)
+    assert [one.stdout for one in await asyncio.gather(running, waiting)] == ["1\n", "2\n"]
+    assert PLACES.taken == 0
 
 
 async def test_nothing_is_kept() -> None:

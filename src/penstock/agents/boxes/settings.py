@@ -140,6 +140,14 @@ class SandboxBox(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, 
     packages: Annotated[tuple[str, ...], Meta(description="Folders that it may import from.")] = ()
 
 
+class SandboxesSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Programs of sandboxes, of all toolboxes and tools of one process together."""
+
+    at_once: Annotated[int, Meta(ge=1, le=1000, description="Programs that run at once.")] = 4
+    waiting: Annotated[int, Meta(ge=0, le=100_000, description="Calls that may wait for a place; others fail with `sandbox_busy`.")] = 32
+    wait_seconds: Annotated[float, Meta(gt=0, le=3600, description="Longest time that a call waits for a place.")] = 30.0
+
+
 class McpSignIn(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """A client that an authorization server knows: the grant of client credentials."""
 

@@ -17,6 +17,7 @@ from msgspec import Meta, Struct
 
 from penstock.agents.faults import Permanent
 from penstock.agents.toolbox import jail
+from penstock.agents.toolbox.places import Bounds, Places
 from penstock.agents.tools import Tool
 
 MIB = 2**20
@@ -24,6 +25,8 @@ BASE_BYTES = 48 * MIB
 """What the jail's own processes hold; not counted as the code's."""
 LIBRARIES = ("/lib", "/lib32", "/lib64", "/usr/lib", "/usr/lib32", "/usr/lib64", "/usr/local/lib")
 LINKER = "/etc/ld.so.cache"
+PLACES = Places("sandbox", Bounds(at_once=4, waiting=32, seconds=30.0))
+"""Of this process, for all tools that run code; a house sets them as its settings say (`[agents.sandboxes]`)."""
 
 
 class Ran(Struct, frozen=True, omit_defaults=True):
@@ -61,8 +64,9 @@ def code(
 ) -> list[Tool[..., Any]]:
     """A tool that runs Python: no network, no files but a scratch folder that is gone afterwards, no secrets, these limits.
 
-    ``memory_mib`` is for all processes of the code together. Needs Linux 5.14 or later with user namespaces; elsewhere each call fails
-    with ``sandbox_unavailable``.
+    ``memory_mib`` is for all processes of the code together. Of all programs only so many run at once in a process; a call for which there
+    is no place in time fails with ``sandbox_busy``, and is tried again. Needs Linux 5.14 or later with user namespaces; elsewhere each call
+    fails with ``sandbox_unavailable``.
     """
     room = Room(
         seconds=seconds,
@@ -77,13 +81,15 @@ def code(
     async def run(
         program: Annotated[str, Meta(description="A whole Python program; print what is wanted.", max_length=200_000)],
     ) -> Ran:
-        return await ran(program, room)
+        async with PLACES.one():
+            return await ran(program, room)
 
     told = (
         f"Run a Python {sys.version_info.major}.{sys.version_info.minor} program and see what it prints. There is no network, nothing is "
         f"kept from one call to the next, and it has {seconds:g} seconds."
     )
-    return [Tool(run, effect="read", name=name, description=told, seconds=seconds + 10.0, most_bytes=4 * output_bytes + 4096)]
+    limit = seconds + PLACES.bounds.seconds + 10.0
+    return [Tool(run, effect="read", name=name, description=told, seconds=limit, most_bytes=4 * output_bytes + 4096)]
 
 
 async def ran(program: str, room: Room) -> Ran:
