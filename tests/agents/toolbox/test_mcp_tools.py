@@ -74,6 +74,12 @@ async def test_a_server_that_changes_its_words(tmp_path: Path, monkeypatch: pyte
     server = McpServer(name="tickets", url=f"http://127.0.0.1:{port}/mcp", seconds=80.0)
     async with served(tickets().streamable_http_app(), held):
         write_pins(accepted, Pins("tickets", await tools_of(server)))
+        # It says that one only reads and another destroys nothing, and is not believed.
+        assert {one.effect for one in mcp(server, accepted)} == {"irreversible"}
+        assert {one.name: one.effect for one in mcp(server, accepted, trusted=True, only=["find", "label"])} == {
+            "find": "read",
+            "label": "write",
+        }
         tools = mcp(server, accepted, trusted=True, only=["find", "close"])
         find, close = named(tools, "find"), named(tools, "close")
         assert (await call(find, number=3))["number"] == 3
