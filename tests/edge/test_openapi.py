@@ -12,6 +12,7 @@ import jsonschema
 import msgspec
 import pytest
 import pytest_asyncio
+from tests.agents.mcp.test_routes import CONSENT
 from tests.agents.mcp.test_routes import OWN as MCP
 from tests.agents.scheduling.test_routes import OWN as SCHEDULES
 from tests.agents.test_service import OWN as AGENTS
@@ -456,7 +457,8 @@ async def test_every_other_route_answers_what_the_document_says(rig: Rig) -> Non
         o["operationId"]
         for _, path, o in rig.contract.operations()
         if path not in (*TALKS, EMBEDDINGS, COUNT, COMPLETIONS, *BESIDE) and "/models/{model}:" not in path
-        if not path.startswith(ELSEWHERE) and path not in (*TASKS, *ROUTING, *GROUNDED, *AGENTS, *MCP, *SCHEDULES, *OBSERVED, *DRIFT)
+        if not path.startswith(ELSEWHERE)
+        and path not in (*TASKS, *ROUTING, *GROUNDED, *AGENTS, *MCP, CONSENT, *SCHEDULES, *OBSERVED, *DRIFT)
     }
     if not installed():
         others -= {"post_v1_cache_pairs", "post_v1_cache_calibrations"}

@@ -38,3 +38,11 @@ class AgentSettings(Struct, frozen=True, forbid_unknown_fields=True):
         dict[str, Box], Meta(description='Tools that agents take by name, `toolbox("NAME")`, each of a `kind` (docs/toolbox.md).')
     ] = field(default_factory=dict[str, Box])
     sandboxes: Annotated[SandboxesSettings, Meta(description="How much code of models runs at once.")] = SandboxesSettings()
+    tokens_key: Annotated[
+        str,
+        Meta(
+            pattern="^((env|file):.+)?$",
+            description="Key that seals people's tokens for MCP servers, of 32 characters or more: `env:NAME` or `file:/path`, the same on "
+            "all machines; empty: a file in the data folder.",
+        ),
+    ] = ""

@@ -11,7 +11,10 @@ from penstock.agents.erasing import PersonalRequests, PersonalRuns, PersonalSche
 from penstock.agents.inbox.pages import pages as inbox_pages
 from penstock.agents.inbox_routes import routes as inbox_routes
 from penstock.agents.inbox_wiring import InboxLife, build
+from penstock.agents.mcp.consents import Consents
+from penstock.agents.mcp.pages import consent_pages
 from penstock.agents.mcp.routes import mcp_routes
+from penstock.agents.mcp.sealing import Seals
 from penstock.agents.mcp.servers import Servers
 from penstock.agents.mcp.trust import Trust
 from penstock.agents.memory.wiring import wire as wire_memory
@@ -65,7 +68,11 @@ def wire(house: House) -> Offer:
     remembering, memory = wire_memory(house, settings.memory)
     bound = settings.sandboxes
     PLACES.bounds = Bounds(at_once=bound.at_once, waiting=bound.waiting, seconds=bound.wait_seconds)
-    servers = Servers(Trust(ports.get(Records)))
+    consents = Consents(ports.get(Records), Seals(settings.tokens_key, house.data_dir))
+    servers = Servers(Trust(ports.get(Records)), consents)
+    personal = ports.find(AllPersonalRecords)
+    if personal is not None:
+        personal.append(consents)
     agents = Agents(
         settings,
         effects,
@@ -91,12 +98,18 @@ def wire(house: House) -> Offer:
         return {one.name: agents.known[one.name] for one in agents.list(principal)}
 
     core = Offer(
-        routes=(*routes(agents, occasions), *inbox_routes(inbox, lambda: agents.known), *schedule_routes(schedules), *mcp_routes(servers)),
+        routes=(
+            *routes(agents, occasions),
+            *inbox_routes(inbox, lambda: agents.known),
+            *schedule_routes(schedules),
+            *mcp_routes(servers, consents),
+        ),
         pages=(
             *pages(ports, agents),
             *policy_pages(ports, inbox, reachable),
             *inbox_pages(ports, inbox),
             *schedule_pages(ports, schedules),
+            *consent_pages(ports, consents, settings.inbox.public_url),
         ),
         nav=(
             NavItem("Agents", "/console/agents", "spark", "Build", 15),

@@ -30,6 +30,8 @@ from penstock.storage.records import Records
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(120)]
 OWN = ("/v1/agents/mcp", "/v1/agents/mcp/{name}", "/v1/agents/mcp/{name}/trust", "/v1/agents/mcp/{name}/distrust")
+CONSENT = "/v1/agents/mcp/{name}/consent"
+"""Held against the document in test_consents.py."""
 
 
 class Place:

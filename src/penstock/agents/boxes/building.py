@@ -18,6 +18,7 @@ from penstock.agents.boxes.settings import (
     SandboxBox,
     SqlBox,
 )
+from penstock.agents.mcp.consents import ConsentTerms
 from penstock.agents.mcp.servers import Terms
 from penstock.agents.toolbox import (
     Auth,
@@ -100,7 +101,13 @@ def terms_of(name: str, box: McpBox) -> Terms:
         read_bytes=box.read_bytes,
     )
     prefix = f"{name}_" if box.prefix is None else box.prefix
-    return Terms(server=server, trusted=box.believe, effects=box.effects, prefix=prefix, most_bytes=box.most_bytes)
+    given = box.consent
+    consent = (
+        None
+        if given is None
+        else ConsentTerms(issuer=given.issuer, client_id=given.client_id, client_secret=given.client_secret, scope=given.scope)
+    )
+    return Terms(server=server, trusted=box.believe, effects=box.effects, prefix=prefix, most_bytes=box.most_bytes, consent=consent)
 
 
 def _sql(name: str, box: SqlBox) -> list[Tool[..., Any]]:

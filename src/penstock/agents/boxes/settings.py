@@ -157,6 +157,17 @@ class McpSignIn(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     scope: Annotated[str, Meta(description="Scopes that are asked for, with spaces between them.")] = ""
 
 
+class ConsentSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Each person consents by themselves (OAuth 2.1), and calls are made with their tokens; `consent = {}` finds all of it out."""
+
+    issuer: Annotated[
+        str, Meta(pattern="^(https?://.+)?$", description="The authorization server; empty: the one that the MCP server names.")
+    ] = ""
+    client_id: Annotated[str, Meta(description="Id of a client that you registered there; empty: one is registered by itself.")] = ""
+    client_secret: Annotated[Reference, Meta(description="Its secret, `env:NAME` or `file:/path`; empty for a public client.")] = ""
+    scope: Annotated[str, Meta(description="Scopes that are asked for; empty: those that the server names.")] = ""
+
+
 class McpBox(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, tag_field="kind", tag="mcp"):
     """An MCP server: those of its tools that somebody trusted (docs/mcp-servers.md)."""
 
@@ -173,6 +184,7 @@ class McpBox(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, tag_
         default_factory=dict[str, str]
     )
     oauth: Annotated[McpSignIn | None, Meta(description="Sign in as a client of its own.")] = None
+    consent: Annotated[ConsentSettings | None, Meta(description="Or have each person consent.")] = None
     believe: Annotated[bool, Meta(description="Take what the server says of its tools' effects for true.")] = False
     effects: Annotated[dict[str, AnyEffect], Meta(description="What tools do to the world; what is not said cannot be undone.")] = field(
         default_factory=dict[str, AnyEffect]
@@ -190,6 +202,8 @@ class McpBox(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, tag_
     def __post_init__(self) -> None:
         if bool(self.command) == bool(self.url):
             raise ValueError("an MCP toolbox has a command or a url, one of both")
+        if self.consent is not None and (self.oauth is not None or not self.url or self.pins):
+            raise ValueError("people consent to what has a url, no oauth of its own, and pins in the database")
 
 
 Box = SqlBox | HttpBox | OpenApiBox | MailBox | FilesBox | SandboxBox | McpBox

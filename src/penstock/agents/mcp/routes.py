@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 from msgspec import Meta, Struct
 
+from penstock.agents.mcp.consents import Consents, ConsentView
 from penstock.agents.mcp.servers import Servers, ServerTools, ServerView
 from penstock.kernel.journal import JOURNAL
 from penstock.kernel.principal import Scope
@@ -37,8 +38,8 @@ class DistrustBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     note: Note = ""
 
 
-def mcp_routes(servers: Servers) -> Sequence[Route]:
-    """List the servers, look at one, trust its tools and trust them no more."""
+def mcp_routes(servers: Servers, consents: Consents) -> Sequence[Route]:
+    """List the servers, look at one, trust its tools and trust them no more; see one's own consent, and take it back."""
 
     async def listed(ask: Ask) -> ServerList:
         await servers.fresh()
@@ -55,6 +56,12 @@ def mcp_routes(servers: Servers) -> Sequence[Route]:
     async def distrust(ask: Ask) -> ServerView:
         body = ask.body(DistrustBody)
         return await servers.distrust(ask.principal, ask.path["name"], body.tools, body.note)
+
+    async def consented(ask: Ask) -> ConsentView:
+        return await consents.view(ask.principal, ask.path["name"])
+
+    async def revoke(ask: Ask) -> ConsentView:
+        return await consents.revoke(ask.principal, ask.path["name"])
 
     one = "/v1/agents/mcp/{name}"
     # Who works on the journal has the connections that runs use.
@@ -79,5 +86,21 @@ def mcp_routes(servers: Servers) -> Sequence[Route]:
             scope=Scope.ADMIN,
             body=DistrustBody,
             returns=ServerView,
+        ),
+        Route(
+            method="GET",
+            path=f"{one}/consent",
+            handler=consented,
+            summary="Show whether you consented to an MCP server, and where you do.",
+            scope=Scope.READ,
+            returns=ConsentView,
+        ),
+        Route(
+            method="DELETE",
+            path=f"{one}/consent",
+            handler=revoke,
+            summary="Take your consent to an MCP server back.",
+            scope=Scope.CALL,
+            returns=ConsentView,
         ),
     )

@@ -8,6 +8,8 @@ from typing import Any, Literal
 
 from msgspec import Struct
 
+from penstock.agents.faults import Permanent
+from penstock.agents.mcp.consents import Consents, ConsentTerms
 from penstock.agents.mcp.trust import Kept, Trust
 from penstock.agents.toolbox.mcp_client import Lost, McpServer, Refused
 from penstock.agents.toolbox.mcp_tools import Link, Pin, effect_of, made
@@ -74,13 +76,16 @@ class Terms(Struct, frozen=True, kw_only=True):
     effects: Mapping[str, Effect]
     prefix: str
     most_bytes: int
+    consent: ConsentTerms | None = None
 
 
 class Servers:
     """The servers by the names of their toolboxes."""
 
-    def __init__(self, trust: Trust) -> None:
+    def __init__(self, trust: Trust, consents: Consents | None = None) -> None:
+        """Without ``consents`` there are no servers that people consent to."""
         self._trust = trust
+        self._consents = consents
         self._terms: dict[str, Terms] = {}
         self._links: dict[str, Link] = {}
         self._kept: list[Kept] = []
@@ -91,7 +96,10 @@ class Servers:
         """Make a server known. Nothing is connected to."""
         self._terms[name] = terms
         mend = f"GET /v1/agents/mcp/{name}, POST /v1/agents/mcp/{name}/trust"
-        self._links[name] = Link(terms.server, partial(self._trust.accepted, name), mend)
+        consented = None
+        if terms.consent is not None and self._consents is not None:
+            consented = self._consents.add(name, terms.server, terms.consent)
+        self._links[name] = Link(terms.server, partial(self._trust.accepted, name), mend, consented)
 
     @property
     def names(self) -> Sequence[str]:
@@ -140,8 +148,8 @@ class Servers:
         self._found(principal, name)
         await self.fresh()
         try:
-            now, fault = {one.name: one for one in await self._links[name].described()}, ""
-        except (Lost, Refused, SettingsError) as lost:
+            now, fault = {one.name: one for one in await self._links[name].described(_who(principal))}, ""
+        except (Lost, Refused, SettingsError, Permanent) as lost:
             now, fault = None, redact(str(lost))
         kept = {one.tool: one for one in self._of(name)}
         names = kept.keys() | (now or {}).keys()
@@ -153,8 +161,8 @@ class Servers:
         `NotFound` for a tool that it does not have, and `UpstreamUnreachable`; then nothing is trusted."""
         self._found(principal, name)
         try:
-            now = {one.name: one for one in await self._links[name].described()}
-        except (Lost, Refused, SettingsError) as fault:
+            now = {one.name: one for one in await self._links[name].described(_who(principal))}
+        except (Lost, Refused, SettingsError, Permanent) as fault:
             raise UpstreamUnreachable(redact(str(fault))) from fault
         for tool, digest in digests.items():
             if tool not in now:
@@ -235,6 +243,10 @@ def _words(pin: Pin) -> Words:
         idempotent=pin.idempotent,
         digest=pin.digest,
     )
+
+
+def _who(principal: Principal) -> tuple[str, str]:
+    return principal.organisation, principal.person or ""
 
 
 def _home(principal: Principal) -> None:

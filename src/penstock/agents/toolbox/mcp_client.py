@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -80,8 +80,10 @@ class Refused(Exception):
 class Connection:
     """One connection, which lives in a task of its own. Use it on one event loop."""
 
-    def __init__(self, server: McpServer, idle: float = IDLE_SECONDS) -> None:
+    def __init__(self, server: McpServer, idle: float = IDLE_SECONDS, auth: Callable[[], Any] | None = None) -> None:
+        """``auth`` makes what signs requests over HTTP in, in place of the server's own ``oauth``."""
         self._server = server
+        self._auth = auth
         self._idle = idle
         self._task: asyncio.Task[None] | None = None
         self._client: asyncio.Future[Client] | None = None
@@ -245,6 +247,7 @@ class Connection:
 
         headers = {name: resolved(value, f"mcp.{server.name}.headers.{name}") for name, value in server.headers.items()}
         auth = None if server.oauth is None else self._sign_in(server, server.oauth)
+        auth = auth if self._auth is None else self._auth()
         transport = Bounded(server.read_bytes, self._over)
         client = httpx2.AsyncClient(headers=headers, auth=auth, transport=transport, timeout=httpx2.Timeout(30.0, read=READ_SECONDS))
         await stack.enter_async_context(client)

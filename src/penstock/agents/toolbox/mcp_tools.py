@@ -6,9 +6,10 @@ import asyncio
 import re
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Protocol, cast
 from weakref import WeakKeyDictionary
 
 import msgspec
@@ -149,24 +150,44 @@ Accepted = Callable[[str], Awaitable[str | None]]
 """The digest under which a tool is accepted now, by its name; None where it is not."""
 
 
+Who = tuple[str, str]
+"""An organisation and a person of it."""
+NOBODY: Who = ("", "")
+MOST_HELD = 200
+
+
+class Consented(Protocol):
+    """People's consent to a server."""
+
+    async def ready(self, who: Who) -> None:
+        """Raise `Permanent`, with where to consent, for who has not consented."""
+        ...
+
+    def auth(self, who: Who) -> Any:
+        """What signs their requests in."""
+        ...
+
+
 class _Held:
     """One connection, and what its server was found to say over it."""
 
-    def __init__(self, server: McpServer) -> None:
-        self.connection = Connection(server)
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
         self.lock = asyncio.Lock()
         self.found: dict[str, str] = {}
         self.strange, self.looked = False, 0.0
 
 
 class Link:
-    """The connections to one server, one on each event loop. ``mend`` says how a tool is accepted."""
+    """The connections to one server: one on each event loop, and where people consent one for each of them. ``mend`` says how a tool is
+    accepted."""
 
-    def __init__(self, server: McpServer, accepted: Accepted, mend: str) -> None:
+    def __init__(self, server: McpServer, accepted: Accepted, mend: str, consented: Consented | None = None) -> None:
         self.server = server
         self.mend = mend
         self._accepted = accepted
-        self._held: WeakKeyDictionary[asyncio.AbstractEventLoop, _Held] = WeakKeyDictionary()
+        self._consented = consented
+        self._held: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[Who, _Held]] = WeakKeyDictionary()
 
     async def call(self, pin: Pin, arguments: dict[str, Any], context: ToolContext) -> Any:
         """Call a tool that is what it was when it was accepted. Raises `Lost`, `Refused`, and `Permanent` for one that is not."""
@@ -174,7 +195,7 @@ class Link:
         accepted = await self._accepted(name)
         if accepted is None:
             raise Permanent(f"mcp_distrusted: {name} of {self.server.name} is not trusted any more ({self.mend})")
-        held = self._here()
+        held = await self._here((context.organisation, context.person))
         async with held.lock:
             if not held.connection.open or held.strange or time.monotonic() > held.looked + LOOK_SECONDS:
                 # A server that was started anew may be another one, and one over HTTP is started anew without our knowing.
@@ -190,22 +211,42 @@ class Link:
             )
         if pin.digest != accepted:
             raise Permanent(f"mcp_changed: {name} of {self.server.name} was accepted anew; runs that begin now know it as it is")
-        return await held.connection.call(name, arguments, context.key)
+        try:
+            return await held.connection.call(name, arguments, context.key)
+        except Refused:
+            if self._consented is not None:  # it may be that they are not signed in any more, which says better what to do
+                await self._consented.ready((context.organisation, context.person))
+            raise
 
-    async def described(self) -> list[Pin]:
-        """What the server says of its tools now. Raises `Lost` and `Refused`."""
-        held = self._here()
+    async def described(self, who: Who) -> list[Pin]:
+        """What the server says of its tools now. Raises `Lost`, `Refused`, and `Permanent` for who has not consented."""
+        held = await self._here(who)
         async with held.lock:
             return [pinned(one) for one in await held.connection.tools()]
 
     async def close(self) -> None:
-        """End the connection of this event loop."""
-        held = self._held.pop(asyncio.get_running_loop(), None)
+        """End the connections of this event loop."""
+        for held in self._held.pop(asyncio.get_running_loop(), {}).values():
+            await held.connection.close()
+
+    async def forget(self, who: Who) -> None:
+        """End somebody's connection on this event loop."""
+        held = self._held.get(asyncio.get_running_loop(), {}).pop(who, None)
         if held is not None:
             await held.connection.close()
 
-    def _here(self) -> _Held:
-        return self._held.setdefault(asyncio.get_running_loop(), _Held(self.server))
+    async def _here(self, who: Who) -> _Held:
+        here = self._held.setdefault(asyncio.get_running_loop(), {})
+        consented = self._consented
+        if consented is None:
+            return here.setdefault(NOBODY, _Held(Connection(self.server)))
+        await consented.ready(who)
+        if who not in here:
+            if len(here) >= MOST_HELD:
+                for other in [one for one, held in here.items() if not held.connection.open]:
+                    del here[other]
+            here[who] = _Held(Connection(self.server, auth=partial(consented.auth, who)))
+        return here[who]
 
 
 def _tool(link: Link, pin: Pin, effect: Effect, prefix: str, most_bytes: int, *, again: bool) -> Tool[..., Any]:
