@@ -229,12 +229,6 @@ class Link:
         for held in self._held.pop(asyncio.get_running_loop(), {}).values():
             await held.connection.close()
 
-    async def forget(self, who: Who) -> None:
-        """End somebody's connection on this event loop."""
-        held = self._held.get(asyncio.get_running_loop(), {}).pop(who, None)
-        if held is not None:
-            await held.connection.close()
-
     async def _here(self, who: Who) -> _Held:
         here = self._held.setdefault(asyncio.get_running_loop(), {})
         consented = self._consented
