@@ -53,7 +53,9 @@ class Log:
 def log() -> Iterator[Log]:
     root = logging.getLogger()
     handlers, level = list(root.handlers), root.level
-    levels = {name: logging.getLogger(name).level for name in ("_granian", "granian", "granian.access", "asyncio", "httpx", "alembic")}
+    levels = {
+        name: logging.getLogger(name).level for name in ("_granian", "granian", "granian.access", "asyncio", "httpx", "httpx2", "alembic")
+    }
     yield Log()
     root.handlers[:] = handlers
     root.setLevel(level)
@@ -178,5 +180,6 @@ def test_the_level_holds_for_us_and_others_are_quieter(log: Log) -> None:
     log.configure(level="debug", format="json")
     log.logger.debug("told")
     logging.getLogger("httpx").info("not told")
+    logging.getLogger("httpx2").info("not told either: it names addresses, and some hold a secret")
     logging.getLogger("httpx").warning("told too")
     assert [entry["message"] for entry in log.entries()] == ["told", "told too"]

@@ -76,7 +76,7 @@ def configure(settings: LogSettings, stream: TextIO | None = None) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(settings.level.upper())
-    for noisy in ("_granian", "granian", "granian.access", "asyncio", "httpx", "alembic"):
+    for noisy in ("_granian", "granian", "granian.access", "asyncio", "httpx", "httpx2", "alembic"):
         logging.getLogger(noisy).setLevel(max(logging.WARNING, root.level))
 
 

@@ -27,7 +27,7 @@ from penstock.agents.tools import ToolContext
 from penstock.storage.records import DATABASE_FILE, Records
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(120)]
-PAGE = "/console/mcp/servers/tickets"
+PAGE = "/console/agents/mcp/tickets"
 
 
 class Place:
@@ -109,7 +109,7 @@ async def test_consented_called_renewed_and_revoked(place: Place) -> None:
     assert (view["consented"], view["scope"], view["expires_at"] > view["at"]) == (True, "tickets", True)
     assert "It covers <code>tickets</code>" in (await house.ask("GET", f"{PAGE}/consent", key=key, accept="text/html")).text
     (client,) = authority.clients.values()
-    assert [str(one) for one in client.redirect_uris] == [f"{house.url}/console/mcp/callback"]
+    assert [str(one) for one in client.redirect_uris] == [f"{house.url}/console/agents/mcp/callback"]
 
     looked = (await house.ask("GET", "/v1/agents/mcp/tickets", key=key)).json
     digests = {one["name"]: one["current"]["digest"] for one in looked["tools"] if one["name"] == "find"}
@@ -182,7 +182,7 @@ async def test_who_may_end_it(place: Place) -> None:
     assert (told.status, "access_denied" in told.text) == (400, True)
     # Whoever is a key alone cannot consent.
     assert (await house.ask("GET", f"{PAGE}/begin")).json["error"]["code"] == "person_needed"
-    assert (await house.ask("GET", "/console/mcp/servers/nobody/begin", key=mallory)).status == 404
+    assert (await house.ask("GET", "/console/agents/mcp/nobody/begin", key=mallory)).status == 404
 
 
 async def test_a_key_that_is_another_and_a_person_who_is_erased(place: Place, tmp_path: Path) -> None:

@@ -29,7 +29,7 @@ BEGUN_SECONDS = 600.0
 RENEW_SECONDS = 45.0
 """How long one process may be at renewing a token before another one tries."""
 LOOK_SECONDS = 0.2
-CALLBACK = "/console/mcp/callback"
+CALLBACK = "/console/agents/mcp/callback"
 
 
 class ConsentTerms(Struct, frozen=True, kw_only=True):
@@ -292,7 +292,7 @@ def needed(name: str) -> Permanent:
 
 def place(name: str) -> str:
     """Where people consent."""
-    return f"/console/mcp/servers/{name}/consent"
+    return f"/console/agents/mcp/{name}/consent"
 
 
 def _person(principal: Principal) -> str:

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
 
-PLACE = "/console/mcp/servers/{name}"
-FINISH = "/console/mcp/finish"
+PLACE = "/console/agents/mcp/{name}"
+FINISH = "/console/agents/mcp/finish"
 LONGEST = 4096
 
 
@@ -28,7 +28,14 @@ def consent_pages(ports: Ports, consents: Consents, public_url: str) -> Sequence
 
     async def shown(request: Request, principal: Principal) -> Response:
         view = await consents.view(principal, request.path_params["name"])
-        return ports.get(Console).page(request, "agents/consent.html", title=view.server, view=view, may=principal.may(Scope.CALL))
+        return ports.get(Console).page(
+            request,
+            "agents/consent.html",
+            title=view.server,
+            crumbs=(("Agents", "/console/agents"),),
+            view=view,
+            may=principal.may(Scope.CALL),
+        )
 
     async def begin(request: Request, principal: Principal) -> Response:
         from starlette.responses import RedirectResponse
