@@ -6,7 +6,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "agents_0008"
-down_revision = "agents_0005"
+down_revision = "agents_0007"
 branch_labels = None
 depends_on = None
 
