@@ -1,5 +1,5 @@
-"""What agents keep of a person, taken away when the person is erased: runs that worked for them, now and on
-schedules, what these did and asked, what they said to what others asked. Threads and memory are `penstock.agents.memory.wiring`'s.
+"""What agents keep of a person, taken away when the person is erased: runs that worked for them, what
+these did and asked, what they said to what others asked. Schedules, consents, threads and memory are erased where they are kept.
 
 Who agreed to what stays: the line on the trail, the vote, the policy in force and its note. They name people by their ids.
 """
@@ -12,7 +12,7 @@ from typing import Any, cast
 from sqlalchemy import Connection, delete, update
 
 from penstock.agents.inbox import store
-from penstock.agents.tables import EFFECTS, SCHEDULES, SENT, WAITS
+from penstock.agents.tables import EFFECTS, SENT, WAITS
 from penstock.kernel.errors import JournalNotInstalled, NotFound
 from penstock.kernel.journal import ENDED, Journal
 from penstock.storage.records import Records
@@ -46,20 +46,6 @@ class PersonalRequests:
             return (await self._journal().get(None, run)).state not in ENDED
         except (NotFound, JournalNotInstalled):
             return False
-
-
-class PersonalSchedules:
-    """What is started for somebody; implements `penstock.kernel.ports.PersonalRecords`."""
-
-    name = "schedules"
-
-    def __init__(self, records: Records) -> None:
-        self._records = records
-
-    async def erase(self, organisation: str, person: str) -> int:
-        """Take away schedules of runs that work for the person, with what these are started with; how many. Nothing more is started."""
-        theirs = delete(SCHEDULES).where(SCHEDULES.c.organisation == organisation, SCHEDULES.c.person == person)
-        return await self._records.write(lambda connection: connection.execute(theirs).rowcount)
 
 
 class PersonalRuns:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from penstock.agents.effects import Effects
-from penstock.agents.erasing import PersonalRequests, PersonalRuns, PersonalSchedules
+from penstock.agents.erasing import PersonalRequests, PersonalRuns
 from penstock.agents.inbox.pages import pages as inbox_pages
 from penstock.agents.inbox_routes import routes as inbox_routes
 from penstock.agents.inbox_wiring import InboxLife, build
@@ -33,9 +33,9 @@ from penstock.agents.sight import Sight
 from penstock.agents.startable import Startable
 from penstock.agents.terms import ModelTerms
 from penstock.agents.threads import THREADS
-from penstock.agents.waits import KnownWaits
 from penstock.agents.toolbox.places import Bounds
 from penstock.agents.toolbox.sandbox import PLACES
+from penstock.agents.waits import KnownWaits
 from penstock.agents.words import Words
 from penstock.kernel.agents import AgentRuns, EventSender
 from penstock.kernel.candidates import Candidates
@@ -61,18 +61,11 @@ def wire(house: House) -> Offer:
     effects = Effects(ports.get(Records))
     occasions = KeptOccasions(ports.get(Records), lambda: ports.get(Journal))
     inbox = build(house, settings.inbox)
-    personal = ports.find(AllPersonalRecords)
-    if personal is not None:
-        held = (ports.get(Records), lambda: ports.get(Journal))
-        personal += (PersonalSchedules(held[0]), PersonalRequests(*held), PersonalRuns(*held))
     remembering, memory = wire_memory(house, settings.memory)
     bound = settings.sandboxes
     PLACES.bounds = Bounds(at_once=bound.at_once, waiting=bound.waiting, seconds=bound.wait_seconds)
     consents = Consents(ports.get(Records), Seals(settings.tokens_key, house.data_dir))
     servers = Servers(Trust(ports.get(Records)), consents)
-    personal = ports.find(AllPersonalRecords)
-    if personal is not None:
-        personal.append(consents)
     agents = Agents(
         settings,
         effects,
@@ -90,7 +83,8 @@ def wire(house: House) -> Offer:
     begin: dict[str, Any] = {"journal": lambda: ports.get(Journal), "members": lambda: ports.find(Membership)}
     schedules = Schedules(ports.get(Records), lambda: runs, lambda: ports.get(Holders), **begin)
     if (personal := ports.find(AllPersonalRecords)) is not None:
-        personal.append(schedules)
+        held = (ports.get(Records), lambda: ports.get(Journal))
+        personal += (schedules, PersonalRequests(*held), PersonalRuns(*held), consents)
     clock = ScheduleLife(schedules)
     inbox_life = InboxLife(house, inbox, settings.inbox, lambda: agents.known)
 
