@@ -5,11 +5,14 @@ from __future__ import annotations
 import io
 import json
 import logging
+import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+import penstock
 from penstock.logs import REDACTED, configure, redact
 from penstock.settings import LogSettings
 
@@ -183,3 +186,15 @@ def test_the_level_holds_for_us_and_others_are_quieter(log: Log) -> None:
     logging.getLogger("httpx2").info("not told either: it names addresses, and some hold a secret")
     logging.getLogger("httpx").warning("told too")
     assert [entry["message"] for entry in log.entries()] == ["told", "told too"]
+
+
+def test_nothing_is_told_under_a_name_that_every_line_has() -> None:
+    taken = {*logging.makeLogRecord({}).__dict__, "message", "asctime"}
+    wrong = [
+        f"{path}: {name}"
+        for path in Path(penstock.__file__).parent.rglob("*.py")
+        for told in re.findall(r"extra=\{([^}]*)\}", path.read_text("utf-8"))
+        for name in re.findall(r'"(\w+)":', told)
+        if name in taken
+    ]
+    assert wrong == [], "logging raises KeyError for these, and what was to follow does not happen"

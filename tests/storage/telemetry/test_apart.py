@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import errno
 import os
 import signal
+import subprocess
 import sys
+import threading
 from collections.abc import AsyncIterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -15,6 +19,8 @@ import pytest
 from penstock.engine import command
 from penstock.kernel.errors import StorageError
 from penstock.settings import LogSettings
+from penstock.storage.telemetry import apart as apart_module
+from penstock.storage.telemetry.apart import Apart
 from penstock.storage.telemetry.embedded import EmbeddedTelemetry
 from penstock.storage.telemetry.holder import Terms
 from penstock.storage.telemetry.questions import Filter
@@ -161,3 +167,78 @@ async def test_questions_that_are_open_when_it_ends_are_asked_again(store: Embed
     await store.flush()
     await until(lambda: pid_of(store) not in (None, engine))
     assert "Exception" not in capfd.readouterr().err
+
+
+async def test_one_that_gives_no_sign_of_life_is_replaced(
+    store: EmbeddedTelemetry, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    await store.append([a_span()], "one")
+    await store.flush()
+    engine = pid_of(store)
+    assert engine is not None
+    assert store._apart is not None
+    os.kill(engine, signal.SIGSTOP)
+    monkeypatch.setattr(apart_module, "SIGN_SECONDS", 0.1)
+    monkeypatch.setattr(apart_module, "HUNG_SECONDS", 0.2)
+    question = asyncio.create_task(store.groups(Filter(), []))
+    try:
+        while _runs(engine):
+            await store._apart._listen()
+        assert (await question)[0].measures.spans == 1
+    finally:
+        if _runs(engine):
+            os.kill(engine, signal.SIGKILL)
+    assert "no sign of life" in caplog.text
+    assert pid_of(store) not in (None, engine)
+
+
+async def test_an_engine_that_was_started_for_somebody_who_gave_up_is_known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun, go = threading.Event(), threading.Event()
+    spawn = Apart._spawn
+
+    def slowly(self: Apart) -> subprocess.Popen[bytes]:
+        begun.set()
+        go.wait()
+        return spawn(self)
+
+    monkeypatch.setattr(Apart, "_spawn", slowly)
+    store = apart(tmp_path)
+    await store.start()
+    assert store._apart is not None
+    waking = asyncio.create_task(store._apart.wake())
+    await asyncio.to_thread(begun.wait)
+    waking.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await waking
+    go.set()
+    await until(lambda: pid_of(store) is not None)
+    engine = pid_of(store)
+    await store.close()
+    assert engine is not None
+    assert not _runs(engine)
+
+
+async def test_that_no_process_can_be_started_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(_: Apart) -> subprocess.Popen[bytes]:
+        raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
+
+    monkeypatch.setattr(Apart, "_spawn", refused)
+    store = apart(tmp_path)
+    await store.start()
+    await store.append([a_span()], "one")
+    with pytest.raises(StorageError, match="temporarily unavailable"):
+        await store.search(Filter())
+    await store.close()
+
+
+async def test_one_that_does_not_end_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(apart_module, "GRACE", 0.2)
+    store = apart(tmp_path)
+    await store.start()
+    await store.append([a_span()], "one")
+    await store.flush()
+    engine = pid_of(store)
+    assert engine is not None
+    os.kill(engine, signal.SIGSTOP)
+    await store.close()
+    assert not _runs(engine)

@@ -280,3 +280,48 @@ async def test_a_payload_that_has_gone_is_never_taken_for_a_later_one(tmp_path: 
     assert await store.payload(trace, old.span_id, "org_a") is None
     assert len((await store.search(Filter(text="needle"))).spans) == 1
     await store.close()
+
+
+async def test_a_socket_that_a_cleaner_took_is_made_again(tmp_path: Path) -> None:
+    folder = tmp_path / ("deep" * 20) / ("deeper" * 10)  # so deep that its socket is among temporary files
+    one, two = opened(folder), opened(folder)
+    await one.start()
+    await two.start()
+    assert (await two.facts()).spans == 0
+    place = Path((folder / "lease").read_text())
+    place.unlink()
+    place.parent.rmdir()
+    assert (await two.facts()).spans == 0
+    again = Path((folder / "lease").read_text())
+    assert again != place
+    again.unlink()
+    again.parent.rmdir()
+    await one.close()
+    assert (await two.facts()).spans == 0
+    assert two.holds
+    await two.close()
+
+
+async def test_a_question_that_fails_by_whatever_is_answered_and_asked_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = 0
+
+    def failing(*_: object) -> None:
+        nonlocal asked
+        asked += 1
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    one, two = opened(tmp_path), opened(tmp_path)
+    await one.start()
+    await two.start()
+    await one.append([a_span()], "one")
+    await one.flush()
+    with monkeypatch.context() as patched:
+        patched.setattr("penstock.storage.telemetry.held.Held.facts", failing)
+        with pytest.raises(StorageError, match="failed to answer"):
+            await two.facts()
+    assert asked == 1
+    monkeypatch.setattr("penstock.storage.telemetry.asking.LARGEST", 100)
+    with pytest.raises(StorageError, match="ask for less"):
+        await two.search(Filter())
+    await two.close()
+    await one.close()

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
@@ -81,3 +82,24 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(StorageError, match="inbox cannot be made"):
         Inbox(tmp_path / "file" / "in")
+
+
+def test_a_file_that_is_not_ours_stops_nobody(tmp_path: Path) -> None:
+    inbox = Inbox(tmp_path)
+    (tmp_path / "notes.jsonl").write_text("{}")
+    assert inbox.is_empty()
+    inbox.put("a", b"1")
+    assert [one.batch for one in inbox.waiting()] == ["a"]
+
+
+def test_that_it_cannot_be_looked_into_is_said_as_any_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(_: Path) -> None:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    inbox = Inbox(tmp_path)
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "scandir", refused)
+        with pytest.raises(StorageError, match="Too many open files"):
+            inbox.put("a", b"1")
+    inbox.put("a", b"1")
+    assert len(inbox.waiting()) == 1

@@ -13,11 +13,13 @@ import fcntl
 import logging
 import os
 import subprocess
+import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
 from penstock.kernel.errors import PenstockError
+from penstock.storage.telemetry.asking import Unanswered, ask
 from penstock.storage.telemetry.holder import LEASE
 from penstock.storage.telemetry.inbox import Inbox
 
@@ -31,6 +33,11 @@ STEADY = 30.0
 GRACE = 30.0
 """Seconds in which it stores what waits and closes its file, before it is killed; what it did not store waits for the next one."""
 
+SIGN_SECONDS = 10.0
+HUNG_SECONDS = 120.0
+"""How long one sign of life is waited for, and after how long without any a running engine is killed: it may be stopped, and while it lives
+no other can open the store. Long, since where the machine is busy it takes its time to start."""
+
 
 class Apart:
     """One process's way to the engine's. It ends with this one: it sees that the pipe it reads from has no writer any more."""
@@ -43,10 +50,11 @@ class Apart:
         self._seconds = seconds
         self._child: subprocess.Popen[bytes] | None = None
         self._task: asyncio.Task[None] | None = None
-        self._waking = asyncio.Lock()
+        self._lock = threading.Lock()
         self._began = 0.0
         self._not_before = 0.0
         self._pause = 0.0
+        self._silent_since: float | None = None
         self._closed = False
 
     @property
@@ -60,11 +68,16 @@ class Apart:
 
     async def wake(self) -> None:
         """Start the engine, unless it runs, here or for another process, or died just now."""
-        async with self._waking:
-            if self._closed or self._runs() or time.monotonic() < self._not_before or await asyncio.to_thread(self._is_held):
+        # All of it on a thread: who asked may give up meanwhile, and a child that was started must be known.
+        await asyncio.to_thread(self._wake)
+
+    def _wake(self) -> None:
+        with self._lock:
+            if self._closed or self._runs() or time.monotonic() < self._not_before or self._is_held():
                 return
             self._began = time.monotonic()
-            self._child = await asyncio.to_thread(self._spawn)
+            self._silent_since = None
+            self._child = self._spawn()
 
     def _runs(self) -> bool:
         child = self._child
@@ -107,8 +120,32 @@ class Apart:
             try:
                 if not await asyncio.to_thread(self._inbox.is_empty):
                     await self.wake()
+                await self._listen()
             except (PenstockError, OSError) as fault:  # a full table of processes or of files: a later round may find room
                 _log.warning("the telemetry store's engine cannot be started", extra={"fault": str(fault)})
+
+    async def _listen(self) -> None:
+        """Ask an engine of ours for a sign of life, and kill one that has given none for long."""
+        child = self._child
+        if child is None:
+            return
+        now = time.monotonic()
+        try:
+            place = await asyncio.to_thread(self._lease.read_text, "utf-8", "replace")
+            await ask(place, "alive", (), SIGN_SECONDS)
+        except (Unanswered, PenstockError, OSError):
+            since = self._silent_since = now if self._silent_since is None else self._silent_since
+            if time.monotonic() - since > HUNG_SECONDS:
+                await asyncio.to_thread(self._kill, child)
+        else:
+            self._silent_since = None
+
+    def _kill(self, child: subprocess.Popen[bytes]) -> None:
+        with self._lock:
+            if child is self._child and self._runs():
+                _log.error("the telemetry store's engine gives no sign of life and is killed", extra={"pid": child.pid})
+                child.kill()
+                child.wait()
 
     async def close(self) -> None:
         """Have it store what waits and end."""
@@ -117,10 +154,13 @@ class Apart:
             self._task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._task
-        async with self._waking:
+        await asyncio.to_thread(self._end)
+
+    def _end(self) -> None:
+        with self._lock:
             if (child := self._child) is not None:
                 self._child = None
-                await asyncio.to_thread(_end, child)
+                _end(child)
 
 
 def _end(child: subprocess.Popen[bytes]) -> None:
@@ -128,7 +168,7 @@ def _end(child: subprocess.Popen[bytes]) -> None:
     try:
         child.wait(GRACE)
     except subprocess.TimeoutExpired:
-        _log.warning("the telemetry store's engine does not end and is killed", extra={"process": child.pid})
+        _log.warning("the telemetry store's engine does not end and is killed", extra={"pid": child.pid})
         child.kill()
         child.wait()
 

@@ -41,6 +41,7 @@ SHAPES: dict[str, tuple[Any, Any]] = {
     "retain": (tuple[list[Retention], int], Removed),
     "export": (tuple[Filter, str, bool], int),
     "facts": (tuple[()], Facts),
+    "alive": (tuple[()], None),
 }
 """The questions, with the types of their values and of their answers."""
 
@@ -79,7 +80,9 @@ class Answers:
         self.path = ""
 
     async def start(self) -> None:
-        """Listen; ``path`` says where. What a dead process left there is replaced."""
+        """Listen; ``path`` says where. What a dead process left there is replaced, and so is where we listened ourselves."""
+        if self._server is not None:
+            self._server.close()
         path = self._folder / "ask.sock"
         if len(str(path).encode()) > PATH_BYTES:
             self._own = Path(tempfile.mkdtemp(prefix="penstock-"))
@@ -95,10 +98,12 @@ class Answers:
             for task in self._open:
                 task.cancel()
             await asyncio.gather(*self._open, return_exceptions=True)
-            with contextlib.suppress(FileNotFoundError):
+        with contextlib.suppress(OSError):  # a cleaner of temporary files may have been there first
+            if self.path:
                 Path(self.path).unlink()
-        if self._own is not None:
-            self._own.rmdir()
+        with contextlib.suppress(OSError):
+            if self._own is not None:
+                self._own.rmdir()
 
     def _came(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.create_task(self._serve(reader, writer))
@@ -110,7 +115,7 @@ class Answers:
             answer = await self._answer(await _receive(reader))
             _send(writer, msgspec.msgpack.encode(answer))
             await writer.drain()
-        except (OSError, EOFError, Unanswered) as fault:
+        except (OSError, EOFError, Unanswered, StorageError) as fault:
             _log.debug("a question of another process broke off", extra={"fault": str(fault)})
         finally:
             writer.close()
@@ -129,6 +134,11 @@ class Answers:
         except (KeyError, msgspec.DecodeError) as fault:
             # A process of another version, during a rolling change.
             return _Answer(wrong=_Wrong("storage", f"the telemetry store's holder does not know this question ({type(fault).__name__})"))
+        except Unanswered:
+            raise
+        except Exception as fault:  # whatever it is, it is said: who hears nothing asks again, and again
+            _log.exception("a question to the telemetry store failed")
+            return _Answer(wrong=_Wrong("storage", f"the telemetry store failed to answer ({type(fault).__name__}); its log says more"))
         return _Answer(given=msgspec.Raw(msgspec.msgpack.encode(given)))
 
 
@@ -160,5 +170,5 @@ def _send(writer: asyncio.StreamWriter, body: bytes) -> None:
 async def _receive(reader: asyncio.StreamReader) -> bytes:
     (length,) = _LENGTH.unpack(await reader.readexactly(_LENGTH.size))
     if length > LARGEST:
-        raise OSError("longer than any question or answer")
+        raise StorageError(f"a question to the telemetry store, or its answer, takes more than {LARGEST >> 20} MiB; ask for less")
     return await reader.readexactly(length)

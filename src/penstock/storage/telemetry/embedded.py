@@ -143,6 +143,12 @@ class EmbeddedTelemetry:
             await self._holder.close()
 
     async def _ask(self, name: str, *values: Any) -> Any:
+        try:
+            return await self._answered(name, values)
+        except OSError as fault:  # no file descriptor left, say, or no room for another process
+            raise StorageError(f"the telemetry store cannot be asked: {fault.strerror}", retry_after=1) from fault
+
+    async def _answered(self, name: str, values: tuple[Any, ...]) -> Any:
         until = time.monotonic() + PATIENCE
         while True:
             if self._inbox is None or self._closed:
@@ -167,7 +173,7 @@ class EmbeddedTelemetry:
 
     def _place(self) -> str:
         try:
-            place = (self.folder / LEASE).read_text("utf-8")
+            place = (self.folder / LEASE).read_text("utf-8", "replace")
         except FileNotFoundError:
             place = ""
         if not place:

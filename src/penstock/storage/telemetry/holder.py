@@ -120,6 +120,8 @@ class Holder:
 
     async def answer(self, name: str, values: tuple[Any, ...]) -> Any:
         """What a question of `penstock.storage.telemetry.asking.SHAPES` is answered with."""
+        if name == "alive":
+            return None
         if self._held is None and (known := await self._on(self._writer, self._unopened, name, values)) is not UNKNOWN:
             return known
         opened = self._held is None
@@ -171,13 +173,24 @@ class Holder:
             self._lease = lease
             answers = Answers(self.folder, self.answer)
             try:
-                await answers.start()
-                os.pwrite(lease, answers.path.encode(), 0)
+                await self._listen(answers)
             except BaseException:  # whatever it is, the lease must not stay with a process that answers nobody
                 await answers.stop()
                 await self._let_go()
                 raise
             self._answers = answers
+
+    async def _listen(self, answers: Answers) -> None:
+        await answers.start()
+        os.ftruncate(self._lease, 0)
+        os.pwrite(self._lease, answers.path.encode(), 0)
+
+    async def _stay_reachable(self) -> None:
+        """Listen anew where the socket's file is gone: nobody else can, while this process has the lease."""
+        async with self._taking:
+            if (answers := self._answers) is not None and not await asyncio.to_thread(Path(answers.path).exists):
+                _log.warning("the telemetry store's socket is gone and is made again", extra={"file": answers.path})
+                await self._listen(answers)
 
     async def _woken(self) -> Held:
         """The engine, opened if nobody needed it so far. Raises `StorageError` when it cannot be."""
@@ -244,6 +257,7 @@ class Holder:
                     await self._hurry.wait()
             began, awake = time.monotonic(), self.awake
             try:
+                await self._stay_reachable()
                 await self._look()
                 took = time.monotonic() - began if awake else 0.0
                 self._failing = False

@@ -57,15 +57,15 @@ class Inbox:
         """Keep one batch. Raises `StorageFull` when the disk, or what may wait here, is full: then nothing was kept."""
         if _NAME.fullmatch(batch) is None:
             raise ValueError("a batch is named by 1 to 64 of the characters 0-9, a-z, A-Z, _ and -")
-        if self._full or self._put % LOOK_EVERY == 0:
-            self._full = sum(one.bytes for one in self.waiting()) + len(data) > self._most
-        if self._full:
-            raise StorageFull("the telemetry store is behind: more waits than telemetry may keep; send again later", retry_after=5)
-        self._put += 1
         # The time first, so that names sort in the order of arrival; the rest keeps two processes apart that are sent the same batch.
         name = f"{time.time_ns():016x}.{secrets.token_hex(3)}.{batch}"
         unfinished = self.folder / f"{name}.part"
         try:
+            if self._full or self._put % LOOK_EVERY == 0:
+                self._full = sum(one.bytes for one in self.waiting()) + len(data) > self._most
+            if self._full:
+                raise StorageFull("the telemetry store is behind: more waits than telemetry may keep; send again later", retry_after=5)
+            self._put += 1
             fd = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
             try:
                 view = memoryview(data)
@@ -92,16 +92,15 @@ class Inbox:
     def is_empty(self) -> bool:
         """Whether nothing waits."""
         with os.scandir(self.folder) as entries:
-            return not any(entry.name.endswith(SUFFIX) for entry in entries)
+            return not any(_batch(entry.name) for entry in entries)
 
     def waiting(self) -> list[Waiting]:
         """What waits, oldest first."""
         found: list[Waiting] = []
         with os.scandir(self.folder) as entries:
             for entry in entries:
-                if entry.name.endswith(SUFFIX):
+                if batch := _batch(entry.name):
                     with contextlib.suppress(FileNotFoundError):
-                        batch = entry.name[: -len(SUFFIX)].split(".", 2)[2]
                         found.append(Waiting(batch, Path(entry.path), entry.stat().st_size))
         found.sort(key=lambda one: one.path.name)
         return found
@@ -121,3 +120,8 @@ class Inbox:
             with contextlib.suppress(FileNotFoundError):
                 if path.stat().st_mtime < before:
                     path.unlink()
+
+
+def _batch(name: str) -> str:
+    """The name of the batch that a file of this name holds; empty for a file that is not ours."""
+    return name[: -len(SUFFIX)].partition(".")[2].partition(".")[2] if name.endswith(SUFFIX) else ""
