@@ -208,3 +208,33 @@ async def test_the_house_is_not_told_on_the_command_line(rig: Rig) -> None:
     process = await rig.ready()
     assert str(rig.store.folder).encode() not in Path(f"/proc/{process}/cmdline").read_bytes()
     assert await rig.store.search(Filter()) is not None
+
+
+async def test_it_ends_also_when_no_calls_come_at_all(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    await rig.ready()
+    await rig.recorder._look_after()
+    assert rig.assistant.ready
+    monkeypatch.setattr(beside, "QUIET_SECONDS", 0.0)
+    await rig.recorder._look_after()
+    assert rig.assistant.pid is None
+
+
+async def test_one_that_died_while_nobody_needed_it_is_seen(rig: Rig, caplog: pytest.LogCaptureFixture) -> None:
+    process = await rig.ready()
+    os.kill(process, signal.SIGKILL)
+    while rig.assistant.ready:
+        await rig.recorder._look_after()
+    assert rig.assistant.pid is None
+    assert "is gone" in caplog.text
+
+
+async def test_a_call_that_cannot_be_carried_does_not_end_it(rig: Rig) -> None:
+    process = await rig.ready()
+    broken = ended()
+    broken.labels = {"a": object()}  # type: ignore[dict-item]
+    rig.recorder.take(broken, 0)
+    await rig.take(3)
+    assert dict(rig.recorder.drops) == {"unwritable": 1}
+    assert rig.assistant.pid == process
+    rows, _, spans = await rig.stored()
+    assert (rows, spans) == (3, 3)

@@ -112,6 +112,8 @@ class Assistant:
                 self._starting.start()
         elif self.ready and now - self._busy_at > QUIET_SECONDS:
             self._end()
+        elif self.ready and self._process is not None and (code := self._process.poll()) is not None:
+            self._died(ChildProcessError(f"it ended with {code}"))
 
     def write(
         self, calls: Sequence[Call], summaries: Sequence[tuple[Any, ...]], spans: Sequence[bool], *, stored: bool, wanted: bool
@@ -121,9 +123,13 @@ class Assistant:
         if link is None or not self.ready:
             raise Gone
         try:
-            _send(link, self._encode(([carried(call) for call in calls], summaries, spans, stored, wanted)))
+            batch = self._encode(([carried(call) for call in calls], summaries, spans, stored, wanted))
+        except Exception as fault:  # a call that cannot be carried: it is told where the batch is written here
+            raise Gone from fault
+        try:
+            _send(link, batch)
             done = self._decode(_receive(link))
-        except Exception as fault:  # whatever it is, the batch is written here; a call that cannot be carried is told there too
+        except Exception as fault:  # whatever it is, the batch is written here
             self._died(fault)
             raise Gone from fault
         self._pause = 0.0
@@ -145,6 +151,9 @@ class Assistant:
                 self._process = subprocess.Popen(  # noqa: S603 - our own command line
                     self._beside.command, stdin=theirs.fileno(), stdout=subprocess.DEVNULL, process_group=0
                 )
+            except OSError:
+                ours.close()
+                raise
             finally:
                 theirs.close()
             self._socket = ours

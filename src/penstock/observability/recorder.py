@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import logging
 import time
 from collections import Counter, deque
 from functools import partial
 from itertools import islice
 
 from penstock.kernel.call import Call
-from penstock.kernel.errors import PenstockError
 from penstock.observability import store
 from penstock.observability.beside import Assistant, Done, Gone, raised
+from penstock.observability.flushing import Flushing
 from penstock.observability.own.outbox import Outbox
 from penstock.observability.payloads import Kept, PayloadKeeper
 from penstock.observability.redaction import Redactor
@@ -23,10 +21,7 @@ from penstock.observability.summaries import Summaries
 from penstock.storage.records import Records
 from penstock.storage.telemetry.span import Span
 
-_log = logging.getLogger("penstock.observability")
-
 RETENTION_SECONDS = 600.0
-SAY_AGAIN_SECONDS = 60.0
 
 
 class Recorder:
@@ -59,14 +54,19 @@ class Recorder:
         self._queue: deque[tuple[Call, int]] = deque()
         self._bytes = 0
         self._summaries = Summaries()
-        self._task: asyncio.Task[None] | None = None
         self._one_at_a_time = asyncio.Lock()
-        self._wake: asyncio.Event | None = None
-        self._said_at = 0.0
-        self._said_drops = 0
-        self._stopping = False
+        self._clean_at = time.monotonic()
         self.stored = 0
         self.drops: Counter[str] = Counter()
+        self._flushing = Flushing(
+            "records",
+            self.flush,
+            seconds=settings.flush_seconds,
+            again=settings.flush_seconds,
+            waiting=lambda: self.waiting,
+            drops=self.drops,
+            also=self._look_after,
+        )
 
     def take(self, call: Call, payload_bytes: int) -> None:
         """Queue one finished call; never blocks and never fails."""
@@ -81,8 +81,8 @@ class Recorder:
             payload_bytes = 0
         self._bytes += payload_bytes
         self._queue.append((call, payload_bytes))
-        if len(self._queue) == settings.batch_calls and self._wake is not None:
-            self._wake.set()
+        if len(self._queue) == settings.batch_calls:
+            self._flushing.hurry()
 
     @property
     def waiting(self) -> int:
@@ -91,21 +91,11 @@ class Recorder:
 
     async def start(self) -> None:
         """Begin to store what comes."""
-        self._wake = asyncio.Event()
-        self._task = asyncio.create_task(self._run(), name="recorder")
+        self._flushing.start()
 
     async def stop(self) -> None:
         """Store what is queued, as far as the database takes it."""
-        if self._task is not None and self._wake is not None:
-            # Told rather than cancelled: the thread of a cancelled write would go on beside the one that follows.
-            self._stopping = True
-            self._wake.set()
-            await self._task
-            self._task = None
-        try:
-            await self.flush()
-        except PenstockError as fault:
-            _log.warning("records were lost at shutdown", extra={"calls": len(self._queue), "fault": fault.message})
+        await self._flushing.stop()
         if self._beside is not None:
             await asyncio.to_thread(self._beside.close)
 
@@ -116,26 +106,14 @@ class Recorder:
                 if self._queue:
                     await self._store()
 
-    async def _run(self) -> None:
-        assert self._wake is not None
-        clean_at = time.monotonic()
-        while not self._stopping:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(self._settings.flush_seconds):
-                    await self._wake.wait()
-            self._wake.clear()
-            try:
-                await self.flush()
-                if time.monotonic() >= clean_at:
-                    clean_at = time.monotonic() + RETENTION_SECONDS
-                    await self._forget()
-            except PenstockError as fault:
-                self._say("records cannot be stored and wait", fault.message)
-            except Exception:  # whatever it is, the recorder must live on: the queue fills and says so
-                _log.exception("records cannot be stored and wait")
-            if self.drops.total() > self._said_drops and time.monotonic() - self._said_at > SAY_AGAIN_SECONDS:
-                self._said_drops = self.drops.total()
-                self._say("records were dropped", ", ".join(f"{n} {reason}" for reason, n in self.drops.items()))
+    async def _look_after(self) -> None:
+        """What is done between two batches: old calls go, and a process beside that nobody needs ends."""
+        if self._beside is not None and self._beside.ready:
+            async with self._one_at_a_time:
+                await asyncio.to_thread(self._beside.see, 0)
+        if time.monotonic() >= self._clean_at:
+            self._clean_at = time.monotonic() + RETENTION_SECONDS
+            await self._forget()
 
     async def _store(self) -> None:
         batch = list(islice(self._queue, self._settings.batch_calls))
@@ -221,8 +199,3 @@ class Recorder:
             more = True
             while more:
                 more = await self._records.write(partial(store.forget, what=table, before=now - days * 86_400))
-
-    def _say(self, what: str, why: str) -> None:
-        if time.monotonic() - self._said_at > SAY_AGAIN_SECONDS or not self._said_at:
-            self._said_at = time.monotonic()
-            _log.warning(what, extra={"waiting": len(self._queue), "reason": why})

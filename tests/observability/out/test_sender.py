@@ -100,7 +100,8 @@ async def test_what_does_not_fit_is_counted() -> None:
         assert dropped(sender) == {"queue_full": 1}
 
 
-async def test_what_is_not_taken_for_now_is_tried_again() -> None:
+async def test_what_is_not_taken_for_now_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "FIRST_SECONDS", 0.01)
     link = Link(LATER, LATER)
     async with sending(link) as sender:
         sender.offer(some("a"))
@@ -109,7 +110,8 @@ async def test_what_is_not_taken_for_now_is_tried_again() -> None:
     assert (sender.sent, sender.retries, sender.up, dropped(sender)) == (1, 2, True, {})
 
 
-async def test_after_a_while_it_is_given_up() -> None:
+async def test_after_a_while_it_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "FIRST_SECONDS", 0.001)
     link = Link(LATER, LATER)
     async with sending(link, retry_seconds=0) as sender:
         link.answers = [Answer(outcome="later", after=0.001)]
@@ -144,6 +146,14 @@ async def test_what_a_receiver_leaves_out_is_counted() -> None:
         sender.offer(some("a", "b"))
         await link.until(1)
     assert (sender.sent, dropped(sender)) == (1, {"rejected": 1})
+
+
+async def test_a_receiver_cannot_leave_out_more_than_it_was_sent() -> None:
+    link = Link(Answer(outcome="taken", rejected=1 << 40))
+    async with sending(link) as sender:
+        sender.offer(some("a", "b"))
+        await link.until(1)
+    assert (sender.sent, dropped(sender)) == (0, {"rejected": 2})
 
 
 async def test_a_span_that_cannot_be_written_stops_nothing() -> None:
@@ -193,6 +203,7 @@ async def test_the_pause_grows_and_a_receiver_may_say_how_long() -> None:
     assert all(0.75 * most <= pause <= most for pause, most in zip(pauses, (1, 2, 4, 8, 60), strict=True))
     assert sender._pause(Answer(outcome="later", after=7.5)) == 7.5
     assert sender._pause(Answer(outcome="later", after=1e9)) == module.LONGEST_AFTER
+    assert sender._pause(Answer(outcome="later", after=0.0)) >= 45, "one that says 'at once' each time is not asked without end"
 
 
 async def test_at_the_end_each_batch_is_tried_once() -> None:

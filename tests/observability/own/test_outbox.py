@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from pathlib import Path
@@ -232,6 +233,18 @@ async def test_without_a_store_or_where_the_settings_say_so_nothing_is_made(reco
         desk.outbox.put([Span(trace_id="1" * 32, span_id="1" * 16, start_ns=1, end_ns=2)])
         assert desk.outbox.waiting == 0
         await desk.outbox.stop()
+
+
+async def test_what_this_process_lacks_for_a_moment_costs_no_span(store: EmbeddedTelemetry, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("penstock.observability.own.outbox.AGAIN_SECONDS", 0.01)
+    desk = Desk(None, store)
+    desk.trouble = [RuntimeError("can't start new thread"), OSError(errno.EMFILE, "Too many open files"), MemoryError()]
+    await desk.outbox.start()
+    desk.outbox.put(CallSpans(Redactor()).of(ended(model="kept"), None))
+    await until(lambda: desk.outbox.stored == 1)
+    await desk.outbox.stop()
+    assert not desk.outbox.drops
+    assert await desk.kept() == ["kept"]
 
 
 async def test_what_is_lost_at_the_end_is_said(store: EmbeddedTelemetry, caplog: pytest.LogCaptureFixture) -> None:

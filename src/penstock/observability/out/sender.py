@@ -10,6 +10,7 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Sequence
 
+from penstock.observability.flushing import Seldom
 from penstock.observability.out.destination import Destination
 from penstock.observability.out.encode import Encoder
 from penstock.observability.out.transport import Answer, Transport
@@ -24,7 +25,6 @@ FIRST_SECONDS, MOST_SECONDS = 1.0, 60.0
 LONGEST_AFTER = 300.0
 """What a receiver may ask us to wait."""
 
-SAY_AGAIN_SECONDS = 60.0
 REASONS = ("queue_full", "refused", "too_large", "gave_up", "rejected", "unencodable", "stopped")
 """Why spans are dropped: no room; not taken, for good; a single one too large; not taken for `retry_seconds`; left out by a receiver
 that took the rest; a mistake of ours; still waiting when we stopped."""
@@ -45,7 +45,7 @@ class Sender:
         self._bytes = 0
         self._wake = asyncio.Event()
         self._stopping = asyncio.Event()
-        self._said_at = 0.0
+        self._seldom = Seldom(clock)
         self._failures = 0
         self.sent = 0
         self.retries = 0
@@ -131,11 +131,12 @@ class Sender:
         while True:
             answer = await self._sent(export)
             if answer.outcome == "taken":
-                self.sent += len(batch) - answer.rejected
+                rejected = min(len(batch), answer.rejected)
+                self.sent += len(batch) - rejected
                 self.up, self._failures = True, 0
-                if answer.rejected:
-                    self._drop("rejected", answer.rejected)
-                    self._say("spans were rejected", answer.told, answer.rejected)
+                if rejected:
+                    self._drop("rejected", rejected)
+                    self._say("spans were rejected", answer.told, rejected)
                 return
             if answer.outcome == "too_large" and len(batch) > 1:
                 half = len(batch) // 2
@@ -168,8 +169,9 @@ class Sender:
             return Answer(outcome="refused", status=type(fault).__name__)
 
     def _pause(self, answer: Answer) -> float:
-        if answer.after is not None:
+        if answer.after is not None and answer.after >= FIRST_SECONDS:
             return min(LONGEST_AFTER, answer.after)
+        # Also for one that says "at once", every time: a line that never rests takes the core from the calls.
         grown = min(MOST_SECONDS, FIRST_SECONDS * 2 ** min(16, self._failures - 1))
         return grown * random.uniform(0.75, 1.0)
 
@@ -182,7 +184,4 @@ class Sender:
         self.dropped[reason] += count
 
     def _say(self, what: str, why: str, count: int) -> None:
-        now = self._clock()
-        if not self._said_at or now - self._said_at > SAY_AGAIN_SECONDS:
-            self._said_at = now
-            _log.warning(what, extra={"destination": self.destination.name, "spans": count, "reason": why, "waiting": len(self._queue)})
+        self._seldom.warn(what, destination=self.destination.name, spans=count, reason=why, waiting=len(self._queue))

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import hashlib
 import logging
-import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
@@ -17,6 +15,7 @@ from penstock.kernel.call import Call
 from penstock.kernel.errors import PenstockError, RequestError
 from penstock.kernel.events import RunEnded, StepEnded
 from penstock.kernel.ports import Metric
+from penstock.observability.flushing import Flushing
 from penstock.observability.own.calls import CallSpans
 from penstock.observability.own.runs import RunSpans
 from penstock.observability.payloads import Kept
@@ -33,7 +32,6 @@ BATCH = 5000
 thousand spans do, so it is given many at a time."""
 AGAIN_SECONDS = 1.0
 """Between two tries of a batch that the store did not take."""
-SAY_AGAIN_SECONDS = 60.0
 
 
 class Outbox:
@@ -60,20 +58,22 @@ class Outbox:
         self._came = came
         self._on = settings.spans.own
         self._most, self._most_bytes = settings.queue_calls, settings.queue_bytes
-        self._seconds = settings.spans.own_seconds
         self._calls = CallSpans(redactor)
         self._runs = RunSpans(redactor)
         self._queue: deque[tuple[Span, int]] = deque()
         self._bytes = 0
         self._sending: deque[tuple[str, Sequence[Span]]] = deque()
         self._lock = asyncio.Lock()
-        self._wake = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
-        self._stopping = False
-        self._said_at = 0.0
-        self._said_drops = 0
         self.stored = 0
         self.drops: Counter[str] = Counter()
+        self._flushing = Flushing(
+            self.name,
+            self.flush,
+            seconds=settings.spans.own_seconds,
+            again=AGAIN_SECONDS,
+            waiting=lambda: self.waiting,
+            drops=self.drops,
+        )
 
     @property
     def wanted(self) -> bool:
@@ -147,28 +147,20 @@ class Outbox:
             self._bytes += size
             self._queue.append((span, size))
         if len(self._queue) >= BATCH:
-            self._wake.set()
+            self._flushing.hurry()
 
     async def start(self) -> None:
         """Begin to store what comes; without a store there is nothing to do."""
         if self.stores:
-            self._task = asyncio.create_task(self._run(), name=self.name)
+            self._flushing.start()
 
     async def stop(self) -> None:
         """Store what is queued, as far as the store takes it."""
-        if self._task is not None:
-            # Told rather than cancelled: an append that was cut off would go on beside the one that follows.
-            self._stopping = True
-            self._wake.set()
-            await self._task
-            self._task = None
-        try:
-            await self.flush()
-        except PenstockError as fault:
-            _log.warning("own spans were lost at shutdown", extra={"spans": self.waiting, "fault": fault.message})
+        await self._flushing.stop()
 
     async def flush(self) -> None:
-        """Store everything that is queued at this moment. Raises `StorageError` when the store does not take it."""
+        """Store everything that is queued at this moment. Raises `StorageError`, or what this process has no more of, when the store does
+        not take it."""
         store = self._store()
         if store is None:
             return
@@ -183,7 +175,7 @@ class Outbox:
                     await store.append(spans, name)
                 except RequestError as fault:  # never will it take this one
                     self._give_up(spans, fault.message)
-                except PenstockError:
+                except (PenstockError, OSError, MemoryError, RuntimeError):  # no file, no thread, no room left: later there may be
                     raise
                 except Exception as fault:  # a span of ours that cannot be written down must not hold up all that follow
                     self._give_up(spans, type(fault).__name__)
@@ -209,28 +201,6 @@ class Outbox:
     def _give_up(self, spans: Sequence[Span], why: str) -> None:
         self.drops["unwritable"] += len(spans)
         _log.error("own spans cannot be stored and are dropped", extra={"spans": len(spans), "reason": why})
-
-    async def _run(self) -> None:
-        pause = self._seconds
-        while not self._stopping:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(pause):
-                    await self._wake.wait()
-            self._wake.clear()
-            try:
-                await self.flush()
-                pause = self._seconds
-            except PenstockError as fault:
-                pause = AGAIN_SECONDS
-                self._say("own spans cannot be stored and wait", fault.message)
-            if self.drops.total() > self._said_drops and time.monotonic() - self._said_at > SAY_AGAIN_SECONDS:
-                self._said_drops = self.drops.total()
-                self._say("own spans were dropped", ", ".join(f"{n} {reason}" for reason, n in self.drops.items()))
-
-    def _say(self, what: str, why: str) -> None:
-        if time.monotonic() - self._said_at > SAY_AGAIN_SECONDS or not self._said_at:
-            self._said_at = time.monotonic()
-            _log.warning(what, extra={"waiting": self.waiting, "reason": why})
 
     def metrics(self) -> Iterable[Metric]:
         """What was stored, what waits, what was dropped."""
