@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import os
 import signal
 import socket
@@ -13,8 +14,13 @@ import time
 from pathlib import Path
 
 import aiohttp
+import msgspec
 import pytest
 from tests.crew import COST, Crew, alive, upstream
+
+from penstock.kernel.seat import Told
+from penstock.settings import ServerSettings
+from penstock.supervisor import Supervisor
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
 
@@ -62,6 +68,43 @@ async def test_a_port_in_use_is_told(tmp_path: Path) -> None:
         taken.listen()
         said = await _refused(Crew(tmp_path, NOWHERE), "--port", str(taken.getsockname()[1]))
     assert "cannot listen on" in said
+
+
+async def test_one_for_which_there_is_no_room_now_is_started_later(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    start = asyncio.create_subprocess_exec
+    refused, cut_off = 2, 1
+
+    async def some_time(*_: object, pass_fds: tuple[int, ...], **__: object) -> asyncio.subprocess.Process:
+        nonlocal refused, cut_off
+        if refused:
+            refused -= 1
+            raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
+        if cut_off:
+            cut_off -= 1
+            return await says(pass_fds[-1], b'{"url"', 0)
+        return await says(pass_fds[-1], msgspec.json.encode(Told(url="http://here")) + b"\n", 60)
+
+    async def says(pipe: int, what: bytes, seconds: int) -> asyncio.subprocess.Process:
+        script = f"import os, time; os.write({pipe}, {what!r}); os.close({pipe}); time.sleep({seconds})"
+        return await start(sys.executable, "-S", "-c", script, pass_fds=(pipe,))
+
+    monkeypatch.setattr(asyncio, "create_subprocess_exec", some_time)
+    monkeypatch.setattr("penstock.supervisor.FIRST_PAUSE", 0.01)
+    supervisor = Supervisor(None, "127.0.0.1", 0, ServerSettings(workers=2))
+    others = asyncio.Event()
+    others.set()
+    descriptors = len(list(Path("/proc/self/fd").iterdir()))
+    seat = asyncio.create_task(supervisor._keep(1, others), name="seat 1")
+    async with asyncio.timeout(20):
+        while 1 not in supervisor._serving:
+            assert not seat.done()
+            await asyncio.sleep(0.01)
+    assert len(list(Path("/proc/self/fd").iterdir())) <= descriptors + 1, "by one the worker is watched"
+    assert "a worker cannot be started" in caplog.text
+    supervisor._stopping = True
+    await supervisor._stop([seat])
 
 
 async def test_workers_that_cannot_start_end_the_supervisor(tmp_path: Path) -> None:

@@ -98,7 +98,11 @@ class Supervisor:
         pause, failures = FIRST_PAUSE, 0
         while not self._stopping:
             began = time.monotonic()
-            child, word = await self._start(index)
+            try:
+                child, word = await self._start(index)
+            except OSError as fault:  # no room for another process, say: those that serve go on, and later there may be
+                child = word = None
+                _log.error("a worker cannot be started", extra={"worker": index, "fault": str(fault), "seconds": pause})
             if word is not None:
                 self._serving.add(index)
                 failures = 0
@@ -107,7 +111,7 @@ class Supervisor:
                     first.set()
             else:
                 failures += 1
-            code = await child.wait()
+            code = await child.wait() if child is not None else None
             self._children.pop(index, None)
             self._serving.discard(index)
             self._counters.free(index)
@@ -118,7 +122,8 @@ class Supervisor:
                 return
             if time.monotonic() - began >= STEADY:
                 pause = FIRST_PAUSE
-            _log.error("a worker has ended and is started again", extra={"worker": index, "exit": code, "seconds": pause})
+            if child is not None:
+                _log.error("a worker has ended and is started again", extra={"worker": index, "exit": code, "seconds": pause})
             await asyncio.sleep(pause)
             pause = min(LONGEST_PAUSE, pause * 2)
 
@@ -134,11 +139,15 @@ class Supervisor:
                 # A group of its own: Ctrl-C on a terminal goes to the supervisor alone, which tells each worker once.
                 process_group=0,
             )
+        except BaseException:  # whatever it is, nobody would close it
+            os.close(hear)
+            raise
         finally:
             os.close(say)
         with os.fdopen(hear, "rb") as words:
             line = await _line(words.fileno())
-        return child, msgspec.json.decode(line, type=Told) if line else None
+        # A line that was cut off is of a worker that has ended.
+        return child, msgspec.json.decode(line, type=Told) if line.endswith(b"\n") else None
 
     async def _stop(self, seats: list[asyncio.Task[None]]) -> None:
         for seat in seats:
