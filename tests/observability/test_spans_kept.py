@@ -90,9 +90,12 @@ async def test_a_store_in_trouble_is_told_once_and_asked_again(
     spans = SpansKept(lambda: store, ())
     with caplog.at_level(logging.WARNING, "penstock.observability"):
         await spans.start()
-        while spans.facts is None:
-            await asyncio.sleep(0.01)
+        seen: list[float] = []
+        while spans.facts is None or seen[-1]:
+            await asyncio.sleep(0)
+            seen += [one.samples[0][1] for one in spans.metrics() if one.name == "penstock_spans_unanswered"]
         await spans.stop()
+    assert 1.0 in seen
     assert [record.message for record in caplog.records] == ["the store of spans is not looked after"]
 
 

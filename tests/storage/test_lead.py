@@ -62,3 +62,12 @@ async def test_one_piece_of_work_is_not_anothers(records: Records) -> None:
     assert await records.write(lambda c: LEAD.take(c, "one", 60))
     assert await records.write(lambda c: Lead(TABLE, "more work").take(c, "two", 60))
     await records.write(lambda c: LEAD.hold(c, "one"))
+
+
+async def test_a_clock_that_was_set_back_leaves_the_work_to_nobody_for_no_longer_than_a_lease(records: Records) -> None:
+    await records.write(lambda c: METADATA.create_all(c))
+    assert await records.write(lambda c: LEAD.take(c, "dead", 60, now=1_000_000.0))
+    assert not await records.write(lambda c: LEAD.take(c, "next", 60, now=1_000_000.0 - 60))
+    assert await records.write(lambda c: LEAD.take(c, "next", 60, now=1_000_000.0 - 86_400))
+    with pytest.raises(Conflict):
+        await records.write(lambda c: LEAD.hold(c, "dead"))

@@ -86,6 +86,14 @@ class SpansKept:
 
     def metrics(self) -> Iterable[Metric]:
         """What is stored, as of the last look, and what was taken away by this process."""
+        if self._task is not None:
+            # Without it, a store that answers nothing would look as it did when it last answered.
+            yield Metric(
+                name="penstock_spans_unanswered",
+                help="Whether the store of spans failed to answer when it was last looked at.",
+                kind="gauge",
+                samples=(({}, float(self._failing)),),
+            )
         facts = self.facts
         if facts is None:
             return

@@ -31,7 +31,10 @@ class Lead:
         self._name = name
 
     def take(self, connection: Connection, holder: str, seconds: float, now: float | None = None) -> bool:
-        """Whether ``holder`` has it now: it had it, or whoever did gave no sign of life for ``seconds``."""
+        """Whether ``holder`` has it now: it had it, or whoever did gave no sign of life for ``seconds``.
+
+        A sign of life from further ahead than that is of a clock that was set back since, and tells nothing.
+        """
         lease = self._table.c
         now = moment(connection) if now is None else now
         values = {"holder": holder, "beat_at": now}
@@ -39,7 +42,7 @@ class Lead:
         if row is None:
             connection.execute(insert(self._table).values(name=self._name, **values))
             return True
-        if row.holder not in ("", holder) and row.beat_at > now - seconds:
+        if row.holder not in ("", holder) and now - seconds < row.beat_at <= now + seconds:
             return False
         connection.execute(update(self._table).where(lease.name == self._name).values(values))
         return True

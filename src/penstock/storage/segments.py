@@ -29,12 +29,12 @@ FRAME = struct.Struct("<III")
 MAGIC = 0x314A50D5  # little-endian D5 50 4A 31: never valid UTF-8, so text is not mistaken for it
 _MAGIC_BYTES = struct.pack("<I", MAGIC)
 _READ_BYTES = 1 << 20
+"""How much one `SpoolFolder.pending` reads."""
 
 UNSEEN = "."
 """Begins the name of a folder that its process has not locked yet; it takes its own name when it is locked."""
 MOVING_IN_SECONDS = 60.0
 """A folder not moved into after this long belongs to a process that died on the way; it holds nothing and is taken down by `adopt`."""
-"""How much one `SpoolFolder.pending` reads."""
 
 
 class Scan(msgspec.Struct, frozen=True):
