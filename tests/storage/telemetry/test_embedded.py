@@ -7,6 +7,7 @@ import errno
 import signal
 from pathlib import Path
 
+import duckdb
 import pytest
 
 from penstock.kernel.errors import RequestError, SettingsError, StorageError
@@ -325,3 +326,20 @@ async def test_a_question_that_fails_by_whatever_is_answered_and_asked_once(tmp_
         await two.search(Filter())
     await two.close()
     await one.close()
+
+
+async def test_batches_wait_for_a_file_whose_tables_are_others(tmp_path: Path) -> None:
+    store = opened(tmp_path)
+    await store.start()
+    await store.append([a_span()], "one")
+    await store.flush()
+    await store.close()
+    with duckdb.connect(str(tmp_path / "spans.duckdb")) as con:
+        con.execute("ALTER TABLE spans DROP COLUMN verdict")
+    store = opened(tmp_path)
+    await store.start()
+    await store.append([a_span()], "two")
+    with pytest.raises(StorageError, match="verdict"):
+        await store.flush()
+    await store.close()
+    assert [path.suffix for path in (tmp_path / "inbox").iterdir()] == [".jsonl"]

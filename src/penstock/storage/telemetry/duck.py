@@ -169,12 +169,10 @@ class Duck:
         self._generation = 0
         self.broken = False
         self._whole = self.path.with_name("storing.jsonl")
-        for left in (self._fresh_file(), self._whole):
+        self._fresh = self.path.with_suffix(".fresh")
+        for left in (self._fresh, self._whole):
             left.unlink(missing_ok=True)
         self._open()
-
-    def _fresh_file(self) -> Path:
-        return self.path.with_suffix(".fresh")
 
     def _open(self) -> None:
         try:
@@ -275,7 +273,7 @@ class Duck:
                         f"ANTI JOIN (SELECT {_SAME} FROM spans WHERE arrived >= ?) AS here USING ({_SAME})",
                         [now - KNOWN_SECONDS],
                     )
-                con.execute(f"INSERT INTO spans SELECT {_COLUMNS} FROM fresh")
+                con.execute(f"INSERT INTO spans ({_COLUMNS}) SELECT {_COLUMNS} FROM fresh")
                 con.execute(
                     "INSERT INTO payloads SELECT payload, organisation, start_ns, coalesce(input, ''), coalesce(output, '') "
                     "FROM fresh WHERE payload IS NOT NULL"
@@ -285,7 +283,9 @@ class Duck:
                 assert row is not None
                 con.execute("DROP TABLE fresh")
         except StorageError as fault:
-            if isinstance(fault.__cause__, self._duckdb.DataError | self._duckdb.ProgrammingError):
+            cause, db = fault.__cause__, self._duckdb
+            # A table or column that is missing, in a file that another version made, is no fault of the batch: it waits.
+            if isinstance(cause, db.DataError | db.ProgrammingError) and not isinstance(cause, db.BinderException | db.CatalogException):
                 raise ValueError(str(fault)) from fault
             raise
         finally:
@@ -330,7 +330,7 @@ class Duck:
 
     def compact(self) -> None:
         """Write everything to a new file and take its place: what was deleted is off the disk. Questions wait for the last moment only."""
-        fresh = self._fresh_file()
+        fresh = self._fresh
         fresh.unlink(missing_ok=True)
         with self._faults():
             self.writer.execute(f"ATTACH '{str(fresh).replace(chr(39), chr(39) * 2)}' AS fresh")
