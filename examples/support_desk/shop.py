@@ -72,6 +72,12 @@ def give_back(file: Path, key: str, order: str, cents: int, reason: str) -> Refu
             connection.execute("COMMIT")
 
 
+def refunds(file: Path) -> list[Refund]:
+    """What was given back so far."""
+    with closing(sqlite3.connect(file)) as connection:
+        return [Refund(*row) for row in connection.execute("SELECT order_number, cents FROM refunds ORDER BY rowid")]
+
+
 if __name__ == "__main__":
     make(database())
     sys.stdout.write(f"{database()}\n")

@@ -19,7 +19,7 @@ async def test_a_child_that_does_not_start_says_why(tmp_path: Path):
 
 @pytest.mark.slow
 @pytest.mark.timeout(60)
-async def test_started_stopped_and_told_apart(tmp_path: Path):
+async def test_started_killed_started_again_and_stopped(tmp_path: Path):
     config = tmp_path / "penstock.toml"
     config.write_text(f'[server]\nport = 0\ndata_dir = "{tmp_path / "data"}"\n[gateway]\ndiscover = false\n', "utf-8")
     process = await Process.start(config, tmp_path / "penstock.log")
@@ -28,6 +28,12 @@ async def test_started_stopped_and_told_apart(tmp_path: Path):
         assert process.admin_key.startswith("psk_")
         # The key is shown on the terminal once and never logged.
         assert process.admin_key not in (tmp_path / "penstock.log").read_text("utf-8")
+        key, logged = process.admin_key, (tmp_path / "penstock.log").read_text("utf-8")
+        assert await process.kill()
+        await process.again()
+        assert process.url.startswith("http://127.0.0.1:")
+        assert process.admin_key == key
+        assert (tmp_path / "penstock.log").read_text("utf-8").startswith(logged), "the log goes on"
     finally:
         assert await process.stop() == 0
     assert await process.ended() == 0

@@ -20,6 +20,8 @@ def test_the_unattended_demo_verifies_itself(tmp_path: Path):
     assert done.returncode == 0, done.stdout + done.stderr
     assert "WRONG" not in done.stdout
     assert "psk_" not in done.stdout
+    assert "exactly one refund" in done.stdout
+    assert "mail to ada@example.com" in done.stdout
 
 
 @pytest.mark.slow
@@ -39,6 +41,7 @@ def test_the_attended_demo_shows_the_way_in_and_ends_with_ctrl_c(tmp_path: Path)
                 told += line
             assert "/console/" in told
             assert "psk_" in told
+            assert "/console/inbox/request_" in told
             demo.send_signal(signal.SIGINT)
             told += demo.stdout.read()
             assert demo.wait(30) == 0, told

@@ -28,10 +28,10 @@ def test_counts_what_is_heard():
 
 def test_says_where_to_go_and_how_to_get_in():
     console, out = shown()
-    welcome(console, "http://127.0.0.1:8080", "psk_" + "x" * 49)
+    welcome(console, "http://127.0.0.1:8080", "psk_" + "x" * 49, "Pia's")
     text = out.getvalue()
     assert "http://127.0.0.1:8080/console/" in text
-    assert "psk_" + "x" * 49 in text
+    assert "psk_" + "x" * 49 + "   (Pia's)" in text
 
 
 def test_the_verdict_names_each_check():

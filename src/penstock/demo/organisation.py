@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, TypeVar
 
 import aiohttp
 import msgspec
@@ -12,6 +14,10 @@ from penstock.demo.asks import BURST_LIMIT, CHECK, RESILIENT
 from penstock.demo.samples import MIXTRAL
 from penstock.kernel.errors import PenstockError
 
+T = TypeVar("T")
+
+PATIENCE_SECONDS = 120.0
+_LOOK_SECONDS = 0.2
 TEAMS = ("Support", "Research", "Finance")
 
 
@@ -102,6 +108,16 @@ class Api:
             if not page.get("next_cursor"):
                 return found
             query["cursor"] = page["next_cursor"]
+
+
+async def until(look: Callable[[], Awaitable[T]], enough: Callable[[T], bool], seconds: float | None = PATIENCE_SECONDS) -> T:
+    """What is found, once it is enough. Raises `ApiFault` after that many seconds; None waits for as long as it takes."""
+    deadline = None if seconds is None else time.monotonic() + seconds
+    while not enough(found := await look()):
+        if deadline is not None and time.monotonic() > deadline:
+            raise ApiFault(f"Penstock took longer than {seconds:g} s")
+        await asyncio.sleep(_LOOK_SECONDS)
+    return found
 
 
 class Organisation(msgspec.Struct, frozen=True, kw_only=True):

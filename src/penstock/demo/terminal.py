@@ -54,11 +54,11 @@ class Show:
         return f"{self._answered} answered, {self._refused} refused, {self._left} left, ${self._spent / 1e6:.2f}"
 
 
-def welcome(console: Console, url: str, key: str) -> None:
-    """Where the console is and how to get in."""
+def welcome(console: Console, url: str, key: str, whose: str = "") -> None:
+    """Where the console is and how to get in; ``whose`` says whose key it is."""
     console.print()
     console.print(f"  Console  [link={url}/console/]{url}/console/[/link]", highlight=False)
-    console.print(f"  Key      {key}", highlight=False, soft_wrap=True)
+    console.print(f"  Key      {key}" + (f"   ({whose})" if whose else ""), highlight=False, soft_wrap=True)
     console.print(f"  API      {url}/v1   (OpenAI's base_url)   {url}   (Anthropic's base_url)", highlight=False, soft_wrap=True)
     console.print()
 

@@ -193,6 +193,16 @@ async def console(url: str, key: str) -> list[Check]:
     ]
 
 
+async def page(url: str, key: str, path: str) -> int:
+    """The status of one page of the console for whoever holds the key."""
+    jar = aiohttp.CookieJar(unsafe=True)
+    async with aiohttp.ClientSession(cookie_jar=jar, headers={"accept": "text/html"}) as session:
+        async with session.post(f"{url}/console/sign-in", data={"key": key}, headers={"sec-fetch-site": "same-origin"}) as response:
+            await response.read()
+        async with session.get(url + path, allow_redirects=False) as response:
+            return response.status
+
+
 def links(html: str) -> list[str]:
     """Addresses of console pages that the page links to; not what signs out or downloads."""
     found = re.findall(r'<a\b[^>]*\bhref="(/console[^"#?]*)', html)
