@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from types import ModuleType
+from typing import Any
 
 import pytest
 from msgspec import Struct
 from tests.agents import sample
 
-from penstock.agents import Agent, tool
+from penstock.agents import Agent, tool, workflow
 from penstock.agents.definition import BadOutput, startables_in
 
 
@@ -65,3 +66,31 @@ def test_agents_of_a_module_are_found_with_those_they_ask() -> None:
     module.second = Agent("hidden", model="m")  # type: ignore[attr-defined]
     with pytest.raises(ValueError, match="two agents are named hidden"):
         startables_in(module)
+
+
+class Odd:
+    """Nothing that JSON knows."""
+
+
+def plain(number: str) -> str:
+    """No tool."""
+    return number
+
+
+@pytest.mark.parametrize(
+    ("terms", "said"),
+    [
+        ({"tools": [plain]}, "the agent desk: plain is no tool; write @tool above it"),
+        ({"tools": [[look]]}, r"the agent desk: a list stands among its tools; unpack it with a star"),
+        ({"tools": [look, look]}, "two tools of the agent desk are named look; give one of them another name"),
+        ({"output": Odd}, "the answer of the agent desk is of a type that JSON cannot be read as: Odd; take str"),
+    ],
+)
+def test_what_cannot_be_declared_says_what_to_write_instead(terms: dict[str, Any], said: str) -> None:
+    with pytest.raises((TypeError, ValueError), match=said):
+        Agent("desk", model="m", **terms)
+
+
+def test_a_workflow_is_an_async_function() -> None:
+    with pytest.raises(TypeError, match=r"the workflow plain must be an async function: write `async def plain`"):
+        workflow(plain)  # type: ignore[call-overload]

@@ -57,6 +57,21 @@ async def test_what_cannot_be_called_is_told_to_the_model(stand: Stand) -> None:
     assert "$.a" in wrong
 
 
+async def test_a_tool_that_returns_nothing_is_told_as_such_and_one_that_found_nothing_as_null(stand: Stand) -> None:
+    @tool(effect="write")
+    async def note(text: str) -> None:
+        """Write a note."""
+
+    @tool
+    async def look(number: str) -> int | None:
+        """Look."""
+        return None
+
+    one = agent(note, look)
+    await stand.ask(one, calls(("note", {"text": "a"}), ("look", {"number": "1"})), says("noted"))
+    assert stand.heard(one) == ["note was called and gave nothing back.", "null"]
+
+
 async def test_the_same_call_again_and_again_is_refused_and_then_ends_the_run(stand: Stand) -> None:
     made: list[int] = []
 

@@ -15,6 +15,7 @@ from tests.edge.contract import Contract
 from tests.gateway.upstream import Conversation, serving
 from tests.house import House, open_house
 
+from penstock.agents import wiring as agents_wiring
 from penstock.agents.effects import Effects
 from penstock.app import App, capabilities, load_settings, open_store
 from penstock.kernel.errors import SettingsError
@@ -187,6 +188,9 @@ async def test_the_doctor_names_them(place: Place) -> None:
     house, _ = place
     check, _ = house.app.offers["agents"].checks
     assert [(one.status, one.what) for one in await check()] == [("ok", "desk, greet, secretary")]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(agents_wiring, "installed", lambda: False)
+        assert [(one.status, one.mend) for one in await check()] == [("fail", "pip install 'penstock[journal]'")]
     effects = Effects(house.app.ports.get(Records))
     await effects.begin("run/call/1", "org", "run", "pay", "irreversible")
     await effects.end("run/call/1", "in_doubt", {"state": "in_doubt"})
@@ -211,7 +215,14 @@ async def test_the_doctor_names_them(place: Place) -> None:
 @pytest.mark.parametrize(
     ("told", "said"),
     [
-        ('modules = ["penstock.nowhere"]', r"'penstock\.nowhere' cannot be loaded"),
+        (
+            'modules = ["penstock.nowhere"]',
+            r"'penstock\.nowhere' cannot be loaded: there is no module 'penstock.nowhere'; start",
+        ),
+        (
+            'modules = ["penstock.agents.limits"]',
+            r"'penstock.agents.limits' cannot be used: there is neither an agent nor a workflow",
+        ),
         (f'modules = ["{sample.__name__}"]\nshared = ["nobody"]', "there is no agent nobody"),
     ],
 )

@@ -143,6 +143,88 @@ async def test_durable_calls_are_for_workflows() -> None:
             await calls_it()
 
 
+async def test_what_nobody_awaited_is_named_instead_of_not_done() -> None:
+    @workflow
+    async def forgets_a_tool() -> str:
+        find("7")
+        return "done"
+
+    @workflow
+    async def forgets_an_agent() -> str:
+        desk("?")
+        return "done"
+
+    @workflow
+    async def forgets_to_wait() -> str:
+        sleep(1)
+        return "done"
+
+    @workflow
+    async def takes_no_answer_for_a_yes() -> str:
+        if ask_human("Pay?", bool):
+            return (await find("7")).number
+        return "no"
+
+    @workflow
+    async def returns_it(number: str) -> str:
+        return find(number)  # type: ignore[return-value]
+
+    @workflow
+    async def hands_it_on() -> str:
+        return await desk(step(tax, 1))  # type: ignore[arg-type]
+
+    @workflow
+    async def makes_one_before_the_other() -> str:
+        first, second = find("1"), find("2")
+        return (await first).number + (await second).number
+
+    said = {
+        forgets_a_tool: r"find\(\) was called without `await`, so nothing of it was done: write `await find\(\.\.\.\)`",
+        forgets_an_agent: r"desk\(\) was called without `await`",
+        forgets_to_wait: r"sleep\(\) was called without `await`",
+        takes_no_answer_for_a_yes: r"ask_human\(\) was called without `await`",
+        hands_it_on: r"the input of desk cannot be kept as JSON: .*; was `await` left out\?",
+    }
+    async with Trial(desk=["fine"], people=[True]) as trial:
+        for one, what in said.items():
+            with pytest.raises(StepFailed, match=what):
+                await one()
+        with pytest.raises(StepFailed, match=r"find\(\) was called without `await`"):
+            await returns_it("7")
+        assert trial.asked == []
+        assert await makes_one_before_the_other() == "12"
+
+
+async def test_what_is_no_json_is_named_where_it_is_given() -> None:
+    class Odd:
+        """Nothing that JSON knows."""
+
+    @workflow
+    async def returns_odd() -> Any:
+        return Odd()
+
+    @workflow
+    async def gives_odd() -> str:
+        return (await find(Odd())).number  # type: ignore[arg-type]
+
+    def makes_odd() -> Any:
+        return Odd()
+
+    @workflow
+    async def keeps_odd() -> Any:
+        return await step(makes_odd)
+
+    said = {
+        returns_odd: "what the workflow returns_odd returns cannot be kept as JSON",
+        gives_odd: "what find is called with cannot be kept as JSON",
+        keeps_odd: r"what makes_odd\(\) returns cannot be kept as JSON",
+    }
+    async with Trial():
+        for one, what in said.items():
+            with pytest.raises(StepFailed, match=what):
+                await one()
+
+
 async def test_several_at_once_keep_their_order_and_lose_nobody() -> None:
     async def broken(n: int) -> int:
         raise ValueError(f"no {n}")

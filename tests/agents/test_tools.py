@@ -127,3 +127,30 @@ def test_schemas_that_make_no_tool() -> None:
     far = Tool.of_schema(nothing, {"type": "object", "$ref": "http://127.0.0.1:1/x.json"}, name="x", description="", effect="read")
     with pytest.raises(BadArguments, match="cannot be read"):
         far.arguments("{}")
+
+
+class Odd:
+    """Nothing that JSON knows."""
+
+
+def test_a_declaration_that_cannot_be_says_what_to_write() -> None:
+    def untyped(number):  # type: ignore[no-untyped-def]
+        """Look."""
+
+    def odd(number: Odd) -> str:
+        """Look."""
+        return ""
+
+    def later(number: Elsewhere) -> str:  # type: ignore[name-defined]  # noqa: F821
+        """Look."""
+        return ""
+
+    for function, said in (
+        (untyped, "untyped: the argument 'number' has no type; write one, as in `number: str`"),
+        (odd, "odd: the argument 'number' is of a type that JSON cannot be read as: Odd; take str"),
+        (later, "later: name 'Elsewhere' is not defined; its types must stand in its module"),
+    ):
+        with pytest.raises(TypeError, match=said):
+            tool(function)
+    with pytest.raises(ValueError, match="odd: its effect is 'read', 'write' or 'irreversible', not 'writes'"):
+        Tool(odd, effect="writes")  # type: ignore[arg-type]

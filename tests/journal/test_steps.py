@@ -12,7 +12,8 @@ from dbos._error import DBOSUnexpectedStepError
 
 from penstock.journal.service import JournalService
 from penstock.journal.settings import JournalSettings
-from penstock.journal.steps import TOGETHER, Earlier, Step, Writing
+from penstock.journal.steps import TOGETHER, Earlier, Step, Writing, in_words
+from penstock.kernel.errors import StepFailed
 from penstock.kernel.journal import Run
 
 
@@ -71,6 +72,15 @@ def test_what_was_journalled_is_given_once_and_only_under_its_name() -> None:
     for number, name in ((2, "DBOS.sleep"), (3, "write")):
         with pytest.raises(DBOSUnexpectedStepError):
             earlier.take(number, name)
+
+
+def test_code_that_has_changed_is_told_in_our_words() -> None:
+    found = in_words(DBOSUnexpectedStepError("run", 2, "tool note", "DBOS.sleep"))
+    assert isinstance(found, StepFailed)
+    assert (found.kind, found.step_code) == ("CodeChanged", "run_code_changed")
+    assert "step 2 was 'sleep', and now it would be 'tool note'. Fork the run from step 2" in found.message
+    other = ValueError("else")
+    assert in_words(other) is other
 
 
 async def test_a_hundred_runs_share_their_commits(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
-from typing import Any, Generic, ParamSpec, TypeVar
+from typing import Any, Generic, ParamSpec, TypeVar, cast
 
 import msgspec
 from msgspec import Struct
@@ -15,7 +15,7 @@ from penstock.agents.flow import called
 from penstock.agents.limits import Limits
 from penstock.agents.named import Toolbox
 from penstock.agents.startable import Startable, described, input_of
-from penstock.agents.tools import Tool
+from penstock.agents.tools import Tool, readable
 from penstock.kernel.errors import SettingsError
 from penstock.kernel.wording import as_text
 
@@ -46,7 +46,7 @@ class Agent(Startable):
     ``owner`` is who answers for it; policies go by that (docs/approvals.md).
 
     Called within a workflow, or a test (`penstock.agents.testing`), it is run and waited for. Raises ValueError for a name that cannot be
-    one, and for two tools of one name.
+    one, and for two tools of one name; TypeError for what is no tool, and for an ``output`` that JSON cannot be read as.
     """
 
     kind = "agent"
@@ -80,13 +80,14 @@ class Agent(Startable):
         self.params: Mapping[str, Any] = params or {}
         self.context = context or Context()
         self.owner = owner
-        self.tools: Mapping[str, Tool[..., Any]] = {one.name: one for one in tools if isinstance(one, Tool)}
-        self.agents = {one.tool_name: one for one in tools if isinstance(one, Startable)}
+        self.tools: Mapping[str, Tool[..., Any]]
         self.boxes = tuple(one for one in tools if isinstance(one, Toolbox))
-        if len(self.tools) + len(self.agents) + len(self.boxes) < len(tools) or self.tools.keys() & self.agents.keys():
-            raise ValueError(f"two tools of the agent {name} have one name")
+        self.tools, self.agents = _told_apart(name, [one for one in tools if not isinstance(one, Toolbox)])
         self._own = self.tools
-        self._answer: msgspec.json.Decoder[Any] | None = None if output is str else msgspec.json.Decoder(output)
+        self._answer: msgspec.json.Decoder[Any] | None = None
+        if output is not str:
+            readable(f"the answer of the agent {name}", output)
+            self._answer = msgspec.json.Decoder(output)
 
     @property
     def tool_name(self) -> str:
@@ -198,6 +199,26 @@ def agent(
     return made
 
 
+def _told_apart(name: str, tools: Sequence[Any]) -> tuple[dict[str, Tool[..., Any]], dict[str, Startable]]:
+    """The tools of an agent by name, and the agents and workflows among them."""
+    found: dict[str, Tool[..., Any]] = {}
+    others: dict[str, Startable] = {}
+    for one in tools:
+        if isinstance(one, Tool):
+            called, into = cast("Tool[..., Any]", one).name, cast("dict[str, Any]", found)
+        elif isinstance(one, Startable):
+            called, into = one.tool_name, cast("dict[str, Any]", others)
+        elif isinstance(one, list | tuple):
+            raise TypeError(f"the agent {name}: a list stands among its tools; unpack it with a star, as in tools=[*sql(...), find]")
+        else:
+            what = getattr(one, "__name__", type(one).__name__)
+            raise TypeError(f"the agent {name}: {what} is no tool; write @tool above it, and say its effect if it changes something")
+        if called in found or called in others:
+            raise ValueError(f"two tools of the agent {name} are named {called}; give one of them another name")
+        into[called] = one
+    return found, others
+
+
 def _has_body(function: Callable[..., Any]) -> bool:
     code = function.__code__  # type: ignore[attr-defined]
     return bool(code.co_names) or bool(set(code.co_consts) - {function.__doc__, None})
@@ -211,7 +232,7 @@ def startables_in(module: Any) -> list[Startable]:
         one = waiting.pop()
         known = found.setdefault(one.name, one)
         if known is not one:
-            raise ValueError(f"two agents are named {one.name}")
+            raise ValueError(f"two agents are named {one.name}; give one of them another name")
         if isinstance(one, Agent):
             waiting += [other for other in one.agents.values() if found.get(other.name) is not other]
     return [found[name] for name in sorted(found)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from functools import partial
 from typing import Any, TypeVar, overload
 
@@ -19,10 +19,11 @@ _NONE: Any = object()
 async def step(function: Callable[..., Awaitable[T]], /, *args: Any, **kwargs: Any) -> T: ...
 @overload
 async def step(function: Callable[..., T], /, *args: Any, **kwargs: Any) -> T: ...
-async def step(function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
+def step(function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
     """Call a function, async or not, once, and keep what it returns: JSON, or what msgspec makes JSON of. It may be done twice where the
     process dies meanwhile; what must not be is a tool. Raises `StepFailed` where it raised."""
-    return await flow("step()").one(partial(function, *args, **kwargs))
+    found = flow("step()")
+    return found.noted("step()", found.one(partial(function, *args, **kwargs)))
 
 
 async def parallel(*works: Callable[[], Awaitable[T]] | Callable[[], T], at_once: int = 8) -> list[T | StepFailed]:
@@ -40,20 +41,27 @@ async def ask_human(text: str, kind: type[T], *, seconds: float | None = None, t
 async def ask_human(text: str, kind: type[T], *, seconds: float | None = None, default: D, to: Sequence[str] = ()) -> T | D: ...
 @overload
 async def ask_human(text: str, *, seconds: float | None = None, default: str = ..., to: Sequence[str] = ()) -> str: ...
-async def ask_human(text: str, kind: Any = str, *, seconds: float | None = None, default: Any = _NONE, to: Sequence[str] = ()) -> Any:
+def ask_human(text: str, kind: Any = str, *, seconds: float | None = None, default: Any = _NONE, to: Sequence[str] = ()) -> Any:
     """Ask people, and wait for an answer of that type. Where nobody has answered within ``seconds`` it is the default, or TimeoutError is
     raised. ``to`` are those who may answer (``person:ID``, ``team:ID``, ``admins``); if none are named, anybody who may."""
-    try:
-        return await flow("ask_human()").ask(text, kind, seconds, to)
-    except TimeoutError:
-        if default is _NONE:
-            raise
-        return default
+    found = flow("ask_human()")
+
+    async def ask() -> Any:
+        try:
+            return await found.ask(text, kind, seconds, to)
+        except TimeoutError:
+            if default is _NONE:
+                raise
+            return default
+
+    # Without `await` it would count as a yes to `if ask_human(...)`.
+    return found.noted("ask_human()", ask(), first=True)
 
 
-async def sleep(seconds: float) -> None:
+def sleep(seconds: float) -> Coroutine[Any, Any, None]:
     """Wait; the time that passes while no process runs counts."""
-    await flow("sleep()").sleep(seconds)
+    found = flow("sleep()")
+    return found.noted("sleep()", found.sleep(seconds))
 
 
 @overload

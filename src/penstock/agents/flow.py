@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Coroutine, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
-from typing import Any, Protocol, cast, get_type_hints
+from typing import Any, Protocol, TypeVar, cast, get_type_hints
 
 import msgspec
 from msgspec import Struct
@@ -21,11 +21,13 @@ from penstock.agents.performing import Outcome
 from penstock.agents.running import Ended, Running, Wanted
 from penstock.agents.startable import Startable
 from penstock.agents.threads import THREADS
-from penstock.agents.tools import BadArguments, Tool
+from penstock.agents.tools import BadArguments, Tool, builtins
 from penstock.kernel.agents import ASK, AgentRequest
 from penstock.kernel.errors import NotFound, PenstockError, StepFailed
 from penstock.kernel.journal import Child, Run, current_step
 from penstock.kernel.wording import as_text
+
+T = TypeVar("T")
 
 
 class LimitReached(PenstockError):
@@ -75,8 +77,28 @@ class Flow:
         self._asked = 0
         self._listened = 0
         self._heard: list[str] = []
+        self._noted: list[tuple[str, Coroutine[Any, Any, Any], bool]] = []
         self.broken: Exception | None = None
         """A fault of the journal itself, which is no outcome of the workflow."""
+
+    def noted(self, what: str, work: Coroutine[Any, Any, T], *, first: bool = False) -> Coroutine[Any, Any, T]:
+        self._noted = [*self._left(), (what, work, first)]
+        return work
+
+    def forgotten(self, *, first: bool = False) -> None:
+        """Raise `NotHere` for a call that nobody awaited, so that nothing was done: of all or, ``first``, of those that must be over before
+        another begins."""
+        lost = [what for what, _, before in self._left() if before or not first]
+        if lost:
+            raise NotHere(f"{lost[0]} was called without `await`, so nothing of it was done: write `await {lost[0][:-1]}...)`")
+
+    def close(self) -> None:
+        """Drop what nobody awaited: the function is over."""
+        for _, work, _ in self._left():
+            work.close()
+
+    def _left(self) -> list[tuple[str, Coroutine[Any, Any, Any], bool]]:
+        return [one for one in self._noted if inspect.getcoroutinestate(one[1]) == inspect.CORO_CREATED]
 
     async def one(self, work: Work) -> Any:
         (result,) = await self.parallel((work,), 1)
@@ -176,6 +198,7 @@ class Flow:
         """Two durable calls at once would be numbered by chance."""
         if self._busy:
             raise NotHere("a workflow does one durable thing at a time; give what shall be done at once to parallel()")
+        self.forgotten(first=True)
         self._busy = True
         try:
             yield
@@ -257,7 +280,7 @@ class Flow:
                 value = await THREADS.call(partial(function, *args, **kwargs))
                 if inspect.isawaitable(value):
                     value = await value
-        return {"value": msgspec.to_builtins(value), "at": time.time()}
+        return {"value": builtins(f"what {_name(function)}() returns", value), "at": time.time()}
 
     def _read(self, function: Any, told: Any) -> Any:
         self._running.spend(at=told["at"])
@@ -307,4 +330,6 @@ def called(one: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, 
     outside = OUTSIDE.get()
     if outside is not None and here() is None and current_step.get() is None:
         return outside(one, args, kwargs)
-    return flow(f"{_name(one)}()").one(partial(one, *args, **kwargs))
+    what = f"{_name(one)}()"
+    found = flow(what)
+    return found.noted(what, found.one(partial(one, *args, **kwargs)))

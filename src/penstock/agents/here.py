@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextvars import ContextVar
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from penstock.kernel.errors import PenstockError
 from penstock.kernel.journal import current_step
+
+T = TypeVar("T")
 
 Work = Callable[[], Any]
 """Something to do, with its arguments: a function of none, or `functools.partial` of an agent, a workflow, a tool, a function."""
@@ -21,6 +23,10 @@ class NotHere(PenstockError):
 
 class Here(Protocol):
     """The workflow that the caller stands in."""
+
+    def noted(self, what: str, work: Coroutine[Any, Any, T], *, first: bool = False) -> Coroutine[Any, Any, T]:
+        """The same call, remembered until somebody awaits it; ``first``: that must be before anything else is done."""
+        ...
 
     async def parallel(self, works: Sequence[Work], at_once: int) -> list[Any]: ...
 

@@ -23,7 +23,7 @@ from penstock.agents.performing import Outcome, Performing
 from penstock.agents.running import Ended, Running, Start, State, Wanted
 from penstock.agents.startable import Startable
 from penstock.agents.terms import Known, Unknown
-from penstock.agents.tools import BadArguments
+from penstock.agents.tools import BadArguments, Tool
 from penstock.kernel.errors import StepFailed
 from penstock.kernel.journal import Child, Run
 from penstock.kernel.wording import as_text
@@ -196,7 +196,7 @@ class Loop:
                     told[place] = refused
         children = [(one.place, await self._delegate(one, len(asked))) for one in asked]
         for one, outcome in await self._perform(wanted):
-            told[one.place] = outcome.words()
+            told[one.place] = _heard(one.tool, outcome)
         for place, child in children:  # in order, as they were started: the journal numbers what is waited for
             told[place] = await self._answered(child)
         return [told[place] for place in range(len(calls))]
@@ -235,6 +235,13 @@ class Loop:
 
     def _ended(self, state: State, code: str = "", message: str = "", *, output: Any = None) -> Ended:
         return self._running.ended(state, code, message, output=output)
+
+
+def _heard(tool: Tool[..., Any], outcome: Outcome) -> str:
+    """An outcome as the model reads it. "null" reads like a failure where a tool has nothing to return."""
+    if outcome.state == "done" and outcome.text == "null" and not outcome.plain and tool.returns in (Any, type(None)):
+        return f"{tool.name} was called and gave nothing back."
+    return outcome.words()
 
 
 def _beyond(limit: str, why: str) -> Said:

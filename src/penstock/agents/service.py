@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import importlib
 import inspect
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -36,6 +35,7 @@ from penstock.agents.workflows import Workflow, go
 from penstock.kernel.agents import AgentCard
 from penstock.kernel.errors import Forbidden, NotFound, RequestError, SettingsError, StepFailed, StorageError
 from penstock.kernel.journal import ENDED, Journal, Queue, Run, RunFunction, RunInfo
+from penstock.kernel.loading import load
 from penstock.kernel.principal import Principal
 
 QUEUE = "agents"
@@ -109,7 +109,8 @@ class Agents:
         for name in self._settings.modules:
             for one in _startables_of(name):
                 if found.setdefault(one.name, one) is not one:
-                    raise SettingsError(f"agents.modules: two agents are named {one.name}, one of them in {name}", param="agents.modules")
+                    what = f"two agents are named {one.name}, one of them in {name}; give one of them another name"
+                    raise SettingsError(f"agents.modules: {what}", param="agents.modules")
         lost = sorted(set(self._settings.shared) - found.keys())
         if lost:
             raise SettingsError(f"agents.shared: there is no agent {', '.join(lost)} in agents.modules", param="agents.shared")
@@ -224,7 +225,7 @@ class Agents:
 
     def _find(self, principal: Principal, name: str) -> Startable:
         if name not in self.known or not self._may(principal, name):
-            raise NotFound(f"there is no agent {name[:100]!r}", param="name")
+            raise NotFound(f"there is no agent {name[:100]!r}; GET /v1/agents lists those that this key may start", param="name")
         return self.known[name]
 
     def _may(self, principal: Principal, name: str) -> bool:
@@ -275,7 +276,12 @@ def card(one: Startable) -> AgentCard:
 
 
 def _startables_of(module: str) -> Sequence[Startable]:
+    loaded = load(module, "agents.modules")
     try:
-        return startables_in(importlib.import_module(module))
-    except (ImportError, ValueError, TypeError) as fault:
-        raise SettingsError(f"agents.modules: {module!r} cannot be loaded: {fault}", param="agents.modules") from fault
+        found = startables_in(loaded)
+    except ValueError as fault:
+        raise SettingsError(f"agents.modules: {module!r} cannot be used: {fault}", param="agents.modules") from fault
+    if not found:
+        what = "there is neither an agent nor a workflow in it; tools alone are started by nobody, give them to an Agent(..., tools=[...])"
+        raise SettingsError(f"agents.modules: {module!r} cannot be used: {what}", param="agents.modules")
+    return found

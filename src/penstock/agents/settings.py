@@ -16,7 +16,10 @@ class AgentSettings(Struct, frozen=True, forbid_unknown_fields=True):
 
     modules: Annotated[
         tuple[str, ...],
-        Meta(description="Python modules, imported at start, whose agents and workflows can be started. They run inside this process."),
+        Meta(
+            description="Python modules, imported at start, whose agents and workflows can be started. They run inside this process and are"
+            " found where Python finds modules, or in the folder that Penstock is started in."
+        ),
     ] = ()
     shared: Annotated[
         tuple[str, ...],

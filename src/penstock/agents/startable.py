@@ -10,7 +10,7 @@ import msgspec
 from msgspec import Struct
 
 from penstock.agents.limits import Limits
-from penstock.agents.tools import NAME, BadArguments, schema_of, signature_of
+from penstock.agents.tools import NAME, BadArguments, builtins, schema_of, signature_of
 
 TEXT: dict[str, Any] = {"type": "string"}
 
@@ -110,11 +110,11 @@ class Startable:
             given = [*args, *kwargs.values()]
             if len(given) != 1 or not kwargs.keys() <= {self._text_name}:
                 raise TypeError(f"{self.name}() takes one text, {self._text_name!r}")
-            return self.take(given[0])
+            return self.take(builtins(f"the input of {self.name}", given[0]))
         fields = self.arguments.__struct_fields__
         if len(args) > len(fields) or kwargs.keys() & set(fields[: len(args)]):
             raise TypeError(f"{self.name}() takes {', '.join(fields) or 'nothing'}, each once")
-        return self.take(msgspec.to_builtins({**dict(zip(fields, args, strict=False)), **kwargs}))
+        return self.take(builtins(f"the input of {self.name}", {**dict(zip(fields, args, strict=False)), **kwargs}))
 
     def typed(self, output: Any) -> Any:
         """An output that was journalled, as its type says."""

@@ -8,7 +8,7 @@ import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from decimal import Decimal
 from functools import partial
-from typing import TYPE_CHECKING, Any, Generic, Literal, ParamSpec, TypeVar, cast, get_type_hints, overload
+from typing import TYPE_CHECKING, Any, Generic, Literal, ParamSpec, TypeVar, cast, get_args, get_type_hints, overload
 
 import msgspec
 from msgspec import Struct
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 Effect = Literal["read", "write", "irreversible"]
 """What a tool does to the world: nothing, something that can be set right again, something that cannot."""
+
+EFFECTS: tuple[str, ...] = get_args(Effect)
 
 NAME = re.compile(r"[a-zA-Z][a-zA-Z0-9_-]{0,63}")
 """Names that every vendor's API takes for a tool."""
@@ -110,6 +112,8 @@ class Tool(Generic[P, R]):
         self.name = name or function.__name__
         if NAME.fullmatch(self.name) is None:
             raise ValueError(f"{self.name!r} is no name for a tool: letters, digits, _ and -, at most 64, a letter first")
+        if effect not in EFFECTS:
+            raise ValueError(f"{self.name}: its effect is 'read', 'write' or 'irreversible', not {effect!r}")
         self.effect: Effect = effect
         self.description = description or _first_paragraph(function)
         self.honours_key = honours_key
@@ -173,16 +177,16 @@ class Tool(Generic[P, R]):
             return self.function(*args, **kwargs)
         if not inspect.iscoroutinefunction(self.function):
             raise NotHere(f"{self.name} is no coroutine function: call it with `await step({self.name}, ...)` in a workflow")
-        return cast("R", found.one(partial(self, *args, **kwargs)))
+        return cast("R", found.noted(f"{self.name}()", found.one(partial(self, *args, **kwargs))))
 
     def bound(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
         """The arguments of a call in Python. Raises TypeError, `BadArguments`."""
         fields = () if self._arguments is None else self._arguments.__struct_fields__
         if self._arguments is None and not args:
-            return self.arguments(msgspec.to_builtins(kwargs))
+            return self.arguments(builtins(f"what {self.name} is called with", kwargs))
         if len(args) > len(fields) or kwargs.keys() & set(fields[: len(args)]):
             raise TypeError(f"{self.name}() takes {', '.join(fields) or 'nothing'}, each once")
-        return self.arguments(msgspec.to_builtins({**dict(zip(fields, args, strict=False)), **kwargs}))
+        return self.arguments(builtins(f"what {self.name} is called with", {**dict(zip(fields, args, strict=False)), **kwargs}))
 
     def arguments(self, given: bytes | str | Mapping[str, Any]) -> dict[str, Any]:
         """The arguments as their types say. Raises `BadArguments`, which says what is wrong and where."""
@@ -276,14 +280,17 @@ def _first_paragraph(function: Callable[..., Any]) -> str:
 
 def signature_of(name: str, function: Callable[..., Any]) -> tuple[type[Struct], str | None, Any]:
     """A type for the arguments, the parameter that takes the context, and what is returned."""
-    hints = get_type_hints(function, include_extras=True)
+    try:
+        hints = get_type_hints(function, include_extras=True)
+    except NameError as fault:
+        raise TypeError(f"{name}: {fault}; its types must stand in its module, also where they are written as text") from fault
     fields: list[Any] = []
     context: str | None = None
     for parameter in inspect.signature(function).parameters.values():
         if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD, parameter.POSITIONAL_ONLY):
             raise TypeError(f"{name}: {parameter} cannot be told to a model; give each argument a name")
         if parameter.name not in hints:
-            raise TypeError(f"{name}: the argument {parameter.name!r} has no type")
+            raise TypeError(f"{name}: the argument {parameter.name!r} has no type; write one, as in `{parameter.name}: str`")
         kind = hints[parameter.name]
         if kind is ToolContext:
             context = parameter.name
@@ -291,8 +298,30 @@ def signature_of(name: str, function: Callable[..., Any]) -> tuple[type[Struct],
             fields.append((parameter.name, kind))
         else:
             fields.append((parameter.name, kind, parameter.default))
+        if kind is not ToolContext:
+            readable(f"{name}: the argument {parameter.name!r}", kind)
     made = msgspec.defstruct(f"{name}_arguments", fields, kw_only=True, forbid_unknown_fields=True)
     return made, context, hints.get("return", Any)
+
+
+def builtins(what: str, value: Any) -> Any:
+    """A value as JSON values. Raises TypeError, which says of ``what`` that it is none and why."""
+    try:
+        return msgspec.to_builtins(value)
+    except TypeError as fault:
+        hint = "; was `await` left out?" if inspect.iscoroutine(value) or "type coroutine " in str(fault) else ""
+        raise TypeError(f"{what} cannot be kept as JSON: {fault}{hint}") from fault
+
+
+def readable(what: str, kind: Any) -> None:
+    """Raise TypeError for a type that JSON cannot be read as, and so cannot be told to a model."""
+    try:
+        msgspec.json.schema(kind)
+    except TypeError as fault:
+        named = getattr(kind, "__name__", str(kind))
+        raise TypeError(
+            f"{what} is of a type that JSON cannot be read as: {named}; take str, int, list, a dataclass or a msgspec.Struct, for instance"
+        ) from fault
 
 
 def schema_of(arguments: type[Struct]) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -40,7 +41,7 @@ from penstock.agents.words import Words
 from penstock.kernel.agents import AgentRuns, EventSender
 from penstock.kernel.candidates import Candidates
 from penstock.kernel.capability import Finding, House, Offer, joined
-from penstock.kernel.journal import Journal
+from penstock.kernel.journal import Journal, installed
 from penstock.kernel.opening import Opening
 from penstock.kernel.ports import AllPersonalRecords, Holders, Membership, Metric, ModelClient
 from penstock.kernel.principal import Principal
@@ -52,7 +53,10 @@ from penstock.kernel.waits import WaitTeller
 from penstock.kernel.web import NavItem
 from penstock.storage.records import Records
 
+_log = logging.getLogger("penstock.agents")
+
 CLEAN_SECONDS = 3600.0
+MEND = "pip install 'penstock[journal]'"
 
 
 def wire(house: House) -> Offer:
@@ -141,6 +145,8 @@ class AgentLife:
         await self._agents.boxes.fresh(self._agents.known.values(), always=True)
         self._agents.define()
         if self._agents.known:
+            if not installed():
+                _log.warning("agents are declared, but the extra that they need is not installed", extra={"mend": MEND})
             self._rounds.begin()
 
     async def stop(self) -> None:
@@ -154,6 +160,9 @@ class AgentLife:
         known = self._agents.known
         if not known:
             return [Finding(name="agents", status="off", what="no agents are declared")]
+        if not installed():
+            what = "agents are declared, but the extra that they need is not installed"
+            return [Finding(name="agents", status="fail", what=what, mend=MEND)]
         doubts = [one for one in await self._agents.effects.in_doubt(None) if one.state == "in_doubt"]
         if not doubts:
             return [Finding(name="agents", status="ok", what=", ".join(sorted(known)))]

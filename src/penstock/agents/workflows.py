@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Coroutine
 from typing import Any, Generic, ParamSpec, TypeVar, overload
 
@@ -15,6 +16,7 @@ from penstock.agents.limits import Limits
 from penstock.agents.performing import told
 from penstock.agents.running import Ended, Running
 from penstock.agents.startable import Startable, described, input_of
+from penstock.agents.tools import builtins
 from penstock.kernel.errors import StepFailed
 
 P = ParamSpec("P")
@@ -37,6 +39,8 @@ class Workflow(Startable, Generic[P, R]):
         self, function: Callable[P, Coroutine[Any, Any, R]], *, name: str = "", description: str = "", limits: Limits | None = None
     ) -> None:
         named = name or function.__name__
+        if not inspect.iscoroutinefunction(function):
+            raise TypeError(f"the workflow {named} must be an async function: write `async def {function.__name__}`")
         _, first = described(function)
         arguments, text_name, returns = input_of(named, function)
         given = limits or Limits()
@@ -78,7 +82,8 @@ async def go(one: Workflow[..., Any], running: Running, people: People, occasion
         else:
             given = msgspec.convert(running.start.input, one.arguments)
             result = await one.function(**{field: getattr(given, field) for field in one.arguments.__struct_fields__})
-        output = msgspec.to_builtins(result)
+        flow.forgotten()
+        output = builtins(f"what the workflow {one.name} returns", result)
         if one.output is not Any:
             msgspec.convert(output, one.output)
     except LimitReached as fault:
@@ -90,4 +95,5 @@ async def go(one: Workflow[..., Any], running: Running, people: People, occasion
         return running.ended("failed", code if isinstance(code, str) and code else "workflow_failed", told(fault))
     finally:
         FLOW.reset(token)
+        flow.close()
     return running.ended("done", output=output)

@@ -32,8 +32,8 @@ from penstock.journal.polling import Queues
 from penstock.journal.quiet import quieten
 from penstock.journal.serial import Json, refuse_pickle
 from penstock.journal.settings import JournalSettings
-from penstock.journal.steps import Writing, earlier
-from penstock.journal.terms import CODE, FORKED_BY, PAUSED, UNBOUNDED, Definition, limiter, options
+from penstock.journal.steps import Writing, earlier, in_words
+from penstock.journal.terms import CODE, Definition, FORKED_BY, PAUSED, UNBOUNDED, limiter, options
 from penstock.journal.watching import Watching
 from penstock.kernel.errors import JournalUnavailable, StepFailed
 from penstock.kernel.events import Events
@@ -259,10 +259,10 @@ class Engine:
             fault = StepFailed(f"run {id} cancelled itself", kind="CancelledError")
             self._facts.note(definition, id, kept, fault)
             raise fault from None
-        except Exception as fault:  # the run's own failure: DBOS journals it, and who waits for the run is told
-            _log.info("run failed", extra={"run": id, "run_name": definition.full, "fault": type(fault).__name__})
-            self._facts.note(definition, id, kept, fault)
-            raise
+        except Exception as raised:  # the run's own failure: DBOS journals it, and who waits for the run is told
+            _log.info("run failed", extra={"run": id, "run_name": definition.full, "fault": type(raised).__name__})
+            self._facts.note(definition, id, kept, fault := in_words(raised))
+            raise fault from None
         finally:
             if self._tasks.get(id) is task:
                 del self._tasks[id]

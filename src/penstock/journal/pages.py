@@ -10,10 +10,10 @@ import msgspec
 
 from penstock.console import Console, toast
 from penstock.journal.run_pages import took
-from penstock.journal.service import JournalService, installed
+from penstock.journal.service import JournalService
 from penstock.journal.waiting import Waits, Wanted
 from penstock.kernel.errors import JournalUnavailable, MalformedRequest
-from penstock.kernel.journal import JOURNAL, RunFilter, RunInfo, RunState
+from penstock.kernel.journal import JOURNAL, RunFilter, RunInfo, RunState, installed
 from penstock.kernel.ports import Directory, Ports
 from penstock.kernel.principal import Principal, Scope
 from penstock.kernel.web import Page

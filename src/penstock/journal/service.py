@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import importlib.util
 import logging
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -19,7 +18,7 @@ from penstock.journal.terms import FORKED_BY, LABELS, QUEUE, Definition, file_of
 from penstock.kernel.errors import Conflict, JournalInUse, JournalNotInstalled, JournalUnavailable, NotFound, RequestError
 from penstock.kernel.events import Events, RunEnded
 from penstock.kernel.ids import new_id
-from penstock.kernel.journal import ENDED, JOURNAL, Mine, Queue, QueueDepth, RunFilter, RunFunction, RunInfo, RunState, StepInfo
+from penstock.kernel.journal import ENDED, JOURNAL, Mine, Queue, QueueDepth, RunFilter, RunFunction, RunInfo, RunState, StepInfo, installed
 from penstock.kernel.waits import Wait
 
 if TYPE_CHECKING:
@@ -363,11 +362,6 @@ class JournalService:
         except SQLAlchemyError as fault:
             # Without its cause: the text of a database's fault may hold what was asked with.
             raise JournalUnavailable(f"the journal's database does not answer ({type(fault).__name__})", retry_after=1.0) from None
-
-
-def installed() -> bool:
-    """Whether the extra is there."""
-    return importlib.util.find_spec("dbos") is not None
 
 
 def require() -> None:

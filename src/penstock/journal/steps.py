@@ -19,6 +19,7 @@ import sqlalchemy as sa
 from dbos._error import DBOSUnexpectedStepError
 
 from penstock.journal.serial import FORMAT, Json
+from penstock.kernel.errors import StepFailed
 
 TOGETHER = 64
 """Steps in one transaction at most, so that the first of them does not wait for long."""
@@ -56,6 +57,20 @@ class Earlier:
         if recorded != name or output is None:
             raise DBOSUnexpectedStepError(workflow_id=self._run, step_id=number, expected_name=name, recorded_name=recorded)
         return _json.deserialize(output)
+
+
+def in_words(fault: Exception) -> Exception:
+    """A failure as it is journalled: DBOS's own word for code that has changed says in ours what to do about it."""
+    if not isinstance(fault, DBOSUnexpectedStepError):
+        return fault
+    _, number, now, was = fault.inputs
+    was, now = was.removeprefix("DBOS."), now.removeprefix("DBOS.")
+    return StepFailed(
+        f"the code has changed since this run began: step {number} was {was!r}, and now it would be {now!r}. Fork the run from step"
+        f" {number} to go on from there with the new code, or replay it from its beginning",
+        kind="CodeChanged",
+        step_code="run_code_changed",
+    )
 
 
 def earlier(system: Any, run: str) -> Earlier:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import importlib
 import logging
 import time
 from collections.abc import Iterable, Sequence
@@ -14,12 +13,13 @@ from penstock.journal.arrivals import Arrivals
 from penstock.journal.pages import pages
 from penstock.journal.routes import routes
 from penstock.journal.run_pages import run_pages
-from penstock.journal.service import JournalService, installed
+from penstock.journal.service import JournalService
 from penstock.journal.settings import JournalSettings
 from penstock.journal.waiting import Waits
 from penstock.kernel.capability import Finding, House, Offer
 from penstock.kernel.errors import JournalInUse, PenstockError, SettingsError
-from penstock.kernel.journal import Journal
+from penstock.kernel.journal import Journal, installed
+from penstock.kernel.loading import load
 from penstock.kernel.opening import Opening
 from penstock.kernel.ports import Metric
 from penstock.kernel.rounds import Rounds, Step
@@ -147,7 +147,10 @@ class JournalLife:
 
 def _load(reference: str) -> Any:
     module, _, name = reference.partition(":")
+    if not module or not name:
+        raise SettingsError(f"journal.definitions: {reference!r} is no `module:function`", param="journal.definitions")
+    loaded = load(module, "journal.definitions")
     try:
-        return getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError, ValueError) as fault:
-        raise SettingsError(f"journal.definitions: {reference!r} cannot be loaded: {fault}", param="journal.definitions") from fault
+        return getattr(loaded, name)
+    except AttributeError as fault:
+        raise SettingsError(f"journal.definitions: {module!r} has no {name!r}", param="journal.definitions") from fault

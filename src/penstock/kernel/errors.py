@@ -120,7 +120,7 @@ were left), ``tool_timeout``, ``tool_in_doubt`` (nobody knows whether it happene
 it was not made: ``approval_refused``, ``approval_rejected``, ``approval_expired``, ``approval_revoked``, ``approval_void``,
 ``approval_closed``, and while it waits ``approval_needed``. How its run ended: ``limit_...`` with the name of the limit, ``stuck``,
 ``output_invalid``, ``bad_reply``, ``workflow_failed``, ``agent_failed`` and ``agent_diverged`` (one of another framework), or what the
-line said.
+line said; any run, ``run_code_changed`` (its code asks for other steps than the one that it began with).
 
 Why a background response failed stands in its ``error``: what the line said to its question, ``bad_reply`` (no response came back),
 ``run_ended`` (somebody ended its run, or it was abandoned), ``run_paused`` (the run of its agent was), or how the run of its agent ended.

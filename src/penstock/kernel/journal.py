@@ -14,6 +14,7 @@ from __future__ import annotations
 import enum
 import hashlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
+import importlib.util
 from contextvars import ContextVar
 from typing import Any, Protocol
 
@@ -35,6 +36,11 @@ class RunState(enum.StrEnum):
     FAILED = "failed"
     CANCELLED = "cancelled"
     ABANDONED = "abandoned"
+
+
+def installed() -> bool:
+    """Whether the extra that durable runs need is there."""
+    return importlib.util.find_spec("dbos") is not None
 
 
 ENDED = frozenset({RunState.DONE, RunState.FAILED, RunState.CANCELLED, RunState.ABANDONED})
