@@ -91,6 +91,7 @@ def pages(ports: Ports, owners: Owners, service: Keys, sessions: BrowserSessions
             for key in page.data
         ]
         projects = await owners.list(Project, principal, limit=MANY)
+        people = await owners.list(Person, principal, limit=MANY)
         return console().page(
             request,
             "identity/keys.html",
@@ -100,6 +101,7 @@ def pages(ports: Ports, owners: Owners, service: Keys, sessions: BrowserSessions
             search=search,
             next_cursor=page.next_cursor,
             projects=[(p.id, p.name) for p in projects.data],
+            people=[(p.id, p.name) for p in people.data],
             may_change=principal.may(Scope.ADMIN),
             secret=secret,
         )
@@ -114,6 +116,7 @@ def pages(ports: Ports, owners: Owners, service: Keys, sessions: BrowserSessions
             NewKey(
                 name=str(form.get("name", "")),
                 project=str(form.get("project", "")) or None,
+                person=str(form.get("person", "")) or None,
                 scopes=scopes,
                 models=tuple(str(form.get("models", "")).split()),
                 limits=limits,
