@@ -29,7 +29,7 @@ $(VENV)/.dev: pyproject.toml $(VENV)/.core | $(BIN)/python
 
 setup: $(VENV)/.core  ## virtual environment with Penstock and its local embedding model
 
-demo: setup  ## Penstock on loopback with a sample organisation and real recorded traffic
+demo: setup  ## Penstock on loopback with a sample organisation, real recorded traffic and an agent at work
 	$(BIN)/penstock demo
 
 demo-check: setup  ## the same unattended to its end, with the result verified

@@ -53,7 +53,7 @@ def demo(
     directory: Annotated[Path, typer.Option("--dir", help="Folder for the demo's data; made anew.")] = Path("demo-data"),
     port: Annotated[int, typer.Option(help="Port; 0 takes a free one.")] = 8080,
 ) -> None:
-    """Run Penstock with a sample organisation and real recorded traffic."""
+    """Run Penstock with a sample organisation, real recorded traffic and an agent at work."""
     from penstock.demo.run import run
 
     raise typer.Exit(run(check=check, directory=directory, port=0 if check else port))

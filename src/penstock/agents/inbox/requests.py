@@ -311,7 +311,7 @@ class Requests:
             raise Forbidden("who began a run, or has it work for them, may not approve what it does", code="self_approval")
         person = principal.person or ""
         if not person and not own:
-            raise Forbidden("this needs a person, and the key belongs to none", code="person_needed")
+            raise Forbidden("this needs a person, and the key belongs to none; use one of a person's keys", code="person_needed")
         lent = store.lent(connection, kept.organisation, now, taker=person) if person else []
         counts, loan = who.counts(kept, principal, lent, self._standing, now)
         if not counts and not own:
