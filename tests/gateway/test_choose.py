@@ -55,6 +55,8 @@ def test_a_name_leads_to_its_targets_in_order(asked: str, found: list[tuple[str,
     [
         ("smal", "did you mean 'small'"),
         ("zzz", "GET /v1/models lists"),
+        ("gemini-3-flash", "Google Gemini serves such models: set GOOGLE_API_KEY where Penstock is started"),
+        ("mistral/anything", "set MISTRAL_API_KEY where Penstock is started"),
         ("task:other", "no task named 'other'"),
         ("broken", "leads to gone/x, none of which is configured"),
     ],

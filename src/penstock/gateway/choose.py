@@ -12,6 +12,7 @@ import fnmatch
 from collections.abc import Mapping
 
 from penstock.gateway.balance import Entry, entries
+from penstock.gateway.providers.profiles import PROFILES
 from penstock.gateway.providers.provider import Provider
 from penstock.gateway.resolver import Resolver
 from penstock.gateway.settings import ModelSettings
@@ -96,8 +97,17 @@ class Catalogue:
             return f'no task named {plain[:200]!r}; check its spelling, or declare it under [tasks."{plain[:200]}"] or over POST /v1/tasks'
         known = [n for n, _ in self.names()]
         near = difflib.get_close_matches(name, known, n=1)
-        hint = f"did you mean {near[0]!r}?" if near else "GET /v1/models lists what there is"
+        hint = f"did you mean {near[0]!r}?" if near else self._missing(name) or "GET /v1/models lists what there is"
         return f"no provider serves a model named {name[:200]!r}; {hint}"
+
+    def _missing(self, name: str) -> str:
+        """What has to be set for a model that looks like one of a vendor that nobody configured; empty where it does not."""
+        here = {provider.profile.name for provider in self.providers.values()}
+        for profile in PROFILES.values():
+            looks = name.startswith(f"{profile.name}/") or any(fnmatch.fnmatchcase(name, pattern) for pattern in profile.patterns)
+            if looks and profile.key_env and profile.name not in here:
+                return f"{profile.title} serves such models: set {profile.key_env[0]} where Penstock is started, and start it again"
+        return ""
 
 
 class Choose:
