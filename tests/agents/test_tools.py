@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 import pytest
 from msgspec import Meta, Struct
 
-from penstock.agents import Tool, ToolContext, tool
+from penstock.agents import Permanent, Tool, ToolContext, tool
 from penstock.agents.tools import BadArguments
 
 CONTEXT = ToolContext(key="run/call/1", attempt=1, run="run", organisation="org")
@@ -154,3 +154,18 @@ def test_a_declaration_that_cannot_be_says_what_to_write() -> None:
             tool(function)
     with pytest.raises(ValueError, match="odd: its effect is 'read', 'write' or 'irreversible', not 'writes'"):
         Tool(odd, effect="writes")  # type: ignore[arg-type]
+
+
+async def test_a_coroutine_is_waited_for_behind_a_decorator_and_missed_where_await_is_left_out() -> None:
+    async def pay(cents: int) -> int:
+        return cents
+
+    def traced(cents: int) -> Any:
+        return pay(cents)
+
+    async def forgets(cents: int) -> Any:
+        return pay(cents)
+
+    assert await tool(traced).perform({"cents": 5}, CONTEXT) == 5
+    with pytest.raises(Permanent, match=r"forgets returned a coroutine .* `await` is left out"):
+        await tool(forgets).perform({"cents": 5}, CONTEXT)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, ParamSpec, TypeVar, cas
 import msgspec
 from msgspec import Struct
 
+from penstock.agents.faults import Permanent
 from penstock.agents.here import NotHere, here
 from penstock.agents.inbox.model import Sum
 from penstock.agents.recollection import Recollection
@@ -230,8 +231,15 @@ class Tool(Generic[P, R]):
             given[self._context] = context
         function: Callable[..., Any] = self.function
         if inspect.iscoroutinefunction(function):
-            return await function(**given)
-        return await THREADS.call(partial(function, **given))
+            found = await function(**given)
+        else:
+            found = await THREADS.call(partial(function, **given))
+            if inspect.iscoroutine(found):  # of a coroutine function in a decorator that is none
+                found = await found
+        if inspect.iscoroutine(found):
+            found.close()
+            raise Permanent(f"{self.name} returned a coroutine instead of waiting for it, so nothing of that was done: `await` is left out")
+        return found
 
     def shown(self) -> dict[str, Any]:
         """The tool as chat completions describe it to a model."""
