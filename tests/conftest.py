@@ -8,6 +8,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -158,3 +159,15 @@ def valkey(valkey_server: ValkeyServer) -> str:
 def database(request: pytest.FixtureRequest) -> str:
     """The URL of an empty database of each engine; empty for SQLite in the data folder."""
     return "" if request.param == "sqlite" else request.getfixturevalue("postgres")
+
+
+@pytest.fixture
+def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A folder of somebody's own in which Penstock is started; what was imported from there is forgotten afterwards."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    yield tmp_path
+    for name, module in list(sys.modules.items()):
+        told = getattr(module, "__dict__", {})
+        if any(str(place).startswith(str(tmp_path)) for place in (told.get("__file__"), *(told.get("__path__") or ()))):
+            del sys.modules[name]

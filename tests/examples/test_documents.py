@@ -6,7 +6,6 @@ import importlib
 import re
 import sys
 import tomllib
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -33,17 +32,6 @@ def blocks(page: str, language: str = "python") -> dict[str, str]:
     return dict(re.findall(rf"```{language}\n# (\S+)\n(.*?)```", (ROOT / page).read_text("utf-8"), re.DOTALL))
 
 
-@pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A stranger's folder, in which Penstock is started."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "path", [*sys.path])
-    before = set(sys.modules)
-    yield tmp_path
-    for name in set(sys.modules) - before:
-        del sys.modules[name]
-
-
 def clerk(said: Conversation) -> Said:
     """What a model does with the agent of README.md."""
     if not (found := said.results("stock")):
@@ -54,13 +42,13 @@ def clerk(said: Conversation) -> Said:
 
 
 @pytest.mark.timeout(120)
-async def test_the_agent_of_the_readme_runs_as_it_stands_there(folder: Path) -> None:
-    (folder / "clerk.py").write_text(blocks("README.md")["clerk.py"], "utf-8")
+async def test_the_agent_of_the_readme_runs_as_it_stands_there(own_folder: Path) -> None:
+    (own_folder / "clerk.py").write_text(blocks("README.md")["clerk.py"], "utf-8")
     settings = blocks("README.md", "toml")["penstock.toml"]
     assert tomllib.loads(settings) == {"agents": {"modules": ["clerk"]}}
     async with (
         serving(app({"gpt-4o-mini": clerk})) as model,
-        open_house(folder, f'{settings}{PROVIDER}base_url = "{model}/v1"\n{QUICK}') as house,
+        open_house(own_folder, f'{settings}{PROVIDER}base_url = "{model}/v1"\n{QUICK}') as house,
     ):
         run = await begun(house, "clerk", "How are we on lamps?")
         waiting = await until(house, f"/v1/inbox/requests?run={run}", lambda found: found["data"])
@@ -84,12 +72,12 @@ def test_the_agent_of_the_readme_has_the_lines_that_it_says() -> None:
     ("page", "file", "agents"), [("docs/toolbox.md", "acme/desk.py", ["desk"]), ("docs/memory.md", "acme/agents.py", ["desk"])]
 )
 def test_the_agents_of_the_docs_are_declared_as_they_stand_there(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, page: str, file: str, agents: list[str]
+    own_folder: Path, monkeypatch: pytest.MonkeyPatch, page: str, file: str, agents: list[str]
 ) -> None:
-    monkeypatch.setenv("SHOP_URL", f"sqlite:///{folder}/shop.db")
-    (folder / "reports").mkdir()
-    (folder / "acme").mkdir()
-    (folder / file).write_text(blocks(page)[file], "utf-8")
-    sys.path.append(str(folder))
+    monkeypatch.setenv("SHOP_URL", f"sqlite:///{own_folder}/shop.db")
+    (own_folder / "reports").mkdir()
+    (own_folder / "acme").mkdir()
+    (own_folder / file).write_text(blocks(page)[file], "utf-8")
+    sys.path.append(str(own_folder))
     found = startables_in(importlib.import_module(file.removesuffix(".py").replace("/", ".")))
     assert [one.name for one in found] == agents
