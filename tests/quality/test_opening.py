@@ -17,7 +17,7 @@ from penstock.observability.access.service import PayloadAccess
 from penstock.observability.recorded import Recorded
 from penstock.observability.redaction import Redactor
 from penstock.quality.grounded.choice import Detectors
-from penstock.quality.opening import listed
+from penstock.quality.opening import shown_to
 from penstock.quality.replies import Replies
 from penstock.quality.settings import QualitySettings
 from penstock.storage.records import Records
@@ -41,7 +41,7 @@ async def test_who_may_see_them_leaves_a_line(tmp_path: Path) -> None:
     with stored(tmp_path) as store:
         put(store, KEPT)
         opening, replies, access = desk(store, Scope.READ)
-        assert await listed(opening, READER, KEPT) == KEPT
+        assert await shown_to(opening, READER, KEPT) == KEPT
         assert (await replies.get(OPERATOR, KEPT[0].id, "console")).prompt == KEPT[0].prompt
         lines = await access.lines("org_a", None, None, 10)
         assert [(line.by, line.subject, line.via) for line in lines] == [
@@ -53,7 +53,7 @@ async def test_who_may_not_sees_that_there_are_some_and_no_words(tmp_path: Path)
     with stored(tmp_path) as store:
         put(store, KEPT)
         opening, replies, access = desk(store, Scope.ADMIN)
-        shown = await listed(opening, READER, KEPT)
+        shown = await shown_to(opening, READER, KEPT)
         assert [one.id for one in shown] == [one.id for one in KEPT]
         said = msgspec.json.encode(shown).decode()
         assert not any(text in said for one in KEPT for text in (one.prompt, one.answer, one.context) if text)

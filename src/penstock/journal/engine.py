@@ -33,7 +33,7 @@ from penstock.journal.quiet import quieten
 from penstock.journal.serial import Json, refuse_pickle
 from penstock.journal.settings import JournalSettings
 from penstock.journal.steps import Writing, earlier, in_words
-from penstock.journal.terms import CODE, Definition, FORKED_BY, PAUSED, UNBOUNDED, limiter, options
+from penstock.journal.terms import CODE, FORKED_BY, PAUSED, UNBOUNDED, Definition, limiter, options
 from penstock.journal.watching import Watching
 from penstock.kernel.errors import JournalUnavailable, StepFailed
 from penstock.kernel.events import Events

@@ -91,7 +91,7 @@ def routes(told: Told, judges: Judges, runs: Runs, records: Records, sampling: C
         found = await records.read(
             lambda c: samples.listed(c, ask.principal.reach, task=query.task, state=query.state, below=query.before, limit=query.limit + 1)
         )
-        data = await listed(opening, ask.principal, found[: query.limit])
+        data = await shown_to(opening, ask.principal, found[: query.limit])
         return SampleList(data=data, next=found[query.limit - 1].id if len(found) > query.limit else None)
 
     async def list_judges(ask: Ask) -> JudgeList:

@@ -11,7 +11,7 @@ from penstock.kernel.principal import Principal
 from penstock.quality.samples import Kept
 
 
-async def listed(opening: Opening, reader: Principal, found: Sequence[Kept]) -> list[Kept]:
+async def shown_to(opening: Opening, reader: Principal, found: Sequence[Kept]) -> list[Kept]:
     """Samples as this reader may see them: without texts, or with them and a line on each organisation's trail."""
     if not opening.may(reader):
         return [msgspec.structs.replace(one, prompt="", context="", answer="", tools="", reason="") for one in found]
