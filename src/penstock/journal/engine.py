@@ -51,8 +51,6 @@ CONNECTIONS = 8
 STEP_THREADS = 32
 """Plain functions of steps that may run at once."""
 
-IDLE = ("ENQUEUED", "DELAYED", "PENDING")
-
 _held = threading.Lock()
 
 
@@ -316,9 +314,9 @@ class Engine:
         """End a run and everything below it; from the top, so that what is cancelled starts no more children. The ids of all."""
         seen, level = {id}, [id]
         while level:
-            for paused in self._paused(level):
-                DBOS.update_workflow_attributes(paused, {PAUSED: False}, merge=True)
+            self.system.unmark_paused(level)
             self.system.cancel_workflows(level)
+            self.system.unmark_paused(level)  # of what somebody paused at this very moment
             self.stop_strays(level)
             level = [child for child in self.system._get_direct_children(level) if child not in seen]
             seen.update(level)
@@ -326,20 +324,13 @@ class Engine:
 
     def pause(self, id: str) -> None:
         """Stop a run; that it is only paused is written first, so that nobody takes it for cancelled."""
-        DBOS.update_workflow_attributes(id, {PAUSED: True}, merge=True)
+        self.system.mark_paused(id)
         self.system.cancel_workflows([id])
         self.stop_strays([id])
 
-    def _paused(self, runs: Sequence[str]) -> Sequence[str]:
-        table = self.system.tables.workflow_status
-        asked = sa.select(table.c.workflow_uuid, table.c.attributes).where(table.c.workflow_uuid.in_(runs), table.c.status == "CANCELLED")
-        with self.system.engine.connect() as connection:
-            return [id for id, kept in connection.execute(asked).all() if kept and kept.get(PAUSED)]
-
     def resume(self, id: str, queue: str | None) -> None:
-        """Take a run up again, through its queue when it has one, so that the queue's limits hold."""
+        """Take a run up again, through its queue when it has one, so that the queue's limits hold; nothing where another has."""
         DBOS.resume_workflow(id, queue_name=queue)
-        DBOS.update_workflow_attributes(id, {PAUSED: False}, merge=True)
 
     def fork(self, id: str, step: int, queue: str | None, partition: str, by: Sequence[str]) -> str:
         """A new run with the journal of another before step ``step``. ``by``: all who had it forked, those before included."""
@@ -387,7 +378,7 @@ class Engine:
         """Which of these have ended; a paused run has not."""
         table = self.system.tables.workflow_status
         asked = sa.select(table.c.workflow_uuid, table.c.status, table.c.attributes).where(
-            table.c.workflow_uuid.in_(list(runs)), table.c.status.notin_(IDLE)
+            table.c.workflow_uuid.in_(list(runs)), table.c.status.notin_(systems.GOING)
         )
         with self.system.engine.connect() as connection:
             rows = connection.execute(asked).all()

@@ -28,7 +28,7 @@ class Json(Serializer):
             data = {_FAULT: describe(data)}
         try:
             return msgspec.json.encode(data).decode()
-        except (TypeError, OverflowError, RecursionError) as fault:
+        except (TypeError, OverflowError, RecursionError, UnicodeEncodeError) as fault:
             raise TypeError(f"a journalled value must be JSON: {fault}") from fault
 
     def deserialize(self, serialized_data: str) -> Any:
@@ -48,7 +48,9 @@ def describe(fault: BaseException) -> dict[str, Any]:
         said = str(fault)
     except Exception:  # somebody's broken __str__ must not keep a failure from being journalled
         said = ""
-    return {"kind": type(fault).__name__, "message": redact(said or type(fault).__name__), "code": code}
+    # Half of a character, as names of files that are no UTF-8 have it, can be raised and not be written.
+    said = redact(said or type(fault).__name__).encode(errors="backslashreplace").decode()
+    return {"kind": type(fault).__name__, "message": said, "code": code}
 
 
 def failure(told: dict[str, Any]) -> StepFailed:

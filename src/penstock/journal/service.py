@@ -174,6 +174,9 @@ class JournalService:
         return id
 
     async def signal(self, reach: str | None, run: str, topic: str, value: Any = None, *, key: str | None = None) -> None:
+        for name, text in (("topic", topic), ("key", key or "")):
+            if "\0" in text:  # which no database holds in a text
+                raise RequestError(f"{name}: a text without NUL characters is wanted", param=name)
         engine, found = await self._found(reach, run)
         _refuse(found, ENDED, "takes no signals any more")
         await self._ask(lambda: engine.signal(run, topic, value, key))
@@ -218,7 +221,8 @@ class JournalService:
         return await self._ask(lambda: reader.given(run))
 
     async def list(self, reach: str | None, wanted: RunFilter, *, only: Only | None = None) -> Sequence[RunInfo]:
-        if self._nothing:
+        texts = (wanted.name, wanted.queue, wanted.parent, wanted.label, wanted.before)
+        if self._nothing or any("\0" in text for text in texts if text is not None):
             if wanted.before is not None:
                 raise missing(wanted.before)
             return []
@@ -349,7 +353,7 @@ class JournalService:
         return self._reader
 
     async def _found(self, reach: str | None, run: str) -> tuple[Engine, RunInfo]:
-        if self._nothing:
+        if self._nothing or "\0" in run:
             raise missing(run)
         engine = await self.begin()
         reader = await self._read()

@@ -22,11 +22,15 @@ from dbos._sys_db_postgres import PostgresSystemDatabase
 from dbos._sys_db_sqlite import SQLiteSystemDatabase
 from dbos._utils import INTERNAL_QUEUE_NAME
 
+from penstock.journal.context import PAUSED
 from penstock.journal.serial import FORMAT
 from penstock.journal.steps import Step
 
 Names = Callable[[], Collection[str]]
 Ended = Callable[[str], None]
+
+GOING = ("ENQUEUED", "DELAYED", "PENDING")
+"""DBOS's states of runs that have not ended and were not stopped."""
 
 _forking = threading.local()
 """What is kept with the run that this thread forks."""
@@ -209,6 +213,40 @@ class _Ours:
                 connection.execute(sa.update(runs).where(*mine).values(started_at_epoch_ms=at, queue_name=queue))
         for workflow in workflow_ids:
             self._ended(workflow)
+
+    def resume_workflows(self, workflow_ids: list[str], *, queue_name: str | None = None) -> None:
+        # DBOS takes up also what is executed at this moment: of two who resume a run, the second would have it executed twice at once. And
+        # that it is no longer paused has to be written with it.
+        runs = self.tables.workflow_status
+        values: dict[str, Any] = {
+            **dict.fromkeys(("owner_xid", "workflow_deadline_epoch_ms", "deduplication_id", "started_at_epoch_ms", "completed_at")),
+            "status": "ENQUEUED",
+            "queue_name": queue_name or INTERNAL_QUEUE_NAME,
+            "recovery_attempts": 0,
+        }
+        self._marked(workflow_ids, runs.c.status.in_(("CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED")), paused=False, **values)
+
+    def mark_paused(self, run: str) -> None:
+        """Write that a run is only paused, before it is stopped; nothing for one that has ended or was stopped."""
+        self._marked([run], self.tables.workflow_status.c.status.in_(GOING), paused=True)
+
+    def unmark_paused(self, runs: Sequence[str]) -> None:
+        """Write of those that are marked as paused that they are not."""
+        table = self.tables.workflow_status
+        asked = sa.select(table.c.workflow_uuid, table.c.attributes).where(table.c.workflow_uuid.in_(runs))
+        with self.engine.connect() as connection:
+            marked = [id for id, kept in connection.execute(asked).all() if kept and kept.get(PAUSED)]
+        if marked:
+            self._marked(marked, sa.true(), paused=False)
+
+    def _marked(self, ids: Sequence[str], where: Any, *, paused: bool, **values: Any) -> None:
+        """Change runs and whether they are paused, together."""
+        runs = self.tables.workflow_status
+        changed = sa.update(runs).where(runs.c.workflow_uuid.in_(list(ids)), where).values(updated_at=self._now_ms_sql(), **values)
+        with self.engine.begin() as connection:
+            for id, kept in connection.execute(changed.returning(runs.c.workflow_uuid, runs.c.attributes)).all():
+                told: dict[str, Any] = {**(kept or {}), PAUSED: paused}
+                connection.execute(sa.update(runs).where(runs.c.workflow_uuid == id).values(attributes=told))
 
     async def recv_async(
         self, workflow_uuid: str, function_id: int, timeout_function_id: int, topic: str | None, timeout_seconds: float = 60
