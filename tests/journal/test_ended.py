@@ -5,6 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
+import pytest
+from sqlalchemy.exc import OperationalError
+
 from penstock.journal.ended import Endings
 
 
@@ -59,3 +62,22 @@ async def test_a_wake_up_before_its_time_is_slept_through() -> None:
         await asyncio.sleep(0)
     assert not waiting.done()
     waiting.cancel()
+
+
+@pytest.mark.parametrize("which", [1, 2, 3])
+async def test_a_database_that_is_away_for_a_moment_fails_nobody_and_leaves_nobody_waiting(which: int) -> None:
+    """What is waited for ended in another process, so nobody tells."""
+    runs = Runs()
+
+    def look(wanted: Sequence[str]) -> Sequence[str]:
+        found = runs.look(wanted)
+        if len(runs.asked) == which:
+            raise OperationalError("SELECT", None, Exception("connection failed"))
+        return found
+
+    endings = Endings(look, 0.01)
+    waiting = asyncio.create_task(endings.wait("a"))
+    while len(runs.asked) < which:
+        await asyncio.sleep(0.005)
+    runs.over.add("a")
+    await asyncio.wait_for(waiting, 5)

@@ -7,9 +7,12 @@ import itertools
 import threading
 from typing import Any
 
+import psycopg
 import pytest
 import sqlalchemy as sa
+from sqlalchemy.exc import OperationalError
 
+from penstock.journal import engine as engine_module
 from penstock.journal.service import JournalService
 from penstock.kernel.errors import Conflict, NotFound, RequestError, StepFailed
 from penstock.kernel.journal import Run, RunFilter, RunState
@@ -145,6 +148,25 @@ async def test_what_cannot_be_written_as_text_fails_the_run_and_says_so(journal:
             await journal.result(None, run, 5)
         assert caught.value.kind == ("ValueError" if given == "run" else "FileNotFoundError")
         assert (await journal.get(None, run)).state is RunState.FAILED
+
+
+async def test_a_database_that_is_away_when_a_run_begins_does_not_fail_it(journal: JournalService, monkeypatch: pytest.MonkeyPatch) -> None:
+    name, asked, before = f"away-{next(_names)}", list[str](), engine_module.kept_of
+
+    def away(system: Any, id: str) -> Any:
+        asked.append(id)
+        if len(asked) == 1:
+            raise OperationalError("SELECT", None, psycopg.OperationalError("connection failed"))
+        return before(system, id)
+
+    async def work(run: Run, given: Any) -> Any:
+        return given
+
+    monkeypatch.setattr(engine_module, "kept_of", away)
+    journal.define(name, work)
+    run = await journal.start(name, 7, organisation="org")
+    assert await journal.result(None, run, 10) == 7
+    assert asked == [run, run]
 
 
 async def test_a_signal_to_a_name_that_no_database_holds_is_refused(journal: JournalService) -> None:

@@ -7,8 +7,10 @@ import contextlib
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 
+from sqlalchemy.exc import SQLAlchemyError
+
 Look = Callable[[Sequence[str]], Sequence[str]]
-"""Which of these runs have ended; blocks."""
+"""Which of these runs have ended; blocks. Raises SQLAlchemyError where the database does not answer."""
 
 
 class Endings:
@@ -37,7 +39,7 @@ class Endings:
         event = asyncio.Event()
         self._waiting[run].add(event)
         try:
-            while not await asyncio.to_thread(self._look, [run]):
+            while not await self._ended([run]):
                 if self._asking is None or self._asking.done():
                     self._asking = asyncio.create_task(self._ask())
                 await event.wait()
@@ -56,5 +58,11 @@ class Endings:
             await asyncio.sleep(self._seconds)
             runs = list(self._waiting)
             for start in range(0, len(runs), 500):
-                for run in await asyncio.to_thread(self._look, runs[start : start + 500]):
+                for run in await self._ended(runs[start : start + 500]):
                     self._wake(run)
+
+    async def _ended(self, runs: Sequence[str]) -> Sequence[str]:
+        try:
+            return await asyncio.to_thread(self._look, runs)
+        except SQLAlchemyError:  # it may answer at the next look; a fault here would fail whoever waits, or leave all waiting for ever
+            return ()

@@ -19,6 +19,7 @@ import sqlalchemy as sa
 from dbos import DBOS, DBOSConfig, SetWorkflowAttributes, SetWorkflowID
 from dbos._context import DBOSContextSetAuth
 from dbos._core import read_stream_async
+from dbos._sys_db import db_retry
 from dbos._utils import INTERNAL_QUEUE_NAME, GlobalParams
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -241,7 +242,9 @@ class Engine:
     async def _execute(self, definition: Definition, input: Any) -> Any:
         id = DBOS.workflow_id
         assert id is not None
-        kept, before = await asyncio.to_thread(lambda: (kept_of(self.system, id), earlier(self.system, id)))
+        # Asked until it answers: a database that is away for a moment must not become the run's own failure.
+        begun = db_retry(sys_db=self.system)(lambda: (kept_of(self.system, id), earlier(self.system, id)))
+        kept, before = await asyncio.to_thread(begun)
         task = asyncio.current_task()
         assert task is not None
         self._tasks[id] = task
