@@ -124,6 +124,9 @@ async def test_what_it_asks_people_is_answered_by_the_next_response(place: Place
         ({"input": [{"type": "mcp_approval_response", "approval_request_id": "r", "approve": True}]}, 400, "previous_response_id"),
         ({"input": [{"type": "mcp_approval_response", "approval_request_id": "r"}]}, 400, "input"),
         ({"previous_response_id": "resp_theirs"}, 400, "previous_response_id"),
+        ({"input": [{"role": "user", "content": 7}]}, 400, "input"),
+        ({"input": [{"role": "user", "content": [7]}]}, 400, "input"),
+        ({"input": [{"role": "user", "content": {"a": 1}}]}, 400, "input"),
         ({"conversation": "conv_1"}, 404, "conversation"),
     ],
 )

@@ -87,7 +87,7 @@ class Reader:
             asked = asked.where(runs.c.parent_workflow_id == wanted.parent)
         if wanted.label is not None:
             label, equals, value = wanted.label.partition("=")
-            kept = runs.c.attributes[(LABELS, label)].as_string()
+            kept = runs.c.attributes[LABELS][label].as_string()
             asked = asked.where(kept == value if equals else kept.isnot(None))
         if wanted.before is not None:
             last, earlier = self.get(reach, wanted.before).id, runs.alias("earlier")

@@ -222,7 +222,8 @@ class JournalService:
 
     async def list(self, reach: str | None, wanted: RunFilter, *, only: Only | None = None) -> Sequence[RunInfo]:
         texts = (wanted.name, wanted.queue, wanted.parent, wanted.label, wanted.before)
-        if self._nothing or any("\0" in text for text in texts if text is not None):
+        none = any("\0" in text for text in texts if text is not None) or (wanted.label is not None and _no_label(wanted.label))
+        if self._nothing or none:
             if wanted.before is not None:
                 raise missing(wanted.before)
             return []
@@ -372,6 +373,12 @@ def require() -> None:
     """Raises `JournalNotInstalled` without the extra."""
     if not installed():
         raise JournalNotInstalled("durable runs need the extra 'journal', which is not installed; pip install 'penstock[journal]'")
+
+
+def _no_label(asked: str) -> bool:
+    """Whether it names what no run has, and SQLite takes for no path within JSON."""
+    name = asked.partition("=")[0]
+    return not name or '"' in name
 
 
 def _refuse(found: RunInfo, states: frozenset[RunState] | set[RunState], why: str) -> None:

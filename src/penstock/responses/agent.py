@@ -244,8 +244,11 @@ def _text(item: dict[str, Any]) -> str:
     content = item.get("content")
     if isinstance(content, str):
         return content
+    if not isinstance(content, list | None):
+        raise RequestError("the 'content' of a message is text or a list of parts", param="input")
     parts: list[str] = []
-    for part in cast("list[dict[str, Any]]", content or []):
+    for given in cast("list[Any]", content or []):
+        part = cast("dict[str, Any]", given) if isinstance(given, dict) else {}
         if part.get("type") != "input_text" or not isinstance(part.get("text"), str):
             raise NotExpressible(f"an agent is given text, not {str(part.get('type'))[:80]!r}", param="input")
         parts.append(part["text"])

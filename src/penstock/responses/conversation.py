@@ -23,6 +23,8 @@ from penstock.storage.records import Records
 ID = re.compile(r"conv_ps[0-9a-f]{32}")
 MOST_ADDED = 20
 """Items that may be added at once, as OpenAI has it; a response adds as many as it has."""
+LONGEST_ID = 512
+"""Of an item; one whose id is longer, or can be kept in no database, is given another."""
 MOST_METADATA, LONGEST_NAME, LONGEST_VALUE = 16, 64, 512
 
 
@@ -102,7 +104,8 @@ class Conversations:
     async def items(self, reach: str | None, id: str, *, after: str | None, newest_first: bool, most: int) -> list[Item]:
         """Items behind the one named ``after``, at most so many."""
         await self.get(reach, id)
-        found = await self._records.read(lambda c: store.page(c, id, after, newest_first=newest_first, most=most))
+        named = after is None or "\0" not in after  # which no database holds in a text
+        found = await self._records.read(lambda c: store.page(c, id, after, newest_first=newest_first, most=most)) if named else None
         if found is None:
             raise NotFound(f"there is no item {str(after)[:80]!r}", param="after")
         return found
@@ -110,7 +113,7 @@ class Conversations:
     async def item(self, reach: str | None, id: str, item: str) -> Item:
         """One item."""
         await self.get(reach, id)
-        found = await self._records.read(lambda c: store.one(c, id, item))
+        found = None if "\0" in item else await self._records.read(lambda c: store.one(c, id, item))
         if found is None:
             raise NotFound(f"there is no item {item[:80]!r} in conversation {id}", param="item_id")
         return found
@@ -118,7 +121,7 @@ class Conversations:
     async def delete_item(self, reach: str | None, id: str, item: str) -> Conversation:
         """Take one item out; the conversation."""
         found = await self.get(reach, id)
-        if not await self._records.write(lambda c: store.take_out(c, id, item)):
+        if "\0" in item or not await self._records.write(lambda c: store.take_out(c, id, item)):
             raise NotFound(f"there is no item {item[:80]!r} in conversation {id}", param="item_id")
         return found
 
@@ -163,7 +166,7 @@ def named(items: Sequence[Raw], of: str) -> list[tuple[str, bytes]]:
     for item in items:
         value = msgspec.json.decode(item, type=dict[str, Any])
         id = value.get("id")
-        if not isinstance(id, str) or not id:
+        if not isinstance(id, str) or not id or len(id) > LONGEST_ID or "\0" in id:
             id = value["id"] = new_id("item")
         if value.get("type") == "message":
             value.setdefault("status", "completed")

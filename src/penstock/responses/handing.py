@@ -40,6 +40,8 @@ class HandOver:
     async def over(self, call: Call, previous: str | None, conversation: str | None, *, background: bool) -> Reply:
         """Begin the work. The reply says where it stands; for a caller who waits, what came of it."""
         assert call.principal is not None
+        if "\0" in call.model:  # which no database holds in a text
+            raise NotFound("there is no model of that name", code="model_not_found", param="model")
         id = new_turn()
         own = input_items(call.fields["input"], id) if "input" in call.fields else None
         if own is None:

@@ -16,7 +16,7 @@ from penstock.kernel.web import Ask, Moment, Nothing, Route
 
 MOST = 200
 Limit = Annotated[int, Meta(ge=1, le=MOST)]
-Name = Annotated[str, Meta(max_length=200)]
+Name = Annotated[str, Meta(max_length=200, pattern=r"^[^\x00]*$")]
 
 
 class ThreadQuery(Struct, frozen=True, kw_only=True):
@@ -37,7 +37,7 @@ class ThreadList(Struct, frozen=True, kw_only=True):
 class MessageQuery(Struct, frozen=True, kw_only=True):
     """Which messages: the last ``limit`` before the one numbered ``before``."""
 
-    before: Annotated[int, Meta(ge=1)] | None = None
+    before: Annotated[int, Meta(ge=1, le=2**31 - 1)] | None = None
     limit: Limit = MOST
 
 
@@ -55,7 +55,7 @@ class MemoryQuery(Struct, frozen=True, kw_only=True):
     q: Annotated[str, Meta(max_length=2000)] = ""
     scope: Scope | None = None
     owner: Name = ""
-    label: Annotated[str, Meta(max_length=64)] = ""
+    label: Annotated[str, Meta(max_length=64, pattern=r"^[^\x00]*$")] = ""
     before: Moment | None = None
     limit: Annotated[int, Meta(ge=1, le=MOST_FOUND)] = 20
 

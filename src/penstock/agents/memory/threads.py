@@ -93,7 +93,8 @@ class Threads:
 
     async def get(self, reach: str | None, id: str, person: str | None = None) -> Thread:
         """One; of one person alone, where one is given. Raises `NotFound`."""
-        found = await self._records.read(lambda c: thread_store.find(c, reach, id, person))
+        # None has a name that `check` would not take, nor does every database hold each.
+        found = await self._records.read(lambda c: thread_store.find(c, reach, id, person)) if ID.fullmatch(id) is not None else None
         if found is None:
             raise missing(id)
         return found
