@@ -215,3 +215,14 @@ async def test_old_effects_go_and_doubts_stay(effects: Effects) -> None:
         pass
     assert {one.state for one in await effects.of_run(None, "run")} <= {"begun", "in_doubt"}
     assert doubtful.key in {one.key for one in await effects.of_run("org", "run")}
+
+
+async def test_words_of_a_failure_that_no_database_holds_are_written_otherwise(effects: Effects) -> None:
+    """A file's name that is no UTF-8 comes with half characters."""
+    bank, at = Bank(), context()
+    bank.before = FileNotFoundError("no such file: caf\udce9.txt")
+    told = await once(effects, bank.tool(), at)
+    assert (told.state, told.code) == ("failed", "tool_failed")
+    assert told.text.endswith("caf\\udce9.txt")
+    (line,) = [one for one in await effects.of_run(None, at.run) if one.key == at.key]
+    assert line.state == "failed"

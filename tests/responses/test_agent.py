@@ -15,7 +15,9 @@ from tests.gateway.upstream import serving
 from tests.house import open_house
 from tests.responses import asker
 
-from penstock.kernel.journal import Journal
+from penstock.kernel.journal import Journal, RunState
+from penstock.responses.agent import Agents
+from penstock.responses.job import Job
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(60)]
 
@@ -84,6 +86,31 @@ async def test_who_leaves_does_not_want_it_any_more(place: Place) -> None:
         assert (await client.responses.cancel(kept.id)).status == "cancelled"
     provider.held.set()
     assert house.app.ports.find(Journal) is not None
+
+
+async def test_a_run_that_begins_while_its_response_is_cancelled_does_not_go_on(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    house, provider = place
+    provider.say = looks_up
+    begin, begun, go_on = Agents.begin, list[str](), asyncio.Event()
+
+    async def slow(self: Agents, job: Job) -> str:
+        begun.append(await begin(self, job))
+        await go_on.wait()
+        return begun[0]
+
+    monkeypatch.setattr(Agents, "begin", slow)
+    provider.held.clear()
+    async with client_of(place) as client:
+        made = await client.responses.create(model="agent:desk", input="?", background=True)
+        while not begun:
+            await asyncio.sleep(0.02)
+        assert (await client.responses.cancel(made.id)).status == "cancelled"
+        go_on.set()
+        journal = house.app.ports.get(Journal)
+        async with asyncio.timeout(10):
+            while (await journal.get(None, begun[0])).state is not RunState.CANCELLED:
+                await asyncio.sleep(0.02)
+    provider.held.set()
 
 
 async def test_what_it_asks_people_is_answered_by_the_next_response(place: Place) -> None:

@@ -224,4 +224,6 @@ def told(fault: BaseException) -> str:
         said = str(fault)
     except Exception:  # somebody's broken __str__ must not become the outcome
         said = ""
-    return redact(f"{type(fault).__name__}: {said}" if said else type(fault).__name__)[:MESSAGE_BYTES]
+    text = redact(f"{type(fault).__name__}: {said}" if said else type(fault).__name__)[:MESSAGE_BYTES]
+    # Half of a character, as names of files that are no UTF-8 have it, can be raised and not be written down.
+    return text.encode(errors="backslashreplace").decode()

@@ -249,14 +249,29 @@ class Background:
             await telling.flush(status="in_progress")
             try:
                 if job.agent_run is None:
-                    agent_run = await self._agents.begin(job)
-                    await telling.flush(agent_run=agent_run)
-                    job = msgspec.structs.replace(job, agent_run=agent_run)
+                    job = msgspec.structs.replace(job, agent_run=await self._begun(job, telling))
                 status, response, seen = await self._agents.follow(job, telling)
             except PenstockError as fault:
                 return await self._faulted(job, telling, Fault(fault.code, fault.message, fault.retry_after), last)
             await telling.end(status, response, seen=seen)
             return {"status": status, "again": None}
+
+    async def _begun(self, job: Job, telling: Telling) -> str:
+        """Start the agent's run and keep its id. Who ends the response meanwhile does not know of the run yet: then it is ended here."""
+        beginning = asyncio.ensure_future(self._agents.begin(job))
+        try:
+            run = await asyncio.shield(beginning)
+            await telling.flush(agent_run=run)
+        except (Over, asyncio.CancelledError):
+            await asyncio.shield(asyncio.ensure_future(self._unwanted(job, beginning)))
+            raise
+        return run
+
+    async def _unwanted(self, job: Job, beginning: asyncio.Future[str]) -> None:
+        run, found = await beginning, await self.get(None, job.id)
+        if found is None or not found.live:  # else it is only this process that stops
+            with contextlib.suppress(Conflict, NotFound):
+                await self._journal().cancel(job.organisation, run)
 
     async def _faulted(self, job: Job, telling: Telling, fault: Fault, last: bool) -> dict[str, Any]:
         if fault.again is None or last:
