@@ -77,7 +77,7 @@ async def test_who_leaves_does_not_want_it_any_more(place: Place) -> None:
         waiting = await client.responses.create(model="agent:desk", input="?", stream=True)
         id = (await anext(aiter(waiting))).response.id  # type: ignore[union-attr]
         await waiting.close()
-        while (await client.responses.retrieve(id)).status != "cancelled":
+        while (await client.responses.retrieve(id)).status != "cancelled":  # type: ignore[reportUnknownArgumentType]
             await asyncio.sleep(0.02)
         kept = await client.responses.create(model="agent:desk", input="?", background=True)
         while (run := (await client.responses.retrieve(kept.id)).status) != "in_progress":

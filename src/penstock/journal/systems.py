@@ -22,9 +22,9 @@ from dbos._sys_db_postgres import PostgresSystemDatabase
 from dbos._sys_db_sqlite import SQLiteSystemDatabase
 from dbos._utils import INTERNAL_QUEUE_NAME
 
-from penstock.journal.context import PAUSED
 from penstock.journal.serial import FORMAT
 from penstock.journal.steps import Step
+from penstock.journal.terms import PAUSED
 
 Names = Callable[[], Collection[str]]
 Ended = Callable[[str], None]
