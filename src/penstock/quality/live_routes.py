@@ -13,6 +13,7 @@ from penstock.kernel.web import Ask, Route
 from penstock.quality import samples
 from penstock.quality.feedback import NewFeedback, Told
 from penstock.quality.judges import JudgeCheck, Judges
+from penstock.quality.opening import shown_to
 from penstock.quality.runs import Runs
 from penstock.quality.samples import Feedback, Kept
 from penstock.quality.sampling import Sampling
