@@ -45,7 +45,7 @@ class AgentSettings(Struct, frozen=True, forbid_unknown_fields=True):
         str,
         Meta(
             pattern="^((env|file):.+)?$",
-            description="Key that seals people's tokens for MCP servers, of 32 characters or more: `env:NAME` or `file:/path`, the same on "
+            description="Key that seals people's tokens for MCP servers, of 16 characters or more: `env:NAME` or `file:/path`, the same on "
             "all machines; empty: a file in the data folder.",
         ),
     ] = ""

@@ -15,7 +15,7 @@ from penstock.agents.inbox_wiring import InboxLife, build
 from penstock.agents.mcp.consents import Consents
 from penstock.agents.mcp.pages import consent_pages
 from penstock.agents.mcp.routes import mcp_routes
-from penstock.agents.mcp.sealing import Seals
+from penstock.agents.mcp.sealing import sealing
 from penstock.agents.mcp.servers import Servers
 from penstock.agents.mcp.trust import Trust
 from penstock.agents.memory.wiring import wire as wire_memory
@@ -68,7 +68,7 @@ def wire(house: House) -> Offer:
     remembering, memory = wire_memory(house, settings.memory)
     bound = settings.sandboxes
     PLACES.bounds = Bounds(at_once=bound.at_once, waiting=bound.waiting, seconds=bound.wait_seconds)
-    consents = Consents(ports.get(Records), Seals(settings.tokens_key, house.data_dir))
+    consents = Consents(ports.get(Records), sealing(settings.tokens_key, house.data_dir))
     servers = Servers(Trust(ports.get(Records)), consents)
     agents = Agents(
         settings,

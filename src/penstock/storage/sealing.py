@@ -69,12 +69,12 @@ def can_seal() -> bool:
 
 
 def installation_secret(file: Path, value: str | None, setting: str, what: str) -> bytes:
-    """A secret of the installation, for ``what``: ``value``, which the variable holds that ``setting`` names, or else what ``file`` holds,
+    """A secret of the installation, for ``what``: ``value``, which is what ``setting`` names, or else what ``file`` holds,
     which is made where it is missing. Processes that start together make one: whoever comes second reads the first one's. Raises
     `SettingsError`."""
     if value:
         if len(value) < SHORTEST:
-            raise SettingsError(f"the variable that {setting} names holds fewer than {SHORTEST} characters", param=setting)
+            raise SettingsError(f"what {setting} names holds fewer than {SHORTEST} characters", param=setting)
         return value.encode()
     try:
         if not file.exists():

@@ -19,7 +19,7 @@ from tests.house import SETTINGS, House, open_house
 
 from penstock.agents.faults import Permanent
 from penstock.agents.mcp.consents import Consents, ConsentTerms
-from penstock.agents.mcp.sealing import FILE, Seals
+from penstock.agents.mcp.sealing import FILE, sealing
 from penstock.agents.mcp.servers import Servers, Terms
 from penstock.agents.mcp.trust import Trust
 from penstock.agents.toolbox import McpServer
@@ -66,7 +66,7 @@ class Place:
     def process(self) -> tuple[Consents, Servers]:
         """What another worker has of it."""
         records = self.house.app.ports.get(Records)
-        consents = Consents(records, Seals("", self.folder / "data"))
+        consents = Consents(records, sealing("", self.folder / "data"))
         servers = Servers(Trust(records), consents)
         server = McpServer(name="tickets", url=self.url, seconds=30.0)
         servers.add(
@@ -162,7 +162,7 @@ async def test_consented_called_renewed_and_revoked(place: Place) -> None:
     with pytest.raises(Permanent, match="mcp_consent_needed"):
         await place.call(servers, (home, ada))
     trail = (await house.ask("GET", "/v1/inbox/trail?subject=mcp/tickets", key=key)).json["data"]
-    assert [one["action"] for one in trail] == ["consented", "trusted", "consented", "consent taken back"]
+    assert [one["action"] for one in trail] == ["consent taken back", "consented", "trusted", "consented"]
     await asyncio.gather(*(one.close() for _, one in [*others, (consents, servers)]))
 
 
@@ -191,11 +191,11 @@ async def test_a_key_that_is_another_and_a_person_who_is_erased(place: Place, tm
     await place.consented(key)
     consents, _ = place.process()
     assert await consents.token("tickets", (home, who))
-    stranger = Consents(place.house.app.ports.get(Records), Seals("", tmp_path))
+    stranger = Consents(place.house.app.ports.get(Records), sealing("", tmp_path))
     stranger.add("tickets", McpServer(name="tickets", url=place.url), ConsentTerms())
     with pytest.raises(Permanent, match="mcp_consent_needed"):  # sealed with a key that it does not have
         await stranger.token("tickets", (home, who))
-    moved = Consents(place.house.app.ports.get(Records), Seals("", place.folder / "data"))
+    moved = Consents(place.house.app.ports.get(Records), sealing("", place.folder / "data"))
     moved.add("tickets", McpServer(name="tickets", url="https://elsewhere.example/mcp"), ConsentTerms())
     with pytest.raises(Permanent, match="mcp_consent_needed"):  # a token is shown to nobody but whom it was given for
         await moved.token("tickets", (home, who))

@@ -15,13 +15,13 @@ from sqlalchemy import Connection, delete, insert, select, update
 
 from penstock.agents.faults import Permanent
 from penstock.agents.inbox import store
-from penstock.agents.mcp.sealing import Seals, Unsealable
 from penstock.agents.mcp.tables import BEGUN, CLIENTS, CONSENTS
 from penstock.agents.toolbox.mcp_client import McpServer
 from penstock.agents.toolbox.mcp_tools import Who
 from penstock.kernel.errors import Conflict, Forbidden, NotFound, RequestError, Unavailable, UpstreamUnreachable
 from penstock.kernel.principal import Principal
 from penstock.storage.records import Records
+from penstock.storage.sealing import Sealing, Unsealable
 
 EARLY_SECONDS = 60.0
 """How long before it ends a token is renewed."""
@@ -59,7 +59,7 @@ class Consents:
 
     name = "consents to MCP servers"
 
-    def __init__(self, records: Records, seals: Seals) -> None:
+    def __init__(self, records: Records, seals: Sealing) -> None:
         self._records = records
         self._seals = seals
         self._servers: dict[str, tuple[McpServer, ConsentTerms]] = {}
@@ -83,7 +83,7 @@ class Consents:
             client = await self._client(name, found.issuer, redirect, lambda: oauth.register(server, found, redirect))
         url, state, begun = oauth.authorization(server, found, client, redirect)
         row = {"server": name, "organisation": principal.organisation, "person": person, "state": _hash(state), "at": time.time()}
-        sealed = self._seals.seal(msgspec.to_builtins(begun), f"begun/{row['state']}")
+        sealed = self._sealed(begun, f"begun/{row['state']}")
 
         def write(connection: Connection) -> None:
             connection.execute(delete(BEGUN).where(BEGUN.c.at < time.time() - BEGUN_SECONDS))
@@ -236,7 +236,7 @@ class Consents:
             except Unavailable:  # sealed with another key: another one is registered
                 sealed = None
         made = await register()
-        kept = self._seals.seal(made, spot)
+        kept = self._sealed(made, spot)
 
         def write(connection: Connection) -> None:
             connection.execute(delete(CLIENTS).where(*where))
@@ -249,12 +249,15 @@ class Consents:
         return await self._records.read(lambda c: c.execute(select(CONSENTS).where(*_where(name, who))).mappings().first())
 
     def _row(self, name: str, who: Who, given: Any) -> dict[str, Any]:
-        sealed = self._seals.seal(msgspec.to_builtins(given), _place(name, who))
+        sealed = self._sealed(given, _place(name, who))
         return {"sealed": sealed, "scope": given.scope, "expires_at": given.expires_at}
 
-    def _opened(self, sealed: bytes, place: str) -> Any:
+    def _sealed(self, value: Any, place: str) -> str:
+        return self._seals.seal(msgspec.json.encode(value).decode(), place)
+
+    def _opened(self, sealed: str, place: str) -> Any:
         try:
-            return self._seals.open(sealed, place)
+            return msgspec.json.decode(self._seals.open(sealed, place))
         except Unsealable as fault:
             raise Unavailable(f"{fault}: see agents.tokens_key") from fault
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Column, Double, Integer, LargeBinary, PrimaryKeyConstraint, Table, Text
+from sqlalchemy import Column, Double, Integer, PrimaryKeyConstraint, Table, Text
 
 from penstock.agents.tables import METADATA
 
@@ -27,7 +27,7 @@ CONSENTS = Table(
     Column("server", Text, nullable=False),
     Column("organisation", Text, nullable=False),
     Column("person", Text, nullable=False),
-    Column("sealed", LargeBinary, nullable=False),  # tokens, and the client that they were given to
+    Column("sealed", Text, nullable=False),  # tokens, and the client that they were given to
     Column("scope", Text, nullable=False),
     Column("at", Double, nullable=False),  # when the person consented
     Column("expires_at", Double),  # of the token in use
@@ -43,7 +43,7 @@ BEGUN = Table(
     Column("server", Text, nullable=False),
     Column("organisation", Text, nullable=False),
     Column("person", Text, nullable=False),
-    Column("sealed", LargeBinary, nullable=False),  # what ends it
+    Column("sealed", Text, nullable=False),  # what ends it
     Column("at", Double, nullable=False),
 )
 
@@ -53,7 +53,7 @@ CLIENTS = Table(
     Column("server", Text, nullable=False),
     Column("issuer", Text, nullable=False),
     Column("redirect", Text, nullable=False),  # where browsers come back to
-    Column("sealed", LargeBinary, nullable=False),  # the registration
+    Column("sealed", Text, nullable=False),  # the registration
     Column("at", Double, nullable=False),
     PrimaryKeyConstraint("server", "issuer", "redirect", name="pk_agent_mcp_clients"),
 )

@@ -29,7 +29,7 @@ def upgrade() -> None:
         sa.Column("server", sa.Text, nullable=False),
         sa.Column("organisation", sa.Text, nullable=False),
         sa.Column("person", sa.Text, nullable=False),
-        sa.Column("sealed", sa.LargeBinary, nullable=False),
+        sa.Column("sealed", sa.Text, nullable=False),
         sa.Column("scope", sa.Text, nullable=False),
         sa.Column("at", sa.Double, nullable=False),
         sa.Column("expires_at", sa.Double),
@@ -43,7 +43,7 @@ def upgrade() -> None:
         sa.Column("server", sa.Text, nullable=False),
         sa.Column("organisation", sa.Text, nullable=False),
         sa.Column("person", sa.Text, nullable=False),
-        sa.Column("sealed", sa.LargeBinary, nullable=False),
+        sa.Column("sealed", sa.Text, nullable=False),
         sa.Column("at", sa.Double, nullable=False),
         sa.PrimaryKeyConstraint("state", name="pk_agent_mcp_begun"),
     )
@@ -52,7 +52,7 @@ def upgrade() -> None:
         sa.Column("server", sa.Text, nullable=False),
         sa.Column("issuer", sa.Text, nullable=False),
         sa.Column("redirect", sa.Text, nullable=False),
-        sa.Column("sealed", sa.LargeBinary, nullable=False),
+        sa.Column("sealed", sa.Text, nullable=False),
         sa.Column("at", sa.Double, nullable=False),
         sa.PrimaryKeyConstraint("server", "issuer", "redirect", name="pk_agent_mcp_clients"),
     )

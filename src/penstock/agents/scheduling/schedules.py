@@ -12,7 +12,7 @@ import contextlib
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from hashlib import sha256
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal, Protocol
 from weakref import WeakKeyDictionary
 
 import msgspec
@@ -23,6 +23,7 @@ from sqlalchemy.exc import IntegrityError
 from penstock.agents.scheduling.times import Missed, due, known_zone, missed_by, next_after
 from penstock.agents.startable import NOBODY, Asker
 from penstock.agents.tables import SCHEDULES
+from penstock.kernel.agents import AgentCard
 from penstock.kernel.errors import Conflict, Forbidden, NotFound, RequestError, Unauthenticated
 from penstock.kernel.ids import new_id
 from penstock.kernel.journal import Journal
@@ -30,9 +31,6 @@ from penstock.kernel.ports import Holders, Membership, Metric
 from penstock.kernel.principal import Principal, Scope
 from penstock.kernel.rounds import Rounds, Step, each
 from penstock.storage.records import Records
-
-if TYPE_CHECKING:
-    from penstock.agents.runs import Runs  # tools are declared without a house
 
 LOOK_SECONDS = 1.0
 KEEP_DAYS = 90.0
@@ -92,6 +90,18 @@ _ORDER = (
 )
 
 
+class Starting(Protocol):
+    """Begins runs; `penstock.agents.runs.Runs` does."""
+
+    def cards(self, principal: Principal) -> Sequence[AgentCard]:
+        """What a principal may start."""
+        ...
+
+    async def begin(self, principal: Principal, name: str, input: Any, *, key: str | None, person: str, asker: Asker) -> str:
+        """Start a run; its id. See `penstock.kernel.agents.AgentRuns.begin`; ``asker`` is the run that asked for it."""
+        ...
+
+
 class Schedules:
     """The schedules, in the records."""
 
@@ -100,7 +110,7 @@ class Schedules:
     def __init__(
         self,
         records: Records,
-        runs: Callable[[], Runs],
+        runs: Callable[[], Starting],
         holders: Callable[[], Holders],
         clock: Callable[[], float] = time.time,
         *,
