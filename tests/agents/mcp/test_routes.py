@@ -131,13 +131,13 @@ async def test_looked_at_trusted_changed_and_distrusted(place: Place, monkeypatc
     assert (await place.look())["find"]["state"] == "distrusted"
     assert (await place.look())["label"]["state"] == "unknown"  # the refused request has changed nothing
 
-    trail = (await place.house.ask("GET", "/v1/inbox/trail?subject=mcp/tickets")).json
-    assert [(one["action"], sorted(one["details"]["tools"])) for one in trail["data"]] == [
+    trail = (await place.house.ask("GET", "/v1/inbox/trail?subject=mcp/tickets&check=true")).json
+    assert [(one["action"], sorted(one["details"]["tools"])) for one in reversed(trail["data"])] == [
         ("trusted", ["find", "label"]),
         ("trusted", ["find"]),
         ("distrusted", ["find"]),
     ]
-    assert (trail["data"][2]["details"]["note"], trail["broken_at"]) == ("it was poisoned", None)
+    assert (trail["data"][0]["details"]["note"], trail["broken_at"]) == ("it was poisoned", None)
     assert {path for _, path, one in place.contract.operations() if one["operationId"] in place.contract.succeeded} >= set(OWN)
 
 
