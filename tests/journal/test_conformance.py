@@ -1,4 +1,4 @@
-"""What `penstock.kernel.journal.Journal` promises, on each engine."""
+"""What `penstock.kernel.journal.Journal` promises, on each engine. Over 600 lines, because it is one suite of one protocol."""
 
 from __future__ import annotations
 

@@ -12,6 +12,7 @@ from tests.edge.contract import Contract
 from tests.house import Answer, open_house
 
 pytestmark = pytest.mark.timeout(90)
+OWN = ("/v1/schedules", *(f"/v1/schedules/{{id}}/{what}" for what in ("cancel", "pause", "resume")))
 SETTINGS = (
     f'[gateway]\ndiscover = false\nlocal_embeddings = false\n[journal]\npoll_seconds = 0.02\n[agents]\nmodules = ["{sample.__name__}"]\n'
 )
