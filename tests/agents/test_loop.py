@@ -16,7 +16,7 @@ from penstock.agents.context import tokens_of
 from penstock.agents.loop import SAME, STUCK
 from penstock.agents.model import Question, Said
 from penstock.agents.terms import Terms, Unknown
-from penstock.kernel.journal import Retry
+from penstock.kernel.journal import Retry, RunFilter
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(60)]
 NUMBERS = itertools.count()
@@ -297,6 +297,28 @@ async def test_agents_ask_agents_and_hand_down_what_is_left(stand: Stand) -> Non
     asked = [question for question in stand.model.asked if question.labels["agent"] == "helper"]
     assert [question.max_tokens for question in asked] == [417, 417]
     assert stand.model.asked[0].tools[0]["function"]["description"] == "Adds."
+
+
+async def test_what_a_cancelled_agent_was_given_is_not_given_out_again(stand: Stand) -> None:
+    begun = asyncio.Event()
+
+    @tool
+    async def think() -> str:
+        """Think for ever."""
+        begun.set()
+        await asyncio.Event().wait()
+        return ""
+
+    helper = agent(think, name="sunk", description="Thinks.")
+    one = agent(helper)
+    stand.model = Scripted(sunk=[calls(("think", {}))], **{one.name: [calls(("ask_sunk", {"question": "?"})), says("never said")]})
+    stand.define(one)
+    run = await stand.start(one, limits=Limits(tokens=1005, usd=1.0))
+    await begun.wait()
+    (child,) = await stand.journal.list(None, RunFilter(parent=run))
+    await stand.journal.cancel(None, child.id)
+    ended = await stand.result(run)
+    assert (ended.state, ended.code, ended.spent.tokens) == ("limit", "limit_usd", 1005)
 
 
 async def test_agents_that_ask_each_other_come_to_an_end(stand: Stand) -> None:

@@ -22,6 +22,7 @@ from penstock.agents.model import Said
 from penstock.agents.patience import PATIENT
 from penstock.agents.performing import Outcome, Performing, proposed
 from penstock.agents.tools import Tool, ToolContext
+from penstock.kernel.errors import StepFailed
 from penstock.kernel.journal import Child, Run
 from penstock.kernel.wording import as_text
 
@@ -88,6 +89,7 @@ class Running:
         self._consent = performing.consent()
         self.reading = Reading(agent=name, start=start, labels=run.labels)
         self._ordinal = 0
+        self._shares: dict[str, Limits] = {}
 
     async def begin(self, known: Callable[[], Any] | None = None) -> Any:
         """The first step of each run: from now on its time counts. What ``known`` gives then is kept with it, if it is anything."""
@@ -253,11 +255,19 @@ class Running:
         begun = self.start
         told: dict[str, Any] = {"call": call, "until": until, "at": self.spent.at, "labels": self.reading.labels}
         start = Start(input=input, key=begun.key, person=begun.person, limits=limits, **told)
-        return await self.run.child(run, msgspec.to_builtins(start), labels={**self.run.labels, **labels})
+        child = await self.run.child(run, msgspec.to_builtins(start), labels={**self.run.labels, **labels})
+        self._shares[child.id] = limits
+        return child
 
     async def returned(self, child: Child) -> Ended:
-        """How a run below this one ended; what it spent is spent here too. Raises `StepFailed` where it did not return."""
-        ended = msgspec.convert(await child.result(), Ended)
+        """How a run below this one ended; what it spent is spent here too. Raises `StepFailed` where it did not return, was cancelled say:
+        then nobody has said what it spent, and all the money and tokens that it was given count as spent."""
+        share = self._shares.pop(child.id)
+        try:
+            ended = msgspec.convert(await child.result(), Ended)
+        except StepFailed:
+            self.spend(cost=round((share.usd or 0.0) * 1e6), tokens=share.tokens or 0)
+            raise
         spent = ended.spent
         self.spend(cost=spent.cost, tokens=spent.tokens, turns=spent.turns, calls=spent.calls, at=spent.at)
         self.doubts += ended.in_doubt
