@@ -193,7 +193,7 @@ async def test_page_after_page(kept: JournalService, folder: Path) -> None:
     runs = [await kept.start("leaf", n, organisation="org") for n in range(3)]
     for run in runs:
         await kept.result("org", run, 20)
-    retention = Retention(kept._engine.system, kept._reader, None)  # type: ignore[union-attr, arg-type]
+    retention = Retention(kept._engine.system, kept._reader, folder / FOLDER, archive=False)  # type: ignore[union-attr, arg-type]
     first = retention.retire(tomorrow() - 86_400, most=2)
     assert (first.taken, first.next is None) == (2, False)
     assert first.next is not None
@@ -212,7 +212,7 @@ async def test_what_is_taken_up_again_before_it_goes_stays(
     await kept.cancel("org", run)
     engine = kept._engine
     assert engine is not None
-    retention = Retention(engine.system, kept._reader, folder / FOLDER)  # type: ignore[arg-type]
+    retention = Retention(engine.system, kept._reader, folder / FOLDER, archive=True)  # type: ignore[arg-type]
     written = retention._write
     if looked_at != "both":
         monkeypatch.setattr(retention, "_old", lambda *_: [(1, child)])

@@ -51,5 +51,5 @@ async def test_a_house_with_runs_works_on_them(tmp_path: Path) -> None:
 
 async def test_a_definition_that_cannot_be_loaded_is_named(tmp_path: Path) -> None:
     settings = JournalSettings(definitions=("penstock.nowhere:define",))
-    with pytest.raises(SettingsError, match=r"penstock\.nowhere:define"):
+    with pytest.raises(SettingsError, match=r"journal\.definitions: 'penstock\.nowhere' cannot be loaded"):
         await JournalLife(JournalService(settings, "", tmp_path), settings).start()

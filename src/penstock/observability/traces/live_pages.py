@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 ROWS = 100
 """Spans that are shown: the latest. A page that follows grows no further."""
 
+CATCH_UP_SECONDS = 3.0
+"""How long a page that was told of spans waits for these to be found. Nobody may tell it again."""
+
 HOURS = 1
 """How far back the tail reaches at most."""
 
@@ -37,6 +40,8 @@ def live_pages(ports: Ports, traces: Traces, arrivals: Live) -> Sequence[Page]:
         query = msgspec.structs.replace(query, since=time.time() - HOURS * 3600)
         rows: list[dict[str, Any]] = []
         if traces.on:
+            if "hx-request" in request.headers:
+                await traces.caught_up(CATCH_UP_SECONDS)
             found = await traces.page(await traces.filter(principal, query), limit=ROWS)
             rows = [listed(span) for span in found.spans]
             for row in rows:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
@@ -116,6 +117,12 @@ class Traces:
         """Spans, newest first. Raises `MalformedRequest` and `RequestError` for what makes no sense."""
         found = await self.page(await self.filter(reader, query), cursor, limit)
         return SpanPage(data=found.spans, next_cursor=found.cursor or None)
+
+    async def caught_up(self, seconds: float) -> None:
+        """Return when what came before is found, or when that has taken so long."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self.store.flush()
 
     async def page(self, which: Filter, cursor: str = "", limit: int = 50) -> Page:
         return await self.store.search(which, limit, cursor)
