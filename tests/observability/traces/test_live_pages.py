@@ -46,7 +46,8 @@ async def test_whoever_looks_is_told_of_our_own_calls_too(rig: Rig) -> None:
 
 async def test_a_page_that_was_told_of_spans_finds_them(rig: Rig) -> None:
     for number in range(5):
-        body = request(a_span(name=f"told at once {number}", start=rig.began, end=rig.began + 10)).SerializeToString()
+        named = {"name": f"told at once {number}", "id": 70 + number, "trace": f"{0xABC0 + number:032x}"}
+        body = request(a_span(start=rig.began, end=rig.began + 10, **named)).SerializeToString()
         assert (await rig.house.ask("POST", "/v1/traces", body, content_type="application/x-protobuf")).status == 200
         assert f"told at once {number}" in await rig.page("/console/live/spans?show=traces", hx_request="true")
 
