@@ -44,6 +44,7 @@ UNMIRRORED: dict[str, str] = {
     "agents/toolbox/references.py": "agents/toolbox/test_web.py",
     "agents/toolbox/schedule.py": "agents/scheduling/test_schedules.py",
     "journal/waiting.py": "journal/test_waits.py",
+    "kernel/resolving.py": "kernel/test_addresses.py",
     "kernel/waits.py": "journal/test_waits.py",
     "observability/otlp/seen.py": "observability/otlp/test_protobuf.py",
     "interop/a2a/cards.py": "interop/a2a/test_endpoints.py",

@@ -5,7 +5,8 @@ import socket
 import pytest
 from aiohttp.resolver import ThreadedResolver
 
-from penstock.kernel.addresses import PrivateAddress, Public, inside, leads_inside
+from penstock.kernel.addresses import PrivateAddress, inside, leads_inside
+from penstock.kernel.resolving import Public
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,6 @@ from penstock.alerts import shapes
 from penstock.alerts.guard import check_url
 from penstock.alerts.message import Told, told
 from penstock.alerts.targets import Target
-from penstock.kernel.addresses import Public
 from penstock.kernel.errors import RequestError
 from penstock.kernel.sending import MailServer, Sent, mail, post
 from penstock.kernel.signing import signature
@@ -72,6 +71,8 @@ class Sender:
         # aiohttp's client is imported by the gateway anyway; here only once something is to be sent.
         import aiohttp
         from aiohttp.resolver import ThreadedResolver
+
+        from penstock.kernel.resolving import Public
 
         held = self._public if public else self._inside
         if held is None:

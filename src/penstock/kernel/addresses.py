@@ -4,14 +4,8 @@ from __future__ import annotations
 
 import ipaddress
 import socket
-from typing import TYPE_CHECKING
 
-from aiohttp.abc import AbstractResolver, ResolveResult
 from yarl import URL
-
-if TYPE_CHECKING:
-    from aiohttp.resolver import ThreadedResolver
-
 
 CARRYING = (ipaddress.ip_network("64:ff9b::/96"), ipaddress.ip_network("::/96"))
 """Addresses that hold one of IPv4 in their last bits: a NAT64 gateway, which stands inside, leads to it."""
@@ -37,7 +31,7 @@ def dialled(url: str) -> str:
 
 
 def inside(host: str) -> bool:
-    """Whether ``host`` is an address that is not public; False for names, which `Public` sees to when they are resolved."""
+    """Whether ``host`` is an address that is not public; False for names: `resolving` sees to those."""
     try:
         address = ipaddress.ip_address(host.strip("[]").partition("%")[0])
     except ValueError:
@@ -53,24 +47,6 @@ def inside(host: str) -> bool:
 
 
 def leads_inside(url: str) -> bool:
-    """Whether an address names a host inside, or none at all; False for names, which `Public` sees to when they are resolved."""
+    """Whether an address names a host inside, or none at all; False for names: `resolving` sees to those."""
     name = dialled(url)
     return not name or name == "localhost" or inside(name)
-
-
-class Public(AbstractResolver):
-    """Resolves names to public addresses only, at the moment of connecting, so that a name cannot lead elsewhere after it was checked."""
-
-    def __init__(self, resolver: ThreadedResolver) -> None:
-        self._resolver = resolver
-
-    async def resolve(self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET) -> list[ResolveResult]:
-        """The public addresses. Raises `PrivateAddress` where one is not."""
-        found = await self._resolver.resolve(host, port, family)
-        if any(inside(one["host"]) for one in found):
-            raise PrivateAddress(None, "the name leads to a private address")
-        return found
-
-    async def close(self) -> None:
-        """Nothing is open."""
-        await self._resolver.close()

@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from penstock.agents.faults import InDoubt, Permanent, Transient
 from penstock.agents.toolbox.references import resolved, secret
-from penstock.kernel.addresses import PrivateAddress, Public, leads_inside
+from penstock.kernel.addresses import PrivateAddress, leads_inside
 from penstock.kernel.wording import as_text
 
 REDIRECTS = 5
@@ -106,6 +106,8 @@ class Web:
         import aiohttp  # only once something is to be sent
         from aiohttp.resolver import ThreadedResolver
         from yarl import URL
+
+        from penstock.kernel.resolving import Public
 
         target, signed = _signed(URL(url), auth, headers)
         resolver = ThreadedResolver() if self._private else Public(ThreadedResolver())
