@@ -11,6 +11,7 @@ Everything journalled is JSON: null, booleans, numbers, text, lists, objects wit
 
 from __future__ import annotations
 
+import contextlib
 import enum
 import hashlib
 import importlib.util
@@ -20,6 +21,7 @@ from typing import Any, Protocol
 
 import msgspec
 
+from penstock.kernel.errors import NotFound
 from penstock.kernel.waits import Wait
 
 JOURNAL = "journal"
@@ -340,3 +342,16 @@ class Journal(Protocol):
     def stream(self, reach: str | None, run: str, name: str, offset: int = 0) -> AsyncIterator[Any]:
         """The values of a stream from ``offset`` on, as they come; ends when the run has ended."""
         ...
+
+
+async def forkers(journal: Journal, run: str) -> frozenset[str]:
+    """Who had a run, or one of those that it works for, made out of another: what it does is theirs as if they had begun it. Of one that is
+    gone nobody knows."""
+    found: set[str] = set()
+    at: str | None = run
+    with contextlib.suppress(NotFound):
+        while at is not None:
+            info = await journal.get(None, at)
+            found.update(info.forked_by)
+            at = info.parent
+    return frozenset(found)

@@ -20,7 +20,7 @@ from penstock.agents.inbox.model import ADMINS, Kind, Need, Proposal, Request, R
 from penstock.agents.tables import EFFECTS, REQUESTS
 from penstock.kernel.agents import REQUEST, AgentRequest
 from penstock.kernel.errors import Conflict, Forbidden, JournalUnavailable, NotFound, RequestError
-from penstock.kernel.journal import ENDED, Journal
+from penstock.kernel.journal import ENDED, Journal, forkers
 from penstock.kernel.principal import Principal, Scope
 from penstock.storage.moment import moment
 from penstock.storage.records import Records
@@ -127,7 +127,7 @@ class Requests:
         """Answer a question with a value of its schema, or say yes or no to a call with a `Decision`. Raises `NotFound`, `Forbidden` for
         who may not, `Conflict` for a request that is over or that they have answered, and `RequestError` for what is no answer to it."""
 
-        forked = await self._forked_by((await self.get(principal, id)).run)
+        forked = await forkers(self._journal(), (await self.get(principal, id)).run)
 
         def write(connection: Connection) -> Request:
             now = self.clock(connection)
@@ -289,17 +289,6 @@ class Requests:
         by = principal.person or principal.key_id
         store.end(connection, kept.id, "open", "answered", now, answer=value, by=by)
         self._noted(connection, kept, "answered", now, by=principal.key_id, person=principal.person or "")
-
-    async def _forked_by(self, run: str) -> frozenset[str]:
-        """Who had a run, or one of those that it works for, made out of another: what it does is theirs as if they had begun it."""
-        found: set[str] = set()
-        at: str | None = run
-        with contextlib.suppress(NotFound):  # gone, or of no journal
-            while at is not None:
-                info = await self._journal().get(None, at)
-                found.update(info.forked_by)
-                at = info.parent
-        return frozenset(found)
 
     def _voted(
         self, connection: Connection, kept: Request, principal: Principal, said: Decision, now: float, forked: frozenset[str]

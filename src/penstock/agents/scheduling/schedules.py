@@ -26,7 +26,7 @@ from penstock.agents.tables import SCHEDULES
 from penstock.kernel.agents import AgentCard
 from penstock.kernel.errors import Conflict, Forbidden, NotFound, RequestError, Unauthenticated
 from penstock.kernel.ids import new_id
-from penstock.kernel.journal import Journal
+from penstock.kernel.journal import Journal, forkers
 from penstock.kernel.ports import Holders, Membership, Metric
 from penstock.kernel.principal import Principal, Scope
 from penstock.kernel.rounds import Rounds, Step, each
@@ -244,15 +244,13 @@ class Schedules:
 
     async def asker(self, run: str, read: Sequence[str]) -> Asker:
         """What a schedule carries of the run that asks for it, which has ``read`` what has these labels."""
-        labels: Mapping[str, str] | None = None
-        by, at = set[str](), run or None
-        with contextlib.suppress(NotFound):  # called outside of a run
-            while at is not None and self._journal is not None:
-                info = await self._journal().get(None, at)
-                labels = info.labels if labels is None else labels
-                by.update(info.forked_by)  # also of those above it: what it does is theirs as if they had begun it
-                at = info.parent
-        return Asker(labels=labels or {}, read=tuple(read), by=tuple(sorted(by)))
+        labels: Mapping[str, str] = {}
+        by: frozenset[str] = frozenset()
+        if run and self._journal is not None:
+            with contextlib.suppress(NotFound):  # called outside of a run
+                labels = (await self._journal().get(None, run)).labels
+                by = await forkers(self._journal(), run)
+        return Asker(labels=labels, read=tuple(read), by=tuple(sorted(by)))
 
     async def _change(self, principal: Principal, id: str, states: Sequence[str], change: Callable[[Schedule], dict[str, Any]]) -> Schedule:
         def write(connection: Connection) -> RowMapping:
