@@ -236,10 +236,9 @@ def test_llama_index_with_openinference(rig: Rig, instrumented: Callable[[Any, A
 
 def test_openai_agents_with_openinference(rig: Rig, instrumented: Callable[[Any, Any], None]) -> None:
     pytest.importorskip("openinference.instrumentation.openai_agents", reason="make test-compatibility installs it")
+    from agents import Agent, OpenAIChatCompletionsModel, Runner, function_tool, set_trace_processors
     from openai import AsyncOpenAI
     from openinference.instrumentation.openai_agents import OpenAIAgentsInstrumentor
-
-    from agents import Agent, OpenAIChatCompletionsModel, Runner, function_tool, set_trace_processors
 
     provider = rig.provider("agents")
     set_trace_processors([])

@@ -9,11 +9,11 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
+from agents import Agent, FunctionTool, Handoff, OpenAIProvider, RunConfig, Runner
 from agents.tool_context import ToolContext
 from openai import AsyncOpenAI
 from pydantic_core import to_jsonable_python
 
-from agents import Agent, FunctionTool, Handoff, OpenAIProvider, RunConfig, Runner
 from penstock.agents.adopted.boundary import BOUNDARY, Adopted, durable, effect_of, value_of
 from penstock.agents.adopted.line import URL, http_client
 from penstock.agents.limits import Limits
