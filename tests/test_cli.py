@@ -63,6 +63,21 @@ def test_help_loads_nothing_heavy() -> None:
     assert loaded & heavy == set()
 
 
+def test_a_house_that_opens_loads_no_client_that_nobody_has_asked_for_yet(tmp_path: Path) -> None:
+    code = (
+        "import sys\n"
+        "from penstock.app import App, capabilities, load_settings, open_store\n"
+        "from penstock.up import dispatcher\n"
+        "settings = load_settings(capabilities(), None)\n"
+        "dispatcher(App(capabilities(), settings, open_store(settings)))\n"
+        "print(sorted({name.partition('.')[0] for name in sys.modules}))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=tmp_path)
+    loaded = set(json.loads(done.stdout.replace("'", '"')))
+    assert {"sqlalchemy", "starlette"} <= loaded
+    assert loaded & {"aiohttp", "pydantic", "typer", "duckdb", "dbos", "numpy", "onnxruntime", "opentelemetry", "grpc", "httpx"} == set()
+
+
 def test_the_installed_command_is_this_one(penstock: Shell) -> None:
     (point,) = entry_points(group="console_scripts", name="penstock")
     assert point.load() is main

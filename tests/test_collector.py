@@ -5,10 +5,13 @@ import sys
 
 CHECK = """
 import gc
-from penstock.collector import spare_collector
+from penstock.collector import rest_collector, spare_collector
 before = gc.get_threshold()
 assert gc.get_freeze_count() == 0
+rest_collector()
+assert not gc.isenabled()
 spare_collector()
+assert gc.isenabled()
 assert gc.get_freeze_count() > 1000
 assert all(now > then for now, then in zip(gc.get_threshold(), before))
 cycle = []
@@ -18,5 +21,5 @@ assert gc.collect() == 1
 """
 
 
-def test_what_stays_is_looked_at_no_more_and_cycles_are_still_found() -> None:
+def test_it_rests_while_all_is_loaded_and_what_stays_is_looked_at_no_more_and_cycles_are_still_found() -> None:
     subprocess.run([sys.executable, "-c", CHECK], check=True)

@@ -21,7 +21,7 @@ from starlette.routing import Route as HttpRoute
 
 from penstock import __version__
 from penstock.app import App, capabilities, load_settings, open_store
-from penstock.collector import spare_collector
+from penstock.collector import rest_collector, spare_collector
 from penstock.edge.api import Doors, application
 from penstock.edge.bridge import Bridge
 from penstock.edge.handing import Handing
@@ -52,6 +52,7 @@ def run(
 
     With more than one of ``workers`` this process supervises them; on a ``seat`` it is one of them.
     """
+    rest_collector()
     rooms = capabilities()
     settings = load_settings(rooms, config)
     configure(settings.of(LogSettings))
@@ -61,6 +62,7 @@ def run(
     if workers is not None:
         server = msgspec.structs.replace(server, workers=workers)
     if seat is None and server.workers > 1:
+        spare_collector()
         supervise(config, host, port, server)
         return
     app = App(rooms, settings, open_store(settings), seat)

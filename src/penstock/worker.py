@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from penstock.app import App, capabilities, load_settings, open_store
+from penstock.collector import rest_collector, spare_collector
 from penstock.edge.server import until_signal
 from penstock.journal.service import JournalService
 from penstock.kernel.journal import Journal
@@ -19,6 +20,7 @@ _log = logging.getLogger("penstock.worker")
 
 def run(config: Path | None) -> None:
     """Work until SIGTERM or SIGINT. Raises a `PenstockError` when it cannot: no extra, the journal in use."""
+    rest_collector()
     rooms = capabilities()
     settings = load_settings(rooms, config)
     configure(settings.of(LogSettings))
@@ -32,6 +34,7 @@ async def _work(app: App) -> None:
     await app.start()
     try:
         engine = await journal.begin()
+        spare_collector()
         told = asyncio.create_task(until_signal())
         await asyncio.sleep(0)  # its handlers are in place before anyone knows whom to signal
         sys.stdout.write(f"working on {engine.place.name} as {engine.node}\n")

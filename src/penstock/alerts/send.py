@@ -68,7 +68,7 @@ class Sender:
         return await post(await self._session(public=target.public), target.address, body, headers, self._seconds)
 
     async def _session(self, *, public: bool) -> aiohttp.ClientSession:
-        # aiohttp's client is imported by the gateway anyway; here only once something is to be sent.
+        # A fifth of a second: only once something is to be sent.
         import aiohttp
         from aiohttp.resolver import ThreadedResolver
 

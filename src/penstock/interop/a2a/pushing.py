@@ -13,10 +13,9 @@ import hmac
 import logging
 import time
 from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
-from typing import Any, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 from urllib.parse import urlsplit
 
-import aiohttp
 import msgspec
 from sqlalchemy import Connection, delete, insert, select, update
 
@@ -28,8 +27,12 @@ from penstock.kernel.errors import PenstockError, SettingsError, Unavailable
 from penstock.kernel.ids import new_id
 from penstock.kernel.ports import Holders, Metric
 from penstock.kernel.principal import Principal
+from penstock.kernel.sending import post
 from penstock.storage.records import Records
 from penstock.storage.sealing import Sealing, Unsealable, can_seal
+
+if TYPE_CHECKING:
+    import aiohttp
 
 _log = logging.getLogger("penstock.interop")
 
@@ -211,16 +214,14 @@ class Pushing:
     async def _deliver(self, id: str, config: PushConfig, word: dict[str, Any]) -> bool:
         """Send one event until it is taken; an event that is sent again has the same id."""
         if self._session is None:
+            import aiohttp  # a fifth of a second: only once something is to be sent
+
             self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=ANSWER_SECONDS))
         body = msgspec.json.encode(word)
         for attempt in range(ATTEMPTS):
-            with contextlib.suppress(aiohttp.ClientError, TimeoutError):
-                headers = _signed(id, config, body)
-                async with self._session.post(config.url, data=body, headers=headers, allow_redirects=False) as reply:
-                    if 200 <= reply.status < 300:
-                        return True
-                    if reply.status == 410:
-                        return False
+            sent = await post(self._session, config.url, body, _signed(id, config, body), ANSWER_SECONDS)
+            if sent.ok or sent.gone:
+                return sent.ok
             if attempt + 1 < ATTEMPTS:
                 await asyncio.sleep(min(LONGEST_SECONDS, FIRST_SECONDS * 4**attempt))
         return False
