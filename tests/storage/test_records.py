@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Column, Connection, Integer, Table, Text, insert, select, update
 
-from penstock.kernel.errors import Conflict, SchemaMismatch, SettingsError, StorageError
+from penstock.kernel.errors import Conflict, RequestError, SchemaMismatch, SettingsError, StorageError
 from penstock.storage.records import Records, open_records
 from penstock.storage.schema import metadata
 
@@ -70,6 +70,17 @@ async def test_a_clash_says_so(records: Records) -> None:
         await records.write(add(2, "hunter2"))
     assert fault.value.status == 409
     assert "clashes with what is stored" in fault.value.message
+
+
+async def test_a_value_that_cannot_be_kept_is_the_callers_fault_and_nothing_to_try_again(records: Records) -> None:
+    values = [add(1, n=2**70)]
+    if records.dialect == "postgresql":
+        values += [add(1, n=2**40), add(1, "a\0b")]
+    for work in values:
+        with pytest.raises(RequestError, match="cannot hold a value") as fault:
+            await records.write(work)
+        assert (fault.value.status, fault.value.retry_after) == (400, None)
+    assert await records.read(names) == []
 
 
 async def test_a_missing_table_or_column_is_a_schema_that_does_not_match(records: Records) -> None:

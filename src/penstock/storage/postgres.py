@@ -13,10 +13,10 @@ from typing import Any, TypeVar
 
 import msgspec
 from sqlalchemy import URL, Connection, create_engine, event, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.exc import ArgumentError, DataError, DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from penstock.kernel.errors import Conflict, PenstockError, SchemaMismatch, SettingsError, StorageError, StorageFull
+from penstock.kernel.errors import Conflict, PenstockError, RequestError, SchemaMismatch, SettingsError, StorageError, StorageFull
 from penstock.storage.schema import encode_json
 
 T = TypeVar("T")
@@ -144,6 +144,8 @@ class PostgresRecords:
     def _translated(self, fault: DBAPIError) -> PenstockError:
         state = _state(fault)
         said = _said(fault)
+        if isinstance(fault, DataError):  # of the server (class 22), or of the driver before it: asked again it would be refused again
+            return RequestError(f"the database cannot hold a value as it was given ({said})")
         if state is None:
             return StorageError(f"{self.place} does not answer: {said}", retry_after=1.0)
         if state == "53100":  # disk_full

@@ -17,7 +17,7 @@ from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import QueuePool
 
-from penstock.kernel.errors import Conflict, PenstockError, SchemaMismatch, StorageError, StorageFull
+from penstock.kernel.errors import Conflict, PenstockError, RequestError, SchemaMismatch, StorageError, StorageFull
 from penstock.storage.schema import encode_json
 
 T = TypeVar("T")
@@ -141,6 +141,10 @@ class SqliteRecords:
             yield
         except DBAPIError as fault:
             raise self._translated(fault) from fault
+        except OverflowError as fault:
+            if "SQLite" not in str(fault):  # of who asked, not of the driver
+                raise
+            raise RequestError("the database cannot hold a value as it was given (a whole number beyond 64 bits)") from fault
 
     def _translated(self, fault: DBAPIError) -> PenstockError:
         code: int | None = getattr(fault.orig, "sqlite_errorcode", None)
