@@ -11,6 +11,7 @@ from ag_ui.core import Event, RunAgentInput, RunErrorEvent, RunFinishedEvent, Ru
 from ag_ui.core import EventType as E
 from pydantic import TypeAdapter
 from tests.interop.conftest import Stand
+from tests.interop.scripted import CARDS
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(60)]
 EVENTS: TypeAdapter[Any] = TypeAdapter(Event)
@@ -121,6 +122,17 @@ async def test_an_approval_interrupts_and_is_answered_by_the_next_run(stand: Sta
     assert (again.status, again.json["error"]["param"]) == (409, "resume")
     rest = await told(stand, body, Last_Event_ID=second.ids[2])
     assert rest.events == second.events[3:]
+
+
+async def test_a_run_is_resumed_at_the_address_of_its_own_agent(stand: Stand) -> None:
+    first = await told(stand, asked("refund order 9", "r-other"))
+    (interrupt,) = first.events[-1].outcome.interrupts
+    answer = [{"interruptId": interrupt.id, "status": "resolved", "payload": {"approve": True}}]
+    other = next(card.name for card in CARDS if card.name != "desk")
+    refused = await stand.house.ask("POST", URL.replace("desk", other), asked("refund order 9", "r-other-2", resume=answer))
+    assert (refused.status, refused.json["error"]["param"]) == (409, "resume")
+    second = await told(stand, asked("refund order 9", "r-other-3", resume=answer))
+    assert second.events[-1].result == "Finished."
 
 
 @pytest.mark.parametrize("prompt", ["refund order 8", "question me"])

@@ -28,7 +28,7 @@ def endpoints(door: Door, runs: Callable[[], AgentRuns]) -> Sequence[Endpoint]:
         card = card_of(runs(), asked.principal, asked.segment(2))
         after = sse.last_event_id(asked)
         if given.resume:
-            id, seen, answered = await _resumed(runs(), asked.principal, given.resume, again=after is not None)
+            id, seen, answered = await _resumed(runs(), asked.principal, card.name, given.resume, again=after is not None)
         else:
             key = key_of(asked.principal, "agui", given.thread_id, given.run_id)
             thread = thread_of(asked.principal, card, given.thread_id)
@@ -51,7 +51,9 @@ def card_of(runs: AgentRuns, principal: Principal, name: str) -> AgentCard:
     raise NotFound(f"there is no agent {name[:100]!r}", param="name")
 
 
-async def _resumed(runs: AgentRuns, principal: Principal, entries: Sequence[Resume], *, again: bool) -> tuple[str, int, frozenset[str]]:
+async def _resumed(
+    runs: AgentRuns, principal: Principal, agent: str, entries: Sequence[Resume], *, again: bool
+) -> tuple[str, int, frozenset[str]]:
     """Hand the answers over; the run, how much of it was told, and what was answered. ``again``: the client comes back for the rest of what
     it was told, so it is no fault that its answers are there already."""
     named = [interrupt(one.interrupt_id) for one in entries]
@@ -59,6 +61,8 @@ async def _resumed(runs: AgentRuns, principal: Principal, entries: Sequence[Resu
     if any(other != run for other, _, _ in named):
         raise MalformedRequest("resume names interrupts of several runs; resume them one by one", param="resume")
     standing = await runs.look(principal, run)
+    if standing.agent != agent:
+        raise Conflict(f"the run is one of the agent {standing.agent!r}; resume it at its own address", param="resume")
     for entry, (_, _, request) in zip(entries, named, strict=True):
         await _answer(runs, principal, standing, request, entry, again=again)
     return run, seen, frozenset(request for _, _, request in named)
