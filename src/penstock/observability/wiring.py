@@ -39,6 +39,7 @@ from penstock.observability.redaction import Redactor
 from penstock.observability.routes import routes
 from penstock.observability.service import Questions
 from penstock.observability.settings import ObservabilitySettings
+from penstock.observability.spans_check import check as spans_check
 from penstock.observability.spans_kept import SpansKept, rules_of
 from penstock.observability.traces.wiring import trace_parts
 from penstock.storage.records import Records
@@ -111,7 +112,7 @@ def wire(house: House) -> Offer:
             ),
             services=(*out, own, recorder, *grpc, spans),
             drains=(live, arrivals),
-            checks=(_check(settings), otel_check(receivers)),
+            checks=(_check(settings), spans_check(store), otel_check(receivers)),
             metrics=(_RecorderMetrics(recorder), own, *out, intake, spans),
             ports={CallRecords: Recorded(records, recorder.flush, redactor, settings.payloads, access)},
         ),

@@ -25,7 +25,7 @@ from penstock.storage.telemetry.clickhouse_http import Server
 from penstock.storage.telemetry.clickhouse_tables import BROUGHT, NUMBERS, SCHEMA, ClickhouseDialect, ClickhouseValues
 from penstock.storage.telemetry.dialect import Dialect
 from penstock.storage.telemetry.mending import mend
-from penstock.storage.telemetry.questions import Facts, Filter, Group, Page, Point, Removed, Retention, Stored, Threads
+from penstock.storage.telemetry.questions import Condition, Facts, Filter, Group, Page, Point, Removed, Retention, Stored, Threads
 from penstock.storage.telemetry.sketch import bucket_of
 from penstock.storage.telemetry.span import FIELDS, Payload, Span
 from penstock.storage.telemetry.words import parts
@@ -169,11 +169,17 @@ class ClickhouseTelemetry:
     def _facts(self) -> Facts:
         spans, oldest = self.rows("SELECT count(*), min(start_ns) FROM spans", {})[0]
         payloads = self.rows("SELECT count(*) FROM payloads", {})[0][0]
-        size = self.rows("SELECT sum(bytes_on_disk) FROM system.parts WHERE active AND database = currentDatabase()", {})[0][0]
         return Facts(
-            engine="clickhouse", spans=int(spans), payloads=int(payloads), bytes=int(size or 0), oldest_ns=int(oldest) if spans else None,
+            engine="clickhouse", spans=int(spans), payloads=int(payloads), bytes=self._bytes(), oldest_ns=int(oldest) if spans else None,
             waiting=0, repeated=self._repeated, unreadable=self._unreadable,
         )  # fmt: skip
+
+    def _bytes(self) -> int:
+        size = self.rows("SELECT sum(bytes_on_disk) FROM system.parts WHERE active AND database = currentDatabase()", {})[0][0]
+        return int(size or 0)
+
+    async def examine(self) -> Condition:
+        return Condition(where=self._server.place, bytes=await self._on(self._bytes))
 
     async def close(self) -> None:
         self._closed = True

@@ -19,9 +19,10 @@ import msgspec
 from penstock.kernel.errors import RequestError, SettingsError, StorageError
 from penstock.storage.telemetry.apart import Apart
 from penstock.storage.telemetry.asking import Unanswered, ask
+from penstock.storage.telemetry.condition import condition_of
 from penstock.storage.telemetry.holder import LEASE, UNKNOWN, Holder, Terms, unopened
 from penstock.storage.telemetry.inbox import Inbox
-from penstock.storage.telemetry.questions import Facts, Filter, Group, Page, Point, Removed, Retention, Stored, Threads
+from penstock.storage.telemetry.questions import Condition, Facts, Filter, Group, Page, Point, Removed, Retention, Stored, Threads
 from penstock.storage.telemetry.resting import Resting
 from penstock.storage.telemetry.span import Payload, Span
 
@@ -133,6 +134,9 @@ class EmbeddedTelemetry:
 
     async def facts(self) -> Facts:
         return await self._ask("facts")
+
+    async def examine(self) -> Condition:
+        return await asyncio.to_thread(condition_of, self.folder)
 
     async def close(self) -> None:
         """Let go of the engine, once it has stored what waits; another process's is left alone."""

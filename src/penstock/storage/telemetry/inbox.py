@@ -20,6 +20,7 @@ import msgspec
 from penstock.kernel.errors import StorageError, StorageFull
 
 SUFFIX = ".jsonl"
+SET_ASIDE = ".unreadable"
 _NAME = re.compile(r"[0-9a-zA-Z_-]{1,64}")
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 
@@ -111,7 +112,7 @@ class Inbox:
 
     def set_aside(self, taken: Waiting) -> None:
         """This batch cannot be stored: keep it under another name for a person to look at."""
-        taken.path.rename(taken.path.with_suffix(".unreadable"))
+        taken.path.rename(taken.path.with_suffix(SET_ASIDE))
 
     def clean(self) -> None:
         """Remove what dead processes did not finish writing; nobody was told that it was safe."""
@@ -120,6 +121,16 @@ class Inbox:
             with contextlib.suppress(FileNotFoundError):
                 if path.stat().st_mtime < before:
                     path.unlink()
+
+
+def put_at(name: str) -> float:
+    """When the batch in the file of this name was put here, in seconds since 1970."""
+    return int(name.partition(".")[0], 16) / 1e9
+
+
+def is_batch(name: str) -> bool:
+    """Whether the file of this name holds a batch that waits."""
+    return bool(_batch(name))
 
 
 def _batch(name: str) -> str:

@@ -156,3 +156,14 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     waiting: int
     repeated: int
     unreadable: int
+
+
+class Condition(msgspec.Struct, frozen=True, kw_only=True):
+    """How a store is, which nobody need have started: ``where`` it is, the ``bytes`` that it takes, how many batches are ``waiting`` to be
+    stored, for how many seconds the oldest of them has been, and how many were ``set_aside`` since they could not be read."""
+
+    where: str
+    bytes: int
+    waiting: int = 0
+    waiting_seconds: float = 0.0
+    set_aside: int = 0

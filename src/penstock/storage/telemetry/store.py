@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from penstock.kernel.errors import SettingsError
-from penstock.storage.telemetry.questions import Facts, Filter, Group, Page, Point, Removed, Retention, Stored, Threads
+from penstock.storage.telemetry.questions import Condition, Facts, Filter, Group, Page, Point, Removed, Retention, Stored, Threads
 from penstock.storage.telemetry.span import Payload, Span
 
 if TYPE_CHECKING:
@@ -80,6 +80,12 @@ class TelemetryStore(Protocol):
 
     async def facts(self) -> Facts:
         """How much is stored, and how it is."""
+        ...
+
+    async def examine(self) -> Condition:
+        """Look at the store from outside, for who only wants to know whether it is well: needs no `start`, makes and opens nothing.
+
+        Raises `StorageError` when it cannot be looked at."""
         ...
 
     async def close(self) -> None:
