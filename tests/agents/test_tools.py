@@ -6,9 +6,10 @@ import threading
 from typing import Annotated, Any, Literal
 
 import pytest
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from penstock.agents import Permanent, Tool, ToolContext, tool
+from penstock.agents.inbox.model import digest_of
 from penstock.agents.tools import BadArguments
 
 CONTEXT = ToolContext(key="run/call/1", attempt=1, run="run", organisation="org")
@@ -169,3 +170,17 @@ async def test_a_coroutine_is_waited_for_behind_a_decorator_and_missed_where_awa
     assert await tool(traced).perform({"cents": 5}, CONTEXT) == 5
     with pytest.raises(Permanent, match=r"forgets returned a coroutine .* `await` is left out"):
         await tool(forgets).perform({"cents": 5}, CONTEXT)
+
+
+async def test_what_is_unset_was_not_given() -> None:
+    """JSON has no word for it: neither the digest of an approval nor the journal could hold it."""
+
+    @tool(effect="write")
+    async def move(order: str, note: str | UnsetType = UNSET) -> str:
+        return f"{order} {note is UNSET}"
+
+    given = move.arguments('{"order": "o-1"}')
+    assert given == {"order": "o-1"}
+    assert digest_of("run", "move", given) == digest_of("run", "move", {"order": "o-1"})
+    assert await move.perform(given, CONTEXT) == "o-1 True"
+    assert move.arguments({"order": "o-1", "note": "soon"}) == {"order": "o-1", "note": "soon"}

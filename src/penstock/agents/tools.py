@@ -200,7 +200,9 @@ class Tool(Generic[P, R]):
                 found = msgspec.convert(given, self._arguments)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as fault:
             raise BadArguments(f"the arguments of {self.name} are not as its schema says: {fault}") from fault
-        return {field: getattr(found, field) for field in self._arguments.__struct_fields__}
+        # What is unset was not given: no JSON tells of it, and the function's own default says the same.
+        fields = ((field, getattr(found, field)) for field in self._arguments.__struct_fields__)
+        return {field: value for field, value in fields if value is not msgspec.UNSET}
 
     def _validated(self, given: bytes | str | Mapping[str, Any]) -> dict[str, Any]:
         from jsonschema import exceptions
