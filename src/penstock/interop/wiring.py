@@ -29,7 +29,7 @@ from penstock.kernel.tasks import Tasks
 from penstock.kernel.web import Endpoint
 from penstock.settings import StorageSettings
 from penstock.storage.records import Records
-from penstock.storage.sealing import Sealing, can_seal, installation_secret
+from penstock.storage.sealing import Sealing, can_seal, installation_secrets
 
 EXPIRE_SECONDS = 3600.0
 
@@ -46,11 +46,11 @@ def wire(house: House) -> Offer:
     mcp = McpServer(door, runs, lambda: ports.find(Tasks), calling)
     records = ports.get(Records)
 
-    def secret() -> bytes:
+    def secrets() -> Sequence[bytes]:
         value = os.environ.get(settings.secret_env) if settings.secret_env else None
-        return installation_secret(house.data_dir / FILE, value, "interop.secret_env", "tokens of A2A's clients")
+        return installation_secrets(house.data_dir / FILE, value, "interop.secret_env", "tokens of A2A's clients")
 
-    pushing = Pushing(records, runs, lambda: ports.get(Holders), settings.push_hosts, Sealing(secret, "a2a pushes"))
+    pushing = Pushing(records, runs, lambda: ports.get(Holders), settings.push_hosts, Sealing(secrets, "a2a pushes"))
     store = A2aStore(records)
     expiring = Expiring(store, lambda: ports.get(Journal), settings.task_days)
     personal = ports.find(AllPersonalRecords)

@@ -1,7 +1,8 @@
 """Secrets that others give us to be used again, so that a digest is not enough: kept sealed, with AES-256-GCM.
 
 The key is derived from a secret of the installation, which a variable holds or, on one machine, a file in the data folder that only its
-owner may read. It is in no database, and in no backup of one: whoever has those alone reads nothing.
+owner may read. It is in no database, and in no backup of one: whoever has those alone reads nothing. A secret is changed by putting the new
+one before it: what comes is sealed under the new one, and what was sealed before can be opened as long as the former one stands there.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import hashlib
 import hmac
 import importlib.util
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 SHORTEST = 16
 """Bytes below which a secret of the installation is none."""
+FORMER = ".former"
+"""Ends the name of the file with the secret before this one, where secrets are files."""
 _NONCE = 12
 
 
@@ -31,36 +34,38 @@ class Unsealable(ValueError):
 
 
 class Sealing:
-    """Seals for one ``purpose``. ``master`` gives the installation's secret, and is asked when it is first needed."""
+    """Seals for one ``purpose``. ``masters`` gives the installation's secrets, the one that seals first, and is asked when they are first
+    needed."""
 
-    def __init__(self, master: Callable[[], bytes], purpose: str) -> None:
-        self._master = master
+    def __init__(self, masters: Callable[[], Sequence[bytes]], purpose: str) -> None:
+        self._masters = masters
         self._purpose = purpose
-        self._key: bytes | None = None
+        self._keys: tuple[bytes, ...] = ()
 
     def seal(self, text: str, place: str) -> str:
         """``text`` as ASCII that says nothing of it but its length. It can be opened for the same ``place`` alone: taken from one row and
         put into another it is worth nothing."""
         nonce = os.urandom(_NONCE)
-        return base64.b64encode(nonce + self._cipher().encrypt(nonce, text.encode(), place.encode())).decode()
+        return base64.b64encode(nonce + self._ciphers()[0].encrypt(nonce, text.encode(), place.encode())).decode()
 
     def open(self, sealed: str, place: str) -> str:
-        """What was sealed. Raises `Unsealable`."""
+        """What was sealed, under whichever of the secrets. Raises `Unsealable`."""
         from cryptography.exceptions import InvalidTag
 
-        try:
-            held = base64.b64decode(sealed, validate=True)
-            return self._cipher().decrypt(held[:_NONCE], held[_NONCE:], place.encode()).decode()
-        except (InvalidTag, ValueError) as fault:
-            raise Unsealable(f"what is kept of {self._purpose} cannot be opened with this installation's secret") from fault
+        for cipher in self._ciphers():
+            with contextlib.suppress(InvalidTag, ValueError):
+                held = base64.b64decode(sealed, validate=True)
+                return cipher.decrypt(held[:_NONCE], held[_NONCE:], place.encode()).decode()
+        raise Unsealable(f"what is kept of {self._purpose} cannot be opened with this installation's secret")
 
-    def _cipher(self) -> AESGCM:
+    def _ciphers(self) -> Sequence[AESGCM]:
         # An extra, and 50 ms to import.
         from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-        if self._key is None:
-            self._key = hmac.new(self._master(), f"sealing:{self._purpose}".encode(), hashlib.sha256).digest()
-        return AESGCM(self._key)
+        if not self._keys:
+            purpose = f"sealing:{self._purpose}".encode()
+            self._keys = tuple(hmac.new(master, purpose, hashlib.sha256).digest() for master in self._masters())
+        return [AESGCM(key) for key in self._keys]
 
 
 def can_seal() -> bool:
@@ -93,3 +98,12 @@ def installation_secret(file: Path, value: str | None, setting: str, what: str) 
     if len(found) < SHORTEST:
         raise SettingsError(f"{file}: the secret for {what} is damaged; remove the file, and have {what} set anew")
     return found
+
+
+def installation_secrets(file: Path, value: str | None, setting: str, what: str) -> Sequence[bytes]:
+    """`installation_secret` for what is sealed: that one, then those before it. They stand in the further lines of ``value``, or else in
+    a file beside ``file``, with `FORMER` behind its name. Raises `SettingsError`."""
+    if value and (lines := [line.strip() for line in value.splitlines() if line.strip()]):
+        return [installation_secret(file, line, setting, what) for line in lines]
+    former = file.with_name(file.name + FORMER)
+    return [installation_secret(one, value, setting, what) for one in (file, former) if one == file or one.exists()]

@@ -73,7 +73,7 @@ class Case:
         self.principal = ports.get(Authenticator).authenticate(stand.house.admin)
 
     def pushing(self, *hosts: str) -> Pushing:
-        return self.sealed(Sealing(lambda: b"a secret of this installation", "a2a pushes"), *hosts)
+        return self.sealed(Sealing(lambda: [b"a secret of this installation"], "a2a pushes"), *hosts)
 
     def sealed(self, sealing: Sealing, *hosts: str) -> Pushing:
         return Pushing(self.records, lambda: self.stand.runs, lambda: self.holders, hosts or ("127.0.0.1",), sealing)
@@ -138,7 +138,7 @@ async def test_a_url_that_is_gone_is_counted_and_left_alone(stand: Stand, hook: 
 async def test_nobody_is_told_where_no_host_may_be(stand: Stand, hook: Hook) -> None:
     case = Case(stand)
     kept = await case.task("hello none")
-    pushing = Pushing(case.records, lambda: stand.runs, lambda: case.holders, (), Sealing(lambda: b"m" * 32, "a2a pushes"))
+    pushing = Pushing(case.records, lambda: stand.runs, lambda: case.holders, (), Sealing(lambda: [b"m" * 32], "a2a pushes"))
     with pytest.raises(A2aFault, match="push_hosts is empty"):
         await pushing.add(case.principal, kept, PushConfig(url=hook.url))
     many = case.pushing()
@@ -167,7 +167,7 @@ async def test_tokens_are_kept_sealed_and_only_while_they_are_needed(stand: Stan
         await asyncio.sleep(0.01)
     await first.stop()
     hook.up = True
-    strange = case.sealed(Sealing(lambda: b"of another installation", "a2a pushes"))
+    strange = case.sealed(Sealing(lambda: [b"of another installation"], "a2a pushes"))
     await strange.start()
     while (kept.run, "s") in strange._telling:
         await asyncio.sleep(0.01)
