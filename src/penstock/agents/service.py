@@ -189,7 +189,7 @@ class Agents:
         if thread:
             await self._check_thread(principal, agent, thread, person)
         told: dict[str, Any] = {"thread": thread, "at": time.time(), "labels": asker.read}
-        start = Start(input=taken, key=principal.key_id, person=person, limits=limits, **told)
+        start = Start(input=taken, key=principal.key_id, person=person, limits=limits.within(asker.limits), **told)
         return await self._journal().start(
             agent.run,
             msgspec.to_builtins(start),

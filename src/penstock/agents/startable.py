@@ -16,12 +16,14 @@ TEXT: dict[str, Any] = {"type": "string"}
 
 
 class Asker(Struct, frozen=True, kw_only=True):
-    """What a run carries of whoever asked for it, where that was another run: its ``labels``, those of what it had ``read``, and the ids of
-    the keys and people ``by`` whom it was made what it is, beside the key and the person that the run has itself."""
+    """What a run carries of whoever asked for it, where that was another run: its ``labels``, those of what it had ``read``, the ids of
+    the keys and people ``by`` whom it was made what it is, beside the key and the person that the run has itself, and the ``limits`` that
+    it was started with."""
 
     labels: Mapping[str, str] = {}
     read: tuple[str, ...] = ()
     by: tuple[str, ...] = ()
+    limits: Limits = Limits()
 
 
 NOBODY = Asker()

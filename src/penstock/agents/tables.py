@@ -186,6 +186,7 @@ SCHEDULES = Table(
     Column("read", Text, nullable=False, server_default="[]"),  # JSON: labels of what that run had read
     Column("asked_by", Text, nullable=False, server_default="[]"),  # JSON: ids of those beside the key and the person
     Column("paused_at", Double),
+    Column("limits", Text, nullable=False, server_default="{}"),  # JSON: those that the run was started with that asked for it
 )
 Index("ix_agent_schedules_organisation_person", SCHEDULES.c.organisation, SCHEDULES.c.person)
 Index("ix_agent_schedules_state_next_at", SCHEDULES.c.state, SCHEDULES.c.next_at)

@@ -15,6 +15,7 @@ from tests.agents.scripted import Scripted, Stand, calls, says
 from tests.agents.toolbox.calling import named
 
 from penstock.agents.definition import Agent
+from penstock.agents.limits import Limits
 from penstock.agents.performing import Performing
 from penstock.agents.running import Start
 from penstock.agents.runs import Runs
@@ -258,7 +259,7 @@ async def test_who_asked_has_lost_the_right(place: Place, changed: dict[str, Any
 
 
 async def test_its_runs_are_those_of_who_asked(place: Place) -> None:
-    """Labels of the run that asked, and of what it had read, and who had forked it or one above it."""
+    """Labels of the run that asked, and of what it had read, its limits, and who had forked it or one above it."""
     stand = place.stand
 
     @tool(effect="read", labels=["from_web"])
@@ -272,19 +273,21 @@ async def test_its_runs_are_those_of_who_asked(place: Place) -> None:
     schedules = place.schedules()
     AT_HAND[asyncio.get_running_loop()] = schedules
     try:
-        start = msgspec.to_builtins(Start(input="go", key="key", person=""))
+        start = msgspec.to_builtins(Start(input="go", key="key", person="", limits=Limits(usd=0.5, turns=7)))
         run = await stand.journal.start(planner.run, start, organisation="org", labels={"agent": "planner", "team": "t"}, by=("mallory",))
         assert (await stand.result(run)).output == "planned"
     finally:
         AT_HAND.clear()
     (made,) = [one for one in await schedules.list(ANN) if one.input == "news"]
+    assert made.limits == Limits(usd=0.5, turns=7)
     assert (made.read, made.asked_by, made.labels) == (("from_web",), ("mallory",), {"agent": "planner", "team": "t"})
     await schedules.start_due()
     begun = (await place.one(made.id)).last_run
     info = await stand.journal.get(None, begun)
     assert info.labels == {"agent": "reporter", "team": "t", "schedule": made.id}
     assert info.forked_by == ("mallory",), "who may not approve what it does"
-    assert (await stand.journal.given(None, begun))["labels"] == ["from_web"]
+    given = msgspec.convert(await stand.journal.given(None, begun), Start)
+    assert (given.labels, given.limits) == (("from_web",), Limits(usd=0.5, turns=7))
     assert (await stand.result(begun)).labels == ("from_web",)
 
 

@@ -3,6 +3,7 @@ schedule and the moment, so however many processes see that it is due, and whene
 
 What it starts is whoever asked for it at work: their key pays, with the rights that it has at that moment, it is for the same person, and
 it carries the labels of the run that asked, so that a policy does not take for clean what was written by one that had read otherwise.
+Each may use what that run was given to use.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ from msgspec import Struct, structs
 from sqlalchemy import Connection, RowMapping, case, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
+from penstock.agents.limits import Limits
+from penstock.agents.running import Start
 from penstock.agents.scheduling.times import Missed, due, known_zone, missed_by, next_after
 from penstock.agents.startable import NOBODY, Asker
 from penstock.agents.tables import SCHEDULES
@@ -50,7 +53,8 @@ class Schedule(Struct, frozen=True, kw_only=True, omit_defaults=True):
     could not be started, for what ``fault`` says. Of one that is paused or stopped ``next_at`` is the first moment that was not started, or
     is not yet, and ``passed`` how many have passed by now (100 stands for more): what a resumption does with those is ``missed``.
 
-    What is started carries ``labels``, and ``read``, those of what the run had read that asked for it. Beside the key ``created_by`` and
+    What is started carries ``labels``, and ``read``, those of what the run had read that asked for it, and each time may use what its
+    ``limits`` were. Beside the key ``created_by`` and
     the ``person`` it is that of ``asked_by``, none of whom may approve what it does.
     """
 
@@ -74,6 +78,7 @@ class Schedule(Struct, frozen=True, kw_only=True, omit_defaults=True):
     read: tuple[str, ...] = ()
     asked_by: tuple[str, ...] = ()
     paused_at: float | None = None
+    limits: Limits = Limits()
     passed: int = 0
 
 
@@ -176,6 +181,7 @@ class Schedules:
             "labels": msgspec.json.encode(asker.labels).decode(),
             "read": msgspec.json.encode(asker.read).decode(),
             "asked_by": msgspec.json.encode(asker.by).decode(),
+            "limits": msgspec.json.encode(asker.limits).decode(),
         }
 
         def write(connection: Connection) -> RowMapping:
@@ -246,11 +252,14 @@ class Schedules:
         """What a schedule carries of the run that asks for it, which has ``read`` what has these labels."""
         labels: Mapping[str, str] = {}
         by: frozenset[str] = frozenset()
+        limits = Limits()
         if run and self._journal is not None:
             with contextlib.suppress(NotFound):  # called outside of a run
                 labels = (await self._journal().get(None, run)).labels
                 by = await forkers(self._journal(), run)
-        return Asker(labels=labels, read=tuple(read), by=tuple(sorted(by)))
+                with contextlib.suppress(msgspec.ValidationError):  # called in a run of something else
+                    limits = msgspec.convert(await self._journal().given(None, run), Start).limits
+        return Asker(labels=labels, read=tuple(read), by=tuple(sorted(by)), limits=limits)
 
     async def _change(self, principal: Principal, id: str, states: Sequence[str], change: Callable[[Schedule], dict[str, Any]]) -> Schedule:
         def write(connection: Connection) -> RowMapping:
@@ -290,7 +299,7 @@ class Schedules:
         values: dict[str, Any] = {"next_at": following, "state": "active" if following is not None else "ended"}
         try:
             principal = self._starter(one)
-            asker = Asker(labels={**one.labels, LABEL: one.id}, read=one.read, by=one.asked_by)
+            asker = Asker(labels={**one.labels, LABEL: one.id}, read=one.read, by=one.asked_by, limits=one.limits)
             for moment in moments:
                 key = f"schedule/{one.id}/{moment:.0f}"
                 values["last_run"] = await self._runs().begin(principal, one.agent, one.input, key=key, person=one.person, asker=asker)
@@ -363,7 +372,10 @@ class ScheduleLife:
         yield from self._rounds.metrics()
 
 
+_JSON = ("input", "labels", "read", "asked_by", "limits")
+
+
 def _schedule(row: RowMapping) -> Schedule:
     # The keys are a kind of text that msgspec does not take for one.
     kept = {str(key): value for key, value in row.items()}
-    return msgspec.convert(kept | {name: msgspec.json.decode(row[name]) for name in ("input", "labels", "read", "asked_by")}, Schedule)
+    return msgspec.convert(kept | {name: msgspec.json.decode(row[name]) for name in _JSON}, Schedule)
