@@ -9,6 +9,7 @@ import msgspec
 
 from penstock.agents import forms
 from penstock.agents.effects import Line
+from penstock.agents.mcp.servers import Servers
 from penstock.agents.running import Start
 from penstock.agents.service import Agents
 from penstock.console import Console, toast
@@ -28,7 +29,7 @@ MOST_DOUBTS = 50
 MOST_NOTE = 4096
 
 
-def pages(ports: Ports, agents: Agents) -> Sequence[Page]:
+def pages(ports: Ports, agents: Agents, servers: Servers) -> Sequence[Page]:
     """The list, one agent, and the part about effects that stands on the page of a run."""
 
     def runs() -> AgentRuns:
@@ -43,6 +44,7 @@ def pages(ports: Ports, agents: Agents) -> Sequence[Page]:
             rows=[{"card": card, "href": f"/console/agents/named/{card.name}"} for card in runs().cards(principal)],
             doubts=[one for one in doubts if one.state == "in_doubt"],
             may_settle=principal.may(Scope.ADMIN),
+            has_servers=bool(servers.names) and principal.home and principal.may(Scope.ADMIN),
         )
 
     def found(principal: Principal, name: str) -> AgentCard:

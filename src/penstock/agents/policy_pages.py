@@ -6,11 +6,12 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 from msgspec import structs
 
 from penstock.agents.definition import Agent
 from penstock.agents.inbox.model import Delegation, Sum
-from penstock.agents.inbox.policy import DEFAULT, Rule
+from penstock.agents.inbox.policy import DEFAULT, Policy, Rule
 from penstock.agents.inbox.service import Inbox
 from penstock.agents.inbox_routes import NeedsBody, thought
 from penstock.agents.startable import Startable
@@ -29,6 +30,9 @@ DAYS = (1, 3, 7, 14, 30, 90)
 EFFECTS = ("write", "irreversible")
 FIELDS = ("agent", "tool", "effect", "owner", "amount", "unit", "labels", "argument_labels")
 VERSIONS = 20
+MOST_NOTE = 4096
+_BEGIN = Policy(rules=(Rule(name="refunds", tools=("refund",), unit="EUR", above=50, people=1),))
+"""What stands in the form of an organisation that has no rules yet; nothing of it is in force."""
 _NAMED = re.compile(r"\b(person|team):([\w.:-]+)")
 
 Known = Callable[[Principal], Mapping[str, Startable]]
@@ -47,6 +51,11 @@ def policy_pages(ports: Ports, inbox: Inbox, known: Known) -> Sequence[Page]:
         return _NAMED.sub(lambda found: name(found[2]), need)
 
     async def policies(request: Request, principal: Principal) -> Response:
+        return await _policies(request, principal)
+
+    async def _policies(
+        request: Request, principal: Principal, text: str = "", note: str = "", refused: PenstockError | None = None
+    ) -> Response:
         own = await inbox.policy(principal)
         agents = known(principal)
         given = {field: request.query_params.get(field, "").strip()[:500] for field in FIELDS}
@@ -80,8 +89,27 @@ def policy_pages(ports: Ports, inbox: Inbox, known: Known) -> Sequence[Page]:
             answer=answer,
             needs=told(answer.told) if answer is not None else "",
             fault=fault,
-            status=fault.status if fault is not None else 200,
+            may_change=principal.may(Scope.ADMIN),
+            version=own.version,
+            text=text or msgspec.json.format(msgspec.json.encode(own.policy if own.version else _BEGIN)).decode(),
+            note=note,
+            refused=refused,
+            status=next((wrong.status for wrong in (refused, fault) if wrong is not None), 200),
         )
+
+    async def put(request: Request, principal: Principal) -> Response:
+        given = {field: str(value).strip() for field, value in (await request.form()).items() if isinstance(value, str)}
+        text, note = given.get("policy", ""), given.get("note", "")
+        try:
+            after = given.get("after", "")
+            if not after.isdecimal():
+                raise MalformedRequest("after is the version that the page showed", param="after")
+            if len(note) > MOST_NOTE:
+                raise MalformedRequest(f"note: at most {MOST_NOTE} characters", param="note")
+            await inbox.put(principal, _read(text), note, int(after))
+        except PenstockError as fault:
+            return await _policies(request, principal, text, note, fault)
+        return _back("In force from now on", POLICIES)
 
     async def _tools(principal: Principal, agents: Mapping[str, Startable]) -> list[dict[str, Any]]:
         rows: list[dict[str, Any]] = []
@@ -156,16 +184,25 @@ def policy_pages(ports: Ports, inbox: Inbox, known: Known) -> Sequence[Page]:
 
     return (
         Page(path=POLICIES, handler=policies),
+        Page(path=POLICIES, handler=put, scope=Scope.ADMIN, methods=("POST",)),
         Page(path=DELEGATIONS, handler=delegations),
         Page(path=DELEGATIONS, handler=give, scope=Scope.CALL, methods=("POST",)),
         Page(path=f"{DELEGATIONS}/{{id}}/end", handler=end, scope=Scope.CALL, methods=("POST",)),
     )
 
 
-def _back(said: str) -> Response:
+def _back(said: str, place: str = DELEGATIONS) -> Response:
     from starlette.responses import RedirectResponse
 
-    return toast(RedirectResponse(DELEGATIONS, 303), said)
+    return toast(RedirectResponse(place, 303), said)
+
+
+def _read(text: str) -> Policy:
+    """The policy that somebody wrote. Raises `MalformedRequest`, which says where it is none."""
+    try:
+        return msgspec.json.decode(text, type=Policy)
+    except msgspec.DecodeError as fault:  # no JSON, or not of these fields
+        raise MalformedRequest(f"the rules: {fault}", param="policy") from fault
 
 
 def _of(version: int) -> str:

@@ -18,6 +18,7 @@ from penstock.agents.mcp.routes import mcp_routes
 from penstock.agents.mcp.sealing import sealing
 from penstock.agents.mcp.servers import Servers
 from penstock.agents.mcp.trust import Trust
+from penstock.agents.mcp.trust_pages import trust_pages
 from penstock.agents.memory.wiring import wire as wire_memory
 from penstock.agents.model import LineModel
 from penstock.agents.occasions import KeptOccasions
@@ -103,11 +104,12 @@ def wire(house: House) -> Offer:
             *mcp_routes(servers, consents),
         ),
         pages=(
-            *pages(ports, agents),
+            *pages(ports, agents, servers),
             *policy_pages(ports, inbox, reachable),
             *inbox_pages(ports, inbox),
             *schedule_pages(ports, schedules),
             *consent_pages(ports, consents, settings.inbox.public_url),
+            *trust_pages(ports, servers),
         ),
         nav=(
             NavItem("Agents", "/console/agents", "spark", "Build", 15),

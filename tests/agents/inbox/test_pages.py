@@ -278,6 +278,20 @@ async def test_it_is_answered_on_a_phone_and_looks_well(place: Place) -> None:
             assert await page.evaluate("document.documentElement.scrollWidth") <= size[0], "it scrolls sideways"
             if shots:
                 await page.screenshot(path=Path(shots) / f"policies-{who}-{size[0]}-{theme}.png", full_page=True)
+            rules = page.get_by_role("textbox", name="Rules")
+            await rules.fill('{"rules": [{"name": "much needs two", "tool": "refund"}]}')
+            await page.get_by_role("button", name="Put in force").press("Enter")
+            await expect(page.get_by_role("alert")).to_contain_text("unknown field `tool`")
+            complaints.clear()  # that the answer was a 400
+            await expect(rules).to_have_value(re.compile('"tool": "refund"'))
+            if shots:
+                await page.screenshot(path=Path(shots) / f"policies-wrong-{who}-{size[0]}-{theme}.png", full_page=True)
+            await rules.fill('{"rules": [{"name": "much needs two", "tools": ["refund"], "unit": "EUR", "above": 100, "people": 2}]}')
+            note = f"from the page of {who}, {size[0]}"
+            await page.get_by_label("Why").fill(note)
+            await page.get_by_role("button", name="Put in force").press("Enter")
+            await expect(page.get_by_role("table", name="Versions").get_by_text(note)).to_be_visible()
+            assert await page.evaluate("document.documentElement.scrollWidth") <= size[0], "it scrolls sideways"
             other = "Ada" if who == "Ben" else "Ben"
             await page.goto(f"{house.url}/console/inbox/delegations")
             await page.get_by_label("Person").fill("nobody")
