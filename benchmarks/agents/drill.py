@@ -44,6 +44,9 @@ PATHS = os.pathsep.join([str(ROOT / "src"), str(ROOT), *filter(None, [os.environ
 RESULT = ROOT / "benchmarks" / "results" / "agents-drill.json"
 START_SECONDS = 120.0
 LEASE = 3.0
+TERMS = {"sqlite": (120, 0.8), "postgresql": (60, 1.8)}
+"""How many runs a process works on at once, and how many seconds the model takes at most for a turn: so each task is under way in five
+kills or more, and two cores can do the work."""
 ENDED = ("SUCCESS", "ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED")
 SETTLED_SECONDS = 0.05
 """After a kill, until a server has done what it was last told by the dead process."""
@@ -310,9 +313,9 @@ def main() -> int:
     parser.add_argument("--engine", choices=("sqlite", "postgresql"), action="append")
     parser.add_argument("--suite", action="append", help="agentdojo, bfcl, plain:40; the first two if not said otherwise")
     parser.add_argument("--world", help="a Python that has agentdojo and bfcl-eval")
-    parser.add_argument("--at-once", type=int, default=60, help="runs that one process works on at once")
+    parser.add_argument("--at-once", type=int, help="runs that one process works on at once; 120 on SQLite, 60 on PostgreSQL")
     parser.add_argument("--longest", type=float, default=2.0, help="seconds that a process lives at most once it is up")
-    parser.add_argument("--think", type=float, default=2.0, help="seconds that the model takes at most for a turn")
+    parser.add_argument("--think", type=float, help="seconds that the model takes at most for a turn; 0.8 on SQLite, 1.8 on PostgreSQL")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--output", type=Path, default=RESULT)
     given = parser.parse_args()
@@ -320,17 +323,16 @@ def main() -> int:
     plain = all(suite.startswith("plain") for suite in suites)
     world = given.world or (sys.executable if plain else installed())
     packages: dict[str, str] = {} if plain else json.loads(subprocess.check_output([world, "-c", VERSIONS], text=True))
-    told: dict[str, Any] = {"machine": describe(), "packages": packages, "at_once": given.at_once, "think_s": given.think, "engines": []}
+    told: dict[str, Any] = {"machine": describe(), "packages": packages, "engines": []}
     reports: list[Report] = []
     for engine in given.engine or ["sqlite", "postgresql"]:
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
             url = "" if engine == "sqlite" else server(folder)
-            drill = Drill(
-                *(folder, url, suites), world=world, seed=given.seed, longest=given.longest, at_once=given.at_once, think=given.think
-            )
+            at_once, think = given.at_once or TERMS[engine][0], given.think or TERMS[engine][1]
+            drill = Drill(*(folder, url, suites), world=world, seed=given.seed, longest=given.longest, at_once=at_once, think=think)
             reports.append(asyncio.run(drill.go()))
-        told["engines"] = [msgspec.to_builtins(report) for report in reports]
+        told["engines"].append({**msgspec.to_builtins(reports[-1]), "at_once": at_once, "think_s": think})
         given.output.write_text(json.dumps(told, indent=2) + "\n")
         print(row(reports[-1]), flush=True)
     return 0 if all(map(met, reports)) else 1
