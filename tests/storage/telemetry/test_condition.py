@@ -31,6 +31,7 @@ async def test_what_is_stored_waits_or_was_set_aside_is_told_without_the_engine(
     waits = inbox.waiting()[0].path
     waits.rename(waits.with_name(f"{int(waits.name.partition('.')[0], 16) - 900 * 10**9:016x}.aaaaaa.three.jsonl"))
     (inbox.folder / "0.part").write_bytes(b"half")
+    (inbox.folder / "somebody.elses.file.jsonl").write_bytes(b"")
 
     condition = condition_of(tmp_path / "telemetry")
 

@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 from penstock.kernel.errors import StorageError
-from penstock.storage.telemetry.inbox import SET_ASIDE, is_batch, put_at
+from penstock.storage.telemetry.inbox import SET_ASIDE, put_at
 from penstock.storage.telemetry.questions import Condition
 
 
@@ -22,7 +22,7 @@ def condition_of(folder: Path) -> Condition:
         size = sum(_sizes(folder).values())
     except OSError as fault:
         raise StorageError(f"{folder}: the telemetry store cannot be looked at: {fault.strerror}") from fault
-    put = [put_at(name) for name in inbox if is_batch(name)]
+    put = [at for name in inbox if (at := put_at(name)) is not None]
     return Condition(
         where=str(folder),
         bytes=size + sum(inbox.values()),

@@ -123,14 +123,14 @@ class Inbox:
                     path.unlink()
 
 
-def put_at(name: str) -> float:
-    """When the batch in the file of this name was put here, in seconds since 1970."""
-    return int(name.partition(".")[0], 16) / 1e9
-
-
-def is_batch(name: str) -> bool:
-    """Whether the file of this name holds a batch that waits."""
-    return bool(_batch(name))
+def put_at(name: str) -> float | None:
+    """When the batch in the file of this name was put here, in seconds since 1970; None for a file that holds none that waits."""
+    if not _batch(name):
+        return None
+    try:
+        return int(name.partition(".")[0], 16) / 1e9
+    except ValueError:  # named like a batch, and not by us
+        return None
 
 
 def _batch(name: str) -> str:
