@@ -5,13 +5,19 @@ import sys
 
 CHECK = """
 import gc
-from penstock.collector import rest_collector, spare_collector
+from penstock.collector import resting_collector, spare_collector
 before = gc.get_threshold()
 assert gc.get_freeze_count() == 0
-rest_collector()
-assert not gc.isenabled()
-spare_collector()
+try:
+    with resting_collector():
+        assert not gc.isenabled()
+        raise LookupError
+except LookupError:
+    pass
 assert gc.isenabled()
+with resting_collector():
+    spare_collector()
+    assert gc.isenabled()
 assert gc.get_freeze_count() > 1000
 assert all(now > then for now, then in zip(gc.get_threshold(), before))
 cycle = []

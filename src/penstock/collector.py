@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
+from collections.abc import Generator
 
 
-def rest_collector() -> None:
-    """Have the cycle collector rest until `spare_collector`: modules that are loaded make no garbage, and it would look at all of them
-    again and again."""
+@contextlib.contextmanager
+def resting_collector() -> Generator[None]:
+    """Have the cycle collector rest until `spare_collector`, or until the block ends, as by a fault: modules that are loaded make no
+    garbage, and it would look at all of them again and again."""
     gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
 
 
 def spare_collector() -> None:

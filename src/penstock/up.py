@@ -21,7 +21,7 @@ from starlette.routing import Route as HttpRoute
 
 from penstock import __version__
 from penstock.app import App, capabilities, load_settings, open_store
-from penstock.collector import rest_collector, spare_collector
+from penstock.collector import resting_collector, spare_collector
 from penstock.edge.api import Doors, application
 from penstock.edge.bridge import Bridge
 from penstock.edge.handing import Handing
@@ -45,6 +45,7 @@ CONTROL_BODY_BYTES = 1024 * 1024
 """Largest body of a route or form that is not the gateway's."""
 
 
+@resting_collector()
 def run(
     config: Path | None, *, host: str | None = None, port: int | None = None, workers: int | None = None, seat: Seat | None = None
 ) -> None:
@@ -52,7 +53,6 @@ def run(
 
     With more than one of ``workers`` this process supervises them; on a ``seat`` it is one of them.
     """
-    rest_collector()
     rooms = capabilities()
     settings = load_settings(rooms, config)
     configure(settings.of(LogSettings))

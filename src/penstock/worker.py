@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from penstock.app import App, capabilities, load_settings, open_store
-from penstock.collector import rest_collector, spare_collector
+from penstock.collector import resting_collector, spare_collector
 from penstock.edge.server import until_signal
 from penstock.journal.service import JournalService
 from penstock.kernel.journal import Journal
@@ -18,9 +18,9 @@ from penstock.settings import LogSettings
 _log = logging.getLogger("penstock.worker")
 
 
+@resting_collector()
 def run(config: Path | None) -> None:
     """Work until SIGTERM or SIGINT. Raises a `PenstockError` when it cannot: no extra, the journal in use."""
-    rest_collector()
     rooms = capabilities()
     settings = load_settings(rooms, config)
     configure(settings.of(LogSettings))
