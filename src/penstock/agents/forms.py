@@ -11,12 +11,14 @@ from typing import Any, Literal, cast
 import msgspec
 from msgspec import Struct
 
-from penstock.kernel.errors import RequestError
+from penstock.kernel.errors import MalformedRequest, RequestError
 from penstock.kernel.wording import as_text
 
 WHOLE = "input"
 """Name of the field where there is one for all."""
 PREFIX = "input."
+MOST_NOTE = 4096
+"""Characters in which somebody says why."""
 SIMPLE = {"string": "text", "integer": "number", "number": "number", "boolean": "checkbox"}
 
 Control = Literal["area", "text", "number", "checkbox", "select", "json"]
@@ -61,6 +63,14 @@ def read(schema: Mapping[str, Any], form: Mapping[str, str]) -> Any:
         elif given or one.required:
             found[one.label] = _value(one, given)
     return found
+
+
+def note(given: object) -> str:
+    """What somebody wrote into the field that asks why; empty where there is none. Raises `MalformedRequest`."""
+    text = str(given or "").strip()
+    if len(text) > MOST_NOTE:
+        raise MalformedRequest(f"note: at most {MOST_NOTE} characters", param="note")
+    return text
 
 
 def _field(name: str, schema: Mapping[str, Any], required: bool) -> Field:

@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
 RECENT = 20
 MOST_DOUBTS = 50
-MOST_NOTE = 4096
 
 
 def pages(ports: Ports, agents: Agents, servers: Servers) -> Sequence[Page]:
@@ -112,8 +111,8 @@ def pages(ports: Ports, agents: Agents, servers: Servers) -> Sequence[Page]:
         state, note = str(form.get("state", "")), str(form.get("note", "")).strip()
         if state not in ("done", "failed"):
             raise MalformedRequest("state: done, or failed for what did not happen", param="state")
-        if not 0 < len(note) <= MOST_NOTE:
-            raise MalformedRequest(f"note: say how it is known, in at most {MOST_NOTE} characters", param="note")
+        if not 0 < len(note) <= forms.MOST_NOTE:
+            raise MalformedRequest(f"note: say how it is known, in at most {forms.MOST_NOTE} characters", param="note")
         line = await agents.effects.settle(principal.reach, str(form.get("key", "")), state, note, principal.key_id)
         return toast(_to(f"/console/runs/{line.run}"), "Settled")
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from msgspec import structs
 
+from penstock.agents import forms
 from penstock.agents.definition import Agent
 from penstock.agents.inbox.model import Delegation, Sum
 from penstock.agents.inbox.policy import DEFAULT, Policy, Rule
@@ -30,7 +31,6 @@ DAYS = (1, 3, 7, 14, 30, 90)
 EFFECTS = ("write", "irreversible")
 FIELDS = ("agent", "tool", "effect", "owner", "amount", "unit", "labels", "argument_labels")
 VERSIONS = 20
-MOST_NOTE = 4096
 _BEGIN = Policy(rules=(Rule(name="refunds", tools=("refund",), unit="EUR", above=50, people=1),))
 """What stands in the form of an organisation that has no rules yet; nothing of it is in force."""
 _NAMED = re.compile(r"\b(person|team):([\w.:-]+)")
@@ -50,10 +50,7 @@ def policy_pages(ports: Ports, inbox: Inbox, known: Known) -> Sequence[Page]:
         """A need in words, with the names of people and teams in place of their ids."""
         return _NAMED.sub(lambda found: name(found[2]), need)
 
-    async def policies(request: Request, principal: Principal) -> Response:
-        return await _policies(request, principal)
-
-    async def _policies(
+    async def policies(
         request: Request, principal: Principal, text: str = "", note: str = "", refused: PenstockError | None = None
     ) -> Response:
         own = await inbox.policy(principal)
@@ -104,11 +101,9 @@ def policy_pages(ports: Ports, inbox: Inbox, known: Known) -> Sequence[Page]:
             after = given.get("after", "")
             if not after.isdecimal():
                 raise MalformedRequest("after is the version that the page showed", param="after")
-            if len(note) > MOST_NOTE:
-                raise MalformedRequest(f"note: at most {MOST_NOTE} characters", param="note")
-            await inbox.put(principal, _read(text), note, int(after))
+            await inbox.put(principal, _read(text), forms.note(note), int(after))
         except PenstockError as fault:
-            return await _policies(request, principal, text, note, fault)
+            return await policies(request, principal, text, note, fault)
         return _back("In force from now on", POLICIES)
 
     async def _tools(principal: Principal, agents: Mapping[str, Startable]) -> list[dict[str, Any]]:
@@ -201,7 +196,7 @@ def _read(text: str) -> Policy:
     """The policy that somebody wrote. Raises `MalformedRequest`, which says where it is none."""
     try:
         return msgspec.json.decode(text, type=Policy)
-    except msgspec.DecodeError as fault:  # no JSON, or not of these fields
+    except (msgspec.DecodeError, RecursionError) as fault:  # no JSON, not of these fields, or too deep
         raise MalformedRequest(f"the rules: {fault}", param="policy") from fault
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from penstock.agents import forms
 from penstock.agents.mcp.servers import Servers, ToolStanding, Words
 from penstock.console import Console, toast
 from penstock.kernel.errors import MalformedRequest, PenstockError
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 
 PLACE = "/console/agents/mcp"
 TOOLS = f"{PLACE}/{{name}}/tools"
-MOST_NOTE = 4096
 _TONES = {"trusted": "ok", "changed": "bad", "new": "info", "gone": "neutral", "distrusted": "warn", "unknown": "neutral"}
 
 
@@ -52,19 +52,15 @@ def trust_pages(ports: Ports, servers: Servers) -> Sequence[Page]:
             answer.status_code = fault.status
         return answer
 
-    async def look(request: Request, principal: Principal) -> Response:
-        return await shown(request, principal)
-
     async def decide(request: Request, principal: Principal) -> Response:
         from starlette.responses import RedirectResponse
 
         name, form = request.path_params["name"], await request.form()
-        note, ticked = str(form.get("note", "")).strip(), [str(one) for one in form.getlist("tool")]
+        ticked = [str(one) for one in form.getlist("tool")]
         try:
             if not ticked:
                 raise MalformedRequest("tick the tools that are meant", param="tool")
-            if len(note) > MOST_NOTE:
-                raise MalformedRequest(f"note: at most {MOST_NOTE} characters", param="note")
+            note = forms.note(form.get("note"))
             # The digest under which it stood on the page, then its name; none where the server does not offer it now.
             seen = {tool: digest for digest, _, tool in (one.partition(" ") for one in ticked)}
             if form.get("what") == "trust":
@@ -79,7 +75,7 @@ def trust_pages(ports: Ports, servers: Servers) -> Sequence[Page]:
 
     made = (
         Page(path=PLACE, handler=listed, scope=Scope.ADMIN),
-        Page(path=TOOLS, handler=look, scope=Scope.ADMIN),
+        Page(path=TOOLS, handler=shown, scope=Scope.ADMIN),
         Page(path=TOOLS, handler=decide, scope=Scope.ADMIN, methods=("POST",)),
     )
     # Who works on the journal has the connections that runs use.
